@@ -1,0 +1,170 @@
+"""Item facts as arrays: what the engine knows of every item of a shop.
+
+Positions are places in these arrays, ordered by item id; they change from release to release. Ids don't, and
+are all that is stored outside a release.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from personas.components import Text
+from personas.events import UNKNOWN_ITEM
+from personas.sessions import NO_ITEM
+
+PRICE_TIERS = ("low", "middle", "upper", "top")
+MISSING = -1
+MAX_TERMS = 2_000
+_WORD = re.compile(r"[^\W\d_]{3,}")
+
+
+@dataclass(frozen=True)
+class ItemRow:
+    """One item as it comes from the database or a file; "" and None where unknown."""
+
+    item_id: int
+    external_id: str
+    title: str = ""
+    category: str = ""
+    brand: str = ""
+    colour: str = ""
+    price: float | None = None
+    in_stock: bool = True
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Facts of n items over D descriptors.
+
+    item_ids : (n,) int64, ascending.
+    category : (n,) int16 into `categories`, `MISSING` where unknown; brand and colour likewise (int32, int16).
+    price : (n,) float32, NaN where unknown.
+    price_tier : (n,) int8, 0..3, quartile of the price *within the item's category*; `MISSING` without a price.
+    in_stock : (n,) bool.
+    descriptors : D names such as "category=skirts", "price_tier=top", "colour=blue", "brand=x", "tag=x", "term=lace".
+    item_descriptors : (n, D) float32 CSR, 1.0 where the item has the descriptor.
+    """
+
+    item_ids: np.ndarray
+    external_ids: Text
+    titles: Text
+    categories: tuple[str, ...]
+    category: np.ndarray
+    brands: tuple[str, ...]
+    brand: np.ndarray
+    colours: tuple[str, ...]
+    colour: np.ndarray
+    price: np.ndarray
+    price_tier: np.ndarray
+    in_stock: np.ndarray
+    descriptors: tuple[str, ...]
+    item_descriptors: sparse.csr_matrix
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    @cached_property
+    def id_of(self) -> Mapping[str, int]:
+        """External id -> item id."""
+        return {self.external_ids[i]: int(item) for i, item in enumerate(self.item_ids.tolist())}
+
+    @cached_property
+    def _position_of(self) -> Mapping[int, int]:
+        return {item: i for i, item in enumerate(self.item_ids.tolist())}
+
+    def ids_of(self, externals: Sequence[str]) -> list[int]:
+        """Item ids of external ids, `UNKNOWN_ITEM` for those that the catalogue lacks."""
+        return [self.id_of.get(e, UNKNOWN_ITEM) for e in externals]
+
+    def position(self, item_id: int) -> int:
+        """Position of an item id, `NO_ITEM` if the catalogue lacks it."""
+        return self._position_of.get(item_id, NO_ITEM)
+
+    def positions(self, item_ids: Iterable[int]) -> np.ndarray:
+        """(m,) int32 positions, `NO_ITEM` where unknown."""
+        return np.fromiter((self._position_of.get(i, NO_ITEM) for i in item_ids), dtype=np.int32)
+
+
+def build_catalogue(rows: Iterable[ItemRow]) -> Catalogue:
+    """Facts from rows in any order. An empty catalogue is allowed. Raises ValueError on a repeated or bad id."""
+    items = sorted(rows, key=lambda r: r.item_id)
+    ids = np.array([r.item_id for r in items], dtype=np.int64)
+    if len(ids) and (ids[0] <= UNKNOWN_ITEM or (np.diff(ids) == 0).any()):
+        raise ValueError(f"item ids must be distinct and above {UNKNOWN_ITEM}; got {ids[:5].tolist()}...")
+    category, categories = _codes([r.category for r in items], np.int16)
+    brand, brands = _codes([r.brand for r in items], np.int32)
+    colour, colours = _codes([r.colour for r in items], np.int16)
+    price = np.array([np.nan if r.price is None else r.price for r in items], dtype=np.float32)
+    tier = price_tiers(price, category)
+    names, matrix = _descriptors(items, tier)
+    return Catalogue(
+        item_ids=ids,
+        external_ids=Text.of(r.external_id for r in items),
+        titles=Text.of(r.title or r.external_id for r in items),
+        categories=categories,
+        category=category,
+        brands=brands,
+        brand=brand,
+        colours=colours,
+        colour=colour,
+        price=price,
+        price_tier=tier,
+        in_stock=np.array([r.in_stock for r in items], dtype=bool),
+        descriptors=names,
+        item_descriptors=matrix,
+    )
+
+
+def price_tiers(price: np.ndarray, category: np.ndarray) -> np.ndarray:
+    """(n,) int8 quartile of each price within its category; items without a category form one of their own."""
+    tier = np.full(len(price), MISSING, dtype=np.int8)
+    for code in np.unique(category):
+        rows = np.flatnonzero((category == code) & ~np.isnan(price))
+        if len(rows):
+            cuts = np.quantile(price[rows], (0.25, 0.5, 0.75))
+            tier[rows] = np.searchsorted(cuts, price[rows], side="left").astype(np.int8)
+    return tier
+
+
+def terms(text: str) -> list[str]:
+    """Lower-case words of at least three letters, accents removed."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
+    return _WORD.findall(plain)
+
+
+def _codes(values: list[str], dtype: type) -> tuple[np.ndarray, tuple[str, ...]]:
+    names = tuple(sorted({v for v in values if v}))
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([index.get(v, MISSING) for v in values], dtype=dtype), names
+
+
+def _descriptors(items: list[ItemRow], tier: np.ndarray) -> tuple[tuple[str, ...], sparse.csr_matrix]:
+    """Descriptors of each item; of the titles' terms, those that at least 3 items and at most a third share."""
+    frequency: dict[str, int] = {}
+    item_terms = [sorted(set(terms(r.title))) for r in items]
+    for words in item_terms:
+        for word in words:
+            frequency[word] = frequency.get(word, 0) + 1
+    kept = sorted((w for w, f in frequency.items() if 3 <= f <= max(3, len(items) / 3)), key=lambda w: (-frequency[w], w))
+    vocabulary = set(kept[:MAX_TERMS])
+    index: dict[str, int] = {}
+    indices: list[int] = []
+    indptr = [0]
+    for row, words, t in zip(items, item_terms, tier.tolist(), strict=True):
+        names = [f"{kind}={value}" for kind, value in (("category", row.category), ("brand", row.brand), ("colour", row.colour)) if value]
+        if t != MISSING:
+            names.append(f"price_tier={PRICE_TIERS[t]}")
+        names += [f"tag={tag}" for tag in dict.fromkeys(row.tags)]
+        names += [f"term={w}" for w in words if w in vocabulary]
+        indices += [index.setdefault(name, len(index)) for name in names]
+        indptr.append(len(indices))
+    parts = (np.ones(len(indices), dtype=np.float32), np.array(indices, dtype=np.int32), np.array(indptr, dtype=np.int32))
+    return tuple(index), sparse.csr_matrix(parts, shape=(len(items), len(index)))

@@ -1,0 +1,141 @@
+"""Many sessions as columns: the form in which training reads the activity log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from personas.events import CODE
+
+NO_ITEM = -1
+"""Catalogue position of an event that has no item, or one that the catalogue lacks."""
+
+
+@dataclass(frozen=True)
+class SessionLog:
+    """Events of S sessions, N in all, grouped by session and, within one, by event time.
+
+    offsets : (S + 1,) int64; events of session s are offsets[s]:offsets[s + 1].
+    keys : (S,) str, the sessions' ids.       users : (S,) str, "" where unknown.
+    code : (N,) int8, event codes (`personas.events.CODE`).
+    position : (N,) int32, catalogue position of the item, `NO_ITEM` where none.
+    at : (N,) float64, seconds since the epoch; strictly comparable only if `clock` is not "order".
+    dwell_s, price : (N,) float32, NaN where unknown.
+    clock : "second", "day" (only the day is known) or "order" (no clock: `at` counts events).
+    """
+
+    offsets: np.ndarray
+    keys: np.ndarray
+    users: np.ndarray
+    code: np.ndarray
+    position: np.ndarray
+    at: np.ndarray
+    dwell_s: np.ndarray
+    price: np.ndarray
+    clock: str = "second"
+
+    def __post_init__(self) -> None:
+        n = len(self.code)
+        for name in ("position", "at", "dwell_s", "price"):
+            if len(getattr(self, name)) != n:
+                raise ValueError(f"{name} has {len(getattr(self, name))} rows, code has {n}")
+        if len(self.offsets) != len(self.keys) + 1 or self.offsets[-1] != n or len(self.users) != len(self.keys):
+            raise ValueError(f"offsets {len(self.offsets)}, keys {len(self.keys)}, users {len(self.users)}, events {n} disagree")
+
+    @classmethod
+    def of(
+        cls,
+        session: np.ndarray,
+        position: np.ndarray,
+        at: np.ndarray,
+        *,
+        code: np.ndarray | None = None,
+        order: np.ndarray | None = None,
+        user: np.ndarray | None = None,
+        dwell_s: np.ndarray | None = None,
+        price: np.ndarray | None = None,
+        clock: str = "second",
+    ) -> SessionLog:
+        """Columns of one row an event, in any order. Ties in time keep `order`, else the order given.
+
+        Sessions come out by the time of their first event, so that training on the last days is a suffix.
+        Events without a `dwell_s` get the gap to the session's next event where the clock knows seconds.
+        """
+        n = len(position)
+        session = np.asarray(session)
+        at = np.asarray(at, dtype=np.float64)
+        order = np.arange(n) if order is None else np.asarray(order)
+        unique, first, inverse = np.unique(session, return_index=True, return_inverse=True)
+        start = np.full(len(unique), np.inf)
+        np.minimum.at(start, inverse, at)
+        rank = np.empty(len(unique), dtype=np.int64)
+        rank[np.lexsort((first, start))] = np.arange(len(unique))
+        by = np.lexsort((order, at, rank[inverse]))
+        key = rank[inverse][by]
+        offsets = np.searchsorted(key, np.arange(len(unique) + 1)).astype(np.int64)
+        keys = np.empty(len(unique), dtype=unique.dtype)
+        keys[rank] = unique
+        heads = by[offsets[:-1]]
+        dwell = np.full(n, np.nan, dtype=np.float32) if dwell_s is None else np.asarray(dwell_s, dtype=np.float32)[by]
+        if clock == "second" and n:
+            gap = np.full(n, np.nan)
+            gap[:-1] = np.diff(at[by])
+            gap[offsets[1:] - 1] = np.nan
+            dwell = np.where(np.isnan(dwell), gap, dwell).astype(np.float32)
+        return cls(
+            offsets=offsets,
+            keys=keys.astype(str),
+            users=np.full(len(unique), "") if user is None else np.asarray(user).astype(str)[heads],
+            code=np.full(n, CODE["view_item"], dtype=np.int8) if code is None else np.asarray(code, dtype=np.int8)[by],
+            position=np.asarray(position, dtype=np.int32)[by],
+            at=at[by],
+            dwell_s=dwell,
+            price=np.full(n, np.nan, dtype=np.float32) if price is None else np.asarray(price, dtype=np.float32)[by],
+            clock=clock,
+        )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def starts(self) -> np.ndarray:
+        """(S,) float64, time of each session's first event."""
+        return self.at[self.offsets[:-1]]
+
+    @property
+    def session_of(self) -> np.ndarray:
+        """(N,) int64, the session to which each event belongs."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def take(self, sessions: np.ndarray) -> SessionLog:
+        """The sessions of a boolean mask or ascending index array, in their order."""
+        picked = np.flatnonzero(sessions) if np.asarray(sessions).dtype == bool else np.asarray(sessions)
+        lengths = np.diff(self.offsets)[picked]
+        rows = np.repeat(self.offsets[picked] - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths) + np.arange(lengths.sum())
+        return self._rows(rows, picked, lengths)
+
+    def where(self, events: np.ndarray) -> SessionLog:
+        """The events of a boolean mask; sessions left without any are dropped."""
+        kept = np.add.reduceat(events.astype(np.int64), self.offsets[:-1]) if len(self) else np.zeros(0, dtype=np.int64)
+        picked = np.flatnonzero(kept)
+        return self._rows(np.flatnonzero(events), picked, kept[picked])
+
+    def _rows(self, rows: np.ndarray, picked: np.ndarray, lengths: np.ndarray) -> SessionLog:
+        return SessionLog(
+            offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+            keys=self.keys[picked],
+            users=self.users[picked],
+            code=self.code[rows],
+            position=self.position[rows],
+            at=self.at[rows],
+            dwell_s=self.dwell_s[rows],
+            price=self.price[rows],
+            clock=self.clock,
+        )
+
+    def slices(self) -> Iterator[slice]:
+        """Each session's rows."""
+        for start, stop in zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
+            yield slice(start, stop)

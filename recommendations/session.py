@@ -1,0 +1,114 @@
+"""Everything known of one session, what it may ask for, and what it is given: plain values, no arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from clusters.adaptation import AdaptedClusters
+from personas.profile import PersonaState
+
+MAX_TOUCHES = 30
+"""Item events kept in the state; the experts read at most this many, and 30 cover 99 % of real sessions."""
+
+MAX_PENDING = 3
+"""Slates kept so that an impression report can be tied to what was served."""
+
+
+class Touch(NamedTuple):
+    """An item event of the session: item id, event code, event time in seconds, dwell in seconds (-1 unknown)."""
+
+    item: int
+    code: int
+    at: float
+    dwell_s: float
+
+
+class Pending(NamedTuple):
+    """A slate that was served: which items it held, by slot, and by which cluster each came (0: none)."""
+
+    recommendation_id: str
+    items: tuple[int, ...]
+    clusters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """State of one session after `version` steps, made under release `release`.
+
+    seed : 64-bit, from shop and session id; with `version` it seeds every random draw.
+    last_at : event time of the latest event that moved the belief, seconds.
+    context : evidence given with the session (country, device, ...), by name.
+    """
+
+    shop: int
+    session: str
+    seed: int
+    release: str
+    persona: PersonaState
+    adapted: AdaptedClusters
+    version: int = 0
+    started_at: float = 0.0
+    last_at: float = 0.0
+    events: int = 0
+    shopper: str = ""
+    context: dict[str, str] = field(default_factory=dict)
+    touches: tuple[Touch, ...] = ()
+    pending: tuple[Pending, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of `recommend`.
+
+    now : seconds since the epoch.  explore : share of slots given to exploration, 0 to 1.
+    exclude : item ids that must not appear.
+    """
+
+    now: float
+    count: int = 12
+    context: str = "home"
+    allow_seen: bool = True
+    allow_current: bool = False
+    allow_out_of_stock: bool = False
+    explore: float = 0.05
+    share_slots: bool = True
+    exclude: tuple[int, ...] = ()
+
+
+def evaluation_request(now: float, count: int = 20) -> Request:
+    """The evaluation profile: repeats and the current item allowed, no exploration, no rules, no slot sharing."""
+    return Request(
+        now=now, count=count, context="evaluation", allow_current=True, allow_out_of_stock=True, explore=0.0, share_slots=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SlateItem:
+    """One slot. `persona` and `cluster` are ids (0: none); `because` is the session's item that carried it (0: none).
+
+    propensity : probability with which this item was put into this slot by the exploration rule.
+    experts : expert -> share of the score, summing to 1.
+    """
+
+    item: int
+    slot: int
+    score: float
+    propensity: float
+    persona: int
+    cluster: int
+    because: int
+    expert: str
+    reason: str
+    experts: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Slate:
+    """A recommendation: its id is a function of session and state version, so a retry repeats it."""
+
+    recommendation_id: str
+    context: str
+    release: str
+    items: tuple[SlateItem, ...]
+    clusters: tuple[int, ...]
