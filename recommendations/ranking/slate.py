@@ -1,0 +1,116 @@
+"""From a ranking to a slate: slots shared between the active personas, and a little exploration with known odds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clusters.alignment import Selection
+from clusters.item_clusters import ItemClusters
+from recommendations.ranking.ranker import Ranked
+
+POOL = 3
+"""An exploring slot draws from this many times `count` candidates: deep enough to learn, shallow enough to be sane."""
+
+NONE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What fills one slot. row : into the ranking.  cluster, persona : positions, -1 for none."""
+
+    row: int
+    propensity: float
+    cluster: int
+    persona: int
+    explored: bool
+
+
+def compose(
+    ranked: Ranked,
+    *,
+    clusters: ItemClusters,
+    selection: Selection,
+    belief: np.ndarray,
+    active: tuple[int, ...],
+    count: int,
+    explore: float,
+    rng: np.random.Generator,
+) -> list[Chosen]:
+    """At most `count` slots, best first, no item twice.
+
+    Each active persona is sure of floor(posterior * count) slots where it has the items; the rest goes by rank.
+    Each slot explores with probability `explore`: it then holds an item drawn evenly from the next candidates.
+    A slot's propensity is exact given the slots above it.
+
+    belief : (K,) probabilities.  active : archetype positions; fewer than two share nothing.
+    """
+    if not 0.0 <= explore <= 1.0:
+        raise ValueError(f"explore {explore} is not in [0, 1]")
+    m = len(ranked.positions)
+    count = min(count, m)
+    cluster, persona = label(ranked.positions, clusters=clusters, selection=selection, belief=belief)
+    reserved = _reserved(belief, active, count)
+    explores = rng.random(count) < explore if explore and m > count else np.zeros(count, dtype=bool)
+    free = list(range(m))
+    slots: list[Chosen] = []
+    for slot in range(count):
+        best = _next(free, persona, reserved, count - slot)
+        pool = [row for row in free[: POOL * count] if row != best] if explore and m > count else []
+        row, propensity = best, 1.0
+        if pool:
+            propensity = 1.0 - explore
+            if explores[slot]:
+                row, propensity = pool[int(rng.integers(len(pool)))], explore / len(pool)
+        free.remove(row)
+        if reserved.get(int(persona[row]), 0):
+            reserved[int(persona[row])] -= 1
+        slots.append(Chosen(row, propensity, int(cluster[row]), int(persona[row]), bool(pool) and bool(explores[slot])))
+    return slots
+
+
+def label(
+    positions: np.ndarray, *, clusters: ItemClusters, selection: Selection, belief: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(m,) cluster and (m,) persona positions of items: the selected cluster that holds each most, and whom it is for.
+
+    An item outside the selection keeps its primary cluster and goes to the likeliest persona. A cluster of no
+    persona in particular (-1) goes to the likeliest one too.
+    """
+    m = len(positions)
+    top = int(np.argmax(belief)) if len(belief) else NONE
+    cluster = clusters.primary[positions].astype(np.int64)
+    persona = np.full(m, top, dtype=np.int64)
+    if m and len(selection.rows):
+        place = np.full(len(clusters.cluster_ids), NONE, dtype=np.int64)
+        place[selection.rows] = np.arange(len(selection.rows))
+        indptr = clusters.of_item.indptr
+        for i, position in enumerate(positions.tolist()):
+            a, b = indptr[position], indptr[position + 1]
+            members, best, best_weight = clusters.of_item.indices[a:b].tolist(), NONE, 0.0
+            for c, w in zip(members, clusters.of_item.data[a:b].tolist(), strict=True):
+                if place[c] >= 0 and w > best_weight:
+                    best, best_weight = c, w
+            if best >= 0:
+                cluster[i] = best
+                wanted = int(selection.persona[place[best]])
+                persona[i] = wanted if wanted >= 0 else top
+    return cluster, persona
+
+
+def _reserved(belief: np.ndarray, active: tuple[int, ...], count: int) -> dict[int, int]:
+    if len(active) < 2:
+        return {}
+    mass = float(belief[list(active)].sum())
+    return {k: int(float(belief[k]) / mass * count) for k in active}
+
+
+def _next(free: list[int], persona: np.ndarray, reserved: dict[int, int], left: int) -> int:
+    """The best free row that still leaves every persona the slots it is sure of, as far as it has items."""
+    owed = {k: n for k, n in reserved.items() if n > 0}
+    if owed and sum(owed.values()) >= left:
+        for row in free:
+            if int(persona[row]) in owed:
+                return row
+    return free[0]
