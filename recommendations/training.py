@@ -1,0 +1,146 @@
+"""The one composition root of learning: a log and a catalogue in, an engine out.
+
+Pure, so that `manage.py train`, `manage.py evaluate` and the tests train in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from clusters.adaptation import Bounds
+from clusters.catalogue import Catalogue
+from clusters.item_clusters import ItemClusters, build_clusters, coarse_groups, with_personas
+from clusters.policy import default_policy
+from personas.archetypes import Archetype, Attribute, default_personas
+from personas.encoding import ItemFacts
+from personas.events import CODE, ITEM_ACTIONS
+from personas.profile import train_personas
+from personas.sessions import NO_ITEM, SessionLog
+from recommendations.engine import Engine, clock_evidence
+from recommendations.ranking.ranker import train_ranker
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and how far the whole training is, 0 to 1."""
+
+MAX_GROUPS = 40
+"""Categories the persona model tells apart; a finer factor starves its states of counts."""
+
+STAGES = {"clusters": (0.0, 0.1), "personas": (0.1, 0.3), "ranking": (0.3, 1.0)}
+"""Share of the whole that each stage takes, measured on the demo shops."""
+
+_ITEM_CODES = np.array([CODE[name] for name in sorted(ITEM_ACTIONS)], dtype=np.int8)
+
+
+def train_engine(
+    log: SessionLog,
+    catalogue: Catalogue,
+    *,
+    attributes: Sequence[Attribute] = (),
+    archetypes: Sequence[Archetype] = (),
+    contexts: Sequence[Mapping[str, str]] | None = None,
+    previous: Engine | None = None,
+    first_cluster_id: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Engine:
+    """An engine fitted on all of `log`.
+
+    attributes, archetypes : the merchandiser's; a shop that has none gets some from its own categories.
+    contexts : one mapping of evidence a session of `log`, or None.
+    previous : the engine whose cluster ids and persona states are to be kept where they still hold.
+    Raises ValueError on an empty catalogue or a log without one item event.
+    """
+    if not len(catalogue):
+        raise ValueError("the catalogue is empty: import items before training")
+    actions = log.where(np.isin(log.code, _ITEM_CODES) & (log.position != NO_ITEM))
+    if not len(actions):
+        raise ValueError("the log has no event on a known item: import events, or let shoppers in, before training")
+    clusters = build_clusters(
+        actions,
+        catalogue,
+        previous=previous.clusters if previous else None,
+        first_id=first_cluster_id,
+        progress=_part(progress, "clusters"),
+    )
+    facts = item_facts(catalogue, actions)
+    if not archetypes:
+        attributes, archetypes = default_personas(facts)
+    evidence = _evidence(log, contexts)
+    persona_model, beliefs, _ = train_personas(
+        log,
+        facts,
+        catalogue.descriptors,
+        catalogue.item_descriptors,
+        attributes,
+        archetypes,
+        evidence,
+        previous.personas if previous else None,
+        progress=_part(progress, "personas"),
+    )
+    clusters = with_personas(clusters, log, beliefs, persona_model.attribute_descriptors)
+    ranker = train_ranker(actions, catalogue, clusters, seed=seed, progress=_part(progress, "ranking"))
+    return Engine(
+        catalogue=catalogue,
+        personas=persona_model,
+        clusters=clusters,
+        ranker=ranker,
+        policy=previous.policy if previous else default_policy(),
+        bounds=previous.bounds if previous else Bounds(),
+    )
+
+
+def item_facts(catalogue: Catalogue, actions: SessionLog) -> ItemFacts:
+    """What the persona model reads of an item: the shop's category, or a coarse co-visit group where it has none."""
+    if len(catalogue.categories) > 1:
+        return _largest_categories(catalogue)
+    group, names = coarse_groups(actions, len(catalogue), at_most=MAX_GROUPS)
+    return ItemFacts(category=group, price_tier=catalogue.price_tier, category_names=tuple(names))
+
+
+def _largest_categories(catalogue: Catalogue) -> ItemFacts:
+    """The shop's categories; beyond `MAX_GROUPS`, the smallest are one group, "other"."""
+    sizes = np.bincount(catalogue.category[catalogue.category >= 0], minlength=len(catalogue.categories))
+    if len(sizes) <= MAX_GROUPS:
+        return ItemFacts(catalogue.category.astype(np.int16), catalogue.price_tier, catalogue.categories)
+    kept = np.sort(np.argsort(-sizes, kind="stable")[: MAX_GROUPS - 1])
+    group_of = np.full(len(sizes) + 1, MAX_GROUPS - 1, dtype=np.int16)
+    group_of[kept] = np.arange(len(kept))
+    group_of[-1] = -1  # a missing category, -1, reads the last entry
+    names = (*(catalogue.categories[i] for i in kept.tolist()), "other")
+    return ItemFacts(group_of[catalogue.category], catalogue.price_tier, names)
+
+
+def _evidence(log: SessionLog, contexts: Sequence[Mapping[str, str]] | None) -> list[dict[str, str]] | None:
+    """Evidence of each session, as `engine.start` will see it live. Without a clock there is no weekday to know."""
+    if contexts is None and log.clock == "order":
+        return None
+    given = contexts if contexts is not None else [{}] * len(log)
+    if len(given) != len(log):
+        raise ValueError(f"contexts {len(given)} != sessions {len(log)}")
+    if log.clock == "order":
+        return [dict(c) for c in given]
+    clocks = (clock_evidence(at) for at in log.starts.tolist())
+    if log.clock == "day":
+        clocks = ({"weekday": c["weekday"]} for c in clocks)
+    return [c | dict(g) for c, g in zip(clocks, given, strict=True)]
+
+
+def _part(progress: Progress | None, stage: str) -> Callable[..., None] | None:
+    """A stage's own progress (done, of) as a share of the whole."""
+    if progress is None:
+        return None
+    low, high = STAGES[stage]
+
+    def report(done: float, of: float = 1.0) -> None:
+        progress(stage, low + (high - low) * min(1.0, done / of if of else 1.0))
+
+    report(0)
+    return report
+
+
+def with_release(engine: Engine, release: str) -> Engine:
+    """The engine under another release's name."""
+    return replace(engine, release=release)
