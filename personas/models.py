@@ -1,0 +1,360 @@
+"""Shops, their keys and personas, shoppers, sessions and the archived activity log, as database rows.
+
+Ids are append-only: an attribute, archetype or event keeps its id for ever, and none is used twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import connections, models
+from django.db.models import Func
+from django.utils import timezone
+
+from personas.events import MAX_ID, MAX_QUERY, NAMES, UNKNOWN_ITEM
+
+SCOPES = ("ingest", "read", "manage")
+KEY_PREFIX = 8
+"""Characters of an API key that stay readable, so that a person can tell one from another."""
+
+_SLUG = RegexValidator(r"^[a-z0-9][a-z0-9-]*\Z", "Use lower-case letters, digits and hyphens.")
+_COLOUR = RegexValidator(r"^#[0-9a-fA-F]{6}\Z", "Write a colour as #rrggbb.")
+
+
+class Origin(models.TextChoices):
+    """Where an event or a session came from; what is simulated says so wherever it shows."""
+
+    LIVE = "live", "Live"
+    IMPORT = "import", "Imported"
+    SIMULATED = "simulated", "Simulated"
+
+
+class Clock(models.TextChoices):
+    """How much of an event's time is known (`personas.sessions.SessionLog.clock`)."""
+
+    SECOND = "second", "To the second"
+    DAY = "day", "Only the day"
+    ORDER = "order", "Only the order"
+
+
+class Epoch(Func):
+    """A datetime as seconds since the epoch, to the microsecond, computed by the database."""
+
+    arity = 1
+    output_field = models.FloatField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, Any]:
+        # SQLite's own functions stop at milliseconds; the stored text "YYYY-MM-DD HH:MM:SS.ffffff" does not.
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"(CAST(strftime('%%s', {sql}) AS REAL) + CAST(substr({sql}, 20) AS REAL))", [*params, *params]
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, Any]:
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"EXTRACT(EPOCH FROM {sql})::double precision", params
+
+
+class Shop(models.Model):
+    """One web shop; every other row, key and release belongs to one."""
+
+    slug = models.SlugField(max_length=50, unique=True, validators=[_SLUG])
+    name = models.CharField(max_length=120)
+    currency = models.CharField(max_length=3, default="EUR", help_text="ISO 4217, for display.")
+    settings = models.JSONField(default=dict, blank=True)
+    demo = models.BooleanField(default=False, help_text="A demo shop has a public storefront.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("slug",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def validate_scopes(value: object) -> None:
+    """A non-empty list of known scopes. Raises ValidationError."""
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) and v in SCOPES for v in value):
+        raise ValidationError(f"Scopes {value!r} must be a non-empty list out of {', '.join(SCOPES)}.")
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def live(self) -> ApiKeyQuerySet:
+        return self.filter(revoked_at__isnull=True)
+
+    def issue(self, *, shop: Shop, name: str, scopes: Sequence[str]) -> tuple[ApiKey, str]:
+        """A new key's row and its plaintext, which is stored nowhere and can't be had again.
+
+        Raises ValidationError on an unknown scope.
+        """
+        chosen = list(dict.fromkeys(scopes))
+        validate_scopes(chosen)
+        plaintext = f"pc_{secrets.token_urlsafe(32)}"
+        key = self.create(shop=shop, name=name, scopes=chosen, prefix=plaintext[:KEY_PREFIX], sha256=hash_key(plaintext))
+        return key, plaintext
+
+
+def hash_key(plaintext: str) -> str:
+    """SHA-256 of an API key, hexadecimal. The keys hold 256 random bits, so no salt or stretching is needed."""
+    return hashlib.sha256(plaintext.encode()).hexdigest()
+
+
+class ApiKey(models.Model):
+    """A key of a shop's server; only its hash is kept."""
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=120)
+    prefix = models.CharField(max_length=KEY_PREFIX, editable=False)
+    sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(default=list, validators=[validate_scopes])
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("shop", "name", "pk")
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    def revoke(self) -> None:
+        """Close the key from now on; a key once revoked keeps its first date."""
+        if self.revoked_at is None:
+            self.revoked_at = timezone.now()
+            self.save(update_fields=["revoked_at"])
+
+
+class Attribute(models.Model):
+    """A trait ("Budget-conscious"): a weighting over item descriptors and behaviours."""
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="attributes")
+    key = models.SlugField(max_length=60)
+    name = models.CharField(max_length=80)
+    description = models.TextField(blank=True)
+    weights = models.JSONField(default=dict, blank=True, help_text='Item descriptors: {"price_tier=low": 1.0}')
+    behaviours = models.JSONField(default=dict, blank=True, help_text='Factors of an event: {"event=search": 0.5}')
+
+    class Meta:
+        ordering = ("shop", "pk")
+        constraints = [models.UniqueConstraint(fields=["shop", "key"], name="attribute_key_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Archetype(models.Model):
+    """A persona, hidden state of the HMM: a named mix of attributes."""
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="archetypes")
+    key = models.SlugField(max_length=60)
+    name = models.CharField(max_length=80)
+    icon = models.CharField(max_length=30, blank=True)
+    colour = models.CharField(max_length=7, default="#0072B2", validators=[_COLOUR])
+    mix = models.JSONField(default=dict, blank=True, help_text='Attributes by key: {"budget": 1.0}')
+    place = models.PositiveSmallIntegerField(default=0, help_text="Order of display.")
+
+    class Meta:
+        ordering = ("shop", "place", "pk")
+        constraints = [models.UniqueConstraint(fields=["shop", "key"], name="archetype_key_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Shopper(models.Model):
+    """A person known to the shop. Demographics may be read only where consent is recorded."""
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="shoppers")
+    external_id = models.CharField(max_length=MAX_ID)
+    consent_demographics = models.BooleanField(default=False)
+    consent_at = models.DateTimeField(null=True, blank=True)
+    demographics = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ("shop", "pk")
+        constraints = [
+            models.UniqueConstraint(fields=["shop", "external_id"], name="shopper_external_id_once"),
+            models.CheckConstraint(
+                condition=models.Q(consent_demographics=True) | models.Q(demographics={}),
+                name="shopper_demographics_need_consent",
+                violation_error_message="Demographics may be kept only with the shopper's consent.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+
+class SessionEvidence(NamedTuple):
+    """What training reads of a session beside its events; `demographics` is empty without consent."""
+
+    pk: int
+    session_id: str
+    shopper: str
+    context: dict[str, str]
+    demographics: dict[str, str]
+    clock: str
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    def for_list(self) -> SessionQuerySet:
+        return self.select_related("shop", "shopper")
+
+    def for_training(self, shop: Shop) -> Iterator[SessionEvidence]:
+        """Every session of a shop, ascending by pk, the order of `ArchivedEvent.objects.for_training`."""
+        person = ("shopper__external_id", "shopper__consent_demographics", "shopper__demographics")
+        rows = self.filter(shop=shop).order_by("pk").values_list("pk", "session_id", "context", "clock", *person)
+        for pk, session_id, context, clock, shopper, consent, demographics in rows.iterator(chunk_size=5_000):
+            yield SessionEvidence(pk, session_id, shopper or "", context, demographics if consent else {}, clock)
+
+    def ids_of(self, shop: Shop, session_ids: Iterable[str]) -> dict[str, int]:
+        """Session id -> pk, for those that exist."""
+        wanted, found = list(session_ids), {}
+        for i in range(0, len(wanted), 500):  # SQLite takes at most 999 parameters
+            found.update(self.filter(shop=shop, session_id__in=wanted[i : i + 500]).values_list("session_id", "pk"))
+        return found
+
+    def recount(self, pks: Iterable[int]) -> None:
+        """Set count, start and end of the sessions from their archived events; those without any stay as they are."""
+        chosen = list(pks)
+        events = ArchivedEvent.objects.filter(session=models.OuterRef("pk")).order_by().values("session")
+        for i in range(0, len(chosen), 500):
+            self.filter(pk__in=chosen[i : i + 500]).filter(models.Exists(events)).update(
+                events=events.annotate(n=models.Count("pk")).values("n"),
+                started_at=events.annotate(first=models.Min("at")).values("first"),
+                last_at=events.annotate(last=models.Max("at")).values("last"),
+            )
+
+
+class Session(models.Model):
+    """One visit. `persona` is a summary of the latest profile, `context` the evidence that came with it."""
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="sessions", db_index=False)
+    session_id = models.CharField(max_length=MAX_ID)
+    shopper = models.ForeignKey(Shopper, null=True, blank=True, on_delete=models.SET_NULL, related_name="sessions")
+    started_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    events = models.PositiveIntegerField(default=0)
+    origin = models.CharField(max_length=10, choices=Origin, default=Origin.LIVE)
+    clock = models.CharField(max_length=6, choices=Clock, default=Clock.SECOND)
+    context = models.JSONField(default=dict, blank=True)
+    persona = models.JSONField(null=True, blank=True)
+
+    objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-last_at", "-pk")
+        constraints = [models.UniqueConstraint(fields=["shop", "session_id"], name="session_id_once")]
+        indexes = [models.Index(fields=["shop", "-last_at"]), models.Index(fields=["-last_at", "-id"])]
+
+    def __str__(self) -> str:
+        return self.session_id
+
+
+class TrainingEvent(NamedTuple):
+    """One row of `ArchivedEvent.objects.for_training`: `session` is the session's pk, `at` seconds since the epoch."""
+
+    session: int
+    code: int
+    item: int
+    at: float
+    place: int
+    dwell_s: float | None
+    price: float | None
+    quantity: float
+
+
+class EventRow(NamedTuple):
+    """One row for `ArchivedEvent.objects.append`; `data` is JSON text or None."""
+
+    session: int
+    event_id: str
+    code: int
+    at: datetime
+    received_at: datetime
+    place: int
+    item: int = UNKNOWN_ITEM
+    item_ref: str = ""
+    price: float | None = None
+    quantity: float = 1.0
+    dwell_s: float | None = None
+    query: str = ""
+    data: str | None = None
+
+
+class ArchivedEventQuerySet(models.QuerySet["ArchivedEvent"]):
+    def for_training(self, shop: Shop) -> Iterator[tuple[int, int, int, float, int, float | None, float | None, float]]:
+        """Every event of a shop as plain tuples in the columns of `TrainingEvent`, by session pk, then place, then pk."""
+        rows = self.filter(shop=shop).order_by("session_id", "place", "pk")
+        columns = ("session_id", "code", "item", Epoch("at"), "place", "dwell_s", "price", "quantity")
+        return rows.values_list(*columns).iterator(chunk_size=10_000)
+
+    def of_session(self, session: Session) -> ArchivedEventQuerySet:
+        """A session's events in their order."""
+        return self.filter(session=session).order_by("place", "pk")
+
+    def append(self, *, shop: Shop, rows: Sequence[EventRow], origin: str) -> int:
+        """Insert rows, skipping those whose (session, event_id) is there already; how many were new.
+
+        Written as one `executemany`: building half a million model objects costs several times the insert itself.
+        """
+        if not rows:
+            return 0
+        connection = connections[self.db]
+        date = connection.ops.adapt_datetimefield_value
+        columns = ("shop_id", "origin", "session_id", *EventRow._fields[1:])
+        names = ", ".join(connection.ops.quote_name(c) for c in columns)
+        table = connection.ops.quote_name(ArchivedEvent._meta.db_table)
+        sql = f"INSERT INTO {table} ({names}) VALUES ({', '.join(['%s'] * len(columns))}) ON CONFLICT DO NOTHING"
+        parameters = [(shop.pk, origin, *row[:3], date(row.at), date(row.received_at), *row[5:]) for row in rows]
+        with connection.cursor() as cursor:
+            cursor.executemany(sql, parameters)
+            return int(cursor.rowcount)
+
+
+class ArchivedEvent(models.Model):
+    """One event of the activity log, kept for long-term analysis. Written once, never changed.
+
+    place : orders a session's events: the position that a file or the log gave it, else microseconds since the epoch.
+    item : integer item id, 0 where unknown; no foreign key, since items belong to an app above and the log outlives them.
+    item_ref : the item's external id as it was sent.
+    data : what has no column: items and slots of a list, recommendation id, further items of a purchase.
+    """
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="+", db_index=False)
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="archived", db_index=False)
+    event_id = models.CharField(max_length=MAX_ID)
+    code = models.PositiveSmallIntegerField(choices=list(enumerate(NAMES)), verbose_name="event")
+    at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    place = models.BigIntegerField()
+    item = models.BigIntegerField(default=UNKNOWN_ITEM)
+    item_ref = models.CharField(max_length=MAX_ID, blank=True, verbose_name="item id")
+    price = models.FloatField(null=True, blank=True)
+    quantity = models.FloatField(default=1.0)
+    dwell_s = models.FloatField(null=True, blank=True, verbose_name="dwell, s")
+    query = models.CharField(max_length=MAX_QUERY, blank=True)
+    data = models.JSONField(null=True, blank=True)
+    origin = models.CharField(max_length=10, choices=Origin, default=Origin.LIVE)
+
+    objects = ArchivedEventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-pk",)
+        constraints = [models.UniqueConstraint(fields=["session", "event_id"], name="event_id_once")]
+        indexes = [models.Index(fields=["shop", "session", "place"], name="event_for_training")]
+
+    def __str__(self) -> str:
+        return f"{NAMES[self.code]} {self.item_ref}".strip()
+
+
+def moment(seconds: float) -> datetime:
+    """Seconds since the epoch as an aware UTC datetime."""
+    return datetime.fromtimestamp(seconds, tz=UTC)

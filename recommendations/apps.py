@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class RecommendationsConfig(AppConfig):
+    name = "recommendations"
+    verbose_name = "Releases and recommendations"
+    default_auto_field = "django.db.models.BigAutoField"
