@@ -1,0 +1,75 @@
+"""Rows become arrays: a shop's items, log and personas as training reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from clusters.catalogue import Catalogue, build_catalogue
+from clusters.models import Item
+from personas.archetypes import Archetype, Attribute
+from personas.models import ArchivedEvent, Session, Shop
+from personas.models import Archetype as ArchetypeRow
+from personas.models import Attribute as AttributeRow
+from personas.sessions import SessionLog
+
+CHUNK = 50_000
+"""Rows read at a time, so that a million events are never a million Python tuples at once."""
+
+
+def read_catalogue(shop: Shop) -> Catalogue:
+    """All items of a shop."""
+    return build_catalogue(Item.objects.filter(shop=shop).as_rows())
+
+
+def read_log(shop: Shop, catalogue: Catalogue) -> tuple[SessionLog, list[dict[str, str]]]:
+    """The archived log of a shop, and the context of each of its sessions in the log's order."""
+    rows = ArchivedEvent.objects.for_training(shop)
+    columns: list[np.ndarray] = []
+    buffer: list[tuple[float, ...]] = []
+    for row in rows:
+        buffer.append(tuple(np.nan if value is None else value for value in row))
+        if len(buffer) == CHUNK:
+            columns.append(np.array(buffer, dtype=np.float64))
+            buffer = []
+    columns.append(np.array(buffer, dtype=np.float64).reshape(len(buffer), -1))
+    table = np.concatenate([c for c in columns if c.size] or [np.zeros((0, 8))])
+    session, code, item, at, place, dwell, price = (table[:, i] for i in range(7))
+    sessions = {row.pk: row for row in Session.objects.for_training(shop)}
+    keys = session.astype(np.int64)
+    log = SessionLog.of(
+        keys,
+        catalogue.positions(item.astype(np.int64).tolist()),
+        at,
+        code=code.astype(np.int8),
+        order=place,
+        user=np.array([sessions[k].shopper for k in keys.tolist()]) if len(keys) else None,
+        dwell_s=dwell,
+        price=price,
+        clock=_coarsest({row.clock for row in sessions.values()}),
+    )
+    read = [sessions[int(k)] for k in log.keys.tolist()]
+    return log, [_words({**row.context, **row.demographics}) for row in read]
+
+
+def _coarsest(clocks: set[str]) -> str:
+    """What can be said of every session's time, when a file knew only the day and live events know the second."""
+    return next((c for c in ("order", "day") if c in clocks), "second")
+
+
+def read_personas(shop: Shop) -> tuple[list[Attribute], list[Archetype]]:
+    """The merchandiser's attributes and archetypes."""
+    attributes = [
+        Attribute(a.pk, a.key, a.name, a.description, dict(a.weights), dict(a.behaviours))
+        for a in AttributeRow.objects.filter(shop=shop).order_by("pk")
+    ]
+    archetypes = [
+        Archetype(a.pk, a.key, a.name, a.icon, a.colour, dict(a.mix))
+        for a in ArchetypeRow.objects.filter(shop=shop).order_by("place", "pk")
+    ]
+    return attributes, archetypes
+
+
+def _words(context: Mapping[str, object]) -> dict[str, str]:
+    return {str(k): str(v) for k, v in context.items() if v not in (None, "")}

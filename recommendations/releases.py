@@ -1,0 +1,218 @@
+"""Releases: components on disk, verified, memory-mapped; activated and rolled back while everything runs.
+
+A component lives in `<DATA_DIR>/releases/<shop>/<kind>/<version>/` as one `.npy` an array and a `component.json`
+with the other values and every array's checksum. Its version is the hash of that file, so that the same content
+is the same component and a half-written one can't be taken for whole. A release is a manifest, kind -> version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from redis import Redis
+
+from clusters.catalogue import Catalogue
+from clusters.item_clusters import ItemClusters
+from clusters.policy import Policy
+from personas.components import from_parts, to_parts
+from personas.models import Shop
+from personas.profile import PersonaModel
+from recommendations.engine import Engine
+from recommendations.models import Component, Release
+from recommendations.ranking.ranker import Ranker
+
+KINDS: dict[str, type[Any]] = {
+    "catalogue": Catalogue,
+    "personas": PersonaModel,
+    "clusters": ItemClusters,
+    "ranker": Ranker,
+    "policy": Policy,
+}
+INDEPENDENT = frozenset({"catalogue", "policy"})
+"""Kinds that hold no catalogue positions; the others name the catalogue version that their positions are of."""
+
+KEEP = 5
+"""Releases whose files are kept, beside the active one, to roll back to."""
+
+CHANNEL = "releases"
+
+
+class ReleaseError(RuntimeError):
+    """A release that can't be loaded or activated, with what to do."""
+
+
+def pointer(shop_id: int) -> str:
+    """Redis key that holds the number of the shop's active release."""
+    return f"release:{shop_id}"
+
+
+def redis_client() -> Redis:
+    return Redis.from_url(settings.REDIS_URL)
+
+
+# Components on disk
+
+
+def save_component(root: Path, kind: str, component: Any, *, catalogue: str = "") -> str:
+    """Write a component under `root`/`kind`/ and return its version. Writing the same content twice writes once."""
+    arrays, meta = to_parts(component)
+    folder = root / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    try:
+        described = {}
+        for name, array in arrays.items():
+            path = scratch / f"{name}.npy"
+            with path.open("wb") as file:
+                np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+            described[name] = _sha256(path)
+        text = json.dumps({"kind": kind, "catalogue": catalogue, "arrays": described, "meta": meta}, sort_keys=True)
+        version = hashlib.sha256(text.encode()).hexdigest()[:16]
+        (scratch / "component.json").write_text(text)
+        target = folder / version
+        if not target.exists():
+            scratch.chmod(0o755)
+            scratch.rename(target)
+        return version
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def load_component(root: Path, kind: str, version: str, *, catalogue: str = "") -> Any:
+    """A component, memory-mapped read-only, after its checksums are verified. Raises ReleaseError."""
+    folder = root / kind / version
+    try:
+        text = (folder / "component.json").read_text()
+    except OSError as error:
+        raise ReleaseError(f"{kind} {version} is not on disk ({error.strerror}); train again or restore a backup") from error
+    if hashlib.sha256(text.encode()).hexdigest()[:16] != version:
+        raise ReleaseError(f"{kind} {version}: component.json was changed after it was written")
+    described = json.loads(text)
+    if kind not in INDEPENDENT and described["catalogue"] != catalogue:
+        raise ReleaseError(f"{kind} {version} belongs to catalogue {described['catalogue']}, not to {catalogue}")
+    arrays: dict[str, np.ndarray] = {}
+    for name, checksum in described["arrays"].items():
+        path = folder / f"{name}.npy"
+        if not path.exists() or _sha256(path) != checksum:
+            raise ReleaseError(f"{kind} {version}: {name}.npy is missing or damaged; restore it from a backup")
+        # A plain view of the map: the memmap class costs microseconds at every slice.
+        arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+    return from_parts(KINDS[kind], arrays, described["meta"])
+
+
+def load_engine(root: Path, manifest: Mapping[str, str], *, release: str) -> Engine:
+    """The engine of a manifest. Raises ReleaseError."""
+    missing = sorted(set(KINDS) - set(manifest))
+    if missing:
+        raise ReleaseError(f"release {release} lacks {', '.join(missing)}; train again")
+    parts = {kind: load_component(root, kind, manifest[kind], catalogue=manifest["catalogue"]) for kind in KINDS}
+    return Engine(release=release, **parts)
+
+
+def save_engine(root: Path, engine: Engine) -> dict[str, str]:
+    """All components of an engine; kind -> version."""
+    manifest = {"catalogue": save_component(root, "catalogue", engine.catalogue)}
+    for kind in KINDS:
+        if kind != "catalogue":
+            bound_to = "" if kind in INDEPENDENT else manifest["catalogue"]
+            manifest[kind] = save_component(root, kind, getattr(engine, kind), catalogue=bound_to)
+    return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# Releases of a shop
+
+
+def root_of(shop: Shop) -> Path:
+    """Folder that holds the shop's components."""
+    return Path(settings.DATA_DIR) / "releases" / shop.slug
+
+
+def publish(shop: Shop, engine: Engine, *, metrics: Mapping[str, Any], notes: str = "") -> Release:
+    """Save an engine and record it as the shop's next release, ready but not yet active."""
+    root = root_of(shop)
+    manifest = save_engine(root, engine)
+    with transaction.atomic():
+        Shop.objects.select_for_update().get(pk=shop.pk)
+        for kind, version in manifest.items():
+            text = (root / kind / version / "component.json").read_bytes()
+            Component.objects.get_or_create(
+                shop=shop,
+                kind=kind,
+                version=version,
+                defaults={"path": f"{shop.slug}/{kind}/{version}", "checksum": hashlib.sha256(text).hexdigest()},
+            )
+        last = Release.objects.filter(shop=shop).order_by("-number").values_list("number", flat=True).first() or 0
+        return Release.objects.create(
+            shop=shop, number=last + 1, components=manifest, state=Release.State.READY, metrics=dict(metrics), notes=notes
+        )
+
+
+def activate(release: Release, *, by: Any = None) -> None:
+    """Make a release the one that serves; every process swaps within seconds. Verified first. Raises ReleaseError."""
+    load_engine(root_of(release.shop), release.components, release=str(release.number))
+    with transaction.atomic():
+        Shop.objects.select_for_update().get(pk=release.shop_id)
+        Release.objects.filter(shop=release.shop, state=Release.State.ACTIVE).exclude(pk=release.pk).update(
+            state=Release.State.RETIRED
+        )
+        release.state = Release.State.ACTIVE
+        release.activated_at = timezone.now()
+        release.activated_by = by
+        release.save(update_fields=["state", "activated_at", "activated_by"])
+        transaction.on_commit(lambda: announce(release))
+
+
+def announce(release: Release) -> None:
+    """Tell the running processes; those that miss it find the pointer at their next look."""
+    client = redis_client()
+    client.set(pointer(release.shop_id), release.number)
+    client.publish(CHANNEL, str(release.shop_id))
+
+
+def roll_back(shop: Shop, *, by: Any = None) -> Release:
+    """Activate the release that was active before the present one. Raises ReleaseError if there is none."""
+    earlier = Release.objects.filter(shop=shop, state=Release.State.RETIRED).order_by("-activated_at").first()
+    if earlier is None:
+        raise ReleaseError(f"shop {shop.slug} has no earlier release to roll back to")
+    activate(earlier, by=by)
+    return earlier
+
+
+def load_active(shop_id: int) -> Engine:
+    """The engine of the shop's active release. Raises ReleaseError if there is none."""
+    release = Release.objects.filter(shop_id=shop_id, state=Release.State.ACTIVE).select_related("shop").first()
+    if release is None:
+        raise ReleaseError(f"shop {shop_id} has no active release: run manage.py train")
+    return load_engine(root_of(release.shop), release.components, release=str(release.number))
+
+
+def prune(shop: Shop, *, keep: int = KEEP) -> int:
+    """Delete the files of components that neither the active release nor the last `keep` name; count of them."""
+    releases = Release.objects.filter(shop=shop)
+    kept = [*releases.order_by("-number")[:keep], *releases.filter(state=Release.State.ACTIVE)]
+    named = {(kind, version) for release in kept for kind, version in release.components.items()}
+    removed = 0
+    for component in Component.objects.filter(shop=shop):
+        if (component.kind, component.version) not in named:
+            shutil.rmtree(root_of(shop) / component.kind / component.version, ignore_errors=True)
+            component.delete()
+            removed += 1
+    return removed

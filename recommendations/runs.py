@@ -1,0 +1,171 @@
+"""A shop's training from its database to an active release, on the record in a `TrainingRun`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import numpy as np
+from django.db import transaction
+from django.utils import timezone
+from redis.exceptions import LockError
+
+from clusters.models import ClusterMembership, ClusterRelation, ItemCluster
+from personas.models import Shop
+from recommendations import releases
+from recommendations.engine import Engine
+from recommendations.models import Release, TrainingRun
+from recommendations.reading import read_catalogue, read_log, read_personas
+from recommendations.training import train_engine
+
+logger = logging.getLogger(__name__)
+
+LOCK_S = 3_600
+SHOWN_DESCRIPTORS = 8
+SHOWN_RELATIONS = 8
+
+
+class TrainingBusy(RuntimeError):
+    """Another training of the shop is under way."""
+
+
+def train_shop(shop: Shop, *, seed: int = 0, progress: Callable[[str, float], None] | None = None) -> Release:
+    """Read, train, publish and activate. One at a time a shop. Raises TrainingBusy, ValueError, ReleaseError.
+
+    The run's row tells what is under way, and why it failed if it did; a failure leaves the active release as it was.
+    """
+    lock = releases.redis_client().lock(f"training:{shop.pk}", timeout=LOCK_S, blocking=False)
+    if not lock.acquire():
+        raise TrainingBusy(f"a training of {shop.slug} is under way; wait for it, or see Training runs in the admin")
+    try:
+        TrainingRun.objects.filter(shop=shop, state=TrainingRun.State.RUNNING).update(
+            state=TrainingRun.State.FAILED, error="interrupted", finished_at=timezone.now()
+        )
+        run = TrainingRun.objects.create(shop=shop, state=TrainingRun.State.RUNNING, stage="reading", started_at=timezone.now())
+        try:
+            release = _train(shop, run, seed=seed, progress=progress)
+        except Exception as error:
+            _finish(run, TrainingRun.State.FAILED, error=f"{type(error).__name__}: {error}")
+            raise
+        _finish(run, TrainingRun.State.DONE, release=release)
+        return release
+    finally:
+        try:
+            lock.release()
+        except LockError:
+            logger.warning("training of %s outlived its lock of %d s", shop.slug, LOCK_S)
+
+
+def _train(shop: Shop, run: TrainingRun, *, seed: int, progress: Callable[[str, float], None] | None) -> Release:
+    started = time.perf_counter()
+    told = {"at": 0.0}
+
+    def report(stage: str, share: float) -> None:
+        if progress:
+            progress(stage, share)
+        # The row is for people: once a second is as often as they look.
+        if time.perf_counter() - told["at"] > 1.0:
+            told["at"] = time.perf_counter()
+            TrainingRun.objects.filter(pk=run.pk).update(stage=stage, progress=share)
+
+    report("reading", 0.0)
+    catalogue = read_catalogue(shop)
+    log, contexts = read_log(shop, catalogue)
+    attributes, archetypes = read_personas(shop)
+    try:
+        previous: Engine | None = releases.load_active(shop.pk)
+    except releases.ReleaseError:
+        previous = None
+    last = ItemCluster.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    engine = train_engine(
+        log,
+        catalogue,
+        attributes=attributes,
+        archetypes=archetypes,
+        contexts=contexts,
+        previous=previous,
+        first_cluster_id=last + 1,
+        seed=seed,
+        progress=report,
+    )
+    report("saving", 0.98)
+    metrics = {
+        "sessions": len(log),
+        "events": len(log.code),
+        "items": len(catalogue),
+        "clusters": len(engine.clusters.cluster_ids),
+        "personas": len(engine.personas.archetype_ids),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    write_clusters(shop, engine)
+    release = releases.publish(shop, engine, metrics=metrics)
+    releases.activate(release)
+    releases.prune(shop)
+    return release
+
+
+def write_clusters(shop: Shop, engine: Engine) -> None:
+    """Arrays become rows: the clusters as merchandisers see them. Those that are gone are retired, never deleted."""
+    clusters, catalogue = engine.clusters, engine.catalogue
+    ids = clusters.cluster_ids.tolist()
+    items = clusters.items
+    with transaction.atomic():
+        ItemCluster.objects.filter(shop=shop, retired_at=None).exclude(pk__in=ids).update(retired_at=timezone.now())
+        ItemCluster.objects.bulk_create(
+            [
+                ItemCluster(
+                    pk=pk,
+                    shop=shop,
+                    name=clusters.names[c],
+                    kind=clusters.kinds[c],
+                    size=int(items.indptr[c + 1] - items.indptr[c]),
+                    share=float(clusters.share[c]),
+                    locked=bool(clusters.locked[c]),
+                    descriptors=_descriptors(engine, c),
+                    retired_at=None,
+                    updated_at=timezone.now(),
+                )
+                for c, pk in enumerate(ids)
+            ],
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["name", "kind", "size", "share", "descriptors", "retired_at", "updated_at"],
+        )
+        ClusterMembership.objects.filter(cluster__shop=shop).delete()
+        rows = np.repeat(np.arange(len(ids)), np.diff(items.indptr))
+        item_ids = catalogue.item_ids[items.indices]
+        ClusterMembership.objects.bulk_create(
+            [
+                ClusterMembership(cluster_id=ids[c], item_id=i, weight=w)
+                for c, i, w in zip(rows.tolist(), item_ids.tolist(), items.data.tolist(), strict=True)
+            ],
+            batch_size=2_000,
+        )
+        ClusterRelation.objects.filter(source__shop=shop).delete()
+        ClusterRelation.objects.bulk_create(_relations(engine), batch_size=2_000)
+
+
+def _descriptors(engine: Engine, c: int) -> list[dict[str, object]]:
+    lift = engine.clusters.descriptor_lift
+    a, b = lift.indptr[c], lift.indptr[c + 1]
+    ranked = sorted(zip(lift.data[a:b].tolist(), lift.indices[a:b].tolist(), strict=True), reverse=True)
+    return [{"name": engine.catalogue.descriptors[d], "lift": round(v, 3)} for v, d in ranked[:SHOWN_DESCRIPTORS]]
+
+
+def _relations(engine: Engine) -> list[ClusterRelation]:
+    """The strongest transitions out of each cluster: where expansion may go."""
+    ids = engine.clusters.cluster_ids
+    relations = []
+    for c, row in enumerate(np.asarray(engine.clusters.transitions)):
+        others = [t for t in np.argsort(-row, kind="stable")[: SHOWN_RELATIONS + 1].tolist() if t != c and row[t] > 0]
+        relations += [
+            ClusterRelation(source_id=int(ids[c]), target_id=int(ids[t]), weight=float(row[t])) for t in others[:SHOWN_RELATIONS]
+        ]
+    return relations
+
+
+def _finish(run: TrainingRun, state: str, *, error: str = "", release: Release | None = None) -> None:
+    run.state, run.error, run.release, run.finished_at = state, error, release, timezone.now()
+    run.stage, run.progress = ("done", 1.0) if release else (run.stage, run.progress)
+    run.save()
