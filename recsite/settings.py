@@ -1,0 +1,199 @@
+"""Django settings: one file, driven by the environment. `docs/operators.md` lists every variable.
+
+Defaults serve a demo on this machine: SQLite, an embedded Valkey behind a unix socket, all data under `var/`.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from recsite import environment as env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var"))).absolute()
+"""Everything this installation keeps: database, Valkey's files, releases, secrets, logs."""
+
+SECRET_KEY = os.environ.get("SECRET_KEY") or env.kept_secret(DATA_DIR / "secret_key")
+DEBUG = env.flag("DEBUG", False)
+PORT = env.whole("PORT", 8000, minimum=1)
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+# Set when a proxy in front speaks TLS: cookies then travel over https only.
+HTTPS = env.flag("HTTPS", False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SESSION_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+# The system's own settings ---------------------------------------------------------------------------------------------
+REDIS_URL = env.text("REDIS_URL", f"unix://{env.socket_path(DATA_DIR / 'valkey', 'valkey.sock')}?db=0")
+RELEASES_DIR = DATA_DIR / "releases"
+ACTIVITY_PARTITIONS = env.whole("ACTIVITY_PARTITIONS", 16, minimum=1)
+SESSION_TTL_S = env.whole("SESSION_TTL_S", 2 * 24 * 3600, minimum=60)
+ACTIVITY_FSYNC = env.choice("ACTIVITY_FSYNC", "always", ("always", "everysec"))
+"""`appendfsync` of the embedded Valkey: with `always`, whatever is acknowledged is on disk."""
+DURABILITY = env.choice("DURABILITY", "always", ("always", "waitaof", "everysec"))
+"""What an acknowledged event means: the server syncs every write; we wait for its AOF; up to a second may be lost."""
+SESSION_TOKEN_TTL_S = env.whole("SESSION_TOKEN_TTL_S", 12 * 3600, minimum=60)
+
+# Django ----------------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_filters",
+    "django_htmx",
+    "personas",
+    "clusters",
+    "recommendations",
+    "recsite",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "recsite.security.content_security_policy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "recsite.urls"
+ASGI_APPLICATION = "recsite.asgi.application"
+WSGI_APPLICATION = "recsite.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {
+    "default": env.database(
+        env.text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}"),
+        # FULL, because the activity log is trimmed behind what the archive has committed.
+        sqlite_synchronous=env.choice("SQLITE_SYNCHRONOUS", "FULL", ("OFF", "NORMAL", "FULL", "EXTRA")),
+        pool_max=env.whole("DATABASE_POOL_MAX", 8, minimum=1),
+    )
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "admin:login"
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+# Files are found once at start, where they lie: no collectstatic step before a first run.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_MAX_AGE = 0 if DEBUG else 300
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "channels"},
+    }
+}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "cache"}}
+
+CELERY_BROKER_URL = CELERY_RESULT_BACKEND = env.celery_url(REDIS_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "celery:", "visibility_timeout": 6 * 3600}
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"global_keyprefix": "celery:"}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    # An entry that nobody took in time is dropped: the next one archives the same events.
+    "archive-activity": {"task": "recommendations.tasks.archive_activity", "schedule": 2.0, "options": {"expires": 10}},
+    "train-nightly": {"task": "recommendations.tasks.train_all_shops", "schedule": timedelta(hours=24)},
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "PAGE_SIZE": 50,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Persona clusters",
+    "DESCRIPTION": "Live personas, adaptive item clusters and recommendations beside a web shop.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Persona clusters",
+    "SITE_HEADER": "Persona clusters",
+    "SITE_SYMBOL": "hub",
+    "SHOW_HISTORY": True,
+    "BORDER_RADIUS": "8px",
+    # The one accent (Okabe-Ito blue, #0072B2) in Unfold's scale; `static/tokens.css` has the same.
+    "COLORS": {
+        "primary": {
+            "50": "#eef7fc",
+            "100": "#d6ecf8",
+            "200": "#add9f1",
+            "300": "#75bfe6",
+            "400": "#389fd4",
+            "500": "#1285c0",
+            "600": "#0072b2",
+            "700": "#005c91",
+            "800": "#034c76",
+            "900": "#083f62",
+            "950": "#052840",
+        },
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
+    # Every visitor who asks for a page that isn't there would be a warning.
+    "loggers": {"django.request": {"level": "ERROR"}},
+}

@@ -1,0 +1,22 @@
+"""Every address of the installation that Django answers. The hot endpoints live in `recommendations.serving.live`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from recsite import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+]
+for prefix, module in (("api/", "recommendations.api"), ("", "recommendations.web.urls")):
+    if find_spec(module) is not None:
+        urlpatterns.append(path(prefix, include(module)))

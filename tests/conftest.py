@@ -1,0 +1,94 @@
+"""Real servers for the tests: an embedded Valkey, and SQLite or (`DATABASE=postgres pytest`) an embedded PostgreSQL.
+
+The environment is set here, before Django's settings are read. Pure tests need none of it and pay nothing for it but
+Valkey's 40 ms.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import redis
+from asgiref.sync import sync_to_async
+
+from recsite import embedded
+
+os.environ["OMP_NUM_THREADS"] = "1"
+DATABASE = os.environ.get("DATABASE", "sqlite")
+HOME = embedded.short_temporary_directory("pc-")
+VALKEY = embedded.start_valkey(HOME / "valkey", fsync="everysec")
+POSTGRES: embedded.Server | None = None
+
+os.environ |= {
+    "DATA_DIR": str(HOME / "var"),
+    "SECRET_KEY": "tests only",
+    "REDIS_URL": VALKEY.url,
+    "DATABASE_URL": f"sqlite:///{HOME / 'db.sqlite3'}",
+    "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
+    "LOG_LEVEL": "WARNING",
+    "DJANGO_SETTINGS_MODULE": "recsite.settings",
+}
+if DATABASE == "postgres":
+    HOME.chmod(0o711)  # so that `nobody` may pass through
+    POSTGRES = embedded.start_postgres(HOME / "pg", durable=False)
+    os.environ["DATABASE_URL"] = POSTGRES.url
+elif DATABASE != "sqlite":
+    raise pytest.UsageError(f"DATABASE={DATABASE!r}: expected sqlite or postgres")
+
+from django.conf import settings  # noqa: E402 - the settings read the environment made above
+
+# Read them now, so that pytest-django finds them configured.
+assert settings.DATABASES["default"]
+
+
+@atexit.register
+def stop_servers() -> None:
+    """After pytest-django has dropped the test database."""
+    for server in (POSTGRES, VALKEY):
+        if server is not None:
+            server.stop()
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """The address of the tests' Valkey, as settings.REDIS_URL has it."""
+    return VALKEY.url
+
+
+@pytest.fixture
+def redis_client() -> Iterator[redis.Redis]:
+    """A client of an emptied Valkey; answers are bytes."""
+    client = redis.Redis.from_url(VALKEY.url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, settings: pytest.FixtureRequest) -> Path:
+    """A fresh DATA_DIR (releases included) for one test."""
+    settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
+    settings.RELEASES_DIR = tmp_path / "releases"  # type: ignore[attr-defined]
+    return tmp_path
+
+
+@pytest_asyncio.fixture
+async def _async_connections_closed() -> AsyncIterator[None]:
+    yield
+    from django.db import connections
+
+    await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_outlives_an_async_test(request: pytest.FixtureRequest) -> None:
+    """Async ORM calls run in a thread of their own, whose connection would otherwise keep the test database open."""
+    if request.node.get_closest_marker("asyncio") and request.node.get_closest_marker("django_db"):
+        request.getfixturevalue("_async_connections_closed")
