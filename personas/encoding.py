@@ -7,8 +7,8 @@ what an online step can know:
   item (`ITEM_ACTIONS`). A list says what we showed, a refund what is regretted: neither says who is shopping.
 - *Dwell* is present on `user_engagement` alone, the event that brings it. The `dwell_s` of a view in a log is the
   gap to the event after it, which nobody knows at the time of the view; the next event's *gap* carries it.
-- *Gap* is the time since the session's previous event: absent on the first event, on a late one, and where the
-  log's clock doesn't tell seconds.
+- *Gap* is the time since the session's previous event: absent on the first event, and where the log's clock
+  doesn't tell seconds. A late event counts as a gap of 0, for the belief moves in order of receipt.
 """
 
 from __future__ import annotations
@@ -65,3 +65,78 @@ class ItemFacts:
             raise ValueError(f"{len(self.category_names)} categories, more than {MAX_CATEGORIES}; see item_facts")
         if len(self.category) and int(self.category.max()) >= len(self.category_names):
             raise ValueError(f"category {int(self.category.max())} has no name; there are {len(self.category_names)}")
+
+
+def sizes(facts: ItemFacts) -> tuple[int, ...]:
+    """Number of values of each factor. A shop without categories still has one, so that no table is empty."""
+    return (len(NAMES), max(1, len(facts.category_names)), len(PRICE_TIERS), len(DWELLS), len(GAPS), len(NOVELTIES))
+
+
+def value_names(facts: ItemFacts) -> tuple[tuple[str, ...], ...]:
+    """Names of the values of each factor, by code."""
+    return (NAMES, facts.category_names or ("any",), PRICE_TIERS, DWELLS, GAPS, NOVELTIES)
+
+
+def novelty(recent: Sequence[int], item: int) -> int:
+    """`NEW`, `RETURN` (seen earlier in the session) or `REPEAT` (the same as the last).
+
+    recent : items of the session's latest item actions before this one, oldest first, at most `NOVELTY_WINDOW`.
+    """
+    if not recent or item not in recent:
+        return NEW
+    return REPEAT if recent[-1] == item else RETURN
+
+
+def encode(
+    facts: ItemFacts, *, code: int, position: int, dwell_s: float | None, gap_s: float | None, novelty: int
+) -> tuple[int, ...]:
+    """Codes of one event, F ints in the order of `FACTORS`, `ABSENT` where the event lacks the factor.
+
+    position : catalogue position, `NO_ITEM` where none or unknown: the event still carries its type.
+    dwell_s : the event's own dwell.  gap_s : seconds since the session's last event, None on its first.
+    """
+    category = tier = new = ABSENT
+    if position >= 0 and code in _ITEM_CODES:
+        category, tier, new = facts.category.item(position), facts.price_tier.item(position), novelty
+    dwell = ABSENT if dwell_s is None or code != _ENGAGEMENT_CODE else bisect_right(DWELL_EDGES_S, dwell_s)
+    gap = ABSENT if gap_s is None else bisect_right(GAP_EDGES_S, gap_s)
+    return code, category, tier, dwell, gap, new
+
+
+def encode_log(facts: ItemFacts, log: SessionLog) -> np.ndarray:
+    """(N, F) int16 codes of every event of a log, the same as `encode` gives online."""
+    n = len(log.code)
+    codes = np.full((n, len(FACTORS)), ABSENT, dtype=np.int16)
+    if not n:
+        return codes
+    codes[:, 0] = log.code
+    rows = np.flatnonzero(_IS_ITEM_CODE[log.code] & (log.position != NO_ITEM))
+    position = log.position[rows]
+    codes[rows, 1] = facts.category[position]
+    codes[rows, 2] = facts.price_tier[position]
+    codes[rows, 5] = _novelties(log.session_of[rows], position)
+    engaged = np.flatnonzero((log.code == _ENGAGEMENT_CODE) & ~np.isnan(log.dwell_s))
+    codes[engaged, 3] = np.searchsorted(DWELL_EDGES_S, log.dwell_s[engaged].astype(np.float64), side="right")
+    if log.clock == "second":
+        codes[:, 4] = np.searchsorted(GAP_EDGES_S, gaps(log), side="right")
+        codes[log.offsets[:-1], 4] = ABSENT
+    return codes
+
+
+def gaps(log: SessionLog) -> np.ndarray:
+    """(N,) float64 seconds since the session's previous event; 0 on its first, and where the clock lacks seconds."""
+    gap = np.zeros(len(log.at))
+    if log.clock == "second" and len(gap):
+        gap[1:] = np.diff(log.at)
+        gap[log.offsets[:-1]] = 0.0
+    return gap
+
+
+def _novelties(session: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """(m,) int16 novelty of each item action, given in the order of the log."""
+    m = len(session)
+    by = np.lexsort((np.arange(m), position, session))
+    lag = np.full(m, NOVELTY_WINDOW + 1)
+    same = (session[by][1:] == session[by][:-1]) & (position[by][1:] == position[by][:-1])
+    lag[by[1:][same]] = np.diff(by)[same]
+    return np.where(lag == 1, REPEAT, np.where(lag <= NOVELTY_WINDOW, RETURN, NEW)).astype(np.int16)

@@ -1,0 +1,269 @@
+"""MAP EM for the persona HMM, batched across sessions by time step.
+
+hmmlearn runs forward-backward one session after the other; real sessions are short and many, so here step t of all
+sessions that last that long is one matrix product. Rows are laid out *time-major*: first event 0 of every session,
+longest session first, then event 1 of those that have one, and so on; every step is then a contiguous slice.
+
+Reference: Rabiner (1989), sections III.C and V.A (scaling); Dirichlet priors as in Gauvain & Lee (1994).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from personas.hmm import HALF_LIFE_S, PersonaHMM, PseudoCounts, log_likelihoods, maximise
+
+ENOUGH = 1e-6
+"""Gain in the objective, nats an event, below which more iterations change nothing that anyone could see."""
+
+LONGEST = 2_000
+"""Events after which the fit starts a session anew: a robot's session of 100,000 must not cost that many steps."""
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How a fit went.
+
+    log_likelihood : nats an event before each iteration and after the last.
+    objective : the same with the log-prior, which EM never lowers.
+    drift : (K,) how far each state is from its archetype: total variation distance, 0 to 1, mean over learned factors.
+    share : (K,) share of the events that each state takes.
+    """
+
+    log_likelihood: tuple[float, ...]
+    objective: tuple[float, ...]
+    drift: np.ndarray
+    share: np.ndarray
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Expected counts of one E-step over N events, and the log-likelihood in nats.
+
+    initial : (K,).  transition : (K, K).  posteriors : (N, K) P(z_n | whole session), in the order given.
+    """
+
+    log_likelihood: float
+    initial: np.ndarray
+    transition: np.ndarray
+    posteriors: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """rows : (N,) places of the time-major rows in the log.  starts : (T + 1,) where each time step starts in `rows`."""
+
+    rows: np.ndarray
+    starts: np.ndarray
+
+
+def fit(
+    codes: np.ndarray,
+    offsets: np.ndarray,
+    *,
+    start: PersonaHMM,
+    pseudo_counts: PseudoCounts,
+    iterations: int = 20,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[PersonaHMM, FitReport]:
+    """The maximum a posteriori model reached by EM from `start`, and how it went.
+
+    codes : (N, F) ints, -1 absent.  offsets : (S + 1,) session boundaries.
+    progress : called with (iterations done, of how many).
+    An empty log gives the prior's model. Raises ValueError on shapes that disagree.
+    """
+    _check(codes, offsets, start)
+    seen = _seen(codes, start)
+    learned = np.array([int(s.sum()) >= 2 for s in seen])
+    layout = _time_major(_cut(offsets))
+    patterns, pattern_of = _patterns(codes, start)
+    by_pattern = sparse.csr_matrix((np.ones(len(codes)), (pattern_of, np.arange(len(codes)))), shape=(len(patterns), len(codes)))
+    model = PersonaHMM(start.log_initial, start.log_transition, start.log_emission, learned)
+    n = max(1, len(codes))
+    likelihoods: list[float] = []
+    objectives: list[float] = []
+    expected = _expect(model, log_likelihoods(model, patterns), pattern_of, layout)
+    for i in range(iterations):
+        likelihoods.append(expected.log_likelihood / n)
+        objectives.append(likelihoods[-1] + _log_prior(model, pseudo_counts) / n)
+        if len(objectives) > 1 and objectives[-1] - objectives[-2] < ENOUGH:
+            break
+        model = _maximise_all(expected, patterns, by_pattern @ expected.posteriors, pseudo_counts, seen, learned)
+        expected = _expect(model, log_likelihoods(model, patterns), pattern_of, layout)
+        if progress:
+            progress(i + 1, iterations)
+    likelihoods.append(expected.log_likelihood / n)
+    objectives.append(likelihoods[-1] + _log_prior(model, pseudo_counts) / n)
+    if progress:
+        progress(iterations, iterations)
+    share = expected.posteriors.sum(axis=0) / n
+    return model, FitReport(tuple(likelihoods), tuple(objectives), _drift(model, pseudo_counts), share)
+
+
+def expect(model: PersonaHMM, codes: np.ndarray, offsets: np.ndarray) -> Expectation:
+    """One E-step over all sessions: the forward-backward algorithm with scaling."""
+    _check(codes, offsets, model)
+    patterns, pattern_of = _patterns(codes, model)
+    return _expect(model, log_likelihoods(model, patterns), pattern_of, _time_major(offsets))
+
+
+def filter_log(
+    model: PersonaHMM,
+    codes: np.ndarray,
+    offsets: np.ndarray,
+    *,
+    log_prior: np.ndarray | None = None,
+    elapsed_s: np.ndarray | None = None,
+) -> np.ndarray:
+    """(N, K) float32 beliefs after each event, as the online filter reaches them: P(z_n | events up to n).
+
+    log_prior : (S, K) each session's own prior; without it, the model's initial distribution.
+    elapsed_s : (N,) seconds since the session's previous event; without it, no time passes.
+    """
+    _check(codes, offsets, model)
+    layout = _time_major(offsets)
+    patterns, pattern_of = _patterns(codes, model)
+    frames = log_likelihoods(model, patterns)
+    frames = np.exp(frames - frames.max(axis=1, keepdims=True, initial=-np.inf))[pattern_of[layout.rows]]
+    lengths = np.diff(offsets)
+    order = np.argsort(-lengths, kind="stable")
+    prior = np.exp(np.broadcast_to(model.log_initial, (len(lengths), len(model.log_initial))) if log_prior is None else log_prior)[order]
+    kept = None if elapsed_s is None else 0.5 ** (np.maximum(elapsed_s, 0.0)[layout.rows] / HALF_LIFE_S)[:, None]
+    previous = prior
+    for t, (a, b) in enumerate(zip(layout.starts[:-1].tolist(), layout.starts[1:].tolist(), strict=True)):
+        belief = previous[: b - a]
+        if t:
+            belief = belief @ model.transition
+            if kept is not None:
+                belief = kept[a:b] * belief + (1.0 - kept[a:b]) * prior[: b - a]
+        frames[a:b] *= belief
+        frames[a:b] /= frames[a:b].sum(axis=1, keepdims=True)
+        previous = frames[a:b]
+    beliefs = np.empty(frames.shape, dtype=np.float32)
+    beliefs[layout.rows] = frames
+    return beliefs
+
+
+def _check(codes: np.ndarray, offsets: np.ndarray, model: PersonaHMM) -> None:
+    if codes.ndim != 2 or codes.shape[1] != len(model.log_emission):
+        raise ValueError(f"codes {codes.shape}, the model has {len(model.log_emission)} factors")
+    if len(offsets) < 1 or offsets[-1] != len(codes):
+        raise ValueError(f"offsets end at {offsets[-1] if len(offsets) else None}, codes has {len(codes)} rows")
+    for f, table in enumerate(model.log_emission):
+        if len(codes) and int(codes[:, f].max()) >= table.shape[1]:
+            raise ValueError(f"code {int(codes[:, f].max())} of factor {f}, which has {table.shape[1]} values")
+
+
+def _cut(offsets: np.ndarray) -> np.ndarray:
+    """Boundaries with sessions over `LONGEST` events cut into pieces."""
+    lengths = np.diff(offsets)
+    if not len(lengths) or lengths.max() <= LONGEST:
+        return offsets
+    pieces = [np.arange(a, b, LONGEST) for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True) if b > a]
+    return np.concatenate((*pieces, offsets[-1:])).astype(np.int64)
+
+
+def _time_major(offsets: np.ndarray) -> _Layout:
+    lengths = np.diff(offsets)
+    order = np.argsort(-lengths, kind="stable")
+    heads, descending = offsets[:-1][order], lengths[order]
+    steps = int(descending[0]) if len(descending) else 0
+    alive = np.searchsorted(-descending, -np.arange(steps), side="left")
+    starts = np.concatenate(([0], np.cumsum(alive))).astype(np.int64)
+    rows = np.concatenate([heads[:n] + t for t, n in enumerate(alive.tolist())]) if steps else np.zeros(0, dtype=np.int64)
+    return _Layout(rows.astype(np.int64), starts)
+
+
+def _patterns(codes: np.ndarray, model: PersonaHMM) -> tuple[np.ndarray, np.ndarray]:
+    """((U, F) the distinct rows of codes, (N,) which of them each row is): a log holds only some thousand."""
+    key = np.zeros(len(codes), dtype=np.int64)
+    for f, table in enumerate(model.log_emission):
+        key = key * (table.shape[1] + 1) + codes[:, f] + 1
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    return codes[first], inverse
+
+
+def _seen(codes: np.ndarray, model: PersonaHMM) -> list[np.ndarray]:
+    """F arrays (V_f,) bool: which values the log shows at all."""
+    return [
+        np.bincount(codes[:, f].astype(np.int64) + 1, minlength=table.shape[1] + 1)[1:] > 0 for f, table in enumerate(model.log_emission)
+    ]
+
+
+def _expect(model: PersonaHMM, frames: np.ndarray, pattern_of: np.ndarray, layout: _Layout) -> Expectation:
+    """frames : (U, K) log-likelihood of each pattern.
+
+    Works on probabilities scaled at every step; with pseudo-counts no table entry is small enough to underflow.
+    """
+    n, k = len(pattern_of), frames.shape[1]
+    if not n:
+        return Expectation(0.0, np.zeros(k), np.zeros((k, k)), np.zeros((0, k)))
+    top = frames.max(axis=1)
+    which = pattern_of[layout.rows]
+    likelihood = np.exp(frames - top[:, None])[which]
+    alpha = np.empty((n, k))
+    scale = np.empty((n, 1))
+    bounds = list(zip(layout.starts[:-1].tolist(), layout.starts[1:].tolist(), strict=True))
+    previous = np.broadcast_to(np.exp(model.log_initial), (bounds[0][1], k))
+    for t, (a, b) in enumerate(bounds):
+        joint = (previous[: b - a] @ model.transition if t else previous) * likelihood[a:b]
+        scale[a:b] = joint.sum(axis=1, keepdims=True)
+        previous = np.divide(joint, scale[a:b], out=alpha[a:b])
+    counts = np.zeros((k, k))
+    backward: np.ndarray | None = None  # beta of step t + 1, for the sessions that have one
+    for t in range(len(bounds) - 1, -1, -1):
+        a, b = bounds[t]
+        beta = np.ones((b - a, k))
+        if backward is not None:
+            c, d = bounds[t + 1]
+            message = likelihood[c:d] * backward / scale[c:d]
+            counts += alpha[a : a + d - c].T @ message
+            beta[: d - c] = message @ model.transition.T
+        alpha[a:b] *= beta
+        backward = beta
+    posteriors = np.empty((n, k))
+    posteriors[layout.rows] = alpha
+    log_likelihood = float(np.log(scale).sum() + top[which].sum())
+    return Expectation(log_likelihood, alpha[: bounds[0][1]].sum(axis=0), counts * model.transition, posteriors)
+
+
+def _maximise_all(
+    expected: Expectation,
+    patterns: np.ndarray,
+    weight: np.ndarray,
+    pseudo: PseudoCounts,
+    seen: list[np.ndarray],
+    learned: np.ndarray,
+) -> PersonaHMM:
+    """The M-step. weight : (U, K) expected events of each pattern and state."""
+    tables = []
+    for f, prior in enumerate(pseudo.emission):
+        counts = np.zeros(prior.shape)
+        present = patterns[:, f] >= 0
+        np.add.at(counts.T, patterns[present, f], weight[present])
+        tables.append(np.log(maximise(counts, prior, seen[f])))
+    initial = expected.initial + pseudo.initial
+    transition = expected.transition + pseudo.transition
+    return PersonaHMM(
+        np.log(initial / initial.sum()), np.log(transition / transition.sum(axis=1, keepdims=True)), tuple(tables), learned
+    )
+
+
+def _log_prior(model: PersonaHMM, pseudo: PseudoCounts) -> float:
+    """Log-density of the Dirichlet priors at the model, up to a constant."""
+    tables = [(pseudo.initial, model.log_initial), (pseudo.transition, model.log_transition)]
+    tables += list(zip(pseudo.emission, model.log_emission, strict=True))
+    return float(sum((counts * np.where(counts > 0, logs, 0.0)).sum() for counts, logs in tables))
+
+
+def _drift(model: PersonaHMM, pseudo: PseudoCounts) -> np.ndarray:
+    distances = [
+        0.5 * np.abs(np.exp(table) - counts / counts.sum(axis=1, keepdims=True)).sum(axis=1)
+        for table, counts, learned in zip(model.log_emission, pseudo.emission, model.learned, strict=True)
+        if learned
+    ]
+    return np.mean(distances, axis=0) if distances else np.zeros(len(model.log_initial))
