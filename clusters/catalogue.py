@@ -159,7 +159,11 @@ def _descriptors(items: list[ItemRow], tier: np.ndarray) -> tuple[tuple[str, ...
     indices: list[int] = []
     indptr = [0]
     for row, words, t in zip(items, item_terms, tier.tolist(), strict=True):
-        names = [f"{kind}={value}" for kind, value in (("category", row.category), ("brand", row.brand), ("colour", row.colour)) if value]
+        names = [
+            f"{kind}={value}"
+            for kind, value in (("category", row.category), ("brand", row.brand), ("colour", row.colour))
+            if value
+        ]
         if t != MISSING:
             names.append(f"price_tier={PRICE_TIERS[t]}")
         names += [f"tag={tag}" for tag in dict.fromkeys(row.tags)]

@@ -113,7 +113,9 @@ class SessionLog:
         """The sessions of a boolean mask or ascending index array, in their order."""
         picked = np.flatnonzero(sessions) if np.asarray(sessions).dtype == bool else np.asarray(sessions)
         lengths = np.diff(self.offsets)[picked]
-        rows = np.repeat(self.offsets[picked] - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths) + np.arange(lengths.sum())
+        rows = np.repeat(self.offsets[picked] - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths) + np.arange(
+            lengths.sum()
+        )
         return self._rows(rows, picked, lengths)
 
     def where(self, events: np.ndarray) -> SessionLog:

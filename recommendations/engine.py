@@ -151,9 +151,7 @@ def observe_with_decisions(engine: Engine, state: SessionState, event: Event) ->
         engagement=ENGAGEMENT.get(event.name, 0.0),
         age=state.events,
     )
-    adapted, decisions = adaptation.observe(
-        engine.clusters, engine.policy, engine.bounds, state.adapted, step, generator(state)
-    )
+    adapted, decisions = adaptation.observe(engine.clusters, engine.policy, engine.bounds, state.adapted, step, generator(state))
     observed = replace(
         state,
         persona=persona,

@@ -9,8 +9,8 @@ import numpy as np
 from clusters.catalogue import Catalogue, build_catalogue
 from clusters.models import Item
 from personas.archetypes import Archetype, Attribute
-from personas.models import ArchivedEvent, Session, Shop
 from personas.models import Archetype as ArchetypeRow
+from personas.models import ArchivedEvent, Session, Shop
 from personas.models import Attribute as AttributeRow
 from personas.sessions import SessionLog
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from django.db import transaction
@@ -74,7 +75,7 @@ def _train(shop: Shop, run: TrainingRun, *, seed: int, progress: Callable[[str, 
     log, contexts = read_log(shop, catalogue)
     attributes, archetypes = read_personas(shop)
     try:
-        previous: Engine | None = releases.load_active(shop.pk)
+        previous: Engine | None = with_edits(shop, releases.load_active(shop.pk))
     except releases.ReleaseError:
         previous = None
     last = ItemCluster.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
@@ -103,6 +104,17 @@ def _train(shop: Shop, run: TrainingRun, *, seed: int, progress: Callable[[str, 
     releases.activate(release)
     releases.prune(shop)
     return release
+
+
+def with_edits(shop: Shop, engine: Engine) -> Engine:
+    """The engine under the names and locks that merchandisers gave its clusters since it was trained."""
+    edited = {
+        pk: (name, locked) for pk, name, locked in ItemCluster.objects.filter(shop=shop).values_list("pk", "name", "locked")
+    }
+    clusters = engine.clusters
+    now = [edited.get(pk, (clusters.names[c], bool(clusters.locked[c]))) for c, pk in enumerate(clusters.cluster_ids.tolist())]
+    names, locked = tuple(name for name, _ in now), np.array([lock for _, lock in now], dtype=bool)
+    return replace(engine, clusters=replace(clusters, names=names, locked=locked))
 
 
 def write_clusters(shop: Shop, engine: Engine) -> None:

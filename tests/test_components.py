@@ -71,7 +71,11 @@ def test_text_holds_any_unicode() -> None:
 
 
 def test_catalogue_round_trip_and_lookups() -> None:
-    rows = [ItemRow(7, "c", "thing"), ItemRow(3, "a", "blue skirt", "skirts", "", "blue", 3.0), ItemRow(4, "b", "red shoe", "shoes")]
+    rows = [
+        ItemRow(7, "c", "thing"),
+        ItemRow(3, "a", "blue skirt", "skirts", "", "blue", 3.0),
+        ItemRow(4, "b", "red shoe", "shoes"),
+    ]
     arrays, meta = to_parts(build_catalogue(rows))
     back = from_parts(Catalogue, arrays, json.loads(json.dumps(meta)))
     assert back.item_ids.tolist() == [3, 4, 7]

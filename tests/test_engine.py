@@ -94,7 +94,9 @@ def test_state_stays_within_2_kb_after_a_long_session(engine: Engine) -> None:
     for n in range(300):
         state, slate = loop.advance(engine, state, event(n, item=int(rng.integers(1, 73))), Request(now=NOW))
         shown = tuple(i.item for i in slate.items)
-        report = event(n, "view_item_list", items=shown, slots=tuple(range(len(shown))), recommendation_id=slate.recommendation_id)
+        report = event(
+            n, "view_item_list", items=shown, slots=tuple(range(len(shown))), recommendation_id=slate.recommendation_id
+        )
         state = loop.observe(engine, state, report)
     assert len(msgspec.msgpack.encode(state)) <= 2_048
 
@@ -162,7 +164,9 @@ def test_served_is_not_seen(engine: Engine) -> None:
     for n in range(12):
         reported, slate = loop.recommend(engine, reported, Request(now=NOW), loop.generator(reported))
         ids = tuple(i.item for i in slate.items)
-        report = event(n + 1, "view_item_list", items=ids, slots=tuple(range(len(ids))), recommendation_id=slate.recommendation_id)
+        report = event(
+            n + 1, "view_item_list", items=ids, slots=tuple(range(len(ids))), recommendation_id=slate.recommendation_id
+        )
         reported = loop.observe(engine, reported, report)
     assert reported.adapted.passed, "items seen and passed over leave a trace"
     assert any(w < 1 for w in reported.adapted.weight.values()), "a cluster ignored twelve times is contracted"

@@ -19,7 +19,9 @@ def ids(externals: Sequence[str]) -> list[int]:
 
 
 def parse(**raw: object) -> Event:
-    return parse_event({"event_id": "e1", "name": "view_item", "items": [{"item_id": "sku-1"}]} | raw, received_at=NOW, item_ids=ids)
+    return parse_event(
+        {"event_id": "e1", "name": "view_item", "items": [{"item_id": "sku-1"}]} | raw, received_at=NOW, item_ids=ids
+    )
 
 
 def test_ga4_purchase_is_read_field_by_field() -> None:

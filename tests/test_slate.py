@@ -52,7 +52,14 @@ SELECTION = Selection(
 EVENS_FIRST = [*range(0, 40, 2), *range(1, 40, 2)]
 
 
-def slots(*, belief: tuple[float, float] = (0.6, 0.4), active: tuple[int, ...] = (), count: int = 10, explore: float = 0.0, seed: int = 0) -> list[Chosen]:
+def slots(
+    *,
+    belief: tuple[float, float] = (0.6, 0.4),
+    active: tuple[int, ...] = (),
+    count: int = 10,
+    explore: float = 0.0,
+    seed: int = 0,
+) -> list[Chosen]:
     return compose(
         ranking(EVENS_FIRST),
         clusters=two_clusters(40),
