@@ -1,6 +1,6 @@
 """Releases: components on disk, verified, memory-mapped; activated and rolled back while everything runs.
 
-A component lives in `<DATA_DIR>/releases/<shop>/<kind>/<version>/` as one `.npy` an array and a `component.json`
+A component lives in `<RELEASES_DIR>/<shop>/<kind>/<version>/` as one `.npy` an array and a `component.json`
 with the other values and every array's checksum. Its version is the hash of that file, so that the same content
 is the same component and a half-written one can't be taken for whole. A release is a manifest, kind -> version.
 """
@@ -142,7 +142,7 @@ def _sha256(path: Path) -> str:
 
 def root_of(shop: Shop) -> Path:
     """Folder that holds the shop's components."""
-    return Path(settings.DATA_DIR) / "releases" / shop.slug
+    return Path(settings.RELEASES_DIR) / shop.slug
 
 
 def publish(shop: Shop, engine: Engine, *, metrics: Mapping[str, Any], notes: str = "") -> Release:
