@@ -1,19 +1,70 @@
-"""`/healthz`: this process answers. `/readyz`: it can serve, and if not, why."""
+"""`/healthz`: this process answers. `/readyz`: it can serve every shop, and if not, why."""
 
 from __future__ import annotations
 
+import logging
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from personas.models import Shop
+from recommendations.models import Release
+from recommendations.releases import pointer
+
+logger = logging.getLogger(__name__)
+OK = "ok"
 
 
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"status": "ok"})
+    return JsonResponse({"status": OK})
 
 
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"status": "ok"})
+    checks = checked()
+    ready = all(said == OK for said in checks.values())
+    return JsonResponse({"status": OK if ready else "unavailable", "checks": checks}, status=200 if ready else 503)
+
+
+def checked() -> dict[str, str]:
+    """Each thing that serving needs: "ok", or what is wrong. Details that could tell a stranger something go to the log."""
+    checks = {"database": OK, "redis": OK}
+    shops: dict[int, str] = {}
+    active: dict[int, int] = {}
+    try:
+        connection.ensure_connection()
+        shops = dict(Shop.objects.order_by("slug").values_list("pk", "slug"))
+        active = dict(Release.objects.filter(state=Release.State.ACTIVE).values_list("shop_id", "number"))
+    except DatabaseError as error:
+        logger.warning("readyz: database: %s", error)
+        checks["database"] = "can't be reached or has no tables"
+    announced: list[bytes | None] = []
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
+            client.ping()
+            announced = client.mget([pointer(shop) for shop in shops]) if shops else []
+    except redis.exceptions.RedisError as error:
+        logger.warning("readyz: redis: %s", error)
+        checks["redis"] = "can't be reached"
+    if checks["database"] == OK and not shops:
+        checks["shops"] = "none yet: run manage.py setup_demo, or create one in the admin"
+    for place, (shop, slug) in enumerate(shops.items()):
+        checks[f"shop {slug}"] = said_of_release(active.get(shop), announced[place] if announced else None, checks["redis"] == OK)
+    return checks
+
+
+def said_of_release(active: int | None, announced: bytes | None, asked: bool) -> str:
+    """active : number of the release the database calls active. announced : the one Redis tells the processes to serve."""
+    if active is None:
+        return "has no active release: run manage.py train"
+    if asked and announced != str(active).encode():
+        told = announced.decode() if announced else "none"
+        return f"release {active} is active, but Redis announces {told}: activate it again"
+    return OK

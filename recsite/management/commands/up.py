@@ -1,0 +1,164 @@
+"""`manage.py up`: everything behind one port, under one supervisor. Makes ready what is not, then serves until Ctrl-C."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from argparse import ArgumentParser
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connections
+
+from personas.models import Shop
+from recommendations import releases
+from recommendations.models import Release
+from recsite import embedded
+from recsite.environment import kept_secret
+from recsite.supervisor import CannotRun, Program, SingleInstance, Supervisor, check_port
+
+DEMO_USER = "merchandiser"
+READY_TIMEOUT_S = 60.0
+
+
+class Command(BaseCommand):
+    help = "Start the whole installation: Valkey, web, worker and schedule. Imports and trains the shop on the first run."
+    requires_system_checks = []  # migrate runs them, with the database there
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--shop", default="fashion", help="demo shop to import and train when it isn't there (fashion, gifts)")
+        parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
+        parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--web-workers", type=int, default=int(os.environ.get("WEB_WORKERS", "1")))
+        parser.add_argument("--with-parent", action="store_true", help="stop when the process that started this one is gone")
+
+    def handle(self, *, shop: str, host: str, port: int, web_workers: int, with_parent: bool, **_: Any) -> None:
+        began = time.monotonic()
+        if with_parent:
+            stop_with_parent()
+        try:
+            shops = sorted(path.name for path in (settings.BASE_DIR / "data").iterdir() if path.is_dir())
+            if shop not in shops:
+                raise CannotRun(f"there is no demo shop {shop!r}. There are: {', '.join(shops)}")
+            check_port(host, port)
+            lock = SingleInstance(settings.DATA_DIR)
+            try:
+                with Supervisor(settings.DATA_DIR, self.say) as supervisor:
+                    self.make_ready(supervisor, shop)
+                    for program in programs(host, port, web_workers):
+                        supervisor.start(program)
+                    if not supervisor.wait_until(partial(answers, host, port), READY_TIMEOUT_S):
+                        if supervisor.stopping.is_set():
+                            return
+                        raise CannotRun(f"web was not ready after {READY_TIMEOUT_S:.0f} s; see {supervisor.log_dir / 'web.log'}")
+                    self.welcome(host, port, time.monotonic() - began)
+                    supervisor.run()
+                    self.say("\nStopping.")
+            finally:
+                lock.release()
+        except (CannotRun, embedded.ServerFailed) as error:
+            raise CommandError(str(error)) from error
+
+    def say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+    def make_ready(self, supervisor: Supervisor, shop: str) -> None:
+        """Servers, tables, the shop's data, a release. Each step is skipped or taken up again when done in part."""
+        self.start_redis(supervisor)
+        self.say("Database: checking tables")
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+        except DatabaseError as error:
+            raise CannotRun(f"the database can't be used: {str(error).strip()}. DATABASE_URL names it") from error
+        password_file = settings.DATA_DIR / "demo_login.txt"
+        kept_secret(password_file, length=9)
+        supervisor.run_step(f"import of shop {shop}", manage("setup_demo", shop, "--password-file", str(password_file)))
+        if Release.objects.active(Shop.objects.get(slug=shop)) is None:
+            self.say(f"Training the first release of {shop}")
+            supervisor.run_step(f"training of shop {shop}", manage("train", shop))
+        for release in Release.objects.filter(state=Release.State.ACTIVE).select_related("shop"):
+            releases.announce(release)  # a Redis that is new, or was emptied, doesn't know it
+        connections.close_all()
+
+    def start_redis(self, supervisor: Supervisor) -> None:
+        given = os.environ.get("REDIS_URL")
+        if given is None:
+            self.say("Valkey: starting the embedded server")
+            supervisor.start_valkey(
+                lambda: embedded.start_valkey(settings.DATA_DIR / "valkey", fsync=settings.ACTIVITY_FSYNC)
+            )
+            return
+        try:
+            redis.Redis.from_url(given, socket_timeout=5).ping()
+        except (redis.exceptions.RedisError, ValueError) as error:
+            raise CannotRun(f"REDIS_URL is set, but no Redis answers there: {error}") from error
+
+    def welcome(self, host: str, port: int, seconds: float) -> None:
+        shown = "localhost" if host in {"127.0.0.1", "0.0.0.0", "::1", "::"} else host
+        password = (settings.DATA_DIR / "demo_login.txt").read_text().strip()
+        self.say(f"\nReady after {seconds:.0f} s.")
+        self.say(f"  Storefront  http://{shown}:{port}/")
+        self.say(f"  Admin       http://{shown}:{port}/admin/   {DEMO_USER} / {password}")
+        self.say(f"  API         http://{shown}:{port}/api/docs/")
+        self.say(f"  Logs        {settings.DATA_DIR / 'log'}")
+        self.say("Ctrl-C stops everything.")
+
+
+def manage(*arguments: str) -> list[str]:
+    return [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), *arguments]
+
+
+def programs(host: str, port: int, web_workers: int) -> list[Program]:
+    """Web, worker and schedule, in the order of starting."""
+    python = [sys.executable, "-m"]
+    environ = {"DJANGO_SETTINGS_MODULE": "recsite.settings", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    celery = [*python, "celery", "-A", "recsite", "--workdir", str(settings.BASE_DIR), "--quiet"]
+    return [
+        Program(
+            "web",
+            [
+                *python,
+                "granian",
+                *("--interface", "asgi", "--host", host, "--port", str(port), "--workers", str(web_workers)),
+                *("--working-dir", str(settings.BASE_DIR), "--workers-kill-timeout", "5"),
+                "recsite.asgi:application",
+            ],
+            environ,
+        ),
+        Program(
+            "worker",
+            # Two, so that a training doesn't keep the archiver waiting.
+            [*celery, "worker", "--concurrency", "2", "--without-gossip", "--without-mingle", "--without-heartbeat"],
+            environ,
+        ),
+        Program("schedule", [*celery, "beat", "--pidfile", ""], environ),
+    ]
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether /readyz says 200."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    connection = HTTPConnection(reachable, port, timeout=5)
+    try:
+        connection.request("GET", "/readyz", headers={"Host": f"localhost:{port}"})
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def stop_with_parent() -> None:
+    """Have the kernel send us SIGTERM when our parent dies: `make run` killed outright takes the installation with it."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(embedded.PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
