@@ -13,7 +13,7 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recsite.settings")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from django.core.asgi import get_asgi_application  # noqa: E402 - the environment comes first
+from django.core.asgi import get_asgi_application
 
 pages = get_asgi_application()
 

@@ -35,7 +35,7 @@ class Command(BaseCommand):
     requires_system_checks = []  # migrate runs them, with the database there
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--shop", default="fashion", help="demo shop to import and train when it isn't there (fashion, gifts)")
+        parser.add_argument("--shop", default="fashion", help="demo shop to import and train if need be (fashion, gifts)")
         parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
         parser.add_argument("--port", type=int, default=settings.PORT)
         parser.add_argument("--web-workers", type=int, default=int(os.environ.get("WEB_WORKERS", "1")))
@@ -94,9 +94,7 @@ class Command(BaseCommand):
         given = os.environ.get("REDIS_URL")
         if given is None:
             self.say("Valkey: starting the embedded server")
-            supervisor.start_valkey(
-                lambda: embedded.start_valkey(settings.DATA_DIR / "valkey", fsync=settings.ACTIVITY_FSYNC)
-            )
+            supervisor.start_valkey(lambda: embedded.start_valkey(settings.DATA_DIR / "valkey", fsync=settings.ACTIVITY_FSYNC))
             return
         try:
             redis.Redis.from_url(given, socket_timeout=5).ping()
