@@ -5,3 +5,8 @@ class RecommendationsConfig(AppConfig):
     name = "recommendations"
     verbose_name = "Releases and recommendations"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from recommendations.serving import access
+
+        access.connect_signals()

@@ -1,0 +1,166 @@
+"""Who may ask: API keys of shops' servers, and signed tokens that open one session to a page.
+
+The hot path knows keys from the Redis hash `apikeys`, a copy of the database written through when a key is saved.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core import signing
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+from redis import Redis, RedisError
+from redis.asyncio import Redis as AsyncRedis
+
+from personas.models import ApiKey, hash_key
+from recommendations.serving.problems import Problem
+
+logger = logging.getLogger(__name__)
+
+KEYS = "apikeys"
+CHANNEL = "apikeys"
+"""Told of every change, so that processes forget what they remember at once."""
+
+REMEMBER_S = 2.0
+"""How long a process trusts what it last read of a key: the longest a revoked key works if the message is lost."""
+
+REMEMBERED = 4_096
+SALT = "recommendations.session-token"
+TOKEN_SCOPES = frozenset({"ingest", "read"})
+_BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+_MAX_BEARER = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. session : the only session it may touch, "" for any session of its shop."""
+
+    shop: int
+    scopes: frozenset[str]
+    session: str = ""
+
+    def require(self, scope: str, session: str = "") -> None:
+        """Raises Problem unless the scope is granted and the session, if one is named, is this principal's."""
+        if scope not in self.scopes:
+            raise Problem(403, "missing_scope", f"This key lacks the scope {scope!r}; it has {', '.join(sorted(self.scopes))}.")
+        if self.session and session and not hmac.compare_digest(self.session.encode(), session.encode()):
+            raise Problem(403, "foreign_session", "This token opens another session, not the one named.")
+
+
+def issue_session_token(shop_id: int, session_id: str, *, ttl_s: int | None = None, now: float | None = None) -> str:
+    """A token that opens this session of this shop, to post its events and read its profile and slates."""
+    issued = time.time() if now is None else now
+    expires = int(issued + (settings.SESSION_TOKEN_TTL_S if ttl_s is None else ttl_s))
+    return signing.Signer(salt=SALT).sign_object({"s": shop_id, "i": session_id, "e": expires})
+
+
+def read_session_token(token: str, *, now: float) -> Principal:
+    """Raises Problem on a token that is forged, damaged or expired. The signature is compared in constant time."""
+    try:
+        claims = signing.Signer(salt=SALT).unsign_object(token)
+        principal = Principal(int(claims["s"]), TOKEN_SCOPES, str(claims["i"]))
+        expires = float(claims["e"])
+    except (signing.BadSignature, ValueError, KeyError, TypeError) as error:
+        raise Problem(401, "invalid_token", "The session token is not one of ours, or was changed.") from error
+    if now >= expires:
+        raise Problem(401, "expired_token", "The session token has expired; ask for a new one.")
+    return principal
+
+
+class Keys:
+    """Bearer credentials to principals, with a short memory.
+
+    clock : seconds, monotonic; given so that tests can move it.
+    """
+
+    def __init__(self, client: AsyncRedis, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[float, Principal | None]] = OrderedDict()
+
+    def forget(self) -> None:
+        self._known.clear()
+
+    async def principal(self, authorization: str, *, now: float) -> Principal:
+        """Who an `Authorization` header names. now : seconds since the epoch. Raises Problem 401."""
+        match = _BEARER.fullmatch(authorization.strip())
+        if match is None or len(authorization) > _MAX_BEARER:
+            detail = "Send `Authorization: Bearer KEY` with an API key of the shop or a session token."
+            raise Problem(401, "missing_credentials", detail, headers={"www-authenticate": "Bearer"})
+        credential = match[1]
+        if ":" in credential:  # signed tokens hold one, keys never do
+            return read_session_token(credential, now=now)
+        found = await self._look_up(hash_key(credential))
+        if found is None:
+            detail = "The API key is unknown or was revoked."
+            raise Problem(401, "invalid_key", detail, headers={"www-authenticate": "Bearer"})
+        return found
+
+    async def _look_up(self, digest: str) -> Principal | None:
+        """The principal of a key's hash. Only hashes are compared, so timing tells nothing of a key."""
+        known = self._known.get(digest)
+        if known is not None and self._clock() - known[0] < REMEMBER_S:
+            return known[1]
+        raw = await self._client.hget(KEYS, digest)  # type: ignore[misc]
+        found = None
+        if raw is not None:
+            row = json.loads(raw)
+            found = Principal(int(row["shop"]), frozenset(row["scopes"]))
+        self._known[digest] = (self._clock(), found)
+        self._known.move_to_end(digest)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return found
+
+
+def _row(key: ApiKey) -> str:
+    return json.dumps({"shop": key.shop_id, "scopes": key.scopes})
+
+
+def sync_keys(client: Redis | None = None) -> int:
+    """Make the Redis copy equal to the database's live keys; their number. Run at every start."""
+    client = client or Redis.from_url(settings.REDIS_URL)
+    rows = {key.sha256: _row(key) for key in ApiKey.objects.live()}
+    pipe = client.pipeline(transaction=True)
+    pipe.delete(KEYS)
+    if rows:
+        pipe.hset(KEYS, mapping=rows)  # type: ignore[arg-type]
+    pipe.publish(CHANNEL, "all")
+    pipe.execute()
+    return len(rows)
+
+
+def write_through(sender: type[ApiKey], instance: ApiKey, *, signal: Any, **_: object) -> None:
+    """Carry a saved, revoked or deleted key to Redis once the database has it for good."""
+    gone = signal is post_delete or instance.revoked_at is not None
+    transaction.on_commit(lambda: _write(instance.sha256, None if gone else _row(instance)))
+
+
+def _write(digest: str, row: str | None) -> None:
+    try:
+        pipe = Redis.from_url(settings.REDIS_URL).pipeline(transaction=True)
+        if row is None:
+            pipe.hdel(KEYS, digest)
+        else:
+            pipe.hset(KEYS, digest, row)
+        pipe.publish(CHANNEL, digest)
+        pipe.execute()
+    except RedisError:
+        # The database holds the truth, and every serving process copies it when it starts.
+        logger.exception("API key %s... was not carried to Redis; restart the serving processes", digest[:8])
+
+
+def connect_signals() -> None:
+    """Called once when the app is ready."""
+    post_save.connect(write_through, sender=ApiKey, dispatch_uid="apikey-saved")
+    post_delete.connect(write_through, sender=ApiKey, dispatch_uid="apikey-deleted")

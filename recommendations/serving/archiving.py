@@ -1,0 +1,231 @@
+"""The archiver: takes the activity log into the database, at least once delivered and exactly once kept.
+
+Every row has a key of its own (session and event id, recommendation id, event and cluster), so that what is delivered
+again changes nothing. An entry is acknowledged after the transaction that holds it, and trimmed after that.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from django.conf import settings
+from django.db import transaction
+from redis import Redis
+
+from personas.models import ArchivedEvent, EventRow, Session, Shop, Shopper, moment
+from recommendations.models import AdaptationDecision, Release, ServedSlate
+from recommendations.serving.activity import ActivityLog, Entry, LoggedEvent, Record, StreamLog, decode_record, place
+
+logger = logging.getLogger(__name__)
+
+BATCH = 200
+"""Entries taken of a partition at a time: some thousands of rows a transaction over all partitions."""
+
+CLAIM_IDLE_MS = 30_000
+"""An entry that its consumer held this long without acknowledging is taken over: far longer than a batch takes."""
+
+
+def open_log() -> StreamLog:
+    """The installation's activity log."""
+    return StreamLog(Redis.from_url(settings.REDIS_URL), partitions=settings.ACTIVITY_PARTITIONS)
+
+
+def consumer_name() -> str:
+    """One name a process and machine."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def archive(log: ActivityLog, *, consumer: str, seconds: float = 60.0, batch: int = BATCH, idle_ms: int = CLAIM_IDLE_MS) -> int:
+    """Archive what there is, for at most about `seconds`; the number of entries archived."""
+    done, until = 0, time.monotonic() + seconds
+    while time.monotonic() < until:
+        entries = log.read_group(consumer, count=batch, idle_ms=idle_ms)
+        if not entries:
+            break
+        keep(log, entries)
+        done += len(entries)
+    if done:
+        log.trim()
+    return done
+
+
+def keep(log: ActivityLog, entries: Sequence[Entry]) -> None:
+    """Write entries in one transaction, then acknowledge them. What can't be written is set aside, not lost."""
+    read, unusable = _read(entries)
+    with transaction.atomic():
+        for shop_id, records in _by_shop(read).items():
+            shop = Shop.objects.filter(pk=shop_id).first()
+            if shop is None:
+                unusable += [entry for entry, _ in records]
+                logger.error("%s entries of the activity log name shop %s, which is not there", len(records), shop_id)
+                continue
+            write(shop, records)
+    if unusable:
+        log.set_aside(unusable)
+    log.ack(entries)
+
+
+def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
+    """Rows of one shop's records; writing the same ones again changes nothing."""
+    sessions = _write_sessions(shop, [record for _, record in records])
+    rows: dict[str, list[EventRow]] = {}
+    for entry, record in records:
+        session = sessions[record.session]
+        rows.setdefault(record.origin, []).extend(
+            _event_row(session, event, place(entry.entry_id, i)) for i, event in enumerate(record.events)
+        )
+    for origin, of_origin in rows.items():
+        ArchivedEvent.objects.append(shop=shop, rows=of_origin, origin=origin)
+    Session.objects.recount(sessions.values())
+    _write_slates(shop, records)
+    AdaptationDecision.objects.bulk_create(
+        [
+            AdaptationDecision(
+                shop=shop,
+                session_id=record.session,
+                event_id=decision.event_id,
+                at=moment(decision.at),
+                cluster=decision.cluster,
+                action=decision.action,
+                target=decision.target,
+                propensity=decision.propensity,
+                features=list(decision.features),
+                policy=decision.policy,
+            )
+            for _, record in records
+            for decision in record.decisions
+        ],
+        ignore_conflicts=True,
+        batch_size=500,
+    )
+
+
+def _read(entries: Iterable[Entry]) -> tuple[list[tuple[Entry, Record]], list[Entry]]:
+    """Entries with their records, and those that hold none."""
+    read, unusable = [], []
+    for entry in entries:
+        try:
+            read.append((entry, decode_record(entry.data)))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            logger.exception("entry %s of partition %s is not a record; it is set aside", entry.entry_id, entry.partition)
+            unusable.append(entry)
+    return read, unusable
+
+
+def _by_shop(read: Iterable[tuple[Entry, Record]]) -> dict[int, list[tuple[Entry, Record]]]:
+    shops: dict[int, list[tuple[Entry, Record]]] = {}
+    for entry, record in read:
+        shops.setdefault(record.shop, []).append((entry, record))
+    return shops
+
+
+def _write_sessions(shop: Shop, records: Iterable[Record]) -> dict[str, int]:
+    """Session id -> pk, made where missing, each with the latest context, shopper and belief that is known of it."""
+    latest: dict[str, Record] = {}
+    for record in records:
+        known = latest.get(record.session)
+        if known is None or record.at >= known.at:
+            latest[record.session] = record
+    # In one order everywhere, so that two archivers don't wait for each other's rows.
+    names = sorted(latest)
+    shoppers = _write_shoppers(shop, {r.shopper for r in latest.values() if r.shopper})
+    new = [
+        Session(
+            shop=shop,
+            session_id=name,
+            started_at=moment(latest[name].started_at),
+            last_at=moment(latest[name].at),
+            origin=latest[name].origin,
+        )
+        for name in names
+    ]
+    Session.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
+    pks = Session.objects.ids_of(shop, names)
+    rows = []
+    for row in Session.objects.filter(pk__in=pks.values()).order_by("pk"):
+        record = latest[row.session_id]
+        if row.persona and row.persona.get("at", 0.0) > record.at:
+            continue  # delivered again after something newer was written
+        row.context = {**row.context, **record.context}
+        row.shopper_id = shoppers.get(record.shopper, row.shopper_id)
+        row.persona = {
+            "at": record.at,
+            "version": record.version,
+            "release": record.release,
+            "belief": {str(archetype): p for archetype, p in record.belief.items()},
+        }
+        rows.append(row)
+    Session.objects.bulk_update(rows, ["context", "shopper", "persona"], batch_size=100)
+    return pks
+
+
+def _write_shoppers(shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:
+    names = sorted(external_ids)
+    if not names:
+        return {}
+    Shopper.objects.bulk_create([Shopper(shop=shop, external_id=n) for n in names], ignore_conflicts=True, batch_size=500)
+    found: dict[str, int] = {}
+    for i in range(0, len(names), 500):  # SQLite takes at most 999 parameters
+        found.update(Shopper.objects.filter(shop=shop, external_id__in=names[i : i + 500]).values_list("external_id", "pk"))
+    return found
+
+
+def _event_row(session: int, event: LoggedEvent, place: int) -> EventRow:
+    """An event's columns; `data` takes what has none."""
+    data: dict[str, object] = {}
+    if len(event.items) > 1 or event.slots:
+        data |= {"items": event.items, "refs": event.refs}
+    if event.slots:
+        data["slots"] = event.slots
+    if event.recommendation_id:
+        data["recommendation_id"] = event.recommendation_id
+    if event.clock_ahead:
+        data["clock_ahead"] = True
+    return EventRow(
+        session=session,
+        event_id=event.event_id,
+        code=event.code,
+        at=moment(event.at),
+        received_at=moment(event.received_at),
+        place=place,
+        item=event.items[0] if event.items else 0,
+        item_ref=event.refs[0] if event.refs else "",
+        price=event.price,
+        quantity=event.quantity,
+        dwell_s=event.dwell_s,
+        query=event.query,
+        data=json.dumps(data) if data else None,
+    )
+
+
+def _write_slates(shop: Shop, records: Iterable[tuple[Entry, Record]]) -> None:
+    slates = [(record, record.slate) for _, record in records if record.slate is not None]
+    if not slates:
+        return
+    numbers = {int(record.release) for record, _ in slates if record.release.isdigit()}
+    components = dict(Release.objects.filter(shop=shop, number__in=numbers).values_list("number", "components"))
+    ServedSlate.objects.bulk_create(
+        [
+            ServedSlate(
+                shop=shop,
+                recommendation_id=slate.recommendation_id,
+                session_id=record.session,
+                at=moment(slate.at),
+                context=slate.context,
+                items=[msgspec.structs.asdict(item) for item in slate.items],
+                versions={
+                    **(components.get(int(record.release), {}) if record.release.isdigit() else {}),
+                    "release": record.release,
+                },
+            )
+            for record, slate in slates
+        ],
+        ignore_conflicts=True,
+        batch_size=200,
+    )

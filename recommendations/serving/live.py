@@ -1,0 +1,252 @@
+"""The hot endpoints as a raw ASGI app beside Django: events in, slates and profiles out.
+
+Nothing here touches the ORM or Django's request handler. `docs/integrators.md` shows every call.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+from asgiref.sync import sync_to_async
+from redis.exceptions import RedisError
+
+from personas.events import EventError, check_id
+from recommendations.serving import access, process, turns
+from recommendations.serving.access import Principal
+from recommendations.serving.payloads import profile_json, slate_json
+from recommendations.serving.problems import Problem, invalid, storage_unavailable
+from recommendations.serving.process import Process
+
+logger = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MAX_BODY = 1_000_000
+"""Bytes of a request's body; 500 events of ordinary size are a tenth of it."""
+
+EVENTS = "/api/v1/events"
+RECOMMENDATIONS = "/api/v1/recommendations"
+TOKENS = "/api/v1/session-tokens"
+SESSIONS = "/api/v1/sessions/"
+PROFILE = "/profile"
+
+HOT_PATHS = {EVENTS: ("POST",), RECOMMENDATIONS: ("GET", "POST"), TOKENS: ("POST",)}
+"""Exact paths and their methods; the profile's path holds the session's id and is matched by its ends."""
+
+MIN_TOKEN_S, MAX_TOKEN_S = 60, 7 * 24 * 3600
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def handles(path: str, method: str = "GET") -> bool:
+    """Whether this app answers the path, if only to refuse the method."""
+    return path in HOT_PATHS or is_profile(path)
+
+
+def is_profile(path: str) -> bool:
+    return path.startswith(SESSIONS) and path.endswith(PROFILE) and len(path) > len(SESSIONS) + len(PROFILE)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI entry: `lifespan`, and `http` on the paths that `handles` names."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    try:
+        body = await answer(scope, receive)
+        await respond(send, 200, _encode(body))
+    except Problem as problem:
+        await respond(send, problem.status, _encode(problem.as_json()), problem=problem)
+    except (RedisError, OSError):
+        logger.exception("%s %s: the session store failed", scope["method"], scope["path"])
+        problem = storage_unavailable()
+        await respond(send, problem.status, _encode(problem.as_json()), problem=problem)
+    except Exception:
+        logger.exception("%s %s failed", scope["method"], scope["path"])
+        problem = Problem(500, "internal", "Something failed here; it was logged.")
+        await respond(send, 500, _encode(problem.as_json()), problem=problem)
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    """Start before the first request and stop after the last."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                await process.current()
+                await sync_to_async(access.sync_keys)()
+            except Exception as error:
+                logger.exception("the live process can't start")
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await process.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+async def respond(send: Send, status: int, body: bytes, *, problem: Problem | None = None) -> None:
+    kind = b"application/json" if problem is None else b"application/problem+json"
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
+    if problem is not None:
+        headers += [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def answer(scope: Scope, receive: Receive) -> dict[str, Any]:
+    """The JSON answer of a request. Raises Problem."""
+    path, method = scope["path"], scope["method"]
+    allowed = ("GET",) if is_profile(path) else HOT_PATHS[path]
+    if method not in allowed:
+        detail = f"{path} answers {' and '.join(allowed)}."
+        raise Problem(405, "method_not_allowed", detail, headers={"allow": ", ".join(allowed)})
+    now = time.time()
+    here = await process.current()
+    headers = dict(scope["headers"])
+    who = await here.keys.principal(headers.get(b"authorization", b"").decode("latin-1"), now=now)
+    if is_profile(path):
+        return await read_profile(here, who, scope, now)
+    if method == "GET":
+        return await recommend(here, who, _query(scope), now)
+    body = await read_json(headers, receive)
+    if path == EVENTS:
+        return await take_events(here, who, body, now)
+    if path == RECOMMENDATIONS:
+        return await recommend(here, who, body, now)
+    return issue_token(who, body, now)
+
+
+async def take_events(here: Process, who: Principal, body: dict[str, Any], now: float) -> dict[str, Any]:
+    """POST events: what became of each, and a slate if `recommend` is there."""
+    visit = turns.read_visit(who.shop, body)
+    who.require("ingest", visit.session)
+    ask = None
+    if body.get("recommend") is not None:
+        who.require("read")
+        ask = read_ask(body["recommend"])
+    events = body.get("events")
+    if not isinstance(events, list):
+        raise invalid(EventError("events", "must be a list"))
+    turn = await turns.take(here, visit, events, ask=ask, now=now)
+    answer: dict[str, Any] = {"results": turn.results, "version": turn.state.version, "release": turn.engine.release}
+    if turn.slate is not None:
+        answer["slate"] = slate_json(turn.engine, turn.state, turn.slate)
+    return answer
+
+
+async def recommend(here: Process, who: Principal, body: dict[str, Any], now: float) -> dict[str, Any]:
+    """A slate for the session as it stands; a session not seen before gets one from its prior."""
+    visit = turns.read_visit(who.shop, body)
+    who.require("read", visit.session)
+    turn = await turns.take(here, visit, ask=read_ask(body.get("recommend") or {}), now=now)
+    if turn.slate is None:
+        raise RuntimeError("a slate was asked for and none came")
+    return slate_json(turn.engine, turn.state, turn.slate)
+
+
+async def read_profile(here: Process, who: Principal, scope: Scope, now: float) -> dict[str, Any]:
+    """The profile of a session; before its first event, its prior."""
+    raw = scope.get("raw_path")
+    path = unquote(raw.split(b"?")[0].decode("latin-1")) if raw else scope["path"]
+    visit = turns.read_visit(who.shop, {"session_id": path[len(SESSIONS) : -len(PROFILE)]})
+    who.require("read", visit.session)
+    engine = turns.engine_of(here, who.shop)
+    loaded = await here.store.load(visit.shop, visit.session)
+    return profile_json(engine, turns.resume(here, engine, visit, loaded.state, now=now), now=now)
+
+
+def issue_token(who: Principal, body: dict[str, Any], now: float) -> dict[str, Any]:
+    """A session token for a page, given to the shop's own server."""
+    who.require("ingest")
+    if who.session:
+        raise Problem(403, "key_needed", "A session token can't issue tokens; use an API key.")
+    try:
+        session = check_id("session_id", body.get("session_id"))
+    except EventError as error:
+        raise invalid(error) from error
+    ttl_s = body.get("ttl_s")
+    if ttl_s is not None and (type(ttl_s) is not int or not MIN_TOKEN_S <= ttl_s <= MAX_TOKEN_S):
+        raise invalid(EventError("ttl_s", f"must be a whole number of seconds, {MIN_TOKEN_S} to {MAX_TOKEN_S}"))
+    token = access.issue_session_token(who.shop, session, ttl_s=ttl_s, now=now)
+    return {"token": token, "session_id": session, "websocket": "/ws/v1/session"}
+
+
+def read_ask(raw: object) -> turns.Ask:
+    """What a slate should be like. Raises Problem."""
+    try:
+        return msgspec.convert(raw, turns.Ask).checked()
+    except msgspec.ValidationError as error:
+        raise Problem(422, "invalid_field", f"recommend: {error}", field="recommend") from error
+
+
+def _query(scope: Scope) -> dict[str, Any]:
+    """A GET's parameters in the shape of a POST's body. Raises Problem."""
+    given = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    ask: dict[str, Any] = {}
+    for name, value in given.items():
+        if name == "count":
+            if not value.isascii() or not value.isdigit() or len(value) > 6:
+                raise invalid(EventError("count", f"{value[:40]!r} is not a whole number"))
+            ask[name] = int(value)
+        elif name == "context":
+            ask[name] = value
+        elif name == "exclude":
+            ask[name] = [part for part in value.split(",") if part]
+        elif name in {"allow_seen", "allow_current", "allow_out_of_stock"}:
+            if value not in {"true", "false"}:
+                raise invalid(EventError(name, f"{value[:40]!r} is neither true nor false"))
+            ask[name] = value == "true"
+        elif name not in {"session_id", "shopper_id"}:
+            raise invalid(EventError(name[:40], "is not a parameter of this call"))
+    return {"session_id": given.get("session_id"), "shopper_id": given.get("shopper_id"), "recommend": ask}
+
+
+async def read_json(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]:
+    """The body as a JSON object, read no further than `MAX_BODY`. Raises Problem."""
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length) > MAX_BODY:
+        raise too_large()
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "cut_off", "The request ended before its body did.")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise too_large()
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            break
+    return decode_object(b"".join(chunks))
+
+
+def decode_object(text: bytes | str) -> dict[str, Any]:
+    """A JSON object. NaN, Infinity and broken Unicode are not JSON. Raises Problem."""
+    try:
+        body = _decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise Problem(400, "malformed_json", f"This is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise Problem(400, "malformed_json", "This must be a JSON object.")
+    return body
+
+
+def encode_text(content: Any) -> str:
+    """JSON as text, with the same encoder as every answer."""
+    return _encode(content).decode()
+
+
+def too_large() -> Problem:
+    return Problem(413, "body_too_large", f"The body has more than {MAX_BODY} bytes.", headers={"connection": "close"})

@@ -1,0 +1,47 @@
+"""Errors as the API tells them: RFC 9457 problem documents with a stable `code`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from personas.events import EventError
+
+
+class Problem(Exception):
+    """Something the caller should know. `code` never changes; `detail` says what to do, in words that may."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, field: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(f"{status} {code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.headers = dict(headers or {})
+
+    def as_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"type": "about:blank", "title": self.code.replace("_", " "), "status": self.status}
+        body |= {"code": self.code, "detail": self.detail}
+        return body | {"field": self.field} if self.field else body
+
+
+def invalid(error: EventError) -> Problem:
+    """The problem of a request whose own field, not one of its events', can't be taken."""
+    return Problem(422, "invalid_field", f"{error.field} {error.reason}", field=error.field)
+
+
+def no_release(shop: int) -> Problem:
+    detail = f"Shop {shop} has no active release yet. Train one (manage.py train SHOP) or activate one in the admin."
+    return Problem(503, "no_release", detail, headers={"retry-after": "5"})
+
+
+def busy() -> Problem:
+    detail = "Other requests kept changing this session first. Nothing of this one was kept; send it again."
+    return Problem(503, "session_busy", detail, headers={"retry-after": "1"})
+
+
+def storage_unavailable() -> Problem:
+    detail = "The session store can't be reached or did not confirm the write. Send the same event ids again."
+    return Problem(503, "storage_unavailable", detail, headers={"retry-after": "1"})

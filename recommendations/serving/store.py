@@ -1,0 +1,215 @@
+"""Session states in Redis: load, and commit by compare-and-set together with the activity log.
+
+A commit is one script: it compares the state's header with what the caller loaded, checks and adds the event ids,
+writes the state, appends the record to the partition's stream and tells the session's subscribers. All of its keys
+share the hash tag `{partition}`, so that it is atomic on a cluster too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from recommendations.serving.activity import FIELD, log_key, partition
+from recommendations.session import SessionState
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = 1
+"""First byte of a stored state. A state of another schema is not guessed at: the session starts again from the prior."""
+
+HEADER = 13
+"""Bytes before the body: schema (1), version (8), CRC-32 of the body (4). They are what compare-and-set compares."""
+
+CACHED_STATES = 4_096
+"""Decoded states that a process keeps, at most some 40 MB. They save decoding; Redis stays the truth."""
+
+WAIT_AOF_MS = 5_000
+
+# KEYS: state, ids, log.  ARGV: expected header, new state, TTL, record, channel, message, event ids...
+# Answers 1 (committed), 0 (someone else committed first), or the list of places (1-based) of ids already counted.
+_COMMIT = """
+if redis.call('GETRANGE', KEYS[1], 0, %d) ~= ARGV[1] then return 0 end
+if #ARGV > 6 then
+  local seen = redis.call('SMISMEMBER', KEYS[2], unpack(ARGV, 7))
+  local found = {}
+  for i = 1, #seen do if seen[i] == 1 then found[#found + 1] = i end end
+  if #found > 0 then return found end
+  redis.call('SADD', KEYS[2], unpack(ARGV, 7))
+  redis.call('EXPIRE', KEYS[2], ARGV[3])
+end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+if ARGV[4] ~= '' then redis.call('XADD', KEYS[3], '*', '%s', ARGV[4]) end
+if ARGV[5] ~= '' then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
+return 1
+""" % (HEADER - 1, FIELD.decode())  # noqa: UP031 - braces are Lua's
+
+
+class Durability(Enum):
+    """What a commit waits for: the server syncs every write itself; we wait for its AOF; nothing."""
+
+    ALWAYS = "always"
+    WAITAOF = "waitaof"
+    EVERYSEC = "everysec"
+
+
+class NotDurableError(RuntimeError):
+    """The server did not confirm in time that a commit is on its disk."""
+
+
+class StateError(ValueError):
+    """Bytes that aren't a state of this schema."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(SessionState)
+
+
+def encode_state(state: SessionState) -> bytes:
+    body = _encoder.encode(state)
+    return b"%c%b%b%b" % (SCHEMA, state.version.to_bytes(8, "big"), zlib.crc32(body).to_bytes(4, "big"), body)
+
+
+def decode_state(data: bytes) -> SessionState:
+    """Inverse of `encode_state`. Raises StateError on another schema, a cut or changed value, or unknown fields' types."""
+    if len(data) < HEADER or data[0] != SCHEMA:
+        raise StateError(f"schema {data[0] if data else 'none'}, {len(data)} bytes; expected schema {SCHEMA}")
+    body = memoryview(data)[HEADER:]
+    if zlib.crc32(body) != int.from_bytes(data[9:HEADER], "big"):
+        raise StateError("checksum does not match")
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StateError(str(error)) from error
+
+
+def state_key(part: int, shop: int, session: str) -> str:
+    return f"{{{part}}}:state:{shop}:{session}"
+
+
+def ids_key(part: int, shop: int, session: str) -> str:
+    return f"{{{part}}}:ids:{shop}:{session}"
+
+
+def channel(shop: int, session: str) -> str:
+    """Pub/sub channel on which a session's subscribers hear of its events; the message is the count of events."""
+    return f"session:{shop}:{session}"
+
+
+class Loaded(NamedTuple):
+    """A session as loaded. state : None if there is none, or none that can be read.  seen : ids already counted."""
+
+    state: SessionState | None
+    header: bytes
+    seen: frozenset[str]
+
+
+class Store:
+    """States of all sessions, as one process sees them.
+
+    client : an asyncio client that answers in bytes.
+    ttl_s : seconds for which a state outlives its last commit.
+    """
+
+    def __init__(
+        self, client: Redis, *, ttl_s: int, partitions: int, durability: Durability = Durability.ALWAYS, cached: int = CACHED_STATES
+    ) -> None:
+        self.client = client
+        self.ttl_s = ttl_s
+        self.partitions = partitions
+        self.durability = durability
+        self._cached = cached
+        self._cache: OrderedDict[tuple[int, str], tuple[bytes, SessionState]] = OrderedDict()
+        self._locks: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
+        self._sha = ""
+
+    def lock(self, shop: int, session: str) -> asyncio.Lock:
+        """One session's turns in this process go one after the other; across processes compare-and-set decides."""
+        return self._locks.setdefault((shop, session), asyncio.Lock())
+
+    async def load(self, shop: int, session: str, event_ids: Sequence[str] = ()) -> Loaded:
+        """The session's state and which of `event_ids` it has counted, in one round trip."""
+        part = partition(shop, session, self.partitions)
+        seen: frozenset[str] = frozenset()
+        if event_ids:
+            pipe = self.client.pipeline(transaction=False)
+            # The ids come after the state: they are then never older than it, and a newer state fails the commit.
+            pipe.get(state_key(part, shop, session))
+            pipe.smismember(ids_key(part, shop, session), list(event_ids))
+            data, known = await pipe.execute()
+            seen = frozenset(e for e, k in zip(event_ids, known, strict=True) if k)
+        else:
+            data = await self.client.get(state_key(part, shop, session))
+        if data is None:
+            return Loaded(None, b"", seen)
+        return Loaded(self._decode(shop, session, data), data[:HEADER], seen)
+
+    def _decode(self, shop: int, session: str, data: bytes) -> SessionState | None:
+        key = (shop, session)
+        hit = self._cache.get(key)
+        if hit is not None and hit[0] == data[:HEADER] and len(data) > HEADER:
+            self._cache.move_to_end(key)
+            return hit[1]
+        try:
+            state = decode_state(data)
+        except StateError as error:
+            logger.warning("state of session %s of shop %s can't be read (%s); it starts again from the prior", session, shop, error)
+            return None
+        self._remember(key, data[:HEADER], state)
+        return state
+
+    def _remember(self, key: tuple[int, str], header: bytes, state: SessionState) -> None:
+        self._cache[key] = (header, state)
+        self._cache.move_to_end(key)
+        while len(self._cache) > self._cached:
+            self._cache.popitem(last=False)
+
+    async def commit(
+        self, loaded: Loaded, state: SessionState, *, record: bytes = b"", event_ids: Sequence[str] = (), message: bytes = b""
+    ) -> bool:
+        """Write `state`, made from `loaded`, with its record; True if it is in place, as durably as was set.
+
+        False means that nothing was written, because another commit came first: load again and replay.
+        message : what the session's subscribers are told, b"" for nothing.
+        Raises NotDurableError if the state is in place but the server's disk did not confirm in time.
+        """
+        part = partition(state.shop, state.session, self.partitions)
+        data = encode_state(state)
+        keys = (state_key(part, state.shop, state.session), ids_key(part, state.shop, state.session), log_key(part))
+        told = channel(state.shop, state.session) if message else ""
+        answer = await self._run(keys, (loaded.header, data, self.ttl_s, record, told, message, *event_ids))
+        if answer != 1:
+            return False
+        self._remember((state.shop, state.session), data[:HEADER], state)
+        return True
+
+    async def _run(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        if not self._sha:
+            self._sha = await self.client.script_load(_COMMIT)
+        try:
+            return await self._evaluate(keys, args)
+        except NoScriptError:  # the server was restarted or flushed its scripts
+            self._sha = await self.client.script_load(_COMMIT)
+            return await self._evaluate(keys, args)
+
+    async def _evaluate(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        if self.durability is not Durability.WAITAOF:
+            return await self.client.evalsha(self._sha, len(keys), *keys, *args)
+        # WAITAOF speaks of the connection's own last write, so it travels with the script.
+        pipe = self.client.pipeline(transaction=False)
+        pipe.evalsha(self._sha, len(keys), *keys, *args)
+        pipe.execute_command("WAITAOF", 1, 0, WAIT_AOF_MS)
+        answer, synced = await pipe.execute()
+        if answer == 1 and synced[0] < 1:
+            raise NotDurableError(f"the commit of {keys[0]} was not on disk after {WAIT_AOF_MS} ms")
+        return answer

@@ -1,0 +1,290 @@
+"""One turn of a session: load, observe, recommend if asked, commit; replayed if someone else commits first."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import msgspec
+from redis.exceptions import RedisError
+
+from personas.events import UNKNOWN_ITEM, Event, EventError, check_id, parse_event
+from recommendations import engine as loop
+from recommendations.engine import Engine
+from recommendations.serving.activity import LoggedDecision, LoggedEvent, LoggedItem, LoggedSlate, Record, encode_record
+from recommendations.serving.problems import Problem, busy, invalid, no_release, storage_unavailable
+from recommendations.serving.process import Process
+from recommendations.serving.store import Durability, Loaded, NotDurableError
+from recommendations.session import Request, SessionState, Slate
+
+logger = logging.getLogger(__name__)
+
+MAX_EVENTS = 500
+"""Events in one request; they are committed together."""
+
+MAX_COUNT = 50
+MAX_EXCLUDE = 200
+MAX_PAGE = 60
+MAX_CONTEXT = 20
+MAX_CONTEXT_NAME = 40
+MAX_CONTEXT_VALUE = 80
+
+DEMOGRAPHIC = frozenset({"age", "age_band", "gender", "sex", "income", "income_band"})
+"""Evidence that is taken only with the shopper's recorded consent, which a request states by `consent`: true."""
+
+ATTEMPTS = 64
+"""Replays before giving up. Each lost race means that another turn of the session went through."""
+
+PAUSE_S = 0.002
+LONGEST_PAUSE_S = 0.05
+YIELD_EVERY = 16
+"""Events after which a long batch lets other requests of this process run: some milliseconds of work."""
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a slate; `context` names the page or place it is for."""
+
+    context: str = "home"
+    count: int = 12
+    allow_seen: bool = True
+    allow_current: bool = False
+    allow_out_of_stock: bool = False
+    exclude: list[str] = []
+
+    def checked(self) -> Ask:
+        """Itself. Raises Problem on what is out of bounds."""
+        if not 1 <= self.count <= MAX_COUNT:
+            raise invalid(EventError("recommend.count", f"{self.count} is outside 1 to {MAX_COUNT}"))
+        if len(self.exclude) > MAX_EXCLUDE:
+            raise invalid(EventError("recommend.exclude", f"has {len(self.exclude)} entries, more than {MAX_EXCLUDE}"))
+        if not 0 < len(self.context) <= MAX_PAGE or not self.context.isprintable():
+            raise invalid(EventError("recommend.context", f"must be 1 to {MAX_PAGE} printable characters"))
+        return self
+
+
+class Visit(NamedTuple):
+    """Whose turn it is, checked. context : evidence by name."""
+
+    shop: int
+    session: str
+    shopper: str = ""
+    context: Mapping[str, str] = {}
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What became of one event. notes : what was odd about an event that was taken all the same."""
+
+    event_id: str
+    status: str
+    field: str = ""
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a turn led to."""
+
+    engine: Engine
+    state: SessionState
+    results: tuple[Result, ...]
+    slate: Slate | None
+
+
+class _Parsed(NamedTuple):
+    event: Event
+    refs: tuple[str, ...]
+
+
+def read_visit(shop: int, body: Mapping[str, object]) -> Visit:
+    """`session_id`, `shopper_id`, `context` and `consent` of a request. Raises Problem."""
+    try:
+        session = check_id("session_id", body.get("session_id"))
+        shopper = "" if body.get("shopper_id") in (None, "") else check_id("shopper_id", body["shopper_id"])
+        context = _read_context(body.get("context"), consent=body.get("consent") is True)
+    except EventError as error:
+        raise invalid(error) from error
+    return Visit(shop, session, shopper, context)
+
+
+def _read_context(raw: object, *, consent: bool) -> dict[str, str]:
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise EventError("context", "must be an object of names and values")
+    if len(raw) > MAX_CONTEXT:
+        raise EventError("context", f"has {len(raw)} entries, more than {MAX_CONTEXT}")
+    context = {}
+    for name, value in raw.items():
+        if not name or len(name) > MAX_CONTEXT_NAME or not name.isprintable():
+            raise EventError("context", f"names must be 1 to {MAX_CONTEXT_NAME} printable characters")
+        if value is None or (name in DEMOGRAPHIC and not consent):
+            continue
+        if not isinstance(value, str | int | float | bool):
+            raise EventError(f"context.{name}", "must be a string or a number")
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if len(text) > MAX_CONTEXT_VALUE or not text.isprintable():
+            raise EventError(f"context.{name}", f"must be at most {MAX_CONTEXT_VALUE} printable characters")
+        context[name] = text
+    return context
+
+
+def engine_of(process: Process, shop: int) -> Engine:
+    """The engine that serves the shop now. Raises Problem 503."""
+    engine = process.engines.get(shop)
+    if engine is None:
+        raise no_release(shop)
+    return engine
+
+
+async def take(process: Process, visit: Visit, raw_events: Sequence[object] = (), *, ask: Ask | None, now: float) -> Turn:
+    """Take one turn: the events that are new are counted once, in the order given; a slate if asked.
+
+    raw_events : events in their JSON form, at most `MAX_EVENTS`.  now : time of receipt, seconds since the epoch.
+    Raises Problem; then nothing of the turn was kept, or, on `storage_unavailable`, it may be sent again as it is.
+    """
+    if len(raw_events) > MAX_EVENTS:
+        raise Problem(413, "too_many_events", f"{len(raw_events)} events in one request; send at most {MAX_EVENTS}.")
+    engine = engine_of(process, visit.shop)
+    parsed, results = _parse(engine, raw_events, now)
+    try:
+        async with process.store.lock(visit.shop, visit.session):
+            for attempt in range(ATTEMPTS):
+                loaded = await process.store.load(visit.shop, visit.session, list(parsed))
+                turn = await _attempt(process, engine, visit, loaded, parsed, results, ask, now)
+                if turn is not None:
+                    return turn
+                await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE_S, PAUSE_S * (attempt + 1))))
+    except (RedisError, OSError, NotDurableError) as error:
+        logger.exception("the session store failed")
+        raise storage_unavailable() from error
+    raise busy()
+
+
+async def _attempt(
+    process: Process,
+    engine: Engine,
+    visit: Visit,
+    loaded: Loaded,
+    parsed: Mapping[str, _Parsed],
+    results: Sequence[Result],
+    ask: Ask | None,
+    now: float,
+) -> Turn | None:
+    """The turn upon what was loaded, or None if another commit came first."""
+    state = resume(process, engine, visit, loaded.state, now=now)
+    fresh = [p for event_id, p in parsed.items() if event_id not in loaded.seen]
+    decisions: list[LoggedDecision] = []
+    for i, (event, _) in enumerate(fresh):
+        if i and i % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+        state, decided = loop.observe_with_decisions(engine, state, event)
+        decisions += [LoggedDecision(event.event_id, event.at, *d) for d in decided]
+    slate = None
+    if ask is not None:
+        state, slate = loop.recommend(engine, state, _request(engine, ask, now), loop.generator(state))
+    final = tuple(Result(event_id=r.event_id, status="duplicate") if r.event_id in loaded.seen else r for r in results)
+    # A duplicate may be a retry of what was written but not confirmed; writing again waits for the disk again.
+    unconfirmed = bool(loaded.seen) and process.store.durability is Durability.WAITAOF
+    if state is not loaded.state or unconfirmed:
+        record = Record(
+            shop=visit.shop,
+            session=visit.session,
+            shopper=state.shopper,
+            context=state.context,
+            release=engine.release,
+            version=state.version,
+            started_at=state.started_at,
+            at=now,
+            events=tuple(LoggedEvent.of(event, refs) for event, refs in fresh),
+            decisions=tuple(decisions),
+            slate=_logged(slate, now),
+            belief=_belief(state),
+        )
+        committed = await process.store.commit(
+            loaded,
+            state,
+            record=encode_record(record) if fresh or slate is not None else b"",
+            event_ids=[event.event_id for event, _ in fresh],
+            message=b"%d" % state.events if fresh else b"",
+        )
+        if not committed:
+            return None
+    return Turn(engine, state, final, slate)
+
+
+def resume(process: Process, engine: Engine, visit: Visit, state: SessionState | None, *, now: float) -> SessionState:
+    """The state to go on from: a new session's prior, or the stored one, carried over to this release if need be."""
+    if state is None:
+        return loop.start(
+            engine, shop=visit.shop, session=visit.session, at=now, context=dict(visit.context), shopper=visit.shopper
+        )
+    if state.release != engine.release:
+        state = loop.rebase(process.engines.made_under(visit.shop, state.release), engine, state)
+    context = {**state.context, **visit.context}
+    if len(context) <= MAX_CONTEXT and context != state.context:
+        state = replace(state, context=context)
+    if visit.shopper and visit.shopper != state.shopper:
+        state = replace(state, shopper=visit.shopper)
+    return state
+
+
+def _parse(engine: Engine, raw_events: Sequence[object], now: float) -> tuple[dict[str, _Parsed], tuple[Result, ...]]:
+    """Valid events by id, in order, and a result for every one given."""
+    parsed: dict[str, _Parsed] = {}
+    results = []
+    for raw in raw_events:
+        refs: list[str] = []
+
+        def item_ids(externals: Sequence[str], refs: list[str] = refs) -> list[int]:
+            refs += externals
+            return engine.catalogue.ids_of(externals)
+
+        try:
+            event = parse_event(raw, received_at=now, item_ids=item_ids)  # type: ignore[arg-type]
+        except EventError as error:
+            results.append(Result(event_id=_id_of(raw), status="rejected", field=error.field, reason=error.reason))
+            continue
+        if event.event_id in parsed:
+            results.append(Result(event_id=event.event_id, status="duplicate"))
+            continue
+        parsed[event.event_id] = _Parsed(event, tuple(refs))
+        notes = ("clock_ahead",) if event.clock_ahead else ()
+        if UNKNOWN_ITEM in event.items:
+            notes += ("unknown_item",)
+        results.append(Result(event_id=event.event_id, status="accepted", notes=notes))
+    return parsed, tuple(results)
+
+
+def _id_of(raw: object) -> str:
+    given = raw.get("event_id") if isinstance(raw, dict) else None
+    return given[:128] if isinstance(given, str) else ""
+
+
+def _request(engine: Engine, ask: Ask, now: float) -> Request:
+    return Request(
+        now=now,
+        count=ask.count,
+        context=ask.context,
+        allow_seen=ask.allow_seen,
+        allow_current=ask.allow_current,
+        allow_out_of_stock=ask.allow_out_of_stock,
+        exclude=tuple(i for i in engine.catalogue.ids_of(ask.exclude) if i != UNKNOWN_ITEM),
+    )
+
+
+def _logged(slate: Slate | None, now: float) -> LoggedSlate | None:
+    if slate is None:
+        return None
+    items = tuple(LoggedItem(i.item, i.slot, i.score, i.propensity, i.persona, i.cluster, i.expert) for i in slate.items)
+    return LoggedSlate(slate.recommendation_id, now, slate.context, items)
+
+
+def _belief(state: SessionState) -> dict[int, float]:
+    pairs = zip(state.persona.archetypes, state.persona.log_belief, strict=True)
+    return {archetype: round(math.exp(p), 4) for archetype, p in pairs}
