@@ -1,0 +1,215 @@
+"""Candidates of a step and what the experts say of each: the same function in training and in serving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from clusters.alignment import Selection
+from clusters.item_clusters import ItemClusters
+from personas.events import ENGAGEMENT, NAMES
+from recommendations.ranking import neighbours, transitions
+from recommendations.ranking.encoder import Encoder
+from recommendations.ranking.history import History, Scratch, distinct
+from recommendations.ranking.neighbours import Found, Neighbours
+from recommendations.ranking.popularity import FACTS, Popularity
+from recommendations.ranking.transitions import ItemRows, Reading
+
+ROW_EVENTS = 4
+ROW_EACH = 60
+FROM_NEIGHBOURS = 100
+FROM_ENCODER = 100
+
+VOTERS = (*transitions.RELATIONS, "near", "ahead", "encoder")
+SESSION = ("in_session", "recency", "count", "is_last", "is_previous", "log_dwell", "engagement")
+CLUSTER = ("cluster_score", "cluster_selected", "same_cluster")
+CONTEXT = ("log_length", "distinct", "found", "peak_next", "peak_near", "peak_encoder", "last_again", "last_popularity", "last_engagement")
+FEATURES = (
+    *(f"{kind}:{voter}" for kind in ("log_share", "over_max", "rank") for voter in VOTERS),
+    *FACTS,
+    *SESSION,
+    *CLUSTER,
+    *CONTEXT,
+)
+
+EXPERTS = ("transitions", "neighbours", "encoder", "popularity", "session", "clusters")
+_EXPERT_OF_VOTER = {**{r: "transitions" for r in transitions.RELATIONS}, "near": "neighbours", "ahead": "neighbours", "encoder": "encoder"}
+
+
+def _expert_of(feature: str) -> str:
+    voter = feature.partition(":")[2]
+    if voter:
+        return _EXPERT_OF_VOTER[voter]
+    return "popularity" if feature in FACTS else "session" if feature in SESSION else "clusters" if feature in CLUSTER else ""
+
+
+EXPERT_COLUMNS = np.array([[_expert_of(f) == e for f in FEATURES] for e in EXPERTS])
+"""(E, F) bool: which features speak for which expert; context, the same for all candidates, speaks for none."""
+
+LOG_FLOOR = float(np.log(1e-5))
+_ENGAGEMENT = np.array([ENGAGEMENT.get(name, 0.0) for name in NAMES], dtype=np.float32)
+
+
+class Experts(Protocol):
+    """What is asked for votes."""
+
+    @property
+    def encoder(self) -> Encoder: ...
+    @property
+    def rows(self) -> ItemRows: ...
+    @property
+    def neighbours(self) -> Neighbours: ...
+    @property
+    def popularity(self) -> Popularity: ...
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Candidates and their features.
+
+    positions : (m,) int32.  features : (F, m) float32, in the order of `FEATURES`.  votes : (9, m) float32, `VOTERS`.
+    reading : the rows' votes by event, for naming the cause.
+    """
+
+    positions: np.ndarray
+    features: np.ndarray
+    votes: np.ndarray
+    reading: Reading
+
+
+def gather(
+    experts: Experts, history: History, h: np.ndarray, *, clusters: ItemClusters, selection: Selection, scratch: Scratch
+) -> Evidence:
+    """Candidates and features of a history of at least one event."""
+    n = len(experts.encoder.row_of)
+    reading = transitions.read(experts.rows, history)
+    found = neighbours.find(experts.neighbours, history, scratch)
+    positions = distinct(
+        np.concatenate(
+            (
+                transitions.strongest(experts.rows, history, events=ROW_EVENTS, each=ROW_EACH),
+                _top(found.items, found.near, FROM_NEIGHBOURS),
+                _encoder_candidates(experts.encoder, h, selection),
+                history.positions,
+            )
+        ),
+        scratch,
+        n,
+    )
+    m = len(positions)
+    slot = scratch.zeros("slot", n, np.int32)
+    slot[positions] = np.arange(1, m + 1)
+    votes = np.empty((len(VOTERS), m), dtype=np.float32)
+    place = slot[reading.items]
+    for k in range(len(transitions.RELATIONS)):
+        votes[k] = np.bincount(place, reading.votes[k], minlength=m + 1)[1:]
+    votes[6:8] = 0.0
+    place = slot[found.items]
+    inside = place > 0
+    votes[6, place[inside] - 1] = found.near[inside]
+    votes[7, place[inside] - 1] = found.ahead[inside]
+    rows = experts.encoder.row_of[positions]
+    logits = experts.encoder.outputs[rows] @ h + experts.encoder.bias[rows]
+    np.exp(logits - logits.max(), out=votes[8])
+    features = np.empty((len(FEATURES), m), dtype=np.float32)
+    _vote_features(votes, features[:_FACTS_AT])
+    features[_FACTS_AT:_SESSION_AT] = experts.popularity.facts[positions].T
+    _session_features(history, slot, features[_SESSION_AT:_CLUSTER_AT])
+    slot[positions] = 0
+    _cluster_features(clusters, selection, history, positions, features[_CLUSTER_AT:_CONTEXT_AT])
+    features[_CONTEXT_AT:] = _context(history, votes, found, experts.popularity)[:, None]
+    return Evidence(positions, features, votes, reading)
+
+
+_FACTS_AT = 3 * len(VOTERS)
+_SESSION_AT = _FACTS_AT + len(FACTS)
+_CLUSTER_AT = _SESSION_AT + len(SESSION)
+_CONTEXT_AT = _CLUSTER_AT + len(CLUSTER)
+
+
+def _top(items: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
+    """The `count` items of the highest score, in no order."""
+    return items if len(items) <= count else items[np.argpartition(score, -count)[-count:]]
+
+
+def _encoder_candidates(encoder: Encoder, h: np.ndarray, selection: Selection) -> np.ndarray:
+    """The encoder's best within the selected clusters, whose items lie in contiguous blocks."""
+    # A shop without clusters has one block, the last: the items of no cluster.
+    blocks = selection.rows.tolist() if len(selection.rows) else [len(encoder.block_starts) - 2]
+    starts = encoder.block_starts
+    rows, scores = [], []
+    for c in blocks:
+        block = slice(starts[c], starts[c + 1])
+        rows.append(encoder.item_at[block])
+        scores.append(encoder.outputs[block] @ h + encoder.bias[block])
+    return _top(np.concatenate(rows), np.concatenate(scores), FROM_ENCODER)
+
+
+def _vote_features(votes: np.ndarray, out: np.ndarray) -> None:
+    """log share, share of the maximum and 1 / (1 + rank / 3) of every voter; a candidate without a vote has no rank."""
+    v, m = votes.shape
+    total = votes.sum(axis=1, keepdims=True)
+    most = votes.max(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        np.log(votes / np.maximum(total, 1e-30), out=out[:v])
+    np.maximum(out[:v], LOG_FLOOR, out=out[:v])
+    np.divide(votes, np.maximum(most, 1e-30), out=out[v : 2 * v])
+    order = np.argsort(-votes, axis=1)
+    np.put_along_axis(out[2 * v : 3 * v], order, _RANKS[None, :m], axis=1)
+    out[2 * v : 3 * v][votes <= 0.0] = 0.0
+
+
+_RANKS = (1.0 / (1.0 + np.arange(4_096) / 3.0)).astype(np.float32)
+
+
+def _session_features(history: History, slot: np.ndarray, out: np.ndarray) -> None:
+    """What the session did with each candidate itself. Every item of the history is a candidate."""
+    out[:] = 0.0
+    where = slot[history.positions] - 1
+    length = len(where)
+    out[0, where] = 1.0
+    out[1, where] = 1.0 / np.arange(length, 0, -1)  # the latest write wins: the latest visit
+    out[2] = np.log1p(np.bincount(where, minlength=out.shape[1]))
+    out[3, where[-1]] = 1.0
+    if length > 1:
+        out[4, where[-2]] = 1.0
+    np.maximum.at(out[5], where, np.log1p(np.nan_to_num(history.dwell_s, nan=0.0)))
+    np.maximum.at(out[6], where, _ENGAGEMENT[history.codes])
+
+
+def _cluster_features(
+    clusters: ItemClusters, selection: Selection, history: History, positions: np.ndarray, out: np.ndarray
+) -> None:
+    """How the selection scores each candidate's primary cluster, relative to the best."""
+    c = len(clusters.cluster_ids)
+    score = np.zeros((2, c + 1), dtype=np.float32)  # the last entry serves items of no cluster, -1
+    if len(selection.rows):
+        score[0, selection.rows] = selection.score / max(float(selection.score.max()), 1e-12)
+        score[1, selection.rows] = 1.0
+    primary = clusters.primary[positions]
+    out[:2] = score[:, primary]
+    out[2] = (primary == clusters.primary[history.positions[-1]]) & (primary >= 0)
+
+
+def _context(history: History, votes: np.ndarray, found: Found, popularity: Popularity) -> np.ndarray:
+    """What holds for the whole list, by which the blend trusts one expert more than another."""
+    total = votes.sum(axis=1)
+    peak = votes.max(axis=1) / np.maximum(total, 1e-30)
+    length = len(history)
+    last = history.positions[-1]
+    return np.array(
+        (
+            np.log1p(length),
+            len(set(history.positions.tolist())) / length,
+            np.log1p(found.sessions),
+            peak[0],
+            peak[6],
+            peak[8],
+            float(length > 1 and last == history.positions[-2]),
+            popularity.facts[last, 0],
+            _ENGAGEMENT[history.codes[-1]],
+        ),
+        dtype=np.float32,
+    )

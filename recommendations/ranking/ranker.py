@@ -1,0 +1,431 @@
+"""The ranker of a release: five experts, a blend of them, and the one function that ranks with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from clusters.adaptation import AdaptedClusters, Bounds
+from clusters.alignment import Selection
+from clusters.alignment import select as select_clusters
+from clusters.catalogue import Catalogue
+from clusters.item_clusters import ItemClusters
+from personas.sessions import SessionLog
+from recommendations.ranking import blend as blending
+from recommendations.ranking.blend import Blend
+from recommendations.ranking.encoder import Encoder, encode, event_parts, train_encoder
+from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS, FEATURES, VOTERS, Evidence, gather
+from recommendations.ranking.history import History, Scratch, item_actions, prefix
+from recommendations.ranking.neighbours import Neighbours, build_neighbours
+from recommendations.ranking.popularity import Popularity, build_popularity
+from recommendations.ranking.transitions import LAGS, ItemRows, build_rows
+
+__all__ = ["EXPERTS", "History", "Ranked", "Ranker", "Select", "affinity", "rank", "represent", "train_ranker"]
+
+Select = Callable[[int, History, np.ndarray], Selection]
+"""(row of the log that closes the prefix, the prefix, (C,) affinity) -> the clusters that would be selected then."""
+
+NO_CAUSE = -1
+DROPPED = np.float32(np.log(1e-6))
+"""Log-weight of what was dropped: below everything else, yet still there if nothing else is left."""
+
+MAX_EXAMPLES = 25_000
+LIST = 100
+LIST_BEST = 70
+"""Candidates of a training list: the target, the best by a plain vote, and some of the others so that they are known too."""
+
+MIN_EXAMPLES = 300
+"""Below this the blend would learn noise; a plain sum of the log-shares serves."""
+
+TAIL_LOW, TAIL_HIGH = 0.05, 0.12
+"""Share of the sessions held back for the blend: whole last days that hold at least the first and at most the second."""
+
+HORIZONS = (0.03, 0.1, 0.3, 1.0, np.inf)
+"""Recency horizons tried, in spans of the log."""
+
+HORIZON_PREFIXES = 3_000
+
+_scratch = Scratch()
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """A component: arrays only, read-only, shared by processes. horizon : chosen recency horizon, in spans of the log."""
+
+    encoder: Encoder
+    rows: ItemRows
+    neighbours: Neighbours
+    popularity: Popularity
+    blend: Blend
+    horizon: float
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A ranking of m items, best first.
+
+    positions : (m,) int32.  scores : (m,) float32, log-odds up to a constant of the list.
+    shares : (m, E) float32, each expert's part of the score, rows sum to 1.  experts : their names.
+    because : (m,) int32, the history's event that carried the item most, -1 where none did.
+    """
+
+    positions: np.ndarray
+    scores: np.ndarray
+    shares: np.ndarray
+    experts: tuple[str, ...]
+    because: np.ndarray
+
+
+def represent(ranker: Ranker, history: History) -> np.ndarray:
+    """(d,) float32 unit vector of the session; zero without an item."""
+    return encode(ranker.encoder, history)
+
+
+def affinity(ranker: Ranker, h: np.ndarray) -> np.ndarray:
+    """(C,) float32 probabilities: softmax(centroid . h / 2), centroids in the encoder's own units."""
+    pull = ranker.encoder.centroids @ h * np.float32(0.5)
+    if not len(pull):
+        return pull
+    np.exp(pull - pull.max(), out=pull)
+    return pull / pull.sum()
+
+
+def rank(
+    ranker: Ranker,
+    history: History,
+    h: np.ndarray,
+    *,
+    clusters: ItemClusters,
+    selection: Selection,
+    item_weight: Mapping[int, float] | None,
+    exclude: np.ndarray,
+    keep: int,
+    cluster_weight: Mapping[int, float] | None = None,
+) -> Ranked:
+    """The best `keep` items for a session.
+
+    h : (d,) from `represent`.  item_weight : item position -> multiplier of its odds.
+    exclude : (x,) positions that must not appear.  cluster_weight : cluster position -> multiplier, for the clusters
+    that adaptation changed; by default those of the selection. Multipliers stay outside the learned blend, so that
+    what lowers a cluster or an item always lowers it in the ranking.
+    A session without an item is ranked by popularity within what was selected.
+    """
+    if len(history):
+        evidence = gather(ranker, history, h, clusters=clusters, selection=selection, scratch=_scratch)
+        positions = evidence.positions
+        scores = blending.score(ranker.blend, evidence.features)
+    else:
+        evidence = None
+        positions = ranker.popularity.top
+        scores = _without_history(ranker, clusters, selection, positions)
+    weights = cluster_weight if cluster_weight is not None else _changed(selection)
+    if weights:
+        scores = scores + _cluster_log_weight(clusters, weights, positions)
+    if item_weight:
+        scores = scores + _item_log_weight(item_weight, positions, ranker)
+    if len(exclude):
+        out = _scratch.zeros("exclude", len(ranker.encoder.row_of), bool)
+        out[exclude] = True
+        scores[out[positions]] = -np.inf
+        out[exclude] = False
+    order = _best(scores, keep)
+    shares, because = _explain(ranker, history, evidence, scores, order)
+    filled = _fill(ranker, positions[order], exclude, keep)
+    lowest = float(scores[order[-1]]) if len(order) else 0.0
+    return Ranked(
+        positions=np.concatenate((positions[order], filled)),
+        scores=np.concatenate((scores[order], lowest - 1.0 - np.arange(len(filled), dtype=np.float32))),
+        shares=np.concatenate((shares, np.tile(_ONLY_POPULAR, (len(filled), 1)))),
+        experts=EXPERTS,
+        because=np.concatenate((because, np.full(len(filled), NO_CAUSE, dtype=np.int32))),
+    )
+
+
+_ONLY_POPULAR = np.array([[name == "popularity" for name in EXPERTS]], dtype=np.float32)
+
+
+def _without_history(ranker: Ranker, clusters: ItemClusters, selection: Selection, positions: np.ndarray) -> np.ndarray:
+    scores = ranker.popularity.facts[positions, 1].copy()
+    if len(selection.rows):
+        of_cluster = np.full(len(clusters.cluster_ids) + 1, 1e-3, dtype=np.float32)
+        of_cluster[selection.rows] += selection.score / max(float(selection.score.max()), 1e-12)
+        scores += np.log(of_cluster[clusters.primary[positions]])
+    return scores
+
+
+def _changed(selection: Selection) -> dict[int, float]:
+    changed = selection.weight != 1.0
+    return dict(zip(selection.rows[changed].tolist(), selection.weight[changed].tolist(), strict=True)) if changed.any() else {}
+
+
+def _cluster_log_weight(clusters: ItemClusters, weights: Mapping[int, float], positions: np.ndarray) -> np.ndarray:
+    """(m,) log of the mean multiplier of each item's clusters, weighted by membership."""
+    multiplier = np.ones(len(clusters.cluster_ids), dtype=np.float32)
+    multiplier[list(weights)] = list(weights.values())
+    members = clusters.of_item[positions]
+    total = np.asarray(members.sum(axis=1)).ravel()
+    mean = np.where(total > 0, (members @ multiplier) / np.maximum(total, 1e-12), 1.0)
+    return np.maximum(np.log(np.maximum(mean, 1e-30)), DROPPED).astype(np.float32)
+
+
+def _item_log_weight(weights: Mapping[int, float], positions: np.ndarray, ranker: Ranker) -> np.ndarray:
+    changed = np.fromiter(weights, dtype=np.int64)
+    log_weight = _scratch.zeros("item_weight", len(ranker.encoder.row_of), np.float32)
+    log_weight[changed] = [max(float(np.log(max(w, 1e-30))), float(DROPPED)) for w in weights.values()]
+    result = log_weight[positions]
+    log_weight[changed] = 0.0
+    return result
+
+
+def _best(scores: np.ndarray, keep: int) -> np.ndarray:
+    """(<= keep,) indices of the highest finite scores, best first."""
+    order = np.argsort(-scores, kind="stable")[:keep]
+    return order[np.isfinite(scores[order])]
+
+
+def _fill(ranker: Ranker, chosen: np.ndarray, exclude: np.ndarray, keep: int) -> np.ndarray:
+    """(keep - m,) popular items for the places that no expert could fill."""
+    if len(chosen) >= keep:
+        return np.zeros(0, dtype=np.int32)
+    top = ranker.popularity.top
+    return top[~np.isin(top, np.concatenate((chosen, exclude)))][: keep - len(chosen)]
+
+
+def _explain(
+    ranker: Ranker, history: History, evidence: Evidence | None, scores: np.ndarray, order: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shares (m, E) by how much an item loses when an expert says of it what it says of the average candidate; causes (m,)."""
+    m = len(order)
+    if evidence is None:
+        return np.tile(_ONLY_POPULAR, (m, 1)), np.full(m, NO_CAUSE, dtype=np.int32)
+    x = evidence.features[:, order]
+    average = evidence.features.mean(axis=1)
+    muted = np.where(EXPERT_COLUMNS[:, :, None], average[None, :, None], x[None])  # (E, F, m)
+    without = blending.score(ranker.blend, muted.transpose(1, 0, 2).reshape(len(FEATURES), -1)).reshape(len(EXPERTS), m)
+    gain = np.maximum(blending.score(ranker.blend, x) - without, 0.0).T
+    total = gain.sum(axis=1, keepdims=True)
+    shares = np.where(total > 1e-6, gain / np.maximum(total, 1e-6), _ONLY_POPULAR)
+    return shares.astype(np.float32), _causes(ranker, history, evidence, order, shares)
+
+
+def _causes(ranker: Ranker, history: History, evidence: Evidence, order: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """(m,) the event with the largest part in the rows' votes and in the session vector, as far as each counted."""
+    items = evidence.positions[order]
+    length, m = len(history), len(items)
+    slot = _scratch.zeros("slot", len(ranker.encoder.row_of), np.int32)
+    slot[items] = np.arange(1, m + 1)
+    place = slot[evidence.reading.items]
+    slot[items] = 0
+    totals = evidence.votes[:6, order].sum(axis=1)
+    votes = (evidence.reading.votes / np.maximum(totals, 1e-12)[:, None]).sum(axis=0)
+    cell = evidence.reading.event * (m + 1) + place
+    rows = np.bincount(cell, votes, minlength=length * (m + 1)).reshape(length, m + 1)[:, 1:]
+    pulls = np.maximum(event_parts(ranker.encoder, history, items), 0.0)
+    weight = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
+    part = rows / np.maximum(rows.sum(axis=0), 1e-12) * (weight[:, 0] + weight[:, 1])
+    part += pulls / np.maximum(pulls.sum(axis=0), 1e-12) * weight[:, 2]
+    part += (history.positions[:, None] == items[None, :]) * weight[:, 4]
+    return np.where(part.max(axis=0) > 0, length - 1 - part[::-1].argmax(axis=0), NO_CAUSE).astype(np.int32)
+
+
+def train_ranker(
+    log: SessionLog,
+    catalogue: Catalogue,
+    clusters: ItemClusters,
+    *,
+    select: Select | None = None,
+    held_out: np.ndarray | None = None,
+    seed: int = 0,
+    progress: Callable[[float, float], None] | None = None,
+) -> Ranker:
+    """Experts fitted on all but the tail, the blend on the tail's prefixes, then the experts again on everything.
+
+    select : by default the engine's own selection, from the prefix's clusters and affinity and an even belief.
+    held_out : (S,) bool, the sessions of `log` that the blend learns from, or None for the last days.
+    progress : told (done, of).
+    """
+    tell = _telling(progress)
+    log, kept = _with_items(log)
+    n = len(catalogue)
+    tail = default_tail(log) if held_out is None else np.asarray(held_out, dtype=bool)[kept]
+    early = log.take(~tail)
+    horizon = _horizon(early, log.take(tail), n)
+    first = _experts(early, n, clusters, horizon, seed, tell(0.0, 0.4))
+    lists = _lists(first, log, tail, clusters, select or _selecting(clusters), seed, tell(0.4, 0.55))
+    blend = first.blend
+    if lists is not None and len(lists[0]) >= MIN_EXAMPLES:
+        blend = blending.train_blend(*lists, seed=seed, progress=tell(0.55, 0.65))
+    del lists
+    return replace(_experts(log, n, clusters, horizon, seed, tell(0.65, 1.0)), blend=blend)
+
+
+def _with_items(log: SessionLog) -> tuple[SessionLog, np.ndarray]:
+    """The log's item actions, and which of its sessions have any."""
+    actions = item_actions(log)
+    return actions, np.isin(log.keys, actions.keys) if len(actions) != len(log) else np.arange(len(log))
+
+
+def _telling(progress: Callable[[float, float], None] | None) -> Callable[[float, float], Callable[[float], None]]:
+    def part(low: float, high: float) -> Callable[[float], None]:
+        def tell(done: float) -> None:
+            if progress:
+                progress(low + (high - low) * done, 1.0)
+
+        return tell
+
+    return part
+
+
+def default_tail(log: SessionLog) -> np.ndarray:
+    """(S,) bool: sessions of the last whole days that hold 5 to 12 % of them, or else the last 8 % in order."""
+    total = len(log)
+    by_order = np.arange(total) >= total - max(1, round(0.08 * total))
+    if log.clock == "order" or total < 2:
+        return by_order if total > 1 else np.zeros(total, dtype=bool)
+    day = np.floor(log.starts / 86_400.0)
+    for first in np.unique(day)[::-1].tolist():
+        tail = day >= first
+        if tail.mean() >= TAIL_LOW:
+            return tail if tail.mean() <= TAIL_HIGH else by_order
+    return by_order
+
+
+def session_weights(log: SessionLog, horizon: float) -> np.ndarray:
+    """(S,) exp(-age / horizon), ages in spans of the log."""
+    starts = log.starts
+    span = max(float(starts.max() - starts.min()), 1e-9) if len(starts) else 1.0
+    return np.exp(-(starts.max(initial=0.0) - starts) / span / horizon) if len(starts) else np.zeros(0)
+
+
+def _horizon(early: SessionLog, tail: SessionLog, n: int) -> float:
+    """The horizon whose sequential rules rank the tail's next items best, by MRR."""
+    session = tail.session_of
+    targets = np.flatnonzero(np.arange(len(session)) > tail.offsets[session])[-HORIZON_PREFIXES:]
+    if not len(targets) or not len(early):
+        return float(np.inf)
+    row, column, value = [], [], []
+    for lag in range(4):
+        source = targets - 1 - lag
+        inside = np.flatnonzero(source >= tail.offsets[session[targets]])
+        row.append(inside)
+        column.append(tail.position[source[inside]])
+        value.append(np.full(len(inside), 0.6**lag))
+    query = sparse.csr_matrix((np.concatenate(value), (np.concatenate(row), np.concatenate(column))), shape=(len(targets), n))
+    best, best_mrr = float(np.inf), -1.0
+    for horizon in HORIZONS[::-1]:
+        scored = (query @ _rules(early, n, session_weights(early, horizon))).tocsr()
+        mrr = _mean_reciprocal_rank(scored, tail.position[targets])
+        if mrr > best_mrr * 1.005:  # a shorter memory must earn its place
+            best, best_mrr = float(horizon), mrr
+    return best
+
+
+def _rules(log: SessionLog, n: int, weight: np.ndarray) -> sparse.csr_matrix:
+    session = log.session_of
+    total = sparse.csr_matrix((n, n))
+    for lag in range(1, LAGS + 1):
+        first = np.flatnonzero(session[lag:] == session[:-lag])
+        pairs = (log.position[first], log.position[first + lag])
+        total = total + sparse.csr_matrix((weight[session[first]] / lag, pairs), shape=(n, n))
+    mass = np.asarray(total.sum(axis=1)).ravel()
+    return sparse.csr_matrix(sparse.diags_array(1.0 / np.maximum(mass, 1e-12)) @ total)
+
+
+def _mean_reciprocal_rank(scored: sparse.csr_matrix, targets: np.ndarray) -> float:
+    row = np.repeat(np.arange(len(targets)), np.diff(scored.indptr))
+    own = np.zeros(len(targets))
+    hit = scored.indices == targets[row]
+    own[row[hit]] = scored.data[hit]
+    ranks = np.bincount(row, scored.data >= own[row], minlength=len(targets))
+    return float(np.where(own > 0, 1.0 / np.maximum(ranks, 1.0), 0.0).mean())
+
+
+def _experts(
+    log: SessionLog, n: int, clusters: ItemClusters, horizon: float, seed: int, tell: Callable[[float], None]
+) -> Ranker:
+    """Every expert fitted on `log`, with a plain blend."""
+    block, blocks = clusters.primary, len(clusters.cluster_ids)
+    weight = session_weights(log, horizon)
+    encoder = train_encoder(log, n, block=block, blocks=blocks, seed=seed, progress=lambda done: tell(0.8 * done))
+    rows = build_rows(log, n, block=block, weight=weight)
+    tell(0.95)
+    plain = np.array([1.0 if f.startswith("log_share:") else 0.0 for f in FEATURES], dtype=np.float32) / len(VOTERS)
+    ranker = Ranker(
+        encoder=encoder,
+        rows=rows,
+        neighbours=build_neighbours(log, n),
+        popularity=build_popularity(log, n, weight=weight),
+        blend=blending.linear_blend(plain),
+        horizon=float(horizon),
+    )
+    tell(1.0)
+    return ranker
+
+
+def _lists(
+    ranker: Ranker,
+    log: SessionLog,
+    tail: np.ndarray,
+    clusters: ItemClusters,
+    select: Select,
+    seed: int,
+    tell: Callable[[float], None],
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Lists (N, LIST, F) of the tail's prefixes whose next item is a candidate, the target first; and which entries count."""
+    rng = np.random.default_rng(seed)
+    session = log.session_of
+    known = np.zeros(len(ranker.encoder.row_of), dtype=bool)
+    known[log.position[~tail[session]]] = True
+    at = np.flatnonzero((np.arange(len(session)) > log.offsets[session]) & tail[session] & known[log.position])
+    if not len(at):
+        return None
+    at = np.sort(rng.choice(at, min(MAX_EXAMPLES, len(at)), replace=False))
+    features = np.zeros((len(at), LIST, len(FEATURES)), dtype=np.float16)
+    valid = np.zeros((len(at), LIST), dtype=bool)
+    count = 0
+    ranks = slice(2 * len(VOTERS), 3 * len(VOTERS))
+    for done, row in enumerate(at.tolist()):
+        history = prefix(log, int(log.offsets[session[row]]), row)
+        h = represent(ranker, history)
+        selection = select(row - 1, history, affinity(ranker, h))
+        evidence = gather(ranker, history, h, clusters=clusters, selection=selection, scratch=_scratch)
+        target = np.flatnonzero(evidence.positions == log.position[row])
+        if len(target):
+            vote = evidence.features[ranks].sum(axis=0)
+            vote[target] = np.inf
+            order = np.argsort(-vote, kind="stable")
+            order = np.concatenate((order[:LIST_BEST], rng.permutation(order[LIST_BEST:])[: LIST - LIST_BEST]))
+            features[count, : len(order)] = evidence.features[:, order].T
+            valid[count, : len(order)] = True
+            count += 1
+        if done % 200 == 0:
+            tell(done / len(at))
+    return features[:count], valid[:count]
+
+
+def _selecting(clusters: ItemClusters) -> Select:
+    """The engine's selection for a shopper of whom nothing is known but the clusters they looked at."""
+    personas, attributes = clusters.persona_lift.shape[1], clusters.attribute_match.shape[1]
+    belief = np.full(personas, 1.0 / max(personas, 1))
+    decay = Bounds().decay
+
+    def select(row: int, history: History, pull: np.ndarray) -> Selection:
+        mass: dict[int, float] = {}
+        indptr = clusters.of_item.indptr
+        for lag, position in enumerate(history.positions[::-1].tolist()):
+            for entry in range(indptr[position], indptr[position + 1]):
+                cluster = int(clusters.cluster_ids[clusters.of_item.indices[entry]])
+                mass[cluster] = mass.get(cluster, 0.0) + float(clusters.of_item.data[entry]) * decay**lag
+        return select_clusters(
+            clusters,
+            AdaptedClusters(mass=mass),
+            belief=belief,
+            attributes=np.zeros(attributes),
+            affinity=pull,
+            active=(),
+        )
+
+    return select
