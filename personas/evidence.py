@@ -1,10 +1,30 @@
-"""Who, where and when: a Bayesian network from personas to evidence, giving a session its prior."""
+"""Who, where and when: a Bayesian network from personas to evidence, giving a session its prior.
+
+The persona is the one parent of every evidence variable (country, daypart, weekday, device, referrer, weather, age,
+income, history, ...), so the variables are independent given it. Summing a variable that wasn't observed out of
+the joint leaves the joint of the others: missing evidence is marginalised exactly by leaving its factor out.
+
+Reference: Koller & Friedman (2009), section 3.1.3, the naive Bayes model.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+SMOOTHING = 50.0
+"""Sessions' worth of the variable's overall shares mixed into each persona's: rare values say little."""
+
+MIN_SESSIONS = 20
+"""Sessions in which a value must have been seen to count; below that its table would be noise."""
+
+MAX_VALUES = 100
+MAX_VARIABLES = 40
 
 
 @dataclass(frozen=True)
@@ -13,10 +33,68 @@ class EvidenceNetwork:
 
     log_initial : (K,) log P(persona).
     variables : M names, such as "country" or "daypart".  values : the values known of each.
-    log_tables : M tables (K, values), log P(value | persona).
+    log_tables : M tables (K, values), log P(value | persona). Rare values aren't listed, so rows may sum to less than 1.
     """
 
     log_initial: np.ndarray
     variables: tuple[str, ...]
     values: tuple[tuple[str, ...], ...]
     log_tables: tuple[np.ndarray, ...]
+
+    @cached_property
+    def columns(self) -> Mapping[str, Mapping[str, np.ndarray]]:
+        """variable -> value -> (K,) log P(value | persona)."""
+        return {
+            variable: {value: table[:, i] for i, value in enumerate(values)}
+            for variable, values, table in zip(self.variables, self.values, self.log_tables, strict=True)
+        }
+
+
+def log_prior(network: EvidenceNetwork, evidence: Mapping[str, str]) -> np.ndarray:
+    """(K,) log P(persona | evidence), normalised. Variables and values that the network doesn't know are left out."""
+    total = network.log_initial.copy()
+    for variable, value in evidence.items():
+        column = network.columns.get(variable, {}).get(value)
+        if column is not None:
+            total += column
+    total -= total.max()
+    total -= math.log(np.exp(total).sum())
+    return total
+
+
+def fit_evidence(
+    posteriors: np.ndarray, evidence: Sequence[Mapping[str, str]] | None, *, log_initial: np.ndarray
+) -> EvidenceNetwork:
+    """The network whose tables are the expected shares of each value under each persona.
+
+    posteriors : (S, K) P(persona at the session's start | the whole session), rows summing to 1.
+    evidence : one mapping a session, or None.  log_initial : (K,) log P(persona).
+    A variable with one value only tells nothing and is left out. Raises ValueError on lengths that disagree.
+    """
+    if evidence is None:
+        return EvidenceNetwork(log_initial, (), (), ())
+    if len(evidence) != len(posteriors):
+        raise ValueError(f"evidence of {len(evidence)} sessions, posteriors of {len(posteriors)}")
+    counts: dict[str, Counter[str]] = {}
+    for given in evidence:
+        for variable, value in given.items():
+            counts.setdefault(variable, Counter())[value] += 1
+    by_use = sorted(counts, key=lambda v: (-counts[v].total(), v))
+    variables, values, tables = [], [], []
+    for variable in by_use[:MAX_VARIABLES]:
+        known = sorted((v for v, n in counts[variable].items() if n >= MIN_SESSIONS), key=lambda v: (-counts[variable][v], v))[
+            :MAX_VALUES
+        ]
+        if not known or len(counts[variable]) < 2:
+            continue
+        place = {value: i for i, value in enumerate(known)}
+        told = [s for s, given in enumerate(evidence) if variable in given]
+        column = np.array([place.get(evidence[s][variable], len(known)) for s in told])
+        expected = np.zeros((posteriors.shape[1], len(known) + 1))  # the last column gathers the rare values
+        np.add.at(expected.T, column, posteriors[told])
+        overall = expected.sum(axis=0) / len(told)
+        table = (expected + SMOOTHING * overall) / (expected.sum(axis=1, keepdims=True) + SMOOTHING)
+        variables.append(variable)
+        values.append(tuple(known))
+        tables.append(np.log(table[:, :-1]))
+    return EvidenceNetwork(log_initial, tuple(variables), tuple(values), tuple(tables))

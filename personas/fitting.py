@@ -131,7 +131,9 @@ def filter_log(
     frames = np.exp(frames - frames.max(axis=1, keepdims=True, initial=-np.inf))[pattern_of[layout.rows]]
     lengths = np.diff(offsets)
     order = np.argsort(-lengths, kind="stable")
-    prior = np.exp(np.broadcast_to(model.log_initial, (len(lengths), len(model.log_initial))) if log_prior is None else log_prior)[order]
+    prior = np.exp(
+        np.broadcast_to(model.log_initial, (len(lengths), len(model.log_initial))) if log_prior is None else log_prior
+    )[order]
     kept = None if elapsed_s is None else 0.5 ** (np.maximum(elapsed_s, 0.0)[layout.rows] / HALF_LIFE_S)[:, None]
     previous = prior
     for t, (a, b) in enumerate(zip(layout.starts[:-1].tolist(), layout.starts[1:].tolist(), strict=True)):
@@ -190,7 +192,8 @@ def _patterns(codes: np.ndarray, model: PersonaHMM) -> tuple[np.ndarray, np.ndar
 def _seen(codes: np.ndarray, model: PersonaHMM) -> list[np.ndarray]:
     """F arrays (V_f,) bool: which values the log shows at all."""
     return [
-        np.bincount(codes[:, f].astype(np.int64) + 1, minlength=table.shape[1] + 1)[1:] > 0 for f, table in enumerate(model.log_emission)
+        np.bincount(codes[:, f].astype(np.int64) + 1, minlength=table.shape[1] + 1)[1:] > 0
+        for f, table in enumerate(model.log_emission)
     ]
 
 

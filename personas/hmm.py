@@ -67,12 +67,17 @@ class PersonaHMM:
 class PseudoCounts:
     """Dirichlet priors as counts, alpha - 1: what the named archetypes weigh in a fit.
 
-    initial : (K,).  transition : (K, K).  emission : F arrays (K, V_f).
+    initial : (K,).  transition : (K, K).  emission : F arrays (K, V_f). All positive, so that no probability is zero.
     """
 
     initial: np.ndarray
     transition: np.ndarray
     emission: tuple[np.ndarray, ...]
+
+    def __post_init__(self) -> None:
+        for counts in (self.initial, self.transition, *self.emission):
+            if not (counts > 0).all():
+                raise ValueError(f"pseudo-counts must be positive, got {counts.min()} in one of shape {counts.shape}")
 
 
 def predict(model: PersonaHMM, log_belief: np.ndarray, *, elapsed_s: float, log_prior: np.ndarray) -> np.ndarray:
@@ -169,7 +174,9 @@ class FactoredHMM(BaseHMM):  # type: ignore[misc]
     decoding, sampling and scoring. Pseudo-counts enter as in `maximise`.
     """
 
-    def __init__(self, n_components: int = 1, *, pseudo_counts: PseudoCounts | None = None, n_iter: int = 10, tol: float = 0.0) -> None:
+    def __init__(
+        self, n_components: int = 1, *, pseudo_counts: PseudoCounts | None = None, n_iter: int = 10, tol: float = 0.0
+    ) -> None:
         super().__init__(
             n_components=n_components,
             startprob_prior=1.0 if pseudo_counts is None else pseudo_counts.initial + 1.0,

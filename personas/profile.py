@@ -1,16 +1,47 @@
-"""A session's persona: the state that an event moves, and the profile read from it."""
+"""A session's persona: the state that an event moves, the profile read from it, and the model behind both."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from personas.encoding import ItemFacts
-from personas.evidence import EvidenceNetwork
-from personas.hmm import PersonaHMM
+from personas.archetypes import Archetype, Attribute, descriptor_weights, item_scores, mix_matrix, starting_model
+from personas.encoding import FACTORS, ItemFacts, encode, encode_log, gaps, value_names
+from personas.events import ENGAGEMENT, ITEM_ACTIONS, NAMES
+from personas.evidence import EvidenceNetwork, fit_evidence, log_prior
+from personas.fitting import FitReport, expect, filter_log, fit
+from personas.hmm import PersonaHMM, condition, predict
+from personas.sessions import SessionLog
+
+ACTIVE_P = 0.25
+"""Probability from which a persona counts as active: at most four at once, and none while nothing is known."""
+
+UNSURE_SHARE = 0.75
+"""Entropy, as a share of log K, above which the profile says that it isn't sure yet."""
+
+LEAD_P = 0.5
+"""Probability from which a persona leads: more likely than all the others together. A change of lead is a shift."""
+
+EARLIER_SHARE = 0.5
+"""Weight of what earlier sessions taught in a returning shopper's prior; the other half stays with who and when."""
+
+KEPT_A_VIEW = 0.85
+"""Share of the attribute affinity that one view leaves standing; a purchase (engagement 5) counts as five views."""
+
+OWN_ITEMS = 5.0
+"""Item actions after which the session's own items weigh as much in the attribute weights as they may at most (half)
+of half: they speak for the shopper, but they are few."""
+
+LEDGER = 6
+"""Ledger entries kept in the state; the whole ledger is a replay away."""
+
+_KEPT = tuple(KEPT_A_VIEW ** ENGAGEMENT[name] if name in ITEM_ACTIONS else 1.0 for name in NAMES)
 
 
 @dataclass(frozen=True)
@@ -37,6 +68,16 @@ class PersonaModel:
     mix: np.ndarray
     attribute_descriptors: sparse.csr_matrix
     item_attributes: np.ndarray
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """Archetype ids as plain ints."""
+        return tuple(self.archetype_ids.tolist())
+
+    @cached_property
+    def usual_affinity(self) -> np.ndarray:
+        """(A,) mean attribute scores of the catalogue's items: what an affinity means nothing below."""
+        return self.item_attributes.mean(axis=0) if len(self.item_attributes) else np.zeros(len(self.attribute_ids))
 
 
 class LedgerEntry(NamedTuple):
@@ -85,7 +126,8 @@ class PersonaState:
 
     archetypes : K ids, in the order of the rest.  log_belief, log_prior : K normalised log-probabilities.
     last_at : time of the latest event, seconds.  affinity : A decayed means of the items' attribute scores.
-    lead : id of the archetype that last led with confidence, 0 before one did.
+    lead : id of the archetype that last led with confidence, 0 before one did.  shift : the last change of lead.
+    touched : item actions on known items.
     """
 
     archetypes: tuple[int, ...]
@@ -97,3 +139,256 @@ class PersonaState:
     ledger: tuple[LedgerEntry, ...] = ()
     lead: int = 0
     shift: Shift | None = None
+    touched: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaProfile:
+    """What a state says of the shopper.
+
+    archetypes, belief : K ids and probabilities.  attributes, attribute_weights : A ids and weights, summing to 1.
+    entropy : nats.  entropy_share : of log K, 0 to 1.  unsure : whether that is too much to speak of a persona.
+    active, active_positions : ids, and places in `archetypes`, of the personas active now, most likely first.
+    learned : the factors that the shop's log has taught.
+    """
+
+    archetypes: tuple[int, ...]
+    belief: tuple[float, ...]
+    attributes: tuple[int, ...]
+    attribute_weights: np.ndarray
+    entropy: float
+    entropy_share: float
+    unsure: bool
+    active: tuple[int, ...]
+    active_positions: tuple[int, ...]
+    ledger: tuple[LedgerEntry, ...]
+    shift: Shift | None
+    learned: tuple[str, ...]
+
+
+def start(model: PersonaModel, *, evidence: Mapping[str, str], at: float, earlier: Sequence[float] | None = None) -> PersonaState:
+    """The state before the first event: the prior by who, where and when.
+
+    evidence : value by variable; unknown ones carry no weight.  at : seconds since the epoch.
+    earlier : (K,) probabilities, in the model's order, that earlier sessions of the shopper have left, already
+        decayed; None for a guest. Raises ValueError if they are no distribution over K.
+    """
+    prior = log_prior(model.network, evidence)
+    if earlier is not None:
+        given = np.asarray(earlier, dtype=np.float64)
+        if given.shape != prior.shape or not (given >= 0).all() or not 0 < given.sum() < math.inf:
+            raise ValueError(f"earlier {list(earlier)} is no distribution over {len(prior)} personas")
+        prior = np.log((1.0 - EARLIER_SHARE) * np.exp(prior) + EARLIER_SHARE * given / given.sum())
+    belief = tuple(prior.tolist())
+    return PersonaState(model.ids, belief, belief, at, affinity=(0.0,) * len(model.attribute_ids))
+
+
+def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaState:
+    """One filter step: predict over the time gone by, condition on the event, note the evidence.
+
+    A late event (`signal.at` before `state.last_at`) moves the belief with no time gone by and rewinds nothing.
+    Raises ValueError if the state was made under other archetypes; see `rebase`.
+    """
+    if state.archetypes != model.ids:
+        raise ValueError(f"state has archetypes {state.archetypes}, the model {model.ids}: rebase it first")
+    elapsed = max(0.0, signal.at - state.last_at)
+    codes = encode(
+        model.facts,
+        code=signal.code,
+        position=signal.position,
+        dwell_s=signal.dwell_s,
+        gap_s=elapsed if state.steps else None,
+        novelty=signal.novelty,
+    )
+    predicted = np.array(state.log_belief)
+    if state.steps:
+        predicted = predict(model.hmm, predicted, elapsed_s=elapsed, log_prior=np.array(state.log_prior))
+    log_belief, terms = condition(model.hmm, predicted, codes)
+    entry = _explain(model, signal, codes, predicted, log_belief, terms)
+    lead, shift = _lead(state, log_belief, entry)
+    touched, affinity = state.touched, state.affinity
+    if signal.position >= 0 and _KEPT[signal.code] < 1.0:
+        touched += 1
+        kept = _KEPT[signal.code]
+        affinity = tuple((kept * np.array(affinity) + (1.0 - kept) * model.item_attributes[signal.position]).tolist())
+    return PersonaState(
+        archetypes=state.archetypes,
+        log_belief=tuple(log_belief.tolist()),
+        log_prior=state.log_prior,
+        last_at=max(state.last_at, signal.at),
+        steps=state.steps + 1,
+        affinity=affinity,
+        ledger=(*state.ledger, entry)[-LEDGER:],
+        lead=lead,
+        shift=shift,
+        touched=touched,
+    )
+
+
+def _explain(
+    model: PersonaModel, signal: Signal, codes: tuple[int, ...], predicted: np.ndarray, log_belief: np.ndarray, terms: np.ndarray
+) -> LedgerEntry:
+    """The persona whose probability the event moved most, and the factor that spoke most in that direction."""
+    before = np.exp(predicted)
+    change = np.exp(log_belief) - before
+    k = int(np.abs(change).argmax())
+    # log P(o_f | persona) - log P(o_f), P(o_f) by the belief before: the pointwise mutual information
+    nats = terms[:, k] - np.log(np.exp(terms) @ before)
+    f = int((nats if change[k] >= 0 else -nats).argmax())
+    return LedgerEntry(signal.event_id[:12], signal.at, model.ids[k], FACTORS[f], float(nats[f]), math.exp(log_belief[k]))
+
+
+def _lead(state: PersonaState, log_belief: np.ndarray, entry: LedgerEntry) -> tuple[int, Shift | None]:
+    k = int(log_belief.argmax())
+    target = state.archetypes[k]
+    if log_belief[k] < math.log(LEAD_P) or target == state.lead:
+        return state.lead, state.shift
+    if not state.lead:
+        return target, state.shift
+    return target, Shift(state.lead, target, entry.at, entry.factor, entry.nats)
+
+
+def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
+    """The state's persona profile. Attribute weights join the belief's mixes with the session's own items.
+
+    Raises ValueError if the state was made under other archetypes.
+    """
+    if state.archetypes != model.ids:
+        raise ValueError(f"state has archetypes {state.archetypes}, the model {model.ids}: rebase it first")
+    belief = np.exp(np.array(state.log_belief))
+    weights = belief @ model.mix.astype(np.float64)
+    own = np.maximum(np.array(state.affinity) - model.usual_affinity, 0.0)
+    if state.touched and own.sum() > 0:
+        share = 0.5 * state.touched / (state.touched + OWN_ITEMS)
+        weights = (1.0 - share) * weights + share * own / own.sum()
+    weights /= weights.sum()
+    entropy = float(-(belief * np.where(belief > 0, np.log(np.maximum(belief, 1e-300)), 0.0)).sum())
+    share_of_most = entropy / math.log(len(belief)) if len(belief) > 1 else 0.0
+    active = tuple(k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] > ACTIVE_P)
+    return PersonaProfile(
+        archetypes=state.archetypes,
+        belief=tuple(belief.tolist()),
+        attributes=tuple(model.attribute_ids.tolist()),
+        attribute_weights=weights,
+        entropy=entropy,
+        entropy_share=share_of_most,
+        unsure=share_of_most > UNSURE_SHARE,
+        active=tuple(state.archetypes[k] for k in active),
+        active_positions=active,
+        ledger=state.ledger,
+        shift=state.shift,
+        learned=tuple(name for name, learned in zip(FACTORS, model.hmm.learned.tolist(), strict=True) if learned),
+    )
+
+
+def rebase(old: PersonaModel | None, new: PersonaModel, state: PersonaState) -> PersonaState:
+    """The state under another model: archetypes are matched by id.
+
+    Archetypes that `new` adds enter with their prior mass, those it drops give theirs up to the others in
+    proportion. Without the old model the affinity starts again, for its attributes aren't known.
+    """
+    affinity = dict(zip(old.attribute_ids.tolist(), state.affinity, strict=False)) if old else {}
+    kept = frozenset(new.ids)
+    return replace(
+        state,
+        archetypes=new.ids,
+        log_belief=_carry_over(state.archetypes, state.log_belief, new),
+        log_prior=_carry_over(state.archetypes, state.log_prior, new),
+        affinity=tuple(affinity.get(i, 0.0) for i in new.attribute_ids.tolist()),
+        ledger=tuple(e for e in state.ledger if e.persona in kept),
+        lead=state.lead if state.lead in kept else 0,
+        shift=state.shift if state.shift and {state.shift.source, state.shift.target} <= kept else None,
+    )
+
+
+def _carry_over(ids: tuple[int, ...], logs: tuple[float, ...], new: PersonaModel) -> tuple[float, ...]:
+    prior = np.exp(new.hmm.log_initial)
+    held = dict(zip(ids, logs, strict=True))
+    known = np.array([i in held for i in new.ids])
+    if not known.any():
+        return tuple(new.hmm.log_initial.tolist())
+    carried = np.array([held.get(i, -math.inf) for i in new.ids])
+    carried -= np.logaddexp.reduce(carried[known])
+    carried += math.log(prior[known].sum())
+    return tuple(np.where(known, carried, new.hmm.log_initial).tolist())
+
+
+def train_personas(
+    log: SessionLog,
+    facts: ItemFacts,
+    catalogue_descriptors: tuple[str, ...],
+    item_descriptors: sparse.csr_matrix,
+    attributes: Sequence[Attribute],
+    archetypes: Sequence[Archetype],
+    evidence: Sequence[Mapping[str, str]] | None,
+    previous: PersonaModel | None,
+    iterations: int = 20,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[PersonaModel, np.ndarray, FitReport]:
+    """A persona model fitted on a log, (N, K) float32 beliefs after each of its events, and how the fit went.
+
+    facts, item_descriptors : of n items, by position.  catalogue_descriptors : D names.
+    evidence : one mapping a session, or None.  previous : the last model of the shop, from which EM starts where it
+        explains the log better than the archetypes do.
+    An empty log gives the archetypes' own model. Raises PersonaError if there is no archetype.
+    """
+    if item_descriptors.shape != (len(facts.category), len(catalogue_descriptors)):
+        raise ValueError(f"item_descriptors {item_descriptors.shape} != {(len(facts.category), len(catalogue_descriptors))}")
+    begin, pseudo_counts = starting_model(attributes, archetypes, facts, catalogue_descriptors, item_descriptors)
+    codes = encode_log(facts, log)
+    if previous is not None and len(codes):
+        last = _previous_start(previous, begin, archetypes, facts)
+        if expect(last, codes, log.offsets).log_likelihood > expect(begin, codes, log.offsets).log_likelihood:
+            begin = last
+    hmm, report = fit(codes, log.offsets, start=begin, pseudo_counts=pseudo_counts, iterations=iterations, progress=progress)
+    heads = expect(hmm, codes, log.offsets).posteriors[log.offsets[:-1]] if evidence is not None else np.zeros((len(log), 1))
+    network = fit_evidence(heads, evidence, log_initial=hmm.log_initial)
+    model = PersonaModel(
+        hmm=hmm,
+        network=network,
+        facts=facts,
+        archetype_ids=np.array([a.id for a in archetypes], dtype=np.int64),
+        archetype_keys=tuple(a.key for a in archetypes),
+        archetype_names=tuple(a.name for a in archetypes),
+        archetype_icons=tuple(a.icon for a in archetypes),
+        archetype_colours=tuple(a.colour for a in archetypes),
+        attribute_ids=np.array([a.id for a in attributes], dtype=np.int64),
+        attribute_keys=tuple(a.key for a in attributes),
+        attribute_names=tuple(a.name for a in attributes),
+        mix=mix_matrix(attributes, archetypes).astype(np.float32),
+        attribute_descriptors=descriptor_weights(attributes, catalogue_descriptors),
+        item_attributes=item_scores(attributes, facts, catalogue_descriptors, item_descriptors),
+    )
+    return model, _beliefs(model, codes, log, evidence), report
+
+
+def _beliefs(model: PersonaModel, codes: np.ndarray, log: SessionLog, evidence: Sequence[Mapping[str, str]] | None) -> np.ndarray:
+    """(N, K) float32, what the online filter would have believed after each event of the log."""
+    prior = None if evidence is None or not len(log) else np.array([log_prior(model.network, given) for given in evidence])
+    return filter_log(model.hmm, codes, log.offsets, log_prior=prior, elapsed_s=gaps(log))
+
+
+def _previous_start(previous: PersonaModel, begin: PersonaHMM, archetypes: Sequence[Archetype], facts: ItemFacts) -> PersonaHMM:
+    """`begin` with the previous model's tables for the archetypes and values that both have, matched by id and name."""
+    place = {i: k for k, i in enumerate(previous.ids)}
+    pairs = [(k, place[a.id]) for k, a in enumerate(archetypes) if a.id in place]
+    if not pairs:
+        return begin
+    now, before = np.array(pairs).T
+    tables = []
+    for table, old, names, old_names in zip(
+        begin.log_emission, previous.hmm.log_emission, value_names(facts), value_names(previous.facts), strict=True
+    ):
+        column = {name: i for i, name in enumerate(old_names)}
+        shared = [(i, column[name]) for i, name in enumerate(names) if name in column]
+        mixed = np.exp(table)
+        if shared:
+            to, source = np.array(shared).T
+            mixed[np.ix_(now, to)] = np.exp(old[np.ix_(before, source)])
+        tables.append(np.log(mixed / mixed.sum(axis=1, keepdims=True)))
+    initial, transition = np.exp(begin.log_initial), np.exp(begin.log_transition)
+    initial[now] = np.exp(previous.hmm.log_initial[before])
+    transition[np.ix_(now, now)] = np.exp(previous.hmm.log_transition[np.ix_(before, before)])
+    return PersonaHMM(
+        np.log(initial / initial.sum()), np.log(transition / transition.sum(axis=1, keepdims=True)), tuple(tables), begin.learned
+    )
