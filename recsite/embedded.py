@@ -21,11 +21,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from recsite.environment import socket_path
 
 PR_SET_PDEATHSIG = 1
 POLL_S = 0.01
+NO_RETRY = Retry(NoBackoff(), 0)
+"""For a probe: the client's own retries turn a refused connection into seconds of waiting."""
 
 
 class ServerFailed(RuntimeError):
@@ -108,7 +112,7 @@ def start_valkey(directory: Path, *, fsync: str = "always", timeout_s: float = 6
     directory = private_directory(directory.absolute())
     socket = socket_path(directory, "valkey.sock")
     private_directory(socket.parent)
-    client = redis.Redis(unix_socket_path=str(socket), socket_timeout=5)
+    client = redis.Redis(unix_socket_path=str(socket), socket_timeout=5, retry=NO_RETRY)
     if _answers(client):
         client.close()
         raise ServerFailed(f"a Valkey already runs on {socket}")

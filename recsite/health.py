@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from personas.models import Shop
 from recommendations.models import Release
+from recsite.embedded import NO_RETRY
 
 logger = logging.getLogger(__name__)
 OK = "ok"
@@ -48,7 +49,7 @@ def checked() -> dict[str, str]:
         checks["database"] = "can't be reached or has no tables"
     announced: list[bytes | None] = []
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2, retry=NO_RETRY) as client:
             client.ping()
             announced = client.mget([pointer(shop) for shop in shops]) if shops else []
     except redis.exceptions.RedisError as error:

@@ -97,7 +97,7 @@ class Command(BaseCommand):
             supervisor.start_valkey(lambda: embedded.start_valkey(settings.DATA_DIR / "valkey", fsync=settings.ACTIVITY_FSYNC))
             return
         try:
-            redis.Redis.from_url(given, socket_timeout=5).ping()
+            redis.Redis.from_url(given, socket_timeout=5, retry=embedded.NO_RETRY).ping()
         except (redis.exceptions.RedisError, ValueError) as error:
             raise CannotRun(f"REDIS_URL is set, but no Redis answers there: {error}") from error
 
