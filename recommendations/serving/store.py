@@ -81,16 +81,16 @@ def encode_state(state: SessionState) -> bytes:
 
 
 def decode_state(data: bytes) -> SessionState:
-    """Inverse of `encode_state`. Raises StateError on another schema, a cut or changed value, or unknown fields' types."""
+    """Inverse of `encode_state`. Raises StateError on another schema, damage, or fields that don't fit."""
     if len(data) < HEADER or data[0] != SCHEMA:
-        raise StateError(f"schema {data[0] if data else 'none'}, {len(data)} bytes; expected schema {SCHEMA}")
+        raise StateError(f"{len(data)} bytes of schema {data[0] if data else 'none'}, not of schema {SCHEMA}")
     body = memoryview(data)[HEADER:]
     if zlib.crc32(body) != int.from_bytes(data[9:HEADER], "big"):
-        raise StateError("checksum does not match")
+        raise StateError("damaged: its checksum does not match")
     try:
         return _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StateError(str(error)) from error
+        raise StateError(f"of another shape ({error})") from error
 
 
 def state_key(part: int, shop: int, session: str) -> str:
@@ -122,7 +122,13 @@ class Store:
     """
 
     def __init__(
-        self, client: Redis, *, ttl_s: int, partitions: int, durability: Durability = Durability.ALWAYS, cached: int = CACHED_STATES
+        self,
+        client: Redis,
+        *,
+        ttl_s: int,
+        partitions: int,
+        durability: Durability = Durability.ALWAYS,
+        cached: int = CACHED_STATES,
     ) -> None:
         self.client = client
         self.ttl_s = ttl_s
@@ -163,7 +169,7 @@ class Store:
         try:
             state = decode_state(data)
         except StateError as error:
-            logger.warning("state of session %s of shop %s can't be read (%s); it starts again from the prior", session, shop, error)
+            logger.warning("session %s of shop %s starts again from the prior: its state is %s", session, shop, error)
             return None
         self._remember(key, data[:HEADER], state)
         return state

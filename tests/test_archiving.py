@@ -1,0 +1,211 @@
+"""The archiver keeps every entry of the activity log exactly once, however often it is delivered or killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import redis
+
+from personas.events import CODE
+from personas.models import ArchivedEvent, Session, Shop, Shopper
+from recommendations.models import AdaptationDecision, Release, ServedSlate
+from recommendations.serving import archiving
+from recommendations.serving.activity import (
+    Entry,
+    LoggedDecision,
+    LoggedEvent,
+    LoggedItem,
+    LoggedSlate,
+    Record,
+    StreamLog,
+    decode_record,
+    encode_record,
+    log_key,
+    partition,
+)
+
+PARTITIONS = 4
+NOW = 1_700_000_000.25
+
+
+def make_record(shop: int, session: str, n: int, **changes: object) -> Record:
+    """The n-th commit of a session: two events, a decision, a slate."""
+    events = tuple(
+        LoggedEvent(f"e{n}.{i}", CODE["view_item"], NOW + n + i / 2, NOW + n + i / 2, (n + 1,), (f"sku-{n}",), price=9.5)
+        for i in range(2)
+    )
+    fields: dict[str, object] = {
+        "shop": shop,
+        "session": session,
+        "shopper": "",
+        "context": {"country": "PL"},
+        "release": "1",
+        "version": n + 1,
+        "started_at": NOW,
+        "at": NOW + n,
+        "events": events,
+        "decisions": (LoggedDecision(f"e{n}.1", NOW + n, 4, "expand", 9, 0.25, (1.0, 0.5), "p1"),),
+        "slate": LoggedSlate(f"{session}-r{n}", NOW + n, "home", (LoggedItem(3, 0, 0.5, 0.9, 1, 4, "blend"),)),
+        "belief": {1: 0.75, 2: 0.25},
+    }
+    return Record(**fields | changes)  # type: ignore[arg-type]
+
+
+def append(client: redis.Redis, record: Record) -> None:
+    client.xadd(log_key(partition(record.shop, record.session, PARTITIONS)), {b"r": encode_record(record)})
+
+
+@pytest.fixture
+def shop(db: None) -> Shop:
+    return Shop.objects.create(slug="fashion", name="Fashion")
+
+
+@pytest.fixture
+def log(redis_client: redis.Redis) -> StreamLog:
+    return StreamLog(redis_client, partitions=PARTITIONS)
+
+
+def test_everything_of_a_record_is_archived(shop: Shop, log: StreamLog) -> None:
+    Release.objects.create(shop=shop, number=1, components={"ranker": "abc"})
+    seen = LoggedEvent("list", CODE["view_item_list"], NOW, NOW, (5, 0), ("a", "b"), (0, 3), recommendation_id="r9", clock_ahead=True)
+    search = LoggedEvent("q", CODE["search"], NOW + 1, NOW + 2, query="blue skirt")
+    append(log.client, make_record(shop.pk, "s1", 0, events=(seen, search), shopper="anna"))
+    assert archiving.archive(log, consumer="c") == 1
+    session = Session.objects.get()
+    assert (session.session_id, session.events, session.origin, session.context) == ("s1", 2, "live", {"country": "PL"})
+    assert session.shopper == Shopper.objects.get(external_id="anna")
+    assert session.persona["belief"] == {"1": 0.75, "2": 0.25}
+    first, second = ArchivedEvent.objects.of_session(session)
+    assert first.data == {"items": [5, 0], "refs": ["a", "b"], "slots": [0, 3], "recommendation_id": "r9", "clock_ahead": True}
+    assert (first.item, first.item_ref, first.at.timestamp()) == (5, "a", NOW)
+    assert (second.query, second.item, second.data, second.received_at.timestamp()) == ("blue skirt", 0, None, NOW + 2)
+    slate = ServedSlate.objects.get()
+    assert slate.versions == {"release": "1", "ranker": "abc"}
+    assert slate.items[0] == {
+        "item": 3, "slot": 0, "score": 0.5, "propensity": 0.9, "persona": 1, "cluster": 4, "expert": "blend",
+    }  # fmt: skip
+    decision = AdaptationDecision.objects.get()
+    assert (decision.action, decision.target, decision.propensity, decision.features) == ("expand", 9, 0.25, [1.0, 0.5])
+
+
+def test_delivered_twice_is_kept_once(shop: Shop, log: StreamLog) -> None:
+    for n in range(3):
+        append(log.client, make_record(shop.pk, "s1", n))
+    entries = log.read_group("c", count=10, idle_ms=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log, "ack", lambda _entries: None)  # dies between the commit and the acknowledgement
+        archiving.keep(log, entries)
+    assert archiving.archive(log, consumer="d", idle_ms=0) == 3
+    assert ArchivedEvent.objects.count() == 6
+    assert ServedSlate.objects.count() == 3
+    assert AdaptationDecision.objects.count() == 3
+    assert Session.objects.get().events == 6
+    assert log.backlog() == 0
+    assert all(log.client.xlen(log_key(p)) == 0 for p in range(PARTITIONS)), "what is archived is trimmed"
+
+
+def test_a_redelivered_old_record_does_not_turn_a_session_back(shop: Shop, log: StreamLog) -> None:
+    old = Entry(0, "1-0", encode_record(make_record(shop.pk, "s1", 0, belief={1: 1.0})))
+    new = Entry(0, "2-0", encode_record(make_record(shop.pk, "s1", 1, belief={2: 1.0}, context={"country": "DE"})))
+    archiving.keep(log, [new])
+    archiving.keep(log, [old])
+    session = Session.objects.get()
+    assert session.persona["belief"] == {"2": 1.0}
+    assert session.context == {"country": "DE"}
+    assert session.events == 4
+
+
+def test_what_cannot_be_written_is_set_aside_and_stops_nothing(shop: Shop, log: StreamLog) -> None:
+    log.client.xadd(log_key(0), {b"r": b"\xc1 no record"})
+    append(log.client, make_record(shop.pk + 999, "s2", 0))
+    append(log.client, make_record(shop.pk, "s1", 0))
+    assert archiving.archive(log, consumer="c") == 3
+    assert ArchivedEvent.objects.count() == 2
+    aside = [fields[b"r"] for p in range(PARTITIONS) for _, fields in log.client.xrange(f"{{{p}}}:aside")]
+    assert len(aside) == 2
+    assert decode_record(next(a for a in aside if a != b"\xc1 no record")).session == "s2"
+    assert log.backlog() == 0
+
+
+def test_a_log_that_was_emptied_is_taken_up_again(shop: Shop, log: StreamLog) -> None:
+    archiving.archive(log, consumer="c")
+    log.client.flushall()
+    append(log.client, make_record(shop.pk, "s1", 0))
+    assert archiving.archive(log, consumer="c") == 1
+
+
+_ARCHIVER = """
+import django, sys
+django.setup()
+from recommendations.serving import archiving
+log = archiving.open_log()
+while True:
+    archiving.archive(log, consumer=archiving.consumer_name(), batch=8, idle_ms=50)
+"""
+
+
+def _rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path, timeout=20)) as database:
+        return database.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize(("kills", "seed"), [(3, 0), pytest.param(40, 1, marks=[pytest.mark.proof, pytest.mark.timeout(600)])])
+def test_an_archiver_killed_at_any_point_neither_loses_nor_doubles(
+    redis_client: redis.Redis, redis_url: str, tmp_path: Path, kills: int, seed: int
+) -> None:
+    """Events flow while real archivers are killed at random; the oracle is what was appended."""
+    path = tmp_path / "archive.sqlite3"
+    environment = os.environ | {
+        "DATABASE_URL": f"sqlite:///{path}",
+        "REDIS_URL": redis_url,
+        "ACTIVITY_PARTITIONS": str(PARTITIONS),
+    }
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], env=environment, check=True)
+    with closing(sqlite3.connect(path)) as database:
+        columns = "(id, slug, name, currency, settings, demo, created_at)"
+        database.execute(f"INSERT INTO personas_shop {columns} VALUES (1, 's', 's', 'EUR', '{{}}', 0, '2026-01-01')")
+        database.commit()
+    rng = random.Random(seed)
+    sent = 0
+    for _ in range(kills):
+        process = subprocess.Popen([sys.executable, "-c", _ARCHIVER], env=environment)
+        try:
+            archived = len(_rows(path, "SELECT 1 FROM personas_archivedevent"))
+            deadline = time.monotonic() + 30
+            while len(_rows(path, "SELECT 1 FROM personas_archivedevent")) == archived and time.monotonic() < deadline:
+                for _ in range(10):
+                    append(redis_client, make_record(1, f"s{sent % 17}", sent))
+                    sent += 1
+                time.sleep(0.02)
+            until = time.monotonic() + rng.uniform(0, 0.3)
+            while time.monotonic() < until:
+                append(redis_client, make_record(1, f"s{sent % 17}", sent))
+                sent += 1
+        finally:
+            process.kill()
+            process.wait()
+    last = subprocess.Popen([sys.executable, "-c", _ARCHIVER], env=environment)
+    try:
+        log = StreamLog(redis_client, partitions=PARTITIONS)
+        deadline = time.monotonic() + 60
+        while log.backlog() and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        last.kill()
+        last.wait()
+    assert log.backlog() == 0
+    events = _rows(path, "SELECT event_id, COUNT(*) FROM personas_archivedevent GROUP BY event_id")
+    assert {e for e, _ in events} == {f"e{n}.{i}" for n in range(sent) for i in range(2)}
+    assert {count for _, count in events} == {1}
+    assert _rows(path, "SELECT COUNT(*), COUNT(DISTINCT recommendation_id) FROM recommendations_servedslate") == [(sent, sent)]
+    assert _rows(path, "SELECT COUNT(*) FROM recommendations_adaptationdecision") == [(sent,)]
+    assert _rows(path, "SELECT SUM(events) FROM personas_session") == [(2 * sent,)]
+    assert _rows(path, "SELECT COUNT(*) FROM personas_session") == [(min(sent, 17),)]
