@@ -155,8 +155,8 @@ def _slist(log: SessionLog, n: int, block: np.ndarray, weight: np.ndarray) -> sp
         targets = np.flatnonzero(np.diff(right.indptr))
         if not len(targets):
             continue
-        solved = linalg.solve(gram, right[:, targets].toarray(), assume_a="pos", overwrite_a=True, overwrite_b=True)
-        solved[:, :][items[:, None] == targets[None, :]] = 0.0
+        solved = linalg.cho_solve(linalg.cho_factor(gram, overwrite_a=True), right[:, targets].toarray())
+        solved = np.where(items[:, None] == targets[None, :], 0.0, solved)
         width = min(WIDTH, len(targets))
         top = np.argpartition(-solved, width - 1, axis=1)[:, :width]
         best = np.take_along_axis(solved, top, axis=1)
