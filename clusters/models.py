@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from clusters.catalogue import ItemRow
 from personas.events import MAX_ID
-from personas.models import Shop
+from personas.models import Shop, in_chunks
 
 
 class ItemQuerySet(models.QuerySet["Item"]):
@@ -36,9 +36,9 @@ class ItemQuerySet(models.QuerySet["Item"]):
 
     def ids_of(self, shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:
         """External id -> item id, for those that exist."""
-        wanted, found = list(external_ids), {}
-        for i in range(0, len(wanted), 500):  # SQLite takes at most 999 parameters
-            found.update(self.filter(shop=shop, external_id__in=wanted[i : i + 500]).values_list("external_id", "pk"))
+        found: dict[str, int] = {}
+        for chunk in in_chunks(external_ids):
+            found.update(self.filter(shop=shop, external_id__in=chunk).values_list("external_id", "pk"))
         return found
 
 

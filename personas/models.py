@@ -9,7 +9,9 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from functools import cache
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -18,6 +20,8 @@ from django.db.models import Func
 from django.utils import timezone
 
 from personas.events import MAX_ID, MAX_QUERY, NAMES, UNKNOWN_ITEM
+
+T = TypeVar("T")
 
 SCOPES = ("ingest", "read", "manage")
 KEY_PREFIX = 8
@@ -74,6 +78,13 @@ class Shop(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+def in_chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """Lists of at most 500: SQLite takes no more than 999 parameters in a statement."""
+    rest = iter(values)
+    while chunk := list(islice(rest, 500)):
+        yield chunk
 
 
 def validate_scopes(value: object) -> None:
@@ -168,6 +179,15 @@ class Archetype(models.Model):
         return self.name
 
 
+class ShopperQuerySet(models.QuerySet["Shopper"]):
+    def ids_of(self, shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:
+        """External id -> pk, for those that exist."""
+        found: dict[str, int] = {}
+        for chunk in in_chunks(external_ids):
+            found.update(self.filter(shop=shop, external_id__in=chunk).values_list("external_id", "pk"))
+        return found
+
+
 class Shopper(models.Model):
     """A person known to the shop. Demographics may be read only where consent is recorded."""
 
@@ -176,6 +196,8 @@ class Shopper(models.Model):
     consent_demographics = models.BooleanField(default=False)
     consent_at = models.DateTimeField(null=True, blank=True)
     demographics = models.JSONField(default=dict, blank=True)
+
+    objects = ShopperQuerySet.as_manager()
 
     class Meta:
         ordering = ("shop", "pk")
@@ -216,17 +238,21 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def ids_of(self, shop: Shop, session_ids: Iterable[str]) -> dict[str, int]:
         """Session id -> pk, for those that exist."""
-        wanted, found = list(session_ids), {}
-        for i in range(0, len(wanted), 500):  # SQLite takes at most 999 parameters
-            found.update(self.filter(shop=shop, session_id__in=wanted[i : i + 500]).values_list("session_id", "pk"))
+        found: dict[str, int] = {}
+        for chunk in in_chunks(session_ids):
+            found.update(self.filter(shop=shop, session_id__in=chunk).values_list("session_id", "pk"))
         return found
+
+    def of_pks(self, pks: Iterable[int]) -> Iterator[Session]:
+        """The sessions of many primary keys."""
+        for chunk in in_chunks(pks):
+            yield from self.filter(pk__in=chunk)
 
     def recount(self, pks: Iterable[int]) -> None:
         """Set count, start and end of the sessions from their archived events; those without any stay as they are."""
-        chosen = list(pks)
         events = ArchivedEvent.objects.filter(session=models.OuterRef("pk")).order_by().values("session")
-        for i in range(0, len(chosen), 500):
-            self.filter(pk__in=chosen[i : i + 500]).filter(models.Exists(events)).update(
+        for chunk in in_chunks(pks):
+            self.filter(pk__in=chunk).filter(models.Exists(events)).update(
                 events=events.annotate(n=models.Count("pk")).values("n"),
                 started_at=events.annotate(first=models.Min("at")).values("first"),
                 last_at=events.annotate(last=models.Max("at")).values("last"),
@@ -308,7 +334,8 @@ class ArchivedEventQuerySet(models.QuerySet["ArchivedEvent"]):
         if not rows:
             return 0
         connection = connections[self.db]
-        date = connection.ops.adapt_datetimefield_value
+        # Many events share a time (a day, an invoice, the import): each is converted once.
+        date = cache(connection.ops.adapt_datetimefield_value)
         columns = ("shop_id", "origin", "session_id", *EventRow._fields[1:])
         names = ", ".join(connection.ops.quote_name(c) for c in columns)
         table = connection.ops.quote_name(ArchivedEvent._meta.db_table)
