@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
-from django.core.management import call_command
 
 from personas.models import Shop
+from recommendations import runs
 from recommendations.serving import archiving
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(ignore_result=True)
-def archive_activity() -> int:
+def archive_activity() -> None:
     """Take what the activity log holds into the database."""
-    return archiving.archive(archiving.open_log(), consumer=archiving.consumer_name())
+    archiving.archive(archiving.open_log(), consumer=archiving.consumer_name())
 
 
 @shared_task(ignore_result=True)
 def train_shop(shop_id: int) -> None:
-    """Train and activate the shop's next release."""
-    call_command("train", Shop.objects.get(pk=shop_id).slug)
+    """Train and activate the shop's next release; nothing to do if that is under way."""
+    try:
+        runs.train_shop(Shop.objects.get(pk=shop_id))
+    except runs.TrainingBusy as busy:
+        logger.info("%s", busy)
 
 
 @shared_task(ignore_result=True)

@@ -1,0 +1,135 @@
+"""Event in, slate out over HTTP: one live process, as in production, beside a bare handler with one XADD.
+
+Both run on the same server, over the same Valkey that syncs every write. The client shares the machine's cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from redis import Redis
+
+from clusters.models import Item
+from personas.models import Shop, hash_key
+from recommendations.benchmarks.load import BenchmarkError, Measured, closed_loop, connect, open_loop, post
+from recommendations.models import Release
+from recommendations.serving.access import KEYS
+from recsite.embedded import dies_with_parent, start_valkey
+
+SESSIONS = 2_000
+ITEMS = 2_000
+WARM_UP_S = 1.0
+
+
+def run(options: Mapping[str, Any]) -> dict[str, float | int | str]:
+    """Throughput in a closed loop, latency at half of it, and the ratio to the bare handler."""
+    shop = find_shop(str(options["shop"]))
+    seconds, count = float(options["seconds"]), int(options["connections"])
+    items = list(Item.objects.of_shop(shop).order_by("pk").values_list("external_id", flat=True)[:ITEMS])
+    key = secrets.token_urlsafe(16)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        valkey = start_valkey(Path(folder) / "valkey", fsync="always")
+        try:
+            client = Redis.from_url(valkey.url)
+            with serve("recommendations.benchmarks.bare:application", valkey.url, client) as port:
+                bare = asyncio.run(measure(port, requests(shop, items, ""), seconds, count))
+            with serve("recsite.asgi:application", valkey.url, client) as port:
+                client.hset(KEYS, hash_key(key), json.dumps({"shop": shop.pk, "scopes": ["ingest", "read"]}))
+                ours = asyncio.run(measure(port, requests(shop, items, key), seconds, count))
+            sizes = [int(client.memory_usage(k) or 0) for k in client.scan_iter("*:state:*", count=1_000)]
+        finally:
+            valkey.stop()
+    (fast, half), (bare_fast, bare_half) = ours, bare
+    return {
+        "shop": shop.slug,
+        "items": Item.objects.of_shop(shop).count(),
+        "connections": count,
+        "events_per_second": round(fast.rate, 1),
+        "p50_ms_at_full_load": round(fast.milliseconds(0.5), 3),
+        "p99_ms_at_full_load": round(fast.milliseconds(0.99), 3),
+        "p50_ms_at_half_load": round(half.milliseconds(0.5), 3),
+        "p99_ms_at_half_load": round(half.milliseconds(0.99), 3),
+        "bare_xadd_per_second": round(bare_fast.rate, 1),
+        "bare_p50_ms_at_half_load": round(bare_half.milliseconds(0.5), 3),
+        "bare_p99_ms_at_half_load": round(bare_half.milliseconds(0.99), 3),
+        "ratio_to_bare": round(fast.rate / bare_fast.rate, 3),
+        "state_bytes_in_redis_p99": round(float(np.quantile(sizes, 0.99))) if sizes else 0,
+    }
+
+
+def find_shop(slug: str) -> Shop:
+    """The shop named, or the first with an active release. Raises BenchmarkError."""
+    active = Release.objects.filter(state=Release.State.ACTIVE).select_related("shop").order_by("shop__pk")
+    release = active.filter(shop__slug=slug).first() if slug else active.first()
+    if release is None:
+        raise BenchmarkError(f"shop {slug or '(any)'} has no active release: run manage.py train SHOP first")
+    return release.shop
+
+
+def requests(shop: Shop, items: list[str], key: str) -> Callable[[int], bytes]:
+    """The n-th request: one view of an item by one of many sessions, and a slate asked for."""
+    rng = np.random.default_rng(shop.pk)
+    session = rng.integers(SESSIONS, size=1 << 16)
+    item = rng.integers(len(items), size=1 << 16)
+    run_id = secrets.token_hex(4)
+
+    def request(n: int) -> bytes:
+        k = n % len(session)
+        event = {"event_id": f"{run_id}-{n}", "name": "view_item", "items": [{"item_id": items[item[k]]}]}
+        body = {"session_id": f"{run_id}-{session[k]}", "events": [event], "recommend": {"count": 12}}
+        return post("/api/v1/events", json.dumps(body).encode(), bearer=key)
+
+    return request
+
+
+async def measure(port: int, request: Callable[[int], bytes], seconds: float, count: int) -> tuple[Measured, Measured]:
+    """Full load, then half of that rate."""
+    connections = await connect(port, count)
+    await closed_loop(connections, lambda n: request(n + 10_000_000), WARM_UP_S)
+    fast = await closed_loop(connections, request, seconds)
+    half = await open_loop(connections, lambda n: request(n + 20_000_000), seconds, fast.rate / 2)
+    for connection in connections:
+        connection.close()
+    return fast, half
+
+
+@contextlib.contextmanager
+def serve(application: str, redis_url: str, client: Redis) -> Iterator[int]:
+    """A server process on a free loopback port. Raises BenchmarkError if it doesn't come up."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--no-access-log", "--log-level", "warning", "--working-dir", str(settings.BASE_DIR)]
+    environment = os.environ | {"REDIS_URL": redis_url, "OMP_NUM_THREADS": "1", "LOG_LEVEL": "WARNING"}
+    process = subprocess.Popen([*command, application], env=environment, preexec_fn=dies_with_parent())
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise BenchmarkError(f"{application} did not come up on port {port}")
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,69 @@
+"""`manage.py benchmark NAME [--json]`: a figure with what it was measured on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from recommendations import benchmarks
+from recommendations.benchmarks.load import BenchmarkError
+
+
+class Command(BaseCommand):
+    help = "Measure the cost of a step or of the HTTP path."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", choices=names(), help="what to measure")
+        parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        parser.add_argument("--shop", default="", help="the shop whose active release is measured; the first that has one")
+        parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement")
+        parser.add_argument("--connections", type=int, default=16, help="http: connections kept open")
+
+    def handle(self, *, name: str, **options: Any) -> None:
+        try:
+            results = import_module(f"recommendations.benchmarks.{name}").run(options)
+        except BenchmarkError as error:
+            raise CommandError(str(error)) from error
+        report = {"name": name, "commit": commit(), "machine": machine(), "results": results}
+        if options["json"]:
+            self.stdout.write(json.dumps(report))
+            return
+        self.stdout.write(f"{name} at {report['commit']} on {report['machine']}")
+        for figure, value in results.items():
+            self.stdout.write(f"  {figure:<36} {value:>12,.3f}" if isinstance(value, float) else f"  {figure:<36} {value:>12}")
+
+
+def names() -> list[str]:
+    """The benchmarks there are: modules of `recommendations.benchmarks` with a function `run(options)`."""
+    folder = Path(next(iter(benchmarks.__path__)))
+    return sorted(path.stem for path in folder.glob("*.py") if "\ndef run(" in path.read_text())
+
+
+def commit() -> str:
+    """The checkout's commit, marked if files differ from it; "unknown" outside a checkout."""
+    git = ["git", "-C", str(settings.BASE_DIR)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head}+" if changed.strip() else head
+
+
+def machine() -> str:
+    """Processor, cores and Python."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = (line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name"))
+        model = next(lines, model)
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
