@@ -334,8 +334,8 @@ def train_personas(
     """
     if item_descriptors.shape != (len(facts.category), len(catalogue_descriptors)):
         raise ValueError(f"item_descriptors {item_descriptors.shape} != {(len(facts.category), len(catalogue_descriptors))}")
-    begin, pseudo_counts = starting_model(attributes, archetypes, facts, catalogue_descriptors, item_descriptors)
     codes = encode_log(facts, log)
+    begin, pseudo_counts = starting_model(attributes, archetypes, facts, catalogue_descriptors, item_descriptors, codes, len(log))
     if previous is not None and len(codes):
         last = _previous_start(previous, begin, archetypes, facts)
         if expect(last, codes, log.offsets).log_likelihood > expect(begin, codes, log.offsets).log_likelihood:
