@@ -6,8 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clusters.adaptation import AdaptedClusters
+from clusters.item_clusters import ItemClusters
+
 TERMS = ("mass", "transition", "affinity", "persona")
 """Columns of `Selection.terms`."""
+
+WEIGHTS = np.array([0.35, 0.45, 0.1, 0.1])
+"""Of the terms. Where the session goes next says more than where it is; measured by next-item hit rate of the
+selected clusters on real click sessions. Without an affinity the others share its part."""
+
+LEARNED = 0.5
+"""Part of the alignment that is learned from behaviour; the rest is the likeness of descriptors."""
+
+PULL = 0.5
+"""Share of its source's mass that an expanded cluster is given: enough to be selected, not enough to lead."""
 
 
 @dataclass(frozen=True)
@@ -25,3 +38,151 @@ class Selection:
     weight: np.ndarray
     persona: np.ndarray
     terms: np.ndarray
+
+
+def persona_scores(clusters: ItemClusters, belief: np.ndarray, attributes: np.ndarray) -> np.ndarray:
+    """(C,) alignment of a profile with each cluster, in (0, 1): likeness of descriptors blended with learned lift.
+
+    belief : (K,) persona probabilities.  attributes : (A,) weights of the profile, at least 0.
+    Lift l counts as l / (1 + l), so that 1/2 is "as everybody". Without attributes, or with none that any cluster is
+    described by, the lift decides alone; without personas every cluster has 1/2.
+    """
+    learned: np.ndarray | float = 0.5
+    if clusters.persona_lift.shape[1]:
+        lift = clusters.persona_lift @ belief
+        learned = lift / (1.0 + lift)
+    total = float(np.sum(attributes)) if clusters.attribute_match.shape[1] else 0.0
+    if total <= 0:
+        return learned + np.zeros(len(clusters))
+    likeness = clusters.attribute_match @ (np.asarray(attributes) / total)
+    # Cosine -1..1 to 0..1: 1/2 is "says nothing", as for lift; the ends stay open, for the odds to be finite.
+    return LEARNED * learned + (1.0 - LEARNED) * (0.5 + 0.499 * likeness)
+
+
+def select(
+    clusters: ItemClusters,
+    adapted: AdaptedClusters,
+    *,
+    belief: np.ndarray,
+    attributes: np.ndarray,
+    affinity: np.ndarray | None,
+    active: tuple[int, ...],
+    count: int = 10,
+    max_share: float = 0.5,
+) -> Selection:
+    """The clusters to recommend from now: at most `count`, with at most `max_share` of the catalogue between them.
+
+    belief : (K,).  attributes : (A,).  affinity : (C,) of the ranker for the session, sums to 1, or None.
+    active : archetype positions that each get at least one cluster, as long as there are enough clusters.
+    score = (.35 q + .45 qT + .1 affinity + .1 persona) x weight; q is the session's mass over clusters, T the
+    transitions. A session without mass starts from the clusters' shares, tilted by the personas. Dropped clusters are
+    out; the best cluster is in, however large. No cluster gives an empty selection.
+    """
+    size = len(clusters)
+    if not size or count < 1:
+        none = np.zeros(0, dtype=np.float32)
+        return Selection(np.zeros(0, dtype=np.int32), none, none, np.zeros(0, dtype=np.int32), np.zeros((0, 4), dtype=np.float32))
+    alignment = persona_scores(clusters, belief, attributes)
+    persona = clusters.share * (alignment / (1.0 - alignment))
+    persona /= persona.sum()
+    terms = np.empty((4, size))
+    places, mass = _session_mass(clusters, adapted)
+    if len(places):
+        terms[0] = 0.0
+        np.add.at(terms[0], places, mass)
+        terms[1] = mass @ clusters.transitions[places]
+    else:
+        terms[0] = persona
+        terms[1] = persona @ clusters.transitions
+    terms[3] = persona
+    weights = WEIGHTS
+    if affinity is None:
+        terms[2] = 0.0
+        weights = WEIGHTS / (1.0 - WEIGHTS[2])
+    else:
+        terms[2] = affinity
+    terms *= weights[:, None]
+    weight = _weights(clusters, adapted)
+    score = terms.sum(0) * weight
+    chosen = _within_share(clusters, score, count, max_share)
+    chosen, label = _label(clusters, score, chosen, belief, active, max_share)
+    order = np.argsort(-score[chosen], kind="stable")
+    rows = np.array(chosen, dtype=np.int32)[order]
+    return Selection(
+        rows=rows,
+        score=score[rows].astype(np.float32),
+        weight=weight[rows].astype(np.float32),
+        persona=np.array(label, dtype=np.int32)[order],
+        terms=terms[:, rows].T.astype(np.float32),
+    )
+
+
+def _session_mass(clusters: ItemClusters, adapted: AdaptedClusters) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster positions that hold mass, and their shares of it, which sum to 1; what was pulled in borrows its source's."""
+    here = clusters.position_of
+    held = {here[c]: m for c, m in adapted.mass.items() if c in here and m > 0}
+    for target, source in adapted.expanded.items():
+        if target in here and source in adapted.mass:
+            held[here[target]] = held.get(here[target], 0.0) + PULL * adapted.mass[source]
+    mass = np.array(list(held.values()), dtype=np.float64)
+    return np.array(list(held), dtype=np.int64), mass / mass.sum() if len(mass) else mass
+
+
+def _weights(clusters: ItemClusters, adapted: AdaptedClusters) -> np.ndarray:
+    weight = np.ones(len(clusters))
+    for cluster, value in adapted.weight.items():
+        place = clusters.position_of.get(cluster)
+        if place is not None:
+            weight[place] = value
+    return weight
+
+
+def _within_share(clusters: ItemClusters, score: np.ndarray, count: int, max_share: float) -> list[int]:
+    """Positions by score; one that would take the selection over its share of the catalogue gives way to smaller ones."""
+    room = max_share * len(clusters.primary)
+    chosen: list[int] = []
+    sizes = clusters.sizes
+    for c in np.argsort(-score, kind="stable")[: 3 * count].tolist():
+        if score[c] <= 0.0:
+            break
+        if chosen and sizes[c] > room:
+            continue
+        chosen.append(c)
+        room -= sizes[c]
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def _label(
+    clusters: ItemClusters, score: np.ndarray, chosen: list[int], belief: np.ndarray, active: tuple[int, ...], max_share: float
+) -> tuple[list[int], list[int]]:
+    """The chosen clusters, and the persona that each is for: belief x lift is greatest, of the active ones.
+
+    A persona without a cluster takes over the chosen one that suits it best, if that suits it more than shoppers at
+    large; else its best other one comes in, for the least of a persona that has several.
+    """
+    personas = clusters.persona_lift.shape[1]
+    if not personas or not chosen:
+        return chosen, [-1] * len(chosen)
+    among = list(active) or list(range(personas))
+    lift = clusters.persona_lift
+    fit = lift[np.array(chosen)[:, None], among] * belief[among]
+    label = [among[i] for i in fit.argmax(1).tolist()]
+    for persona in active:
+        spare = [i for i, p in enumerate(label) if p != persona and label.count(p) > 1]
+        if persona in label or not spare:
+            continue
+        suited = max(spare, key=lambda i: score[chosen[i]] * lift[chosen[i], persona])
+        if lift[chosen[suited], persona] < 1.0:
+            gives_way = min(spare, key=lambda i: score[chosen[i]])
+            staying = chosen[:gives_way] + chosen[gives_way + 1 :]
+            room = max_share * len(clusters.primary) - clusters.sizes[staying].sum()
+            wanted = score * lift[:, persona] * (clusters.sizes <= room)
+            wanted[chosen] = 0.0
+            best = int(wanted.argmax())
+            if wanted[best] > 0 and lift[best, persona] > lift[chosen[suited], persona]:
+                chosen[gives_way] = best
+                suited = gives_way
+        label[suited] = persona
+    return chosen, label

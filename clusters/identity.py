@@ -28,7 +28,7 @@ def overlap(old: sparse.csr_matrix, new: sparse.csr_matrix, weight: np.ndarray) 
     least = np.bincount(cell, weights=weight[item] * np.minimum(old.data[a], new.data[b]), minlength=old.shape[1] * new.shape[1])
     least = least.reshape(old.shape[1], new.shape[1])
     most = (old.T @ weight)[:, None] + (new.T @ weight)[None, :] - least
-    return np.divide(least, most, out=np.zeros_like(least), where=most > 0)
+    return np.asarray(np.divide(least, most, out=np.zeros_like(least), where=most > 0))
 
 
 def match(overlaps: np.ndarray, least: float = SAME) -> np.ndarray:

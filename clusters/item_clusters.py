@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 from scipy import sparse
-from sklearn.preprocessing import normalize
 
 from clusters.catalogue import Catalogue
 from clusters.covisitation import MIN_SIZE, Visits, choose_groups, covisit_graph, visits
@@ -80,7 +79,7 @@ class ItemClusters:
     @cached_property
     def sizes(self) -> np.ndarray:
         """(C,) int64, items in each cluster, weak members too."""
-        return np.diff(self.items.indptr).astype(np.int64)
+        return np.asarray(np.diff(self.items.indptr), dtype=np.int64)
 
     def of(self, position: int) -> tuple[tuple[int, float], ...]:
         """(cluster position, membership) of the item at a catalogue position, strongest first; () where in none."""
@@ -122,7 +121,7 @@ def build_clusters(
     report(2, 3)
     gain = np.bincount(seen.position, weights=seen.gain, minlength=len(catalogue))
     known = _Known.of(of_item, previous, catalogue, gain, first_id)
-    of_item = _normalised(sparse.csr_matrix(sparse.hstack([of_item, known.carried])[:, known.order]))
+    of_item = _rows_to_one(sparse.csr_matrix(sparse.hstack([of_item, known.carried]))[:, known.order], power=1).astype(np.float32)
     items = sparse.csr_matrix(of_item.T)
     c = items.shape[0]
     lift = descriptor_lift(items, catalogue.item_descriptors)
@@ -202,7 +201,7 @@ def _memberships(
     n, c = len(groups), int(groups.max(initial=-1)) + 1
     grouped = np.flatnonzero(groups >= 0)
     belongs = sparse.csr_matrix((np.ones(len(grouped)), (grouped, groups[grouped])), shape=(n, c))
-    edges = normalize(sparse.csr_matrix(graph @ belongs), norm="l1").tocoo()
+    edges = _rows_to_one(sparse.csr_matrix(graph @ belongs), power=1).tocoo()
     own = groups[edges.row] == edges.col
     strongest = np.zeros(n)
     np.maximum.at(strongest, edges.row, edges.data)
@@ -215,7 +214,7 @@ def _memberships(
     rows = np.concatenate((grouped, edges.row[weak]))
     columns = np.concatenate((groups[grouped], edges.col[weak]))
     weights = np.concatenate((np.maximum(strongest[grouped], WEAK_MEMBER), edges.data[weak]))
-    of_item = _normalised(sparse.csr_matrix((weights, (rows, columns)), shape=(n, c)))
+    of_item = _rows_to_one(sparse.csr_matrix((weights, (rows, columns)), shape=(n, c)), power=1)
     alike = _by_descriptors(of_item, np.flatnonzero(groups < 0), catalogue.item_descriptors)
     of_item = sparse.csr_matrix(of_item + alike)
     alone = np.setdiff1d(visited, np.flatnonzero(np.diff(of_item.indptr)))
@@ -231,8 +230,8 @@ def _by_descriptors(of_item: sparse.csr_matrix, loose: np.ndarray, item_descript
     joins, clusters = [], []
     if len(loose) and c and item_descriptors.nnz:
         rarity = np.log1p(n / np.maximum(np.asarray(item_descriptors.sum(0)).ravel(), 1.0))
-        weighted = normalize(sparse.csr_matrix(item_descriptors @ sparse.diags(rarity)))
-        centre = normalize(sparse.csr_matrix(of_item.T @ weighted)).T.toarray()
+        weighted = _rows_to_one(sparse.csr_matrix(item_descriptors @ sparse.diags(rarity)), power=2)
+        centre = _rows_to_one(sparse.csr_matrix(of_item.T @ weighted), power=2).T.toarray()
         for start in range(0, len(loose), 4_096):  # a block of dense likenesses at a time
             likeness = weighted[loose[start : start + 4_096]] @ centre
             enough = likeness.max(1) >= LIKENESS
@@ -243,8 +242,10 @@ def _by_descriptors(of_item: sparse.csr_matrix, loose: np.ndarray, item_descript
     return sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(n, c))
 
 
-def _normalised(of_item: sparse.csr_matrix) -> sparse.csr_matrix:
-    return sparse.csr_matrix(normalize(of_item, norm="l1"), dtype=np.float32)
+def _rows_to_one(matrix: sparse.csr_matrix, *, power: int) -> sparse.csr_matrix:
+    """Rows divided by their sum (power 1) or their length (power 2); empty rows and empty matrices stay."""
+    total = np.asarray(abs(matrix).power(power).sum(1)).ravel() ** (1.0 / power)
+    return sparse.csr_matrix(sparse.diags(1.0 / np.where(total > 0, total, 1.0)) @ matrix)
 
 
 def _primary(of_item: sparse.csr_matrix) -> np.ndarray:
@@ -284,7 +285,9 @@ def _attribute_match(lift: sparse.csr_matrix, attributes: sparse.csr_matrix) -> 
     used = np.unique(attributes.nonzero()[1])
     log_lift = lift.copy()
     log_lift.data = np.log(log_lift.data)
-    return np.asarray((normalize(log_lift[:, used]) @ normalize(attributes.tocsr()[:, used]).T).toarray(), dtype=np.float32)
+    described = _rows_to_one(log_lift[:, used], power=2)
+    wanted = _rows_to_one(attributes.tocsr()[:, used], power=2)
+    return np.asarray((described @ wanted.T).toarray(), dtype=np.float32)
 
 
 @dataclass(frozen=True)
