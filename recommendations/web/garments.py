@@ -4,6 +4,8 @@ The category gives the shape, the id's hash the cut, and the price tier the deta
 stitched in the middle, buttons, pleats and collars above, pattern, lace and brass at the top.
 """
 
+# ruff: noqa: E501 - one path is one line: broken up, its curves read worse.
+
 from __future__ import annotations
 
 from recommendations.web.paint import MIXED, Canvas, Dice, accent, deep, disc, lightness, line, mix, num, pale, shape

@@ -1,5 +1,7 @@
 """Drawn giftware: a shape for the thing that a title names, in the colour that it names."""
 
+# ruff: noqa: E501 - one path is one line: broken up, its curves read worse.
+
 from __future__ import annotations
 
 import math
@@ -175,7 +177,7 @@ def tree(canvas: Canvas, tier: int) -> float | None:
     canvas.volume(_box(111, 228, 18, 26, 3), "#7d5941")
     for top, half, low in ((140, 66, 234), (98, 52, 186), (58, 38, 136)):
         canvas.volume(f"M120 {top}Q{120 + half * 0.5} {low - 26} {120 + half} {low}Q120 {low + 16} {120 - half} {low}Q{120 - half * 0.5} {low - 26} 120 {top}z", green)
-    for i in range(7 + 2 * tier):
+    for _ in range(7 + 2 * tier):
         y = canvas.dice.between(112, 226)
         x = 120 + canvas.dice.between(-0.34, 0.34) * (y - 60)
         tone = canvas.dice.pick(("#bb4346", "#e2bd56", "#f4ecdd"))

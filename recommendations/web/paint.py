@@ -169,7 +169,9 @@ class Canvas:
         """Paints over what is there."""
         self._body.extend(markup)
 
-    def volume(self, d: str, colour: str | None = None, *, inside: Sequence[str] = (), weave: str = "", depth: float = 1.0) -> None:
+    def volume(
+        self, d: str, colour: str | None = None, *, inside: Sequence[str] = (), weave: str = "", depth: float = 1.0
+    ) -> None:
         """A solid with soft light: body, weave over it, `inside` shading blurred and clipped to it, a darker rim.
 
         depth : how much light and shade differ; 1 for cloth, less for paper and card.
@@ -225,7 +227,9 @@ class Canvas:
         """Id of a dotted weave, rows set off by half."""
         name, half = self.name(), gap / 2
         spots = disc(half / 2, half / 2, r, colour, opacity=opacity) + disc(half * 1.5, half * 1.5, r, colour, opacity=opacity)
-        self._defs.append(f'<pattern id="{name}" width="{num(gap)}" height="{num(gap)}" patternUnits="userSpaceOnUse">{spots}</pattern>')
+        self._defs.append(
+            f'<pattern id="{name}" width="{num(gap)}" height="{num(gap)}" patternUnits="userSpaceOnUse">{spots}</pattern>'
+        )
         return name
 
     def blossoms(self, petals: Sequence[str], heart: str, gap: float, *, opacity: float = 0.9) -> str:
@@ -235,13 +239,11 @@ class Canvas:
         places = ((0.25, 0.25), (0.75, 0.7), (0.3, 0.78), (0.78, 0.22))
         for (x, y), petal in zip(places, petals, strict=False):
             size, turn = gap * dice.between(0.07, 0.1), dice.between(0, 72)
-            ring = "".join(
-                f'<ellipse rx="{num(size * 0.75)}" ry="{num(size)}" cy="-{num(size)}" transform="rotate({num(turn + 72 * i)})"/>' for i in range(5)
-            )
-            leaf = f'<ellipse cx="{num(size * 2)}" cy="{num(size * 1.5)}" rx="{num(size)}" ry="{num(size * 0.4)}" fill="#7c8f69"/>'
-            flowers.append(
-                f'<g transform="translate({num(gap * x)} {num(gap * y)})">{leaf}<g fill="{petal}">{ring}</g>{disc(0, 0, size * 0.55, heart)}</g>'
-            )
+            petal_shape = f'<ellipse rx="{num(size * 0.75)}" ry="{num(size)}" cy="-{num(size)}" transform="rotate('
+            ring = "".join(f'{petal_shape}{num(turn + 72 * i)})"/>' for i in range(5))
+            leaf = oval(size * 2, size * 1.5, size, size * 0.4, "#7c8f69")
+            place = f"translate({num(gap * x)} {num(gap * y)})"
+            flowers.append(f'<g transform="{place}">{leaf}<g fill="{petal}">{ring}</g>{disc(0, 0, size * 0.55, heart)}</g>')
         self._defs.append(
             f'<pattern id="{name}" width="{num(gap)}" height="{num(gap)}" patternUnits="userSpaceOnUse" '
             f'patternTransform="rotate({num(dice.between(-20, 20))})"><g opacity="{opacity:.2f}">{"".join(flowers)}</g></pattern>'
@@ -264,7 +266,8 @@ class Canvas:
             f'flood-color="{deep(ground, 0.8)}" flood-opacity=".26"/></filter>'
             f'<radialGradient id="wall" cx=".4" cy=".32" r=".9"><stop stop-color="{pale(ground, 0.6)}"/>'
             f'<stop offset="1" stop-color="{deep(ground, 0.07)}"/></radialGradient>{"".join(self._defs)}</defs>'
-            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="url(#wall)"/>{shadow}<g filter="url(#cast)">{"".join(self._body)}</g></svg>'
+            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="url(#wall)"/>{shadow}'
+            f'<g filter="url(#cast)">{"".join(self._body)}</g></svg>'
         )
 
 

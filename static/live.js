@@ -1,0 +1,146 @@
+// The page's side of the public doors: events out over REST, profile and slates in over the websocket,
+// and over REST again while the socket is down.
+
+const POLL_MS = 4000;
+const LONGEST_WAIT_MS = 15000;
+
+export function newId() {
+  // crypto.randomUUID exists on secure pages only; a demo may be looked at over plain http.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+export class Live {
+  /** settings: as the page gives them. on: {profile, slate, state} callbacks. */
+  constructor(settings, on) {
+    this.settings = settings;
+    this.on = on;
+    this.token = settings.token;
+    this.queue = [];
+    this.posting = null;
+    this.attempts = 0;
+    this.opened = false;
+    this.events = -1;
+    this.poller = 0;
+    this.leaving = false;
+  }
+
+  start() {
+    addEventListener("pagehide", () => { this.leaving = true; this.socket?.close(); });
+    addEventListener("pageshow", (event) => { if (event.persisted) { this.leaving = false; this.connect(); } });
+    addEventListener("online", () => this.connect());
+    this.connect();
+  }
+
+  /** Sends events in order. Resolves to the session's version after them, or null if they must wait for the network. */
+  send(events, { last = false } = {}) {
+    this.queue.push(...events);
+    if (last) return this.post(true);
+    this.posting = (this.posting ?? Promise.resolve()).then(() => this.post(false));
+    return this.posting;
+  }
+
+  async post(keepalive) {
+    const batch = this.queue.splice(0, 100);
+    if (!batch.length) return null;
+    const device = matchMedia("(pointer: coarse)").matches ? "mobile" : "desktop";
+    const body = { session_id: this.settings.session, context: { device }, events: batch };
+    try {
+      const answer = await this.call("/api/v1/events", { method: "POST", body: JSON.stringify(body), keepalive });
+      if (answer.ok) {
+        const { version } = await answer.json();
+        if (!this.open) this.poll();
+        return version;
+      }
+      // What was refused stays refused; what met a busy or sleeping server is sent again, and counts once by its id.
+      if (answer.status >= 500 || answer.status === 429) this.queue.unshift(...batch);
+    } catch {
+      this.queue.unshift(...batch);
+    }
+    return null;
+  }
+
+  async call(path, options = {}, retry = true) {
+    const headers = { authorization: `Bearer ${this.token}`, "content-type": "application/json" };
+    const answer = await fetch(path, { ...options, headers });
+    if (answer.status === 401 && retry && (await this.renew())) return this.call(path, options, false);
+    return answer;
+  }
+
+  async renew() {
+    try {
+      const answer = await fetch(`${this.settings.base}token/`, { credentials: "same-origin" });
+      if (!answer.ok) return false;
+      const fresh = await answer.json();
+      if (fresh.session_id !== this.settings.session) return false;
+      this.token = fresh.token;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  get open() {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
+  connect() {
+    if (this.leaving || (this.socket && this.socket.readyState <= WebSocket.OPEN)) return;
+    clearTimeout(this.again);
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const socket = new WebSocket(`${scheme}://${location.host}/ws/v1/session?token=${encodeURIComponent(this.token)}`);
+    this.socket = socket;
+    this.opened = false;
+    socket.onopen = () => {
+      this.opened = true;
+      this.attempts = 0;
+      clearInterval(this.poller);
+      this.poller = 0;
+      this.on.state("live");
+      if (this.queue.length) this.send([]);
+    };
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(data);
+      if (message.type === "profile") this.took(message.profile);
+      else if (message.type === "slate") this.on.slate(message.slate);
+    };
+    socket.onclose = () => { if (socket === this.socket) this.lost(); };
+  }
+
+  lost() {
+    if (this.leaving) return;
+    this.on.state("down");
+    if (!this.poller) this.poller = setInterval(() => this.poll(), POLL_MS);
+    if (!this.opened) this.poll();
+    const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** this.attempts) * (0.75 + Math.random() / 2);
+    this.attempts += 1;
+    const refused = !this.opened;
+    this.again = setTimeout(async () => {
+      if (refused) await this.renew();
+      this.connect();
+    }, wait);
+  }
+
+  took(profile) {
+    this.events = profile.events;
+    this.on.profile(profile);
+  }
+
+  async poll() {
+    if (this.leaving || this.open || document.hidden) return;
+    const session = encodeURIComponent(this.settings.session);
+    try {
+      if (this.queue.length) await this.send([]);
+      const answer = await this.call(`/api/v1/sessions/${session}/profile`);
+      if (!answer.ok) return;
+      const profile = await answer.json();
+      if (profile.events === this.events) return;
+      this.took(profile);
+      const context = encodeURIComponent(this.settings.context);
+      const slate = await this.call(`/api/v1/recommendations?session_id=${session}&count=12&context=${context}`);
+      if (slate.ok) this.on.slate(await slate.json());
+    } catch {
+      // The next poll tries again; the panel already says that live updates are off.
+    }
+  }
+}

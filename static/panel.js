@@ -1,0 +1,110 @@
+// Makes a page of the storefront live: tells what the shopper does, shows what comes back.
+
+import { Bag } from "./bag.js";
+import { show } from "./belief.js";
+import { Live, newId } from "./live.js";
+import { Rail } from "./rail.js";
+
+const settings = JSON.parse(document.getElementById("panel-settings").textContent);
+const memory = `panel:${settings.shop}:${settings.session}`;
+const kept = JSON.parse(sessionStorage.getItem(memory) ?? "{}");
+const remembered = kept.events ?? {};
+const words = { live: "Live", down: "Live updates are off; asking every few seconds" };
+const linkState = document.getElementById("link-state");
+
+function keep(change) {
+  Object.assign(kept, change);
+  sessionStorage.setItem(memory, JSON.stringify(kept));
+}
+
+/** An event in GA4 terms; what it was about is remembered, so that the evidence can be told in words. */
+function event(name, details = {}, about = {}) {
+  const made = { event_id: newId(), name, timestamp_micros: Date.now() * 1000, ...details };
+  remembered[made.event_id.slice(0, 12)] = { name, ...about };
+  const ids = Object.keys(remembered);
+  for (const id of ids.slice(0, Math.max(0, ids.length - 40))) delete remembered[id];
+  keep({ events: remembered });
+  return made;
+}
+
+// A slate older than what the shopper last did is not shown, and one that only answers our own report of what was
+// seen isn't either: the rail must not move because somebody looked at it.
+let underWay = 0;
+let newest = null;
+let floor = -1;
+
+function offer(slate) {
+  newest = slate;
+  if (underWay === 0) settle();
+}
+
+function settle() {
+  if (newest && newest.version > floor) {
+    rail.show(newest);
+    keep({ slate: newest });
+  }
+  newest = null;
+}
+
+async function tell(events, { passive = false } = {}) {
+  underWay += 1;
+  if (!passive) rail.turn();
+  const version = await live.send(events);
+  underWay -= 1;
+  if (version !== null) floor = Math.max(floor, passive ? version + 1 : version);
+  if (underWay === 0) settle();
+}
+
+const rail = new Rail(settings, (recommendation_id, items) => tell([event("view_item_list", { recommendation_id, items })], { passive: true }));
+const live = new Live(settings, {
+  slate: offer,
+  profile: (profile) => { show(profile, remembered); keep({ profile }); },
+  state: (state) => {
+    linkState.textContent = words[state];
+    linkState.classList.toggle("down", state === "down");
+  },
+});
+const about = { title: settings.title, category: settings.category, tier: settings.tier };
+new Bag(settings, (name, details) => tell([event(name, details, details.items?.[0]?.item_id === settings.item ? about : {})]));
+
+// What was last shown is there at once, so that the next answer is seen as a change.
+if (kept.profile) show(kept.profile, remembered);
+if (kept.slate && settings.live) rail.show(kept.slate, { animate: false });
+
+if (settings.live) {
+  live.start();
+  if (settings.item) {
+    const item = { item_id: settings.item, ...(settings.price === null ? {} : { price: settings.price }) };
+    tell([event("view_item", { items: [item] }, about)]);
+  } else if (settings.query) {
+    tell([event("search", { search_term: settings.query })]);
+  }
+
+  document.getElementById("rail-items").addEventListener("click", (click) => {
+    const card = click.target.closest(".rail-card");
+    if (!card?.dataset.recommendation) return;
+    const items = [{ item_id: card.dataset.item, index: Number(card.dataset.slot) }];
+    live.send([event("select_item", { recommendation_id: card.dataset.recommendation, items })], { last: true });
+  });
+  watchDwell();
+}
+
+document.getElementById("new-session").addEventListener("submit", () => sessionStorage.removeItem(memory));
+
+/** Tells how long the page was really in view, when it goes out of view. */
+function watchDwell() {
+  let since = document.hidden ? null : performance.now();
+  let spent = 0;
+  const pause = () => {
+    if (since !== null) spent += performance.now() - since;
+    since = null;
+    if (spent < 500) return;
+    const items = settings.item ? { items: [{ item_id: settings.item }] } : {};
+    live.send([event("user_engagement", { engagement_time_msec: Math.round(spent), ...items }, about)], { last: true });
+    spent = 0;
+  };
+  const resume = () => { since ??= performance.now(); };
+  document.addEventListener("visibilitychange", () => (document.hidden ? pause() : resume()));
+  addEventListener("pagehide", pause);
+  addEventListener("pageshow", (event) => { if (event.persisted) resume(); });
+}

@@ -1,0 +1,119 @@
+// The recommendation rail: changes in place, leaves what the pointer or the focus is on, reports what was really seen.
+
+import { el, face } from "./belief.js";
+
+const SLOTS = 12;
+const SEEN_AFTER_MS = 1000;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Sentence case where a shop shouts its titles. */
+export function calm(text) {
+  return text.replace(/\p{Lu}[\p{Lu}\d'’&/.,+-]*(?: [\p{Lu}\d'’&/.,+-]+)+/gu, (shout) => shout[0] + shout.slice(1).toLowerCase());
+}
+
+export class Rail {
+  /** report(recommendationId, [{item_id, index}]) is called once for each item seen since the shopper last did something. */
+  constructor(settings, report) {
+    this.settings = settings;
+    this.report = report;
+    this.list = document.getElementById("rail-items");
+    this.note = document.getElementById("rail-note");
+    this.waiting = null;
+    this.visible = new Set();
+    this.reported = new Set();
+    this.money = new Intl.NumberFormat("en-GB", { style: "currency", currency: settings.currency, currencyDisplay: "narrowSymbol" });
+    this.observer = new IntersectionObserver((entries) => this.watch(entries), { threshold: 0.5 });
+    for (const leave of ["pointerleave", "focusout"]) this.list.addEventListener(leave, () => setTimeout(() => this.catchUp()));
+  }
+
+  /** The card under the pointer or holding the focus, if any: an update never takes it. */
+  held() {
+    return this.list.querySelector(".rail-card:hover") ?? this.list.querySelector(".rail-card:focus-within");
+  }
+
+  catchUp() {
+    if (this.waiting && !this.held()) this.show(this.waiting);
+  }
+
+  show(slate, { animate = true } = {}) {
+    const held = this.held();
+    this.waiting = held ? slate : null;
+    const old = new Map(Array.from(this.list.children, (card) => [card.dataset.item, card]));
+    const from = new Map(Array.from(this.list.children, (card) => [card, card.getBoundingClientRect()]));
+    const wanted = slate.items.filter((item) => item.item_id !== held?.dataset.item).slice(0, held ? SLOTS - 1 : SLOTS);
+    const cards = wanted.map((item) => this.fill(old.get(item.item_id) ?? this.card(item), item, slate));
+    const place = held ? Math.min([...this.list.children].indexOf(held), cards.length) : cards.length;
+    const scrolled = this.list.scrollLeft;
+    const kept = new Set(cards);
+    for (const card of [...this.list.children]) if (card !== held && !kept.has(card)) { this.observer.unobserve(card); card.remove(); }
+    cards.forEach((card, i) => (i < place ? this.list.insertBefore(card, held) : this.list.append(card)));
+    this.list.scrollLeft = scrolled;
+    for (const card of cards) {
+      this.observer.unobserve(card);
+      this.observer.observe(card);
+      if (animate && !still.matches) this.move(card, from.get(card));
+    }
+    if (!held) this.note.textContent = "Changes as you look around";
+  }
+
+  move(card, before) {
+    const timing = { duration: 180, easing: "ease-out" };
+    if (!before) card.animate([{ opacity: 0 }, { opacity: 1 }], timing);
+    else {
+      const shift = before.left - card.getBoundingClientRect().left;
+      if (shift) card.animate([{ transform: `translateX(${shift}px)` }, { transform: "none" }], timing);
+    }
+  }
+
+  card(item) {
+    const at = `${this.settings.base}item/${item.item_id.split("/").map(encodeURIComponent).join("/")}/`;
+    const image = el("img", { src: `${at}picture.svg`, alt: "", width: 240, height: 300, decoding: "async" });
+    return el("li", { class: "rail-card", "data-item": item.item_id },
+      el("a", { href: at }, el("span", { class: "shot" }, image), el("span", { class: "title" }), el("span", { class: "price" }), el("span", { class: "why" })));
+  }
+
+  fill(card, item, slate) {
+    card.dataset.slot = item.slot;
+    card.dataset.recommendation = slate.recommendation_id;
+    card.querySelector(".title").textContent = calm(item.title);
+    card.querySelector(".price").textContent = item.price === null ? "" : this.money.format(item.price);
+    const why = card.querySelector(".why");
+    why.textContent = calm(item.reason);
+    why.title = why.textContent;
+    card.querySelector(".face")?.remove();
+    if (item.persona) {
+      const mark = face(item.persona);
+      mark.title = `For ${item.persona.name}`;
+      card.querySelector(".shot").append(mark);
+    }
+    return card;
+  }
+
+  /** The shopper did something: what is on show from now on counts as seen anew. */
+  turn() {
+    this.reported.clear();
+    this.visible.clear();
+    for (const card of this.list.children) { this.observer.unobserve(card); this.observer.observe(card); }
+  }
+
+  watch(entries) {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) this.visible.add(target);
+      else this.visible.delete(target);
+    }
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.tell(), SEEN_AFTER_MS);
+  }
+
+  tell() {
+    if (document.hidden) return;
+    const seen = new Map();
+    for (const card of this.visible) {
+      const { item, slot, recommendation } = card.dataset;
+      if (!recommendation || !card.isConnected || this.reported.has(item)) continue;
+      this.reported.add(item);
+      seen.set(recommendation, [...(seen.get(recommendation) ?? []), { item_id: item, index: Number(slot) }]);
+    }
+    for (const [recommendation, items] of seen) this.report(recommendation, items);
+  }
+}
