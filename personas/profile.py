@@ -34,9 +34,9 @@ EARLIER_SHARE = 0.5
 KEPT_A_VIEW = 0.85
 """Share of the attribute affinity that one view leaves standing; a purchase (engagement 5) counts as five views."""
 
-OWN_ITEMS = 5.0
-"""Item actions after which the session's own items weigh as much in the attribute weights as they may at most (half)
-of half: they speak for the shopper, but they are few."""
+OWN_SHARE, OWN_ITEMS = 0.5, 5.0
+"""What the session's own items weigh in the attribute weights: at most half, and half of that after 5 item actions.
+They speak for the shopper alone, but they are few."""
 
 LEDGER = 6
 """Ledger entries kept in the state; the whole ledger is a replay away."""
@@ -73,6 +73,17 @@ class PersonaModel:
     def ids(self) -> tuple[int, ...]:
         """Archetype ids as plain ints."""
         return tuple(self.archetype_ids.tolist())
+
+    @cached_property
+    def attributes(self) -> tuple[int, ...]:
+        """Attribute ids as plain ints."""
+        return tuple(self.attribute_ids.tolist())
+
+    @cached_property
+    def mix64(self) -> np.ndarray:
+        """(K, A) `mix` in float64, so that weights sum to 1 to the last digit."""
+        wide = self.mix.astype(np.float64)
+        return wide / wide.sum(axis=1, keepdims=True)
 
     @cached_property
     def usual_affinity(self) -> np.ndarray:
@@ -180,7 +191,7 @@ def start(model: PersonaModel, *, evidence: Mapping[str, str], at: float, earlie
             raise ValueError(f"earlier {list(earlier)} is no distribution over {len(prior)} personas")
         prior = np.log((1.0 - EARLIER_SHARE) * np.exp(prior) + EARLIER_SHARE * given / given.sum())
     belief = tuple(prior.tolist())
-    return PersonaState(model.ids, belief, belief, at, affinity=(0.0,) * len(model.attribute_ids))
+    return PersonaState(model.ids, belief, belief, at, affinity=(0.0,) * len(model.attributes))
 
 
 def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaState:
@@ -256,10 +267,10 @@ def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
     if state.archetypes != model.ids:
         raise ValueError(f"state has archetypes {state.archetypes}, the model {model.ids}: rebase it first")
     belief = np.exp(np.array(state.log_belief))
-    weights = belief @ model.mix.astype(np.float64)
+    weights = belief @ model.mix64
     own = np.maximum(np.array(state.affinity) - model.usual_affinity, 0.0)
     if state.touched and own.sum() > 0:
-        share = 0.5 * state.touched / (state.touched + OWN_ITEMS)
+        share = OWN_SHARE * state.touched / (state.touched + OWN_ITEMS)
         weights = (1.0 - share) * weights + share * own / own.sum()
     weights /= weights.sum()
     entropy = float(-(belief * np.where(belief > 0, np.log(np.maximum(belief, 1e-300)), 0.0)).sum())
@@ -268,7 +279,7 @@ def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
     return PersonaProfile(
         archetypes=state.archetypes,
         belief=tuple(belief.tolist()),
-        attributes=tuple(model.attribute_ids.tolist()),
+        attributes=model.attributes,
         attribute_weights=weights,
         entropy=entropy,
         entropy_share=share_of_most,
@@ -287,14 +298,14 @@ def rebase(old: PersonaModel | None, new: PersonaModel, state: PersonaState) -> 
     Archetypes that `new` adds enter with their prior mass, those it drops give theirs up to the others in
     proportion. Without the old model the affinity starts again, for its attributes aren't known.
     """
-    affinity = dict(zip(old.attribute_ids.tolist(), state.affinity, strict=False)) if old else {}
+    affinity = dict(zip(old.attributes, state.affinity, strict=False)) if old else {}
     kept = frozenset(new.ids)
     return replace(
         state,
         archetypes=new.ids,
         log_belief=_carry_over(state.archetypes, state.log_belief, new),
         log_prior=_carry_over(state.archetypes, state.log_prior, new),
-        affinity=tuple(affinity.get(i, 0.0) for i in new.attribute_ids.tolist()),
+        affinity=tuple(affinity.get(i, 0.0) for i in new.attributes),
         ledger=tuple(e for e in state.ledger if e.persona in kept),
         lead=state.lead if state.lead in kept else 0,
         shift=state.shift if state.shift and {state.shift.source, state.shift.target} <= kept else None,
