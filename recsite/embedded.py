@@ -192,7 +192,7 @@ def start_postgres(directory: Path, *, durable: bool = True, timeout_s: float = 
     if not (data / "PG_VERSION").exists():
         shutil.rmtree(data, ignore_errors=True)
         made = subprocess.run(
-            [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+            [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
             + ([] if durable else ["--no-sync"]),
             preexec_fn=dies_with_parent(user),
             cwd=directory,
@@ -212,7 +212,7 @@ def start_postgres(directory: Path, *, durable: bool = True, timeout_s: float = 
         options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *_settings(options.items())],
+            [str(binaries / "postgres"), "-D", str(data), *_settings(options.items())],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -220,7 +220,7 @@ def start_postgres(directory: Path, *, durable: bool = True, timeout_s: float = 
             preexec_fn=dies_with_parent(user),
             start_new_session=True,
         )
-    probe = [binaries / "pg_isready", "-q", "-h", sockets, "-U", "postgres"]
+    probe = [str(binaries / "pg_isready"), "-q", "-h", str(sockets), "-U", "postgres"]
     _wait_for(lambda: subprocess.run(probe, check=False).returncode == 0, process, log, timeout_s)
     return Server(process, f"postgres://postgres@/postgres?host={sockets}", log)
 

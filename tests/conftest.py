@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 import redis
 from asgiref.sync import sync_to_async
+from pytest_django import Settings
 
 from recsite import embedded
 
@@ -56,6 +57,19 @@ def stop_servers() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL only the tests that use the database run: the others would say the same again."""
+    if DATABASE != "postgres":
+        return
+    fixtures = {"db", "transactional_db", "client", "admin_client", "live_server"}
+    chosen, rest = [], []
+    for item in items:
+        on_database = item.get_closest_marker("django_db") or item.get_closest_marker("postgres")
+        (chosen if on_database or fixtures & set(getattr(item, "fixturenames", ())) else rest).append(item)
+    config.hook.pytest_deselected(items=rest)
+    items[:] = chosen
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> str:
     """The address of the tests' Valkey, as settings.REDIS_URL has it."""
@@ -72,10 +86,10 @@ def redis_client() -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path, settings: pytest.FixtureRequest) -> Path:
+def data_dir(tmp_path: Path, settings: Settings) -> Path:
     """A fresh DATA_DIR (releases included) for one test."""
-    settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
-    settings.RELEASES_DIR = tmp_path / "releases"  # type: ignore[attr-defined]
+    settings.DATA_DIR = tmp_path
+    settings.RELEASES_DIR = tmp_path / "releases"
     return tmp_path
 
 

@@ -20,7 +20,8 @@ from recsite.supervisor import CannotRun, Program, SingleInstance, Supervisor, c
 # A program that starts a child of its own which ignores SIGTERM, and writes both process ids where the test finds them.
 PARENT_AND_STUBBORN_CHILD = """
 import os, signal, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"])
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", stubborn])
 open(sys.argv[1], "w").write(f"{os.getpid()} {child.pid}")
 time.sleep(600)
 """
