@@ -19,6 +19,7 @@ from django.db import connections, models
 from django.db.models import Func
 from django.utils import timezone
 
+from personas.archetypes import PersonaError, parse_personas
 from personas.events import MAX_ID, MAX_QUERY, NAMES, UNKNOWN_ITEM
 
 T = TypeVar("T")
@@ -159,6 +160,10 @@ class Attribute(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """The same checks as for a personas file. Raises ValidationError."""
+        check_personas([self], [{**_BARE, "mix": {self.key: 1.0}}])
+
 
 class Archetype(models.Model):
     """A persona, hidden state of the HMM: a named mix of attributes."""
@@ -177,6 +182,23 @@ class Archetype(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """The same checks as for a personas file, against the shop's attributes. Raises ValidationError."""
+        names = ("key", "name", "icon", "colour", "mix")
+        check_personas(Attribute.objects.filter(shop=self.shop_id), [{name: getattr(self, name) for name in names}])
+
+
+_BARE = {"key": "any", "name": "Any", "icon": "tag", "colour": "#000000"}
+
+
+def check_personas(attributes: Iterable[Attribute], archetypes: list[dict[str, Any]]) -> None:
+    """Raises ValidationError where `personas.archetypes.parse_personas` would not take them."""
+    names = ("key", "name", "description", "weights", "behaviours")
+    try:
+        parse_personas({"attributes": [{n: getattr(a, n) for n in names} for a in attributes], "archetypes": archetypes})
+    except PersonaError as error:
+        raise ValidationError(str(error)) from error
 
 
 class ShopperQuerySet(models.QuerySet["Shopper"]):

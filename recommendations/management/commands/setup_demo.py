@@ -26,6 +26,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, shop: str, password_file: Path | None, **options: Any) -> None:
+        password = "" if password_file is None else read_password(password_file)
         try:
             reports = demo.set_up(root=Path(settings.BASE_DIR) / "data", slug=shop, now=timezone.now(), shown=shown_progress)
         except demo.DemoError as error:
@@ -33,15 +34,20 @@ class Command(BaseCommand):
         for name, report in reports.items():
             self.stdout.write(f"{shop}: {report.added + report.known:,} {name}, {report.rejected:,} lines rejected")
         users = get_user_model()
-        if password_file is not None:
-            try:
-                password = password_file.read_text().strip()
-            except OSError as error:
-                raise CommandError(f"can't read {password_file}: {error.strerror}") from error
-            if not password:
-                raise CommandError(f"{password_file} is empty; write the merchandiser's password into it")
+        if password:
             demo.merchandiser(users, password)
         elif not users._default_manager.filter(username=demo.USER).exists():
             password = secrets.token_urlsafe(9)
             demo.merchandiser(users, password)
             self.stdout.write(f"Merchandiser's login: {demo.USER} / {password}")
+
+
+def read_password(path: Path) -> str:
+    """The password that a file holds. Raises CommandError if there is none."""
+    try:
+        password = path.read_text().strip()
+    except OSError as error:
+        raise CommandError(f"can't read {path}: {error.strerror}") from error
+    if not password:
+        raise CommandError(f"{path} is empty; write the merchandiser's password into it")
+    return password

@@ -1,0 +1,238 @@
+"""Admin of shops, keys, personas, shoppers, sessions and the archived log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from personas.events import NAMES
+from personas.models import SCOPES, ApiKey, Archetype, ArchivedEvent, Attribute, Session, Shop, Shopper
+
+SHOWN_EVENTS = 50
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class ThemedUserAdmin(UserAdmin, ModelAdmin):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class ThemedGroupAdmin(GroupAdmin, ModelAdmin):
+    pass
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """For rows that people look at and programs write."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> SafeString:
+    """A plain table; every cell is escaped."""
+    cell = "px-3 py-1 text-left"
+    headings = format_html_join("", '<th class="{} font-semibold">{}</th>', ((cell, name) for name in head))
+    body = format_html_join(
+        "", "<tr>{}</tr>", ((format_html_join("", '<td class="{}">{}</td>', ((cell, c) for c in row)),) for row in rows)
+    )
+    return format_html('<table class="tabular-nums"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', headings, body)
+
+
+def swatch(colour: str) -> SafeString:
+    """A small square in a colour, with its name beside it."""
+    style = "display:inline-block;width:1em;height:1em;border-radius:3px;vertical-align:-0.15em;margin-right:.5em"
+    return format_html('<span style="{};background:{}" aria-hidden="true"></span>{}', style, colour, colour)
+
+
+def weights_of(values: dict[str, float], most: int = 4) -> str:
+    """The weightiest of {name: weight}: "price_tier=low 1, colour=blue 0.4, and 3 more"."""
+    ranked = sorted(values.items(), key=lambda pair: -abs(pair[1]))
+    shown = ", ".join(f"{name} {weight:g}" for name, weight in ranked[:most])
+    return f"{shown}, and {len(ranked) - most} more" if len(ranked) > most else shown
+
+
+@admin.register(Shop)
+class ShopAdmin(ModelAdmin):
+    list_display = ("name", "slug", "currency", "demo", "created_at")
+    list_filter = ("demo",)
+    search_fields = ("name", "slug")
+    readonly_fields = ("created_at",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Shop | None = None) -> tuple[str, ...]:
+        # The slug names folders of releases; it is fixed once the shop exists.
+        return ("slug", *self.readonly_fields) if obj else self.readonly_fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: Shop | None = None) -> bool:
+        return False
+
+
+class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope, scope) for scope in SCOPES],
+        widget=forms.CheckboxSelectMultiple,
+        initial=["ingest", "read"],
+        help_text="ingest: send events. read: profiles and recommendations. manage: everything else.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("shop", "name", "scopes")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):
+    form = ApiKeyForm
+    list_display = ("name", "shop", "prefix", "shown_scopes", "created_at", "last_used_at", "revoked_at")
+    list_filter = ("shop", ("revoked_at", admin.EmptyFieldListFilter))
+    list_select_related = ("shop",)
+    search_fields = ("name", "prefix")
+    readonly_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
+    actions = ("revoke",)
+
+    @admin.display(description="scopes")
+    def shown_scopes(self, key: ApiKey) -> str:
+        return ", ".join(key.scopes)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+        return ("shop", *self.readonly_fields) if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False  # revoked keys stay on record
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm[ApiKey], change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        key, plaintext = ApiKey.objects.issue(shop=obj.shop, name=obj.name, scopes=obj.scopes)
+        obj.pk, obj.prefix, obj.sha256, obj._state.adding = key.pk, key.prefix, key.sha256, False
+        request.issued_key = plaintext  # type: ignore[attr-defined]
+
+    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
+        """The key itself, on a page that is never cached, and nowhere else."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"API key {obj.name} of {obj.shop}",
+            "plaintext": request.issued_key,  # type: ignore[attr-defined]
+            "back": reverse("admin:personas_apikey_changelist"),
+        }
+        response = TemplateResponse(request, "admin/personas/apikey/issued.html", context)
+        add_never_cache_headers(response)
+        return response
+
+    @admin.action(description="Revoke the chosen keys", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        keys = list(queryset.filter(revoked_at=None))
+        for key in keys:
+            key.revoke()
+            self.log_change(request, key, "Revoked.")
+        self.message_user(request, f"{len(keys)} revoked.")
+
+
+@admin.register(Attribute)
+class AttributeAdmin(ModelAdmin):
+    list_display = ("name", "key", "shop", "shown_weights", "shown_behaviours")
+    list_filter = ("shop",)
+    list_select_related = ("shop",)
+    search_fields = ("name", "key", "description")
+    autocomplete_fields = ("shop",)
+
+    @admin.display(description="item descriptors")
+    def shown_weights(self, attribute: Attribute) -> str:
+        return weights_of(attribute.weights)
+
+    @admin.display(description="behaviours")
+    def shown_behaviours(self, attribute: Attribute) -> str:
+        return weights_of(attribute.behaviours)
+
+
+@admin.register(Archetype)
+class ArchetypeAdmin(ModelAdmin):
+    list_display = ("name", "key", "shop", "shown_colour", "icon", "shown_mix", "place")
+    list_filter = ("shop",)
+    list_select_related = ("shop",)
+    search_fields = ("name", "key")
+    autocomplete_fields = ("shop",)
+
+    @admin.display(description="colour", ordering="colour")
+    def shown_colour(self, archetype: Archetype) -> SafeString:
+        return swatch(archetype.colour)
+
+    @admin.display(description="mix")
+    def shown_mix(self, archetype: Archetype) -> str:
+        return weights_of(archetype.mix)
+
+
+@admin.register(Shopper)
+class ShopperAdmin(ReadOnlyAdmin):
+    list_display = ("external_id", "shop", "consent_demographics", "consent_at")
+    list_filter = ("shop", "consent_demographics")
+    list_select_related = ("shop",)
+    search_fields = ("^external_id",)
+    show_full_result_count = False
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    list_display = ("session_id", "shop", "shopper", "started_at", "last_at", "events", "persona_name", "origin")
+    list_filter = ("shop", "origin", "last_at")
+    list_select_related = ("shop", "shopper")
+    search_fields = ("^session_id", "^shopper__external_id")
+    show_full_result_count = False
+    fields = (
+        "shop", "session_id", "shopper", "started_at", "last_at", "events", "origin", "clock", "context", "persona", "last_events",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    @admin.display(description="persona")
+    def persona_name(self, session: Session) -> str:
+        return str((session.persona or {}).get("name", "")) or "–"
+
+    @admin.display(description=f"last {SHOWN_EVENTS} events")
+    def last_events(self, session: Session) -> SafeString:
+        events = list(ArchivedEvent.objects.of_session(session).reverse()[:SHOWN_EVENTS])
+        rows = (
+            (
+                f"{e.at:%Y-%m-%d %H:%M:%S}",
+                NAMES[e.code],
+                e.item_ref or e.query,
+                "" if e.price is None else f"{e.price:g}",
+                e.event_id,
+            )
+            for e in events
+        )
+        return table(("at", "event", "item or words", "price", "event id"), rows)
+
+
+@admin.register(ArchivedEvent)
+class ArchivedEventAdmin(ReadOnlyAdmin):
+    list_display = ("at", "shop", "session", "code", "item_ref", "query", "price", "quantity", "origin")
+    list_filter = ("shop", "code", "origin")
+    list_select_related = ("shop", "session")
+    search_fields = ("=session__session_id", "=event_id")
+    show_full_result_count = False
+    list_per_page = 50

@@ -1,0 +1,166 @@
+"""Admin of releases and what they are made of, of training runs, and of what was served and decided."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+
+from clusters.admin import item_link
+from clusters.models import Item, ItemCluster
+from personas.admin import ReadOnlyAdmin, table
+from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
+
+
+@admin.register(Release)
+class ReleaseAdmin(ModelAdmin):
+    list_display = ("__str__", "state", "created_at", "activated_at", "activated_by", "shown_metrics")
+    list_filter = ("shop", "state")
+    list_select_related = ("shop", "activated_by")
+    fields = (
+        "shop",
+        "number",
+        "state",
+        "created_at",
+        "activated_at",
+        "activated_by",
+        "shown_components",
+        "shown_metrics",
+        "notes",
+    )
+    readonly_fields = fields[:-1]
+    actions = ("activate", "roll_back")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Release | None = None) -> bool:
+        return False
+
+    @admin.display(description="components")
+    def shown_components(self, release: Release) -> SafeString:
+        return table(("kind", "version"), sorted(release.components.items()))
+
+    @admin.display(description="metrics")
+    def shown_metrics(self, release: Release) -> str:
+        numbers = ((k, v) for k, v in release.metrics.items() if isinstance(v, int | float))
+        return ", ".join(f"{name} {value:,}" for name, value in numbers)
+
+    @admin.action(description="Activate the chosen release", permissions=["change"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[Release]) -> None:
+        from recommendations import releases  # the numeric stack, which pages of the admin do without
+
+        if (release := self._one(request, queryset)) is None:
+            return
+        if release.state not in {Release.State.READY, Release.State.RETIRED}:
+            self.message_user(request, f"{release} is {release.get_state_display().lower()}; nothing done.", messages.WARNING)
+            return
+        try:
+            releases.activate(release, by=request.user)
+        except releases.ReleaseError as error:
+            self.message_user(request, f"{release} was not activated: {error}", messages.ERROR)
+            return
+        self.log_change(request, release, "Activated.")
+        self.message_user(request, f"{release} is active; every process swaps within seconds.", messages.SUCCESS)
+
+    @admin.action(description="Roll back the chosen, active release", permissions=["change"])
+    def roll_back(self, request: HttpRequest, queryset: QuerySet[Release]) -> None:
+        from recommendations import releases
+
+        if (release := self._one(request, queryset)) is None:
+            return
+        if release.state != Release.State.ACTIVE:
+            self.message_user(request, f"{release} is not active; choose the active release to roll it back.", messages.WARNING)
+            return
+        try:
+            earlier = releases.roll_back(release.shop, by=request.user)
+        except releases.ReleaseError as error:
+            self.message_user(request, f"Nothing rolled back: {error}", messages.ERROR)
+            return
+        self.log_change(request, release, f"Rolled back to {earlier}.")
+        self.message_user(request, f"{earlier} is active again.", messages.SUCCESS)
+
+    def _one(self, request: HttpRequest, queryset: QuerySet[Release]) -> Release | None:
+        chosen = list(queryset.select_related("shop")[:2])
+        if len(chosen) != 1:
+            self.message_user(request, "Choose one release.", messages.WARNING)
+            return None
+        return chosen[0]
+
+
+@admin.register(Component)
+class ComponentAdmin(ReadOnlyAdmin):
+    list_display = ("kind", "version", "shop", "path", "created_at")
+    list_filter = ("shop", "kind")
+    list_select_related = ("shop",)
+    search_fields = ("^version",)
+
+
+@admin.register(TrainingRun)
+class TrainingRunAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", "state", "stage", "shown_progress", "started_at", "finished_at", "release", "error")
+    list_filter = ("shop", "state")
+    list_select_related = ("shop", "release__shop")
+
+    @admin.display(description="progress", ordering="progress")
+    def shown_progress(self, run: TrainingRun) -> str:
+        return f"{100 * run.progress:.0f} %"
+
+
+@admin.register(ServedSlate)
+class ServedSlateAdmin(ReadOnlyAdmin):
+    list_display = ("recommendation_id", "shop", "session_id", "at", "context", "shown_size")
+    list_filter = ("shop", "context", "at")
+    list_select_related = ("shop",)
+    search_fields = ("=recommendation_id", "=session_id")
+    show_full_result_count = False
+    fields = ("shop", "recommendation_id", "session_id", "at", "context", "versions", "shown_items")
+    readonly_fields = fields
+
+    @admin.display(description="items")
+    def shown_size(self, slate: ServedSlate) -> int:
+        return len(slate.items)
+
+    @admin.display(description="items")
+    def shown_items(self, slate: ServedSlate) -> SafeString:
+        items = Item.objects.in_bulk([entry["item"] for entry in slate.items])
+        names = ("slot", "score", "propensity", "persona", "cluster", "expert")
+        rows = (
+            (item_link(items[e["item"]]) if e["item"] in items else e["item"], *(_short(e.get(name, "")) for name in names))
+            for e in slate.items
+        )
+        return table(("item", *names), rows)
+
+
+def _short(value: object) -> object:
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
+@admin.register(AdaptationDecision)
+class AdaptationDecisionAdmin(ReadOnlyAdmin):
+    list_display = ("at", "shop", "session_id", "cluster_name", "action", "target_name", "propensity", "policy")
+    list_filter = ("shop", "action", "at")
+    list_select_related = ("shop",)
+    search_fields = ("=session_id",)
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AdaptationDecision]:
+        name = ItemCluster.objects.values("name")
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                cluster_name=Subquery(name.filter(pk=OuterRef("cluster"))),
+                target_name=Subquery(name.filter(pk=OuterRef("target"))),
+            )
+        )
+
+    @admin.display(description="cluster")
+    def cluster_name(self, decision: AdaptationDecision) -> str:
+        return decision.cluster_name or str(decision.cluster)  # type: ignore[attr-defined]
+
+    @admin.display(description="towards")
+    def target_name(self, decision: AdaptationDecision) -> str:
+        return decision.target_name or "–"  # type: ignore[attr-defined]
