@@ -12,9 +12,11 @@ from clusters.item_clusters import ItemClusters
 TERMS = ("mass", "transition", "affinity", "persona")
 """Columns of `Selection.terms`."""
 
-WEIGHTS = np.array([0.35, 0.45, 0.1, 0.1])
+WEIGHTS = np.array([0.35, 0.45, 0.1, 0.1], dtype=np.float32)
 """Of the terms. Where the session goes next says more than where it is; measured by next-item hit rate of the
 selected clusters on real click sessions. Without an affinity the others share its part."""
+
+WITHOUT_AFFINITY = WEIGHTS / (1.0 - WEIGHTS[TERMS.index("affinity")])
 
 LEARNED = 0.5
 """Part of the alignment that is learned from behaviour; the rest is the likeness of descriptors."""
@@ -47,16 +49,17 @@ def persona_scores(clusters: ItemClusters, belief: np.ndarray, attributes: np.nd
     Lift l counts as l / (1 + l), so that 1/2 is "as everybody". Without attributes, or with none that any cluster is
     described by, the lift decides alone; without personas every cluster has 1/2.
     """
-    learned: np.ndarray | float = 0.5
     if clusters.persona_lift.shape[1]:
-        lift = clusters.persona_lift @ belief
+        lift = clusters.persona_lift @ np.asarray(belief, dtype=np.float32)
         learned = lift / (1.0 + lift)
+    else:
+        learned = np.full(len(clusters), 0.5, dtype=np.float32)
     total = float(np.sum(attributes)) if clusters.attribute_match.shape[1] else 0.0
     if total <= 0:
-        return learned + np.zeros(len(clusters))
-    likeness = clusters.attribute_match @ (np.asarray(attributes) / total)
+        return learned
     # Cosine -1..1 to 0..1: 1/2 is "says nothing", as for lift; the ends stay open, for the odds to be finite.
-    return LEARNED * learned + (1.0 - LEARNED) * (0.5 + 0.499 * likeness)
+    likeness = clusters.attribute_match @ (np.asarray(attributes, dtype=np.float32) * np.float32(0.499 * (1.0 - LEARNED) / total))
+    return np.asarray(LEARNED * learned + (0.5 * (1.0 - LEARNED) + likeness))
 
 
 def select(
@@ -85,23 +88,20 @@ def select(
     alignment = persona_scores(clusters, belief, attributes)
     persona = clusters.share * (alignment / (1.0 - alignment))
     persona /= persona.sum()
-    terms = np.empty((4, size))
+    terms = np.zeros((4, size), dtype=np.float32)
     places, mass = _session_mass(clusters, adapted)
     if len(places):
-        terms[0] = 0.0
-        np.add.at(terms[0], places, mass)
+        terms[0, places] = mass
         terms[1] = mass @ clusters.transitions[places]
     else:
         terms[0] = persona
         terms[1] = persona @ clusters.transitions
     terms[3] = persona
-    weights = WEIGHTS
     if affinity is None:
-        terms[2] = 0.0
-        weights = WEIGHTS / (1.0 - WEIGHTS[2])
+        terms *= WITHOUT_AFFINITY[:, None]
     else:
         terms[2] = affinity
-    terms *= weights[:, None]
+        terms *= WEIGHTS[:, None]
     weight = _weights(clusters, adapted)
     score = terms.sum(0) * weight
     chosen = _within_share(clusters, score, count, max_share)
@@ -110,10 +110,10 @@ def select(
     rows = np.array(chosen, dtype=np.int32)[order]
     return Selection(
         rows=rows,
-        score=score[rows].astype(np.float32),
-        weight=weight[rows].astype(np.float32),
+        score=score[rows],
+        weight=weight[rows],
         persona=np.array(label, dtype=np.int32)[order],
-        terms=terms[:, rows].T.astype(np.float32),
+        terms=np.ascontiguousarray(terms[:, rows].T),
     )
 
 
@@ -124,12 +124,12 @@ def _session_mass(clusters: ItemClusters, adapted: AdaptedClusters) -> tuple[np.
     for target, source in adapted.expanded.items():
         if target in here and source in adapted.mass:
             held[here[target]] = held.get(here[target], 0.0) + PULL * adapted.mass[source]
-    mass = np.array(list(held.values()), dtype=np.float64)
+    mass = np.array(list(held.values()), dtype=np.float32)
     return np.array(list(held), dtype=np.int64), mass / mass.sum() if len(mass) else mass
 
 
 def _weights(clusters: ItemClusters, adapted: AdaptedClusters) -> np.ndarray:
-    weight = np.ones(len(clusters))
+    weight = np.ones(len(clusters), dtype=np.float32)
     for cluster, value in adapted.weight.items():
         place = clusters.position_of.get(cluster)
         if place is not None:
@@ -141,14 +141,14 @@ def _within_share(clusters: ItemClusters, score: np.ndarray, count: int, max_sha
     """Positions by score; one that would take the selection over its share of the catalogue gives way to smaller ones."""
     room = max_share * len(clusters.primary)
     chosen: list[int] = []
-    sizes = clusters.sizes
-    for c in np.argsort(-score, kind="stable")[: 3 * count].tolist():
-        if score[c] <= 0.0:
+    best = np.argsort(-score, kind="stable")[: 3 * count]
+    for c, value, items in zip(best.tolist(), score[best].tolist(), clusters.sizes[best].tolist(), strict=True):
+        if value <= 0.0:
             break
-        if chosen and sizes[c] > room:
+        if chosen and items > room:
             continue
         chosen.append(c)
-        room -= sizes[c]
+        room -= items
         if len(chosen) == count:
             break
     return chosen
@@ -173,9 +173,10 @@ def _label(
         spare = [i for i, p in enumerate(label) if p != persona and label.count(p) > 1]
         if persona in label or not spare:
             continue
-        suited = max(spare, key=lambda i: score[chosen[i]] * lift[chosen[i], persona])
+        suits = (score[chosen] * lift[chosen, persona]).tolist()
+        suited = max(spare, key=suits.__getitem__)
         if lift[chosen[suited], persona] < 1.0:
-            gives_way = min(spare, key=lambda i: score[chosen[i]])
+            gives_way = min(spare, key=score[chosen].tolist().__getitem__)
             staying = chosen[:gives_way] + chosen[gives_way + 1 :]
             room = max_share * len(clusters.primary) - clusters.sizes[staying].sum()
             wanted = score * lift[:, persona] * (clusters.sizes <= room)
