@@ -204,7 +204,8 @@ class SessionAdmin(ReadOnlyAdmin):
     search_fields = ("^session_id", "^shopper__external_id")
     show_full_result_count = False
     fields = (
-        "shop", "session_id", "shopper", "started_at", "last_at", "events", "origin", "clock", "context", "persona", "last_events",
+        "shop", "session_id", "shopper", "started_at", "last_at", "events", "origin", "clock",
+        "context", "persona", "last_events",
     )  # fmt: skip
     readonly_fields = fields
 
