@@ -91,9 +91,8 @@ class ItemSerializer(serializers.ModelSerializer[Item]):
 
     class Meta:
         model = Item
-        fields = (
-            "item_id", "title", "description", "category", "brand", "colour", "price", "currency", "tags", "image_url", "in_stock",
-        )  # fmt: skip
+        facts = ("title", "description", "category", "brand", "colour", "price", "currency", "tags", "image_url", "in_stock")
+        fields = ("item_id", *facts)
 
 
 class ClusterSerializer(serializers.ModelSerializer[ItemCluster]):

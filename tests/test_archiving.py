@@ -75,7 +75,8 @@ def log(redis_client: redis.Redis) -> StreamLog:
 
 def test_everything_of_a_record_is_archived(shop: Shop, log: StreamLog) -> None:
     Release.objects.create(shop=shop, number=1, components={"ranker": "abc"})
-    seen = LoggedEvent("list", CODE["view_item_list"], NOW, NOW, (5, 0), ("a", "b"), (0, 3), recommendation_id="r9", clock_ahead=True)
+    code = CODE["view_item_list"]
+    seen = LoggedEvent("list", code, NOW, NOW, (5, 0), ("a", "b"), (0, 3), recommendation_id="r9", clock_ahead=True)
     search = LoggedEvent("q", CODE["search"], NOW + 1, NOW + 2, query="blue skirt")
     append(log.client, make_record(shop.pk, "s1", 0, events=(seen, search), shopper="anna"))
     assert archiving.archive(log, consumer="c") == 1

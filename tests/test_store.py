@@ -34,7 +34,14 @@ PART = partition(SHOP, SESSION, PARTITIONS)
 def state_at(version: int, session: str = SESSION) -> SessionState:
     persona = PersonaState(archetypes=(1, 2), log_belief=(-0.1, -2.4), log_prior=(-0.7, -0.7), last_at=1.0 * version)
     return SessionState(
-        shop=SHOP, session=session, seed=7, release="1", persona=persona, adapted=AdaptedClusters(), version=version, events=version
+        shop=SHOP,
+        session=session,
+        seed=7,
+        release="1",
+        persona=persona,
+        adapted=AdaptedClusters(),
+        version=version,
+        events=version,
     )
 
 

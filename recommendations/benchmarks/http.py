@@ -5,6 +5,7 @@ Both run on the same server, over the same Valkey that syncs every write. The cl
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -15,9 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -35,10 +35,15 @@ ITEMS = 2_000
 WARM_UP_S = 1.0
 
 
-def run(options: Mapping[str, Any]) -> dict[str, float | int | str]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--shop", default="", help="slug of the shop whose active release serves (default: the first with one)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of each of the four measurements (default: 5)")
+    parser.add_argument("--connections", type=int, default=16, help="connections kept open (default: 16)")
+
+
+def run(options: argparse.Namespace) -> dict[str, float | int | str]:
     """Throughput in a closed loop, latency at half of it, and the ratio to the bare handler."""
-    shop = find_shop(str(options["shop"]))
-    seconds, count = float(options["seconds"]), int(options["connections"])
+    shop, seconds, count = find_shop(options.shop), options.seconds, options.connections
     items = list(Item.objects.of_shop(shop).order_by("pk").values_list("external_id", flat=True)[:ITEMS])
     key = secrets.token_urlsafe(16)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:

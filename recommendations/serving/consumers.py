@@ -18,7 +18,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from channels.routing import URLRouter
 from django.conf import settings
 from django.http.request import validate_host
-from django.urls import path
+from django.urls import path, re_path
 
 from recommendations.serving import live, process, turns
 from recommendations.serving.access import Principal, read_session_token
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 MAX_MESSAGE = 100_000
 """Characters of one message; what is longer belongs to the REST endpoint."""
 
-UNAUTHORISED, FORBIDDEN_ORIGIN = 4401, 4403
+UNAUTHORISED, FORBIDDEN_ORIGIN, NOT_FOUND = 4401, 4403, 4404
 """Close codes, after the HTTP statuses that they stand for."""
 
 
@@ -145,4 +145,10 @@ def origin_allowed(headers: Mapping[bytes, bytes]) -> bool:
     return False
 
 
-websocket_application = URLRouter([path("ws/v1/session", SessionConsumer.as_asgi())])
+async def nothing_here(scope: Any, receive: Any, send: Any) -> None:
+    """The answer to a websocket on any other path: refused, as a 404 would be."""
+    await receive()
+    await send({"type": "websocket.close", "code": NOT_FOUND})
+
+
+websocket_application = URLRouter([path("ws/v1/session", SessionConsumer.as_asgi()), re_path("", nothing_here)])

@@ -66,7 +66,9 @@ async def current() -> Process:
     global _current
     loop = asyncio.get_running_loop()
     if _current is None or _current[0] is not loop or _failed(_current[1]):
-        _current = (loop, loop.create_task(_start(Engines())))
+        _current = (loop, loop.create_task(start(settings.REDIS_URL, Engines())))
+    if _current[1].done():
+        return _current[1].result()
     return await asyncio.shield(_current[1])
 
 
@@ -74,14 +76,21 @@ def _failed(task: asyncio.Task[Process]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-async def _start(engines: Engines) -> Process:
-    process = Process(settings.REDIS_URL, engines)
+async def start(url: str, engines: Engines) -> Process:
+    """A started process; what was opened is closed again if that fails."""
+    process = Process(url, engines)
     try:
         await process.start()
     except BaseException:
         await process.stop()
         raise
     return process
+
+
+def serve_with(process: asyncio.Task[Process]) -> None:
+    """Make a process, once started, the running loop's own: for an embedder that brings its own engines."""
+    global _current
+    _current = (asyncio.get_running_loop(), process)
 
 
 async def stop() -> None:

@@ -9,6 +9,7 @@ import platform
 import subprocess
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from django.conf import settings
@@ -22,15 +23,16 @@ class Command(BaseCommand):
     help = "Measure the cost of a step or of the HTTP path."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("name", choices=names(), help="what to measure")
-        parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-        parser.add_argument("--shop", default="", help="the shop whose active release is measured; the first that has one")
-        parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement")
-        parser.add_argument("--connections", type=int, default=16, help="http: connections kept open")
+        chosen = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+        for name in names():
+            module = load(name)
+            one = chosen.add_parser(name, help=(module.__doc__ or "").partition("\n")[0])
+            one.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+            module.add_arguments(one)
 
     def handle(self, *, name: str, **options: Any) -> None:
         try:
-            results = import_module(f"recommendations.benchmarks.{name}").run(options)
+            results = load(name).run(argparse.Namespace(**options))
         except BenchmarkError as error:
             raise CommandError(str(error)) from error
         report = {"name": name, "commit": commit(), "machine": machine(), "results": results}
@@ -42,8 +44,13 @@ class Command(BaseCommand):
             self.stdout.write(f"  {figure:<36} {value:>12,.3f}" if isinstance(value, float) else f"  {figure:<36} {value:>12}")
 
 
+def load(name: str) -> ModuleType:
+    """A benchmark: `add_arguments(parser)`, and `run(options)`, which returns figure -> value."""
+    return import_module(f"recommendations.benchmarks.{name}")
+
+
 def names() -> list[str]:
-    """The benchmarks there are: modules of `recommendations.benchmarks` with a function `run(options)`."""
+    """The benchmarks there are: modules of `recommendations.benchmarks` with a function `run`."""
     folder = Path(next(iter(benchmarks.__path__)))
     return sorted(path.stem for path in folder.glob("*.py") if "\ndef run(" in path.read_text())
 
