@@ -62,7 +62,7 @@ class ItemFacts:
         if self.category.shape != self.price_tier.shape:
             raise ValueError(f"category {self.category.shape} != price_tier {self.price_tier.shape}")
         if len(self.category_names) > MAX_CATEGORIES:
-            raise ValueError(f"{len(self.category_names)} categories, more than {MAX_CATEGORIES}; see item_facts")
+            raise ValueError(f"{len(self.category_names)} categories, more than {MAX_CATEGORIES}")
         if len(self.category) and int(self.category.max()) >= len(self.category_names):
             raise ValueError(f"category {int(self.category.max())} has no name; there are {len(self.category_names)}")
 

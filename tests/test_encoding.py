@@ -1,0 +1,102 @@
+"""Observation codes: what training reads of a log is what serving saw at the time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from personas import encoding
+from personas.encoding import ABSENT, FACTORS, NEW, REPEAT, RETURN, ItemFacts, encode, encode_log, novelty
+from personas.events import CODE, ITEM_ACTIONS, NAMES
+from personas.sessions import NO_ITEM, SessionLog
+
+FACTS = ItemFacts(np.array([0, 1, 2, -1, 0], np.int16), np.array([0, 3, -1, 2, 1], np.int8), ("boots", "coats", "hats"))
+
+
+def online(facts: ItemFacts, log: SessionLog) -> np.ndarray:
+    """The oracle: one event at a time, with only what a live session remembers."""
+    rows = []
+    for part in log.slices():
+        recent: list[int] = []
+        last_at: float | None = None
+        for i in range(part.start, part.stop):
+            code, position, at = int(log.code[i]), int(log.position[i]), float(log.at[i])
+            dwell = None if np.isnan(log.dwell_s[i]) else float(log.dwell_s[i])
+            gap = None if last_at is None or log.clock != "second" else at - last_at
+            rows.append(encode(facts, code=code, position=position, dwell_s=dwell, gap_s=gap, novelty=novelty(recent, position)))
+            if NAMES[code] in ITEM_ACTIONS and position != NO_ITEM:
+                recent = [*recent, position][-encoding.NOVELTY_WINDOW :]
+            last_at = at
+    return np.array(rows, dtype=np.int16).reshape(-1, len(FACTORS))
+
+
+@pytest.mark.parametrize("clock", ["second", "day", "order"])
+@pytest.mark.parametrize("seed", range(5))
+def test_log_encodes_as_the_events_did_online(seed: int, clock: str) -> None:
+    rng = np.random.default_rng(seed)
+    n = 600
+    session = rng.integers(0, 12, n)
+    log = SessionLog.of(
+        session,
+        rng.integers(-1, 5, n),
+        rng.exponential(40.0, n).cumsum() if clock == "second" else rng.integers(0, 3, n).astype(float),
+        code=rng.integers(0, len(NAMES), n),
+        dwell_s=np.where(rng.random(n) < 0.5, rng.exponential(40.0, n), np.nan),
+        clock=clock,
+    )
+    codes = encode_log(FACTS, log)
+    np.testing.assert_array_equal(codes, online(FACTS, log))
+    assert all((codes[:, f] >= 0).any() for f, name in enumerate(FACTORS) if name != "gap" or clock == "second")
+
+
+def test_a_view_never_tells_the_dwell_that_only_the_next_event_reveals() -> None:
+    log = SessionLog.of(np.zeros(2), np.array([0, 1]), np.array([0.0, 100.0]))
+    assert log.dwell_s[0] == 100.0
+    codes = encode_log(FACTS, log)
+    assert codes[:, FACTORS.index("dwell")].tolist() == [ABSENT, ABSENT]
+    assert codes[:, FACTORS.index("gap")].tolist() == [ABSENT, encoding.GAPS.index("under_3m")]
+
+
+def test_an_engagement_brings_its_dwell_and_no_item_factor() -> None:
+    codes = encode(FACTS, code=CODE["user_engagement"], position=1, dwell_s=20.0, gap_s=3.0, novelty=REPEAT)
+    assert dict(zip(FACTORS, codes, strict=True)) == {
+        "event": CODE["user_engagement"],
+        "category": ABSENT,
+        "price_tier": ABSENT,
+        "dwell": encoding.DWELLS.index("under_45s"),
+        "gap": encoding.GAPS.index("under_5s"),
+        "novelty": ABSENT,
+    }
+
+
+def test_an_unknown_item_still_carries_its_event() -> None:
+    codes = encode(FACTS, code=CODE["add_to_cart"], position=NO_ITEM, dwell_s=None, gap_s=None, novelty=NEW)
+    assert codes == (CODE["add_to_cart"], ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
+
+
+def test_novelty_is_new_then_repeat_then_return() -> None:
+    assert [novelty([], 7), novelty([7], 7), novelty([7, 8], 7)] == [NEW, REPEAT, RETURN]
+
+
+def test_an_item_is_new_again_once_its_touch_has_left_the_state() -> None:
+    w = encoding.NOVELTY_WINDOW
+    facts = ItemFacts(np.zeros(100, np.int16), np.zeros(100, np.int8), ("all",))
+    for others, expected in ((w - 1, RETURN), (w, NEW)):
+        position = np.concatenate(([0], np.arange(1, others + 1), [0]))
+        log = SessionLog.of(np.zeros(len(position)), position, np.arange(len(position), dtype=float))
+        assert encode_log(facts, log)[-1, FACTORS.index("novelty")] == expected
+        np.testing.assert_array_equal(encode_log(facts, log), online(facts, log))
+
+
+def test_an_empty_log_has_no_codes() -> None:
+    empty = np.zeros(0)
+    assert encode_log(FACTS, SessionLog.of(empty, empty, empty)).shape == (0, len(FACTORS))
+
+
+def test_facts_refuse_more_groups_than_a_state_can_learn() -> None:
+    with pytest.raises(ValueError, match="41 categories, more than 40"):
+        ItemFacts(np.zeros(1, np.int16), np.zeros(1, np.int8), tuple(map(str, range(41))))
+    with pytest.raises(ValueError, match=r"category \(2,\) != price_tier \(1,\)"):
+        ItemFacts(np.zeros(2, np.int16), np.zeros(1, np.int8), ("a",))
+    with pytest.raises(ValueError, match="category 1 has no name"):
+        ItemFacts(np.ones(1, np.int16), np.zeros(1, np.int8), ("a",))
