@@ -45,6 +45,7 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
         self.seen_events = -1
         self.dirty = asyncio.Event()
         self.pusher: asyncio.Task[None] | None = None
+        self.gone = False
         self.channel_name_of_session = ""
         if not origin_allowed(dict(self.scope["headers"])):
             await self.close(code=FORBIDDEN_ORIGIN)
@@ -68,6 +69,8 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
         if self.channel_name_of_session:
             await self.here.bus.leave(self.channel_name_of_session, self.moved)
         if self.pusher is not None:
+            # The flag too: a cancellation that comes while the Redis client holds a timeout can be lost in it.
+            self.gone = True
             self.pusher.cancel()
             await asyncio.gather(self.pusher, return_exceptions=True)
 
@@ -78,7 +81,7 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
 
     async def push(self) -> None:
         """Send profile and slate whenever the session has moved; what moves meanwhile is taken together."""
-        while True:
+        while not self.gone:
             await self.dirty.wait()
             self.dirty.clear()
             try:
@@ -93,6 +96,8 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
         now = time.time()
         turn = await turns.take(self.here, self.visit, ask=ask, now=now)
         self.seen_events = max(self.seen_events, turn.state.events)
+        if self.gone:
+            return
         await self.send_json({"type": "profile", "profile": profile_json(turn.engine, turn.state, now=now)})
         if turn.slate is not None:
             await self.send_json({"type": "slate", "slate": slate_json(turn.engine, turn.state, turn.slate)})
