@@ -1,0 +1,50 @@
+"""Seeded worlds with planted groups, shared by the tests of clusters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clusters.catalogue import Catalogue, ItemRow, build_catalogue
+from personas.sessions import SessionLog
+
+CATEGORIES = (
+    *("skirts", "trousers", "blouses", "coats", "shoes", "hats", "bags", "belts"),
+    *("scarves", "socks", "gloves", "rings", "jackets", "dresses", "boots"),
+)
+
+
+def planted(
+    *, groups: int = 15, size: int = 16, sessions: int = 4_000, stray: float = 0.1, seed: int = 0
+) -> tuple[SessionLog, Catalogue, np.ndarray]:
+    """Sessions of six views that stay in one group but for a `stray` share of them, and each item's true group."""
+    rng = np.random.default_rng(seed)
+    n = groups * size
+    truth = np.repeat(np.arange(groups), size)
+    home = rng.integers(0, groups, sessions)
+    group = np.where(rng.random((sessions, 6)) < stray, rng.integers(0, groups, (sessions, 6)), home[:, None])
+    position = group * size + rng.integers(0, size, (sessions, 6))
+    log = SessionLog.of(np.repeat(np.arange(sessions), 6), position.ravel(), np.arange(sessions * 6, dtype=np.float64))
+    rows = [
+        ItemRow(
+            i + 1,
+            f"sku-{i}",
+            title=f"article {i}",
+            category=CATEGORIES[truth[i] % len(CATEGORIES)],
+            colour=("blue", "red")[i % 2],
+            price=float(10 + i % size),
+        )
+        for i in range(n)
+    ]
+    return log, build_catalogue(rows), truth
+
+
+def bare_catalogue(n: int) -> Catalogue:
+    """Items of which nothing is known but a title."""
+    return build_catalogue([ItemRow(i + 1, f"sku-{i}", title=f"no. {i}") for i in range(n)])
+
+
+def views(*sessions: list[int]) -> SessionLog:
+    """One session of views for each list of positions, in order of time."""
+    position = [p for s in sessions for p in s]
+    session = [i for i, s in enumerate(sessions) for _ in s]
+    return SessionLog.of(np.array(session, dtype=np.int64), np.array(position, dtype=np.int64), np.arange(len(position)))

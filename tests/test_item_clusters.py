@@ -1,0 +1,347 @@
+"""Clusters found in planted worlds, their identity across rebuilds, and what small or empty shops get."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.metrics import adjusted_mutual_info_score
+
+from clusters.catalogue import ItemRow, build_catalogue
+from clusters.covisitation import FINENESS, choose_groups, covisit_graph, foretell, merge_small, visits
+from clusters.identity import match, overlap
+from clusters.item_clusters import ItemClusters, build_clusters, coarse_groups, with_personas
+from personas.components import from_parts, to_parts
+from personas.events import CODE
+from personas.sessions import SessionLog
+from tests.cluster_worlds import bare_catalogue, planted, views
+
+
+@pytest.fixture(scope="module")
+def world():
+    log, catalogue, truth = planted()
+    return log, catalogue, truth, build_clusters(log, catalogue)
+
+
+def test_planted_groups_are_recovered(world):
+    _, _, truth, clusters = world
+    assert adjusted_mutual_info_score(truth, clusters.primary) > 0.95
+
+
+def test_planted_groups_are_recovered_with_a_third_of_the_views_astray():
+    log, catalogue, truth = planted(stray=0.33, seed=3)
+    assert adjusted_mutual_info_score(truth, build_clusters(log, catalogue).primary) > 0.8
+
+
+def test_the_log_chooses_the_planted_number_within_the_range(world):
+    log, catalogue, truth, clusters = world
+    root = np.sqrt(len(catalogue))
+    assert FINENESS[0] * root <= 15 <= FINENESS[1] * root
+    assert len(clusters) == 15
+
+
+def test_foretelling_prefers_the_planted_groups_to_coarser_ones_and_to_noise(world):
+    log, _, truth, _ = world
+    seen = visits(log, None)
+    rng = np.random.default_rng(0)
+    true = foretell(truth, seen)
+    assert true > foretell(truth // 2, seen) + 0.3
+    assert true > foretell(rng.permutation(truth), seen) + 0.5
+
+
+def test_memberships_sum_to_one_and_the_primary_is_the_strongest(world):
+    *_, clusters = world
+    assert np.allclose(clusters.of_item.sum(1), 1.0, atol=1e-6)
+    dense = clusters.of_item.toarray()
+    rows = np.arange(len(dense))
+    assert (dense[rows, clusters.primary] == dense.max(1)).all()
+    assert ((clusters.of_item.data > 0) & (clusters.of_item.data <= 1)).all()
+    assert (clusters.items.toarray() == dense.T).all()
+    assert [clusters.of(i)[0][0] for i in range(0, 240, 17)] == clusters.primary[::17].tolist()
+    assert clusters.of(-1) == ()
+
+
+def test_an_item_between_two_groups_belongs_weakly_to_the_other():
+    # Item 0 is viewed with items 1-7, and half as often with items 8-15.
+    rng = np.random.default_rng(1)
+    sessions = [[0, *rng.choice(np.arange(1, 8), 2).tolist()] for _ in range(60)]
+    sessions += [[0, *rng.choice(np.arange(8, 16), 2).tolist()] for _ in range(40)]
+    sessions += [rng.choice(np.arange(1, 8), 3).tolist() for _ in range(100)]
+    sessions += [rng.choice(np.arange(8, 16), 3).tolist() for _ in range(100)]
+    clusters = build_clusters(views(*sessions), bare_catalogue(16))
+    own, *others = clusters.of(0)
+    assert own[0] == clusters.primary[1]
+    assert [c for c, _ in others] == [clusters.primary[8]]
+    assert 0.2 <= others[0][1] < own[1]
+
+
+def test_transitions_are_the_share_of_moves_with_ten_moves_of_prior():
+    # Two groups of four without a tie between them: 40 moves within the first, 20 within the second, none between.
+    # Each session walks the ring a-b-c-d-a, so each has 4 moves.
+    clusters = build_clusters(views(*[[0, 1, 2, 3, 0]] * 10, *[[4, 5, 6, 7, 4]] * 5), bare_catalogue(8))
+    assert len(clusters) == 2
+    a, b = clusters.primary[0], clusters.primary[4]
+    share = np.array([51, 26]) / 77  # views, one added to each
+    assert clusters.share[[a, b]] == pytest.approx(share, abs=1e-6)
+    assert clusters.transitions[a, [a, b]] == pytest.approx([(40 + 10 * share[0]) / 50, 10 * share[1] / 50], abs=1e-6)
+    assert clusters.transitions[b, [a, b]] == pytest.approx([10 * share[0] / 30, (20 + 10 * share[1]) / 30], abs=1e-6)
+
+
+def test_names_say_what_is_over_represented_and_are_distinct(world):
+    _, catalogue, truth, clusters = world
+    assert len(set(clusters.names)) == len(clusters)
+    for position, name in enumerate(clusters.names):
+        item = int(np.flatnonzero(clusters.primary == position)[0])
+        assert catalogue.categories[catalogue.category[item]] in name.lower()
+    skirts = catalogue.descriptors.index("category=skirts")
+    lift = clusters.descriptor_lift[clusters.primary[0], skirts]
+    assert lift == pytest.approx((16 + 1) / (16 / 15 + 1), rel=0.1)
+
+
+def test_without_descriptors_a_cluster_is_named_after_its_most_visited_item():
+    sessions = [[0, 1, 2, 3]] * 5 + [[2, 0]] * 5 + [[4, 5, 6, 7]] * 5 + [[5, 6], [6, 7]] * 5
+    clusters = build_clusters(views(*sessions, [2, 0, 2]), bare_catalogue(8))
+    assert set(clusters.names) == {"Group around no. 2", "Group around no. 6"}
+
+
+def test_same_log_same_clusters(world):
+    log, catalogue, _, clusters = world
+    again = build_clusters(log, catalogue)
+    for (name, a), (_, b) in zip(to_parts(clusters)[0].items(), to_parts(again)[0].items(), strict=True):
+        assert np.array_equal(a, b), name
+    assert again.names == clusters.names
+
+
+def test_rebuild_on_other_sessions_keeps_ids_names_and_locks(world):
+    log, catalogue, _, clusters = world
+    locked = clusters.locked.copy()
+    locked[3] = True
+    edited = replace(clusters, names=("Hand-picked", *clusters.names[1:]), locked=locked)
+    rebuilt = build_clusters(log.take(np.arange(len(log)) >= 2_000), catalogue, previous=edited, first_id=1)
+    assert rebuilt.cluster_ids.tolist() == clusters.cluster_ids.tolist()
+    assert rebuilt.names == edited.names
+    assert rebuilt.locked.tolist() == locked.tolist()
+    assert adjusted_mutual_info_score(clusters.primary, rebuilt.primary) > 0.95
+
+
+def test_ids_follow_items_to_other_positions(world):
+    log, catalogue, truth, clusters = world
+    # The shop loses its first 5 items: all positions move down by five.
+    rows = [ItemRow(int(i), catalogue.external_ids[p]) for p, i in enumerate(catalogue.item_ids) if p >= 5]
+    kept = log.where(log.position >= 5)
+    moved = SessionLog.of(kept.session_of, kept.position - 5, kept.at)
+    rebuilt = build_clusters(moved, build_catalogue(rows), previous=clusters)
+    was = clusters.cluster_ids[clusters.primary[5:]]
+    assert (rebuilt.cluster_ids[rebuilt.primary] == was).mean() > 0.95
+
+
+def test_new_clusters_get_ids_above_all_old_ones(world):
+    log, catalogue, _, clusters = world
+    old = replace(clusters, cluster_ids=clusters.cluster_ids + 100)
+    shuffled = SessionLog.of(log.session_of, np.random.default_rng(5).permutation(240)[log.position], log.at)
+    rebuilt = build_clusters(shuffled, catalogue, previous=old, first_id=7)
+    fresh = np.setdiff1d(rebuilt.cluster_ids, old.cluster_ids)
+    assert len(fresh) > 6
+    assert fresh.min() == 116
+    assert (np.diff(rebuilt.cluster_ids) > 0).all()
+
+
+def test_what_merchandisers_made_survives_a_rebuild(world):
+    log, catalogue, _, clusters = world
+    picked = sparse.csr_matrix(np.isin(np.arange(240), [3, 60, 200]).astype(np.float32)[None])
+    kept = replace(
+        clusters,
+        cluster_ids=np.append(clusters.cluster_ids, 50),
+        names=(*clusters.names, "Gifts for aunts"),
+        kinds=(*clusters.kinds, "hand"),
+        items=sparse.csr_matrix(sparse.vstack([clusters.items, picked])),
+        of_item=sparse.csr_matrix(sparse.hstack([clusters.of_item, picked.T])),
+        locked=np.append(clusters.locked, False),
+    )
+    rebuilt = build_clusters(log, catalogue, previous=kept)
+    row = rebuilt.position_of[50]
+    assert (rebuilt.names[row], rebuilt.kinds[row]) == ("Gifts for aunts", "hand")
+    assert rebuilt.items[row].indices.tolist() == [3, 60, 200]
+    assert np.allclose(rebuilt.of_item.sum(1), 1.0, atol=1e-6)
+
+
+def test_overlap_is_weighted_jaccard_by_hand():
+    old = sparse.csr_matrix(np.array([[1.0, 0], [0.5, 0.5], [0, 1]]))
+    new = sparse.csr_matrix(np.array([[1.0], [1.0], [0]]))
+    # Column 0: min 1*2 + .5*1 over max 1*2 + 1*1. Column 1: .5 over 1*2 + 1*1 + 1*4.
+    assert overlap(old, new, np.array([2.0, 1.0, 4.0])) == pytest.approx(np.array([[2.5 / 3], [0.5 / 7]]))
+
+
+def test_match_takes_the_greatest_overlap_first_and_each_once():
+    overlaps = np.array([[0.9, 0.8, 0.1], [0.85, 0.2, 0.29]])
+    assert match(overlaps).tolist() == [0, -1, -1]
+    assert match(np.array([[0.9, 0.1], [0.85, 0.4]])).tolist() == [0, 1]
+    assert match(np.zeros((0, 2))).tolist() == [-1, -1]
+
+
+def test_groups_under_four_join_their_strongest_neighbour():
+    # Groups of 5 and 4, and a pair (9, 10) tied to the second more than to the first.
+    edges = [(0, 1), (1, 2), (2, 3), (3, 4), (5, 6), (6, 7), (7, 8), (9, 10), (9, 5), (10, 6), (9, 0)]
+    a, b = np.array(edges).T
+    graph = sparse.csr_matrix((np.ones(len(edges)), (a, b)), shape=(12, 12))
+    groups = merge_small(sparse.csr_matrix(graph + graph.T), np.array([0] * 5 + [1] * 4 + [2, 2, 3]))
+    assert groups[9] == groups[10] == groups[5]
+    assert groups[0] != groups[5]
+    assert groups[11] == -1  # tied to nothing
+    assert np.bincount(groups[groups >= 0]).tolist() == [6, 5]
+
+
+def test_the_smallest_groups_beyond_the_most_are_merged():
+    graph = sparse.csr_matrix(np.ones((20, 20)) - np.eye(20))
+    groups = merge_small(graph, np.repeat(np.arange(5), 4), most=2)
+    assert len(np.unique(groups)) == 2
+
+
+def test_an_old_visit_weighs_half_after_a_half_life():
+    log = SessionLog.of(np.array([0, 1]), np.array([0, 1]), np.array([0.0, 3600.0]))
+    assert visits(log, 3600.0).weight.tolist() == [0.5, 1.0]
+    assert visits(replace(log, clock="order"), 3600.0).weight.tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match=r"half_life_s -1"):
+        visits(log, -1.0)
+
+
+def test_cosine_of_visits_by_hand():
+    # Items 0 and 1 meet in two sessions, 0 and 2 in one; visits 3, 2, 1.
+    graph = covisit_graph(visits(views([0, 1], [1, 0], [0, 2]), None), 4)
+    assert graph[0, 1] == pytest.approx(2 / np.sqrt(3 * 2))
+    assert graph[2, 0] == pytest.approx(1 / np.sqrt(3))
+    assert graph[1, 2] == 0
+    assert graph[3].nnz == 0
+
+
+def test_searches_and_unknown_items_make_no_visit():
+    code = np.array([CODE["search"], CODE["view_item"], CODE["refund"]])
+    log = SessionLog.of(np.zeros(3, dtype=np.int64), np.array([-1, 0, 1]), np.arange(3.0), code=code)
+    assert visits(log, None).position.tolist() == [0]
+
+
+def test_never_visited_items_join_by_descriptors_and_unlike_ones_stay_out():
+    log, catalogue, truth = planted(groups=4, size=12, sessions=800)
+    rows = [ItemRow(i + 1, f"sku-{i}", category=f"kind {truth[i]}") for i in range(48)]
+    rows += [ItemRow(49, "new skirt", category="kind 2"), ItemRow(50, "nothing known")]
+    clusters = build_clusters(log, build_catalogue(rows))
+    joined = np.flatnonzero(clusters.primary[:48] == clusters.primary[48])
+    assert truth[joined].tolist() == [2] * len(joined)
+    assert clusters.primary[49] == -1
+    assert clusters.of(49) == ()
+
+
+def test_visited_items_tied_to_nothing_are_the_other_items():
+    log, _, _ = planted(groups=4, size=12, sessions=800)
+    alone = SessionLog.of(
+        np.append(log.session_of, [9_000, 9_001]), np.append(log.position, [48, 49]), np.append(log.at, [1e9, 2e9])
+    )
+    clusters = build_clusters(alone, bare_catalogue(51))
+    other = clusters.primary[48]
+    assert clusters.names[other] == "Other items"
+    assert clusters.primary[48:].tolist() == [other, other, -1]
+    assert clusters.sizes[other] == 2
+    again = build_clusters(alone, bare_catalogue(51), previous=clusters)
+    assert again.cluster_ids.tolist() == clusters.cluster_ids.tolist()
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_no_visit_no_cluster(n):
+    log = SessionLog.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
+    clusters = build_clusters(log, bare_catalogue(n))
+    assert len(clusters) == 0
+    assert clusters.items.shape == (0, n)
+    assert clusters.transitions.shape == (0, 0)
+    assert clusters.primary.tolist() == [-1] * n
+    filled = with_personas(clusters, log, np.zeros((0, 3)), sparse.csr_matrix((2, 0)))
+    assert filled.persona_lift.shape == (0, 3)
+    assert filled.attribute_match.shape == (0, 2)
+    groups, names = coarse_groups(log, n)
+    assert (groups.tolist(), names) == ([-1] * n, ())
+
+
+def test_one_item_one_visit_is_one_cluster():
+    clusters = build_clusters(views([0]), bare_catalogue(1))
+    assert clusters.names == ("Other items",)
+    assert clusters.transitions.tolist() == [[1.0]]
+    assert clusters.share.tolist() == [1.0]
+
+
+def test_three_items_are_one_cluster():
+    clusters = build_clusters(views([0, 1, 2], [2, 1]), bare_catalogue(3))
+    assert clusters.primary.tolist() == [0, 0, 0]
+
+
+def test_choose_groups_of_no_edges_is_no_group():
+    seen = visits(views([0], [1]), None)
+    assert choose_groups(covisit_graph(seen, 2), seen).tolist() == [-1, -1]
+
+
+def test_coarse_groups_are_few_cover_what_was_visited_and_follow_the_planted_ones():
+    log, _, truth = planted()
+    groups, names = coarse_groups(log, 245, at_most=20)
+    assert groups.dtype == np.int16
+    assert groups[240:].tolist() == [-1] * 5
+    assert groups[:240].min() == 0
+    assert len(names) == groups.max() + 1 <= 20
+    assert adjusted_mutual_info_score(truth, groups[:240]) > 0.85
+    assert coarse_groups(log, 245, at_most=20)[0].tolist() == groups.tolist()
+    with pytest.raises(ValueError, match="at_most 1"):
+        coarse_groups(log, 245, at_most=1)
+
+
+def test_coarse_groups_keep_the_limit_where_the_log_is_all_islands():
+    log = views(*[[4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3] for i in range(100)])
+    groups, names = coarse_groups(log, 400, at_most=10)
+    assert len(names) <= 10
+    assert groups.min() >= 0
+
+
+def test_persona_lift_finds_the_planted_taste_and_stays_one_without_evidence():
+    log, catalogue, truth = planted(groups=4, size=12, sessions=800, stray=0.0)
+    clusters = build_clusters(log, catalogue)
+    # Persona 0 visits the first two groups, persona 1 the others; persona 2 nobody ever was.
+    belief = np.zeros((len(log.code), 3))
+    belief[np.arange(len(log.code)), (truth[log.position] >= 2).astype(int)] = 1.0
+    filled = with_personas(clusters, log, belief, sparse.csr_matrix((1, len(catalogue.descriptors))))
+    first, last = clusters.primary[0], clusters.primary[47]
+    # All views of the first cluster are persona 0's, whose part of all views is about a half.
+    seen, part = clusters.of_item[log.position, first].sum(), belief[:, 0].mean()
+    assert filled.persona_lift[first, 0] == pytest.approx((seen + 20) / (seen * part + 20), abs=1e-3)
+    assert filled.persona_lift[first, 1] == pytest.approx(20 / (seen * (1 - part) + 20), abs=1e-3)
+    assert filled.persona_lift[last, 1] > 1.7
+    assert filled.persona_lift[:, 2].tolist() == [1.0] * len(clusters)
+    assert clusters.persona_lift.shape == (len(clusters), 0)  # the argument is unchanged
+
+
+def test_attribute_match_is_the_cosine_with_the_cluster_that_has_its_descriptors():
+    log, catalogue, _ = planted(groups=4, size=12, sessions=800)
+    clusters = build_clusters(log, catalogue)
+    weights = np.zeros((2, len(catalogue.descriptors)))
+    weights[0, catalogue.descriptors.index("category=skirts")] = 1.0
+    weights[1, catalogue.descriptors.index("category=coats")] = 2.0
+    filled = with_personas(clusters, log, np.ones((len(log.code), 1)), sparse.csr_matrix(weights))
+    assert filled.attribute_match[clusters.primary[0]] == pytest.approx([1.0, 0.0], abs=1e-6)
+    assert filled.attribute_match[clusters.primary[47]] == pytest.approx([0.0, 1.0], abs=1e-6)
+
+
+def test_with_personas_says_what_does_not_fit(world):
+    log, catalogue, _, clusters = world
+    with pytest.raises(ValueError, match=r"beliefs \(3, 2\) do not fit"):
+        with_personas(clusters, log, np.ones((3, 2)), sparse.csr_matrix((1, len(catalogue.descriptors))))
+    with pytest.raises(ValueError, match="not the same descriptors"):
+        with_personas(clusters, log, np.ones((len(log.code), 2)), sparse.csr_matrix((1, 3)))
+
+
+def test_components_round_trip_through_json(world):
+    log, catalogue, _, clusters = world
+    filled = with_personas(clusters, log, np.ones((len(log.code), 2)), sparse.csr_matrix((3, len(catalogue.descriptors))))
+    arrays, meta = to_parts(filled)
+    back = from_parts(ItemClusters, arrays, json.loads(json.dumps(meta)))
+    assert (back.names, back.kinds) == (filled.names, filled.kinds)
+    for name, array in to_parts(back)[0].items():
+        assert np.array_equal(array, arrays[name]), name
+    assert back.position_of == filled.position_of
