@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -69,6 +70,7 @@ def home() -> Iterator[Path]:
         for pid in file.read_text().split():
             if running(int(pid)):
                 os.kill(int(pid), signal.SIGKILL)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def supervised(home: Path) -> tuple[subprocess.Popen[str], list[int]]:
