@@ -193,7 +193,8 @@ def mix_matrix(attributes: Sequence[Attribute], archetypes: Sequence[Archetype])
             mix[k, place[key]] = weight
         if not mix[k].sum() > 0:
             raise PersonaError(f"archetypes[{k}].mix", f"{archetype.key!r} has no attribute of positive weight")
-    return mix / mix.sum(axis=1, keepdims=True)
+    mix /= mix.sum(axis=1, keepdims=True)
+    return mix
 
 
 def descriptor_weights(attributes: Sequence[Attribute], descriptors: Sequence[str]) -> sparse.csr_matrix:
@@ -372,7 +373,7 @@ def _check_behaviour(at: str, name: str) -> None:
         raise PersonaError(at, f"{name!r}: {value!r} is not one of {', '.join(allowed)}")
 
 
-def _distinct(name: str, entries: Sequence[Attribute] | Sequence[Archetype]) -> set[str]:
+def _distinct(name: str, entries: Sequence[Attribute | Archetype]) -> set[str]:
     seen: set[str] = set()
     ids: set[int] = set()
     for i, entry in enumerate(entries):

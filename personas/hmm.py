@@ -50,7 +50,8 @@ class PersonaHMM:
     @cached_property
     def transition(self) -> np.ndarray:
         """(K, K) P(next | now)."""
-        return np.exp(self.log_transition)
+        transition: np.ndarray = np.exp(self.log_transition)
+        return transition
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -187,6 +188,8 @@ class FactoredHMM(BaseHMM):  # type: ignore[misc]
             init_params="",
         )
         self.pseudo_counts = pseudo_counts
+
+    emissionprobs_: list[np.ndarray]
 
     @classmethod
     def of(cls, model: PersonaHMM, pseudo_counts: PseudoCounts | None = None, *, n_iter: int = 10) -> FactoredHMM:

@@ -82,8 +82,9 @@ class PersonaModel:
     @cached_property
     def mix64(self) -> np.ndarray:
         """(K, A) `mix` in float64, so that weights sum to 1 to the last digit."""
-        wide = self.mix.astype(np.float64)
-        return wide / wide.sum(axis=1, keepdims=True)
+        wide: np.ndarray = self.mix.astype(np.float64)
+        wide /= wide.sum(axis=1, keepdims=True)
+        return wide
 
     @cached_property
     def usual_affinity(self) -> np.ndarray:

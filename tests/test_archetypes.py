@@ -30,7 +30,9 @@ VALID = {
         {"key": "thrift", "name": "Thrift", "weights": {"price_tier=low": 1}, "behaviours": {"gap=over_10m": 0.5}},
         {"key": "boots", "name": "Boots", "description": "Feet first", "weights": {"category=boots": 1.0}},
     ],
-    "archetypes": [{"key": "saver", "name": "Saver", "icon": "tag", "colour": "#E69F00", "mix": {"thrift": 3 / 4, "boots": 1 / 4}}],
+    "archetypes": [
+        {"key": "saver", "name": "Saver", "icon": "tag", "colour": "#E69F00", "mix": {"thrift": 3 / 4, "boots": 1 / 4}}
+    ],
 }
 
 
@@ -132,7 +134,10 @@ def test_item_scores_lie_between_nothing_and_one_full_descriptor() -> None:
     [
         (ItemFacts(np.zeros(0, np.int16), np.zeros(0, np.int8), ()), ["explorer", "comparer"]),
         (ItemFacts(np.full(5, -1, np.int16), np.arange(5, dtype=np.int8) % 4, ()), ["budget", "luxury", "explorer", "comparer"]),
-        (ItemFacts(np.array([0, 1, 1], np.int16), np.full(3, -1, np.int8), ("a", "b")), ["explorer", "comparer", "group-1", "group-0"]),
+        (
+            ItemFacts(np.array([0, 1, 1], np.int16), np.full(3, -1, np.int8), ("a", "b")),
+            ["explorer", "comparer", "group-1", "group-0"],
+        ),
     ],
 )
 def test_a_shop_without_personas_gets_what_its_items_allow(facts: ItemFacts, keys: list[str]) -> None:

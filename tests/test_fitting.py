@@ -83,7 +83,9 @@ def test_states_keep_their_names_on_two_halves_of_the_log() -> None:
         assert tables[1][:, 3].argmax() == 1  # luxury the most top prices
         assert tables[0][:, 0].argmax() == 2  # boots
         assert tables[0][:, 2].argmax() == 3  # hats
-    distance = [0.5 * np.abs(np.exp(a) - np.exp(b)).sum(axis=1) for a, b in zip(*(m.log_emission[1:3] for m in models), strict=True)]
+    distance = [
+        0.5 * np.abs(np.exp(a) - np.exp(b)).sum(axis=1) for a, b in zip(*(m.log_emission[1:3] for m in models), strict=True)
+    ]
     assert np.max(distance) < 0.12  # total variation between the halves of one state
 
 
