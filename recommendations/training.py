@@ -5,7 +5,7 @@ Pure, so that `manage.py train`, `manage.py evaluate` and the tests train in the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -43,6 +43,7 @@ def train_engine(
     contexts: Sequence[Mapping[str, str]] | None = None,
     previous: Engine | None = None,
     first_cluster_id: int = 1,
+    held_out: Collection[str] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Engine:
@@ -51,6 +52,7 @@ def train_engine(
     attributes, archetypes : the merchandiser's; a shop that has none gets some from its own categories.
     contexts : one mapping of evidence a session of `log`, or None.
     previous : the engine whose cluster ids and persona states are to be kept where they still hold.
+    held_out : keys of the sessions that tune the ranking's blend, or None for those of the last days.
     Raises ValueError on an empty catalogue or a log without one item event.
     """
     if not len(catalogue):
@@ -81,7 +83,9 @@ def train_engine(
         progress=_part(progress, "personas"),
     )
     clusters = with_personas(clusters, log, beliefs, persona_model.attribute_descriptors)
-    ranker = train_ranker(actions, catalogue, clusters, seed=seed, progress=_part(progress, "ranking"))
+    ranker = train_ranker(
+        actions, catalogue, clusters, held_out=held_out, seed=seed, progress=_part(progress, "ranking")
+    )
     return Engine(
         catalogue=catalogue,
         personas=persona_model,

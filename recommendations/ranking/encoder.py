@@ -22,15 +22,15 @@ from recommendations.ranking.history import History
 LAGS = 10
 """Events the session vector reads; older ones add nothing measurable."""
 
-TEMPERATURE = 0.12
+TEMPERATURE = 0.09
 DIMENSIONS = 64
-NEGATIVES = 1024
+NEGATIVES = 512
 FULL_SOFTMAX = 1500
 """Below this many items the whole softmax costs less than sampling it."""
 
 EPOCHS = 10
-BATCH = 256
-LEARNING_RATE = 4e-3
+BATCH = 512
+LEARNING_RATE = 8e-3
 DROPOUT = 0.2
 
 

@@ -25,7 +25,17 @@ FROM_ENCODER = 100
 VOTERS = (*transitions.RELATIONS, "near", "ahead", "encoder")
 SESSION = ("in_session", "recency", "count", "is_last", "is_previous", "log_dwell", "engagement")
 CLUSTER = ("cluster_score", "cluster_selected", "same_cluster")
-CONTEXT = ("log_length", "distinct", "found", "peak_next", "peak_near", "peak_encoder", "last_again", "last_popularity", "last_engagement")
+CONTEXT = (
+    "log_length",
+    "distinct",
+    "found",
+    "peak_next",
+    "peak_near",
+    "peak_encoder",
+    "last_again",
+    "last_popularity",
+    "last_engagement",
+)
 FEATURES = (
     *(f"{kind}:{voter}" for kind in ("log_share", "over_max", "rank") for voter in VOTERS),
     *FACTS,
@@ -35,7 +45,8 @@ FEATURES = (
 )
 
 EXPERTS = ("transitions", "neighbours", "encoder", "popularity", "session", "clusters")
-_EXPERT_OF_VOTER = {**{r: "transitions" for r in transitions.RELATIONS}, "near": "neighbours", "ahead": "neighbours", "encoder": "encoder"}
+_EXPERT_OF_VOTER = {r: "transitions" for r in transitions.RELATIONS}
+_EXPERT_OF_VOTER |= {"near": "neighbours", "ahead": "neighbours", "encoder": "encoder"}
 
 
 def _expert_of(feature: str) -> str:

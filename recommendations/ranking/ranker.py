@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -237,20 +237,20 @@ def train_ranker(
     clusters: ItemClusters,
     *,
     select: Select | None = None,
-    held_out: np.ndarray | None = None,
+    held_out: Collection[str] | None = None,
     seed: int = 0,
     progress: Callable[[float, float], None] | None = None,
 ) -> Ranker:
     """Experts fitted on all but the tail, the blend on the tail's prefixes, then the experts again on everything.
 
     select : by default the engine's own selection, from the prefix's clusters and affinity and an even belief.
-    held_out : (S,) bool, the sessions of `log` that the blend learns from, or None for the last days.
+    held_out : keys of the sessions that the blend learns from, or None for those of the last days.
     progress : told (done, of).
     """
     tell = _telling(progress)
-    log, kept = _with_items(log)
+    log = item_actions(log)
     n = len(catalogue)
-    tail = default_tail(log) if held_out is None else np.asarray(held_out, dtype=bool)[kept]
+    tail = default_tail(log) if held_out is None else np.isin(log.keys, list(held_out))
     early = log.take(~tail)
     horizon = _horizon(early, log.take(tail), n)
     first = _experts(early, n, clusters, horizon, seed, tell(0.0, 0.4))
@@ -260,12 +260,6 @@ def train_ranker(
         blend = blending.train_blend(*lists, seed=seed, progress=tell(0.55, 0.65))
     del lists
     return replace(_experts(log, n, clusters, horizon, seed, tell(0.65, 1.0)), blend=blend)
-
-
-def _with_items(log: SessionLog) -> tuple[SessionLog, np.ndarray]:
-    """The log's item actions, and which of its sessions have any."""
-    actions = item_actions(log)
-    return actions, np.isin(log.keys, actions.keys) if len(actions) != len(log) else np.arange(len(log))
 
 
 def _telling(progress: Callable[[float, float], None] | None) -> Callable[[float, float], Callable[[float], None]]:
