@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -196,9 +196,18 @@ class ShopperAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
 
+def likeliest(session: Session, names: Mapping[int, str]) -> str:
+    """The persona that a session's latest summary holds for the likeliest, with its probability."""
+    belief = (session.persona or {}).get("belief") or {}
+    if not belief:
+        return "–"
+    key, probability = max(belief.items(), key=lambda pair: pair[1])
+    return f"{names.get(int(key), key)} {100 * probability:.0f} %"
+
+
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
-    list_display = ("session_id", "shop", "shopper", "started_at", "last_at", "events", "persona_name", "origin")
+    list_display = ("session_id", "shop", "shopper", "started_at", "last_at", "events", "origin")
     list_filter = ("shop", "origin", "last_at")
     list_select_related = ("shop", "shopper")
     search_fields = ("^session_id", "^shopper__external_id")
@@ -209,9 +218,14 @@ class SessionAdmin(ReadOnlyAdmin):
     )  # fmt: skip
     readonly_fields = fields
 
-    @admin.display(description="persona")
-    def persona_name(self, session: Session) -> str:
-        return str((session.persona or {}).get("name", "")) or "–"
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        names = dict(Archetype.objects.values_list("pk", "name"))  # once for the whole list
+
+        @admin.display(description="persona")
+        def persona(session: Session) -> str:
+            return likeliest(session, names)
+
+        return [*self.list_display, persona]
 
     @admin.display(description=f"last {SHOWN_EVENTS} events")
     def last_events(self, session: Session) -> SafeString:

@@ -8,9 +8,10 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from clusters.admin import item_link
+from clusters.admin import cluster_link, item_link
 from clusters.models import Item, ItemCluster
 from personas.admin import ReadOnlyAdmin, table
+from personas.models import Archetype
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
 
 
@@ -126,16 +127,21 @@ class ServedSlateAdmin(ReadOnlyAdmin):
     @admin.display(description="items")
     def shown_items(self, slate: ServedSlate) -> SafeString:
         items = Item.objects.in_bulk([entry["item"] for entry in slate.items])
-        names = ("slot", "score", "propensity", "persona", "cluster", "expert")
+        personas = dict(Archetype.objects.filter(shop=slate.shop_id).values_list("pk", "name"))
+        clusters = ItemCluster.objects.in_bulk([entry["cluster"] for entry in slate.items])
         rows = (
-            (item_link(items[e["item"]]) if e["item"] in items else e["item"], *(_short(e.get(name, "")) for name in names))
-            for e in slate.items
+            (
+                entry["slot"],
+                item_link(items[entry["item"]]) if entry["item"] in items else entry["item"],
+                f"{entry['score']:.4g}",
+                f"{entry['propensity']:.4g}",
+                personas.get(entry["persona"], "–"),
+                cluster_link(clusters[entry["cluster"]]) if entry["cluster"] in clusters else "–",
+                entry["expert"],
+            )
+            for entry in slate.items
         )
-        return table(("item", *names), rows)
-
-
-def _short(value: object) -> object:
-    return f"{value:.4g}" if isinstance(value, float) else value
+        return table(("slot", "item", "score", "propensity", "persona", "cluster", "expert"), rows)
 
 
 @admin.register(AdaptationDecision)

@@ -1,0 +1,164 @@
+"""Admin: every page opens, for an admin and for a merchandiser, with a number of queries that rows don't raise."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from clusters.models import ClusterMembership, ClusterRelation, Item, ItemCluster
+from personas.models import ApiKey, Archetype, ArchivedEvent, Attribute, EventRow, Session, Shop, Shopper, hash_key
+from recommendations import demo, releases
+from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+MODELS = [
+    Shop, ApiKey, Attribute, Archetype, Shopper, Session, ArchivedEvent, Item, ItemCluster,
+    Release, Component, TrainingRun, ServedSlate, AdaptationDecision,
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def fill(start: int, count: int) -> None:
+    """Rows of every model: `count` more shops, each with one of everything."""
+    for i in range(start, start + count):
+        shop = Shop.objects.create(slug=f"s{i}", name=f"Shop {i}")
+        ApiKey.objects.issue(shop=shop, name="server", scopes=["read"])
+        Attribute.objects.create(shop=shop, key="budget", name="Budget", weights={"price_tier=low": 1.0})
+        archetype = Archetype.objects.create(shop=shop, key="saver", name="Saver", mix={"budget": 1.0})
+        shopper = Shopper.objects.create(shop=shop, external_id=f"u{i}")
+        belief = {"belief": {str(archetype.pk): 0.75}}
+        session = Session.objects.create(
+            shop=shop, session_id=f"x{i}", shopper=shopper, started_at=NOW, last_at=NOW, persona=belief
+        )
+        ArchivedEvent.objects.append(
+            shop=shop, origin="live", rows=[EventRow(session.pk, f"e{k}", 0, NOW, NOW, k, item_ref="A<b>") for k in range(3)]
+        )
+        items = [Item.objects.create(shop=shop, external_id=f"a{k}", title=f"Item <{k}>", price=2) for k in range(3)]
+        one, two = (
+            ItemCluster.objects.create(shop=shop, name=f"Cluster {k}", descriptors=[{"name": "colour=blue", "lift": 3.1}])
+            for k in range(2)
+        )
+        for item in items:
+            ClusterMembership.objects.create(cluster=one, item=item, weight=0.5)
+        ClusterRelation.objects.create(source=one, target=two, weight=0.2)
+        Component.objects.create(shop=shop, kind="ranker", version="v", path="p", checksum="c")
+        release = Release.objects.create(shop=shop, number=1, components={"ranker": "v"}, metrics={"events": 3})
+        TrainingRun.objects.create(shop=shop, release=release, progress=0.5)
+        slot = {"item": items[0].pk, "slot": 0, "score": 0.5, "propensity": 1.0, "persona": archetype.pk, "cluster": one.pk}
+        ServedSlate.objects.create(
+            shop=shop, recommendation_id=f"r{i}", session_id=f"x{i}", at=NOW, items=[{**slot, "expert": "encoder"}]
+        )
+        AdaptationDecision.objects.create(
+            shop=shop, session_id=f"x{i}", event_id="e0", at=NOW, cluster=one.pk, action="expand", target=two.pk, propensity=0.5
+        )
+
+
+def address(model: type, page: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)  # type: ignore[attr-defined]
+
+
+def queries(client: Client, url: str) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        response = client.get(url)
+    assert response.status_code == 200, url
+    return len(captured)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
+def test_lists_and_rows_open_and_rows_cost_no_queries(admin_client: Client, model: type) -> None:
+    fill(0, 2)
+    few = queries(admin_client, address(model, "changelist"))
+    fill(2, 8)
+    many = queries(admin_client, address(model, "changelist"))
+    assert many <= few, f"{few} queries for 2 rows, {many} for 10"
+    assert many <= 15
+    row = model.objects.first()  # type: ignore[attr-defined]
+    assert queries(admin_client, address(model, "change", row.pk)) <= 20
+
+
+def test_pages_show_names_and_escape_them(admin_client: Client) -> None:
+    fill(0, 1)
+    cluster = admin_client.get(address(ItemCluster, "change", ItemCluster.objects.earliest("pk").pk)).content.decode()
+    assert "Item &lt;1&gt;" in cluster
+    assert "colour=blue" in cluster
+    assert "3.10" in cluster
+    assert "Saver 75 %" in admin_client.get(address(Session, "changelist")).content.decode()
+    session = admin_client.get(address(Session, "change", Session.objects.get().pk)).content.decode()
+    assert "A&lt;b&gt;" in session
+    decisions = admin_client.get(address(AdaptationDecision, "changelist")).content.decode()
+    assert "Cluster 0" in decisions
+    assert "Cluster 1" in decisions
+
+
+def test_search_finds(admin_client: Client) -> None:
+    fill(0, 3)
+    for model, word, found in ((Item, "a1", 3), (Session, "x1", 1), (ArchivedEvent, "x1", 3), (ServedSlate, "r2", 1)):
+        response = admin_client.get(address(model, "changelist"), {"q": word})
+        assert response.context["cl"].result_count == found
+
+
+def test_new_key_is_shown_once_and_works(admin_client: Client) -> None:
+    shop = Shop.objects.create(slug="s", name="S")
+    form = {"shop": shop.pk, "name": "server", "scopes": ["ingest", "read"]}
+    response = admin_client.post(address(ApiKey, "add"), form)
+    plaintext = response.context["plaintext"]
+    key = ApiKey.objects.get()
+    assert (key.sha256, key.scopes, key.shop) == (hash_key(plaintext), ["ingest", "read"], shop)
+    assert "no-store" in response["Cache-Control"]
+    assert plaintext in response.content.decode()
+    assert plaintext not in admin_client.get(address(ApiKey, "change", key.pk)).content.decode()
+    admin_client.post(address(ApiKey, "changelist"), {"action": "revoke", "_selected_action": [key.pk]})
+    key.refresh_from_db()
+    assert key.revoked_at is not None
+
+
+def test_archive_can_be_changed_by_nobody(admin_client: Client) -> None:
+    fill(0, 1)
+    event = ArchivedEvent.objects.first()
+    assert event is not None
+    for page, args in (("add", ()), ("delete", (event.pk,))):
+        assert admin_client.get(address(ArchivedEvent, page, *args)).status_code == 403
+    assert admin_client.post(address(ArchivedEvent, "change", event.pk), {"item": 9}).status_code == 403
+
+
+def test_merchandiser_sees_all_but_keys_and_changes_clusters() -> None:
+    fill(0, 1)
+    user = demo.merchandiser(get_user_model(), "a password of the demo")
+    client = Client()
+    assert client.login(username=user.username, password="a password of the demo")
+    for model in MODELS:
+        expected = 403 if model is ApiKey else 200
+        assert client.get(address(model, "changelist")).status_code == expected
+    cluster = ItemCluster.objects.earliest("pk")
+    response = client.post(address(ItemCluster, "change", cluster.pk), {"name": "Summer blues", "locked": "on"})
+    assert response.status_code == 302
+    cluster.refresh_from_db()
+    assert (cluster.name, cluster.locked, cluster.kind) == ("Summer blues", True, "co_visit")
+    assert client.get(address(ItemCluster, "delete", cluster.pk)).status_code == 403
+
+
+def test_release_that_does_not_verify_is_not_activated(admin_client: Client, data_dir: object) -> None:
+    shop = Shop.objects.create(slug="s", name="S")
+    release = Release.objects.create(shop=shop, number=1, components={"ranker": "gone"}, state=Release.State.READY)
+    chosen = {"action": "activate", "_selected_action": [release.pk]}
+    response = admin_client.post(address(Release, "changelist"), chosen, follow=True)
+    assert "was not activated" in response.content.decode()
+    release.refresh_from_db()
+    assert release.state == Release.State.READY
+    with pytest.raises(releases.ReleaseError):
+        releases.load_active(shop.pk)
