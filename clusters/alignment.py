@@ -173,16 +173,16 @@ def _label(
         spare = [i for i, p in enumerate(label) if p != persona and label.count(p) > 1]
         if persona in label or not spare:
             continue
-        suits = (score[chosen] * lift[chosen, persona]).tolist()
+        suits = lift[chosen, persona].tolist()
         suited = max(spare, key=suits.__getitem__)
-        if lift[chosen[suited], persona] < 1.0:
+        if suits[suited] <= 1.0:
             gives_way = min(spare, key=score[chosen].tolist().__getitem__)
             staying = chosen[:gives_way] + chosen[gives_way + 1 :]
             room = max_share * len(clusters.primary) - clusters.sizes[staying].sum()
             wanted = score * lift[:, persona] * (clusters.sizes <= room)
             wanted[chosen] = 0.0
             best = int(wanted.argmax())
-            if wanted[best] > 0 and lift[best, persona] > lift[chosen[suited], persona]:
+            if wanted[best] > 0 and lift[best, persona] > suits[suited]:
                 chosen[gives_way] = best
                 suited = gives_way
         label[suited] = persona

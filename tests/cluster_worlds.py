@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 from clusters.catalogue import Catalogue, ItemRow, build_catalogue
+from clusters.item_clusters import ItemClusters
 from personas.sessions import SessionLog
 
 CATEGORIES = (
@@ -48,3 +50,28 @@ def views(*sessions: list[int]) -> SessionLog:
     position = [p for s in sessions for p in s]
     session = [i for i, s in enumerate(sessions) for _ in s]
     return SessionLog.of(np.array(session, dtype=np.int64), np.array(position, dtype=np.int64), np.arange(len(position)))
+
+
+def made_clusters(c: int = 8, *, per_cluster: int = 10, personas: int = 2, first_id: int = 101) -> ItemClusters:
+    """`c` disjoint clusters, ids from `first_id`, of items 1, 2, ...; shoppers stay, or go on to the next cluster."""
+    n = c * per_cluster
+    primary = np.repeat(np.arange(c, dtype=np.int32), per_cluster)
+    of_item = sparse.csr_matrix((np.ones(n, dtype=np.float32), (np.arange(n), primary)), shape=(n, c))
+    transitions = np.full((c, c), 0.1 / max(c, 1), dtype=np.float32)
+    transitions[np.arange(c), np.arange(c)] += 0.6
+    transitions[np.arange(c), (np.arange(c) + 1) % max(c, 1)] += 0.3
+    return ItemClusters(
+        cluster_ids=np.arange(first_id, first_id + c, dtype=np.int64),
+        names=tuple(f"cluster {i}" for i in range(c)),
+        kinds=("covisit",) * c,
+        items=sparse.csr_matrix(of_item.T),
+        of_item=of_item,
+        primary=primary,
+        descriptor_lift=sparse.csr_matrix((c, 0), dtype=np.float32),
+        transitions=transitions,
+        share=np.full(c, 1 / max(c, 1), dtype=np.float32),
+        persona_lift=np.ones((c, personas), dtype=np.float32),
+        attribute_match=np.zeros((c, 0), dtype=np.float32),
+        locked=np.zeros(c, dtype=bool),
+        item_ids=np.arange(1, n + 1, dtype=np.int64),
+    )

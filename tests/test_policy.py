@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import BayesianRidge
 
@@ -67,6 +67,7 @@ def test_actions_are_drawn_with_the_logged_propensities():
     assert (chance == expected[actions]).all()
 
 
+@settings(deadline=None, max_examples=50)
 @given(seed=st.integers(0, 10_000), scale=st.sampled_from([0.0, 1e-9, 0.1, 1.0, 30.0, 1e4]))
 def test_propensities_sum_to_one_stay_over_the_floor_and_off_what_is_not_allowed(seed, scale):
     rng = np.random.default_rng(seed)
@@ -116,9 +117,8 @@ def test_update_is_the_closed_form_of_bayesian_ridge():
     x, rewards = rng.normal(size=(50, D)), rng.normal(size=50)
     ridge = BayesianRidge(max_iter=1, fit_intercept=False).fit(x, rewards)
     lam = float(ridge.lambda_)  # precision of a weight, and alpha_ of the noise, that its last step settled on
-    start = replace(
-        default_policy(), mean=np.zeros((3, D)), noise=1 / float(ridge.alpha_), precision=np.broadcast_to(np.eye(D) * lam, (3, D, D))
-    )
+    precision = np.broadcast_to(np.eye(D) * lam, (3, D, D))
+    start = replace(default_policy(), mean=np.zeros((3, D)), noise=1 / float(ridge.alpha_), precision=precision)
     learned = update(start, x, np.full(50, EXPAND), rewards)
     assert learned.mean[EXPAND] == pytest.approx(ridge.coef_, abs=1e-10)
     assert learned.covariance[EXPAND] == pytest.approx(ridge.sigma_, abs=1e-10)

@@ -1,0 +1,174 @@
+"""Which clusters are selected for a profile, against scores worked out by hand and by loops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clusters.adaptation import AdaptedClusters
+from clusters.alignment import PULL, persona_scores, select
+from clusters.item_clusters import ItemClusters
+from tests.cluster_worlds import made_clusters
+
+EVEN = np.array([0.5, 0.5])
+NONE = np.zeros(0)
+
+
+def with_lift(clusters: ItemClusters, **lifts: list[float]) -> ItemClusters:
+    """Clusters whose lift by persona is as given, by cluster position in the name ("c3")."""
+    lift = clusters.persona_lift.copy()
+    for name, values in lifts.items():
+        lift[int(name[1:])] = values
+    return replace(clusters, persona_lift=lift)
+
+
+def test_scores_are_the_formula_by_hand():
+    clusters = made_clusters(4)
+    affinity = np.array([0.1, 0.2, 0.3, 0.4])
+    adapted = AdaptedClusters(mass={101: 3.0, 103: 1.0}, weight={103: 0.5})
+    chosen = select(clusters, adapted, belief=EVEN, attributes=NONE, affinity=affinity, active=(), max_share=1.0)
+    q = np.array([0.75, 0, 0.25, 0])
+    by_hand = 0.45 * q @ clusters.transitions + 0.35 * q + 0.1 * affinity + 0.1 * np.full(4, 0.25)
+    by_hand *= [1, 1, 0.5, 1]
+    assert chosen.rows.tolist() == np.argsort(-by_hand).tolist()
+    assert chosen.score == pytest.approx(by_hand[chosen.rows], abs=1e-6)
+    assert chosen.weight == pytest.approx(np.array([1, 1, 0.5, 1])[chosen.rows])
+    assert chosen.terms.sum(1) * chosen.weight == pytest.approx(chosen.score, abs=1e-6)
+    first = int(np.flatnonzero(chosen.rows == 0)[0])
+    assert chosen.terms[first] == pytest.approx([0.35 * 0.75, 0.45 * (q @ clusters.transitions)[0], 0.01, 0.025], abs=1e-6)
+
+
+def test_without_an_affinity_the_other_terms_share_its_part():
+    clusters = made_clusters(4)
+    adapted = AdaptedClusters(mass={102: 1.0})
+    chosen = select(clusters, adapted, belief=EVEN, attributes=NONE, affinity=None, active=(), max_share=1.0)
+    assert chosen.terms[:, 2].tolist() == [0, 0, 0, 0]
+    assert chosen.score.sum() == pytest.approx(1.0, abs=1e-5)  # q, qT and persona each sum to 1
+    assert chosen.rows[0] == 1
+
+
+def test_a_new_session_starts_from_the_shares_tilted_by_the_personas():
+    clusters = replace(with_lift(made_clusters(4), c2=[3.0, 0.5]), share=np.array([0.4, 0.3, 0.2, 0.1], dtype=np.float32))
+    new = AdaptedClusters()
+    neutral = select(clusters, new, belief=np.array([0.2, 0.8]), attributes=NONE, affinity=None, active=(), max_share=1)
+    keen = select(clusters, new, belief=np.array([1.0, 0.0]), attributes=NONE, affinity=None, active=(), max_share=1)
+    assert neutral.rows[0] == 0
+    assert keen.rows[0] == 2  # share 0.2 x lift 3 is above 0.4
+
+
+def test_an_expanded_cluster_borrows_half_its_sources_mass():
+    clusters = made_clusters(8)
+    plain = AdaptedClusters(mass={101: 1.0})
+    pulled = replace(plain, expanded={106: 101}, weight={106: 1.5})
+    options = {"belief": EVEN, "attributes": NONE, "affinity": None, "active": (), "count": 2, "max_share": 1.0}
+    assert 5 not in select(clusters, plain, **options).rows
+    chosen = select(clusters, pulled, **options)
+    assert 5 in chosen.rows
+    row = int(np.flatnonzero(chosen.rows == 5)[0])
+    assert chosen.terms[row, 0] == pytest.approx(0.35 / 0.9 * PULL / (1 + PULL), abs=1e-6)
+
+
+def test_dropped_clusters_are_out_and_contraction_moves_down():
+    clusters = made_clusters(8)
+    adapted = AdaptedClusters(mass={101: 1.0, 104: 0.9}, weight={101: 0.0, 104: 0.2})
+    chosen = select(clusters, adapted, belief=EVEN, attributes=NONE, affinity=None, active=(), max_share=1.0)
+    assert 0 not in chosen.rows
+    assert len(chosen.rows) == 7
+    fresh = select(clusters, replace(adapted, weight={}), belief=EVEN, attributes=NONE, affinity=None, active=(), max_share=1.0)
+    assert fresh.rows.tolist().index(3) < chosen.rows.tolist().index(3)
+
+
+def test_every_dropped_cluster_is_an_empty_selection():
+    clusters = made_clusters(2)
+    adapted = AdaptedClusters(weight={101: 0.0, 102: 0.0})
+    assert len(select(clusters, adapted, belief=EVEN, attributes=NONE, affinity=None, active=(0,)).rows) == 0
+
+
+def test_no_clusters_is_an_empty_selection():
+    chosen = select(made_clusters(0), AdaptedClusters(), belief=EVEN, attributes=NONE, affinity=None, active=(0, 1))
+    assert (chosen.rows.shape, chosen.score.shape, chosen.terms.shape) == ((0,), (0,), (0, 4))
+
+
+def test_the_share_of_the_catalogue_is_bounded_but_the_best_cluster_is_in():
+    clusters = made_clusters(8)
+    options = {"belief": EVEN, "attributes": NONE, "affinity": None, "active": ()}
+    assert len(select(clusters, AdaptedClusters(mass={101: 1.0}), max_share=0.5, **options).rows) == 4
+    alone = select(clusters, AdaptedClusters(mass={105: 1.0}), max_share=0.01, **options)
+    assert alone.rows.tolist() == [4]
+
+
+def test_every_active_persona_gets_a_cluster():
+    clusters = with_lift(made_clusters(8, personas=3), c0=[2, 0.5, 0.5], c1=[2, 0.8, 1.4], c6=[0.4, 4, 1])
+    chosen = select(
+        clusters,
+        AdaptedClusters(mass={101: 1.0}),
+        belief=np.array([0.8, 0.1, 0.1]),
+        attributes=NONE,
+        affinity=None,
+        active=(0, 1, 2),
+        count=4,
+    )
+    assert set(chosen.persona.tolist()) == {0, 1, 2}
+    by_row = dict(zip(chosen.rows.tolist(), chosen.persona.tolist(), strict=True))
+    assert by_row[0] == 0
+    assert by_row[1] == 2  # suits the third persona, and was in already
+
+
+def test_a_persona_that_nothing_chosen_suits_brings_its_own_cluster():
+    clusters = with_lift(made_clusters(8), **({f"c{i}": [1.2, 0.3] for i in range(8)} | {"c6": [0.4, 4]}))
+    options = {"attributes": NONE, "affinity": None, "count": 3}
+    adapted = AdaptedClusters(mass={101: 1.0})
+    assert 6 not in select(clusters, adapted, belief=np.array([0.9, 0.1]), active=(0,), **options).rows
+    chosen = select(clusters, adapted, belief=np.array([0.9, 0.1]), active=(0, 1), **options)
+    by_row = dict(zip(chosen.rows.tolist(), chosen.persona.tolist(), strict=True))
+    assert by_row[6] == 1
+    assert len(by_row) == 3
+    assert (np.diff(chosen.score) <= 0).all()
+
+
+def test_without_personas_clusters_are_for_nobody():
+    chosen = select(made_clusters(4, personas=0), AdaptedClusters(), belief=NONE, attributes=NONE, affinity=None, active=())
+    assert chosen.persona.tolist() == [-1, -1]
+
+
+def test_persona_scores_blend_the_cosine_and_the_lift():
+    clusters = replace(
+        with_lift(made_clusters(3), c0=[3, 1]), attribute_match=np.array([[0.8, 0.0], [0.0, 0.4], [0.0, 0.0]], dtype=np.float32)
+    )
+    scores = persona_scores(clusters, np.array([1.0, 0.0]), np.array([3.0, 1.0]))
+    assert scores == pytest.approx([0.5 * 0.75 + 0.5 * (0.5 + 0.499 * 0.6), 0.25 + 0.5 * (0.5 + 0.499 * 0.1), 0.5], abs=1e-6)
+    assert persona_scores(clusters, np.array([1.0, 0.0]), np.zeros(2)) == pytest.approx([0.75, 0.5, 0.5])
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 100_000))
+def test_any_selection_keeps_its_promises(seed):
+    rng = np.random.default_rng(seed)
+    c, k = int(rng.integers(1, 40)), int(rng.integers(1, 6))
+    clusters = replace(made_clusters(c, personas=k), persona_lift=rng.gamma(4, 0.25, (c, k)).astype(np.float32))
+    ids = clusters.cluster_ids
+    some = rng.choice(ids, min(c, 5), replace=False).tolist()
+    weight = {i: float(rng.choice([0.0, 0.25, 0.5])) for i in some[:2]}
+    adapted = AdaptedClusters(mass={i: float(rng.random()) for i in some}, weight=weight)
+    before = (dict(adapted.mass), dict(adapted.weight), clusters.persona_lift.copy())
+    active = tuple(rng.choice(k, int(rng.integers(0, k + 1)), replace=False).tolist())
+    count, max_share = int(rng.integers(1, 12)), float(rng.choice([0.1, 0.5, 1.0]))
+    options = {"belief": rng.dirichlet(np.ones(k)), "attributes": NONE, "affinity": None, "active": active}
+    chosen = select(clusters, adapted, count=count, max_share=max_share, **options)
+    rows = chosen.rows.tolist()
+    assert len(set(rows)) == len(rows) <= count
+    assert not {clusters.position_of[i] for i, w in weight.items() if w == 0.0} & set(rows)
+    assert len(rows) == 1 or clusters.sizes[rows].sum() <= max_share * len(clusters.primary) + 1e-9
+    assert (np.diff(chosen.score) <= 0).all()
+    assert np.allclose(chosen.terms.sum(1) * chosen.weight, chosen.score, atol=1e-6)
+    if active and rows:
+        assert set(chosen.persona.tolist()) <= set(active)
+        assert len(set(chosen.persona.tolist())) == min(len(active), len(rows))
+    again = select(clusters, adapted, count=count, max_share=max_share, **options)
+    assert all((getattr(again, f) == getattr(chosen, f)).all() for f in ("rows", "score", "weight", "persona", "terms"))
+    assert (adapted.mass, adapted.weight) == before[:2]
+    assert (clusters.persona_lift == before[2]).all()
