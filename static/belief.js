@@ -23,6 +23,11 @@ function paint(element, colour) {
   element.style.setProperty("--on-persona", 0.299 * r + 0.587 * g + 0.114 * b > 0.5 ? "#17181b" : "#ffffff");
 }
 
+/** Colours the faces that came with the page. */
+export function colourFaces() {
+  for (const made of document.querySelectorAll(".face[data-colour]")) paint(made, made.dataset.colour);
+}
+
 /** The persona's face: its icon on its colour. */
 export function face(persona) {
   const space = "http://www.w3.org/2000/svg";
@@ -98,6 +103,9 @@ function showBar(personas) {
 
 function showPersonas(personas, active) {
   const list = document.getElementById("personas");
+  // The page came with the shop's personas; a newer release may have others.
+  const ids = new Set(personas.map((p) => String(p.id)));
+  for (const row of [...list.children]) if (!ids.has(row.dataset.id)) row.remove();
   for (const persona of personas) {
     let row = list.querySelector(`[data-id="${persona.id}"]`);
     if (!row) {

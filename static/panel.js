@@ -1,7 +1,7 @@
 // Makes a page of the storefront live: tells what the shopper does, shows what comes back.
 
 import { Bag } from "./bag.js";
-import { show } from "./belief.js";
+import { colourFaces, show } from "./belief.js";
 import { Live, newId } from "./live.js";
 import { Rail } from "./rail.js";
 
@@ -67,6 +67,7 @@ const live = new Live(settings, {
 const about = { title: settings.title, category: settings.category, tier: settings.tier };
 new Bag(settings, (name, details) => tell([event(name, details, details.items?.[0]?.item_id === settings.item ? about : {})]));
 
+colourFaces();
 // What was last shown is there at once, so that the next answer is seen as a change.
 if (kept.profile) show(kept.profile, remembered);
 if (kept.slate && settings.live) rail.show(kept.slate, { animate: false });
@@ -84,7 +85,8 @@ if (settings.live) {
     const card = click.target.closest(".rail-card");
     if (!card?.dataset.recommendation) return;
     const items = [{ item_id: card.dataset.item, index: Number(card.dataset.slot) }];
-    live.send([event("select_item", { recommendation_id: card.dataset.recommendation, items })], { last: true });
+    const of = { title: card.querySelector(".title").textContent, category: card.dataset.category };
+    live.send([event("select_item", { recommendation_id: card.dataset.recommendation, items }, of)], { last: true });
   });
   watchDwell();
 }

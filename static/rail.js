@@ -8,7 +8,8 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Sentence case where a shop shouts its titles. */
 export function calm(text) {
-  return text.replace(/\p{Lu}[\p{Lu}\d'’&/.,+-]*(?: [\p{Lu}\d'’&/.,+-]+)+/gu, (shout) => shout[0] + shout.slice(1).toLowerCase());
+  const shouts = /(?<![\p{L}\d])[\d'’&/.,+-]*\p{Lu}{2}[\p{Lu}\d'’&/.,+-]*(?!\p{Ll})(?: [\p{Lu}\d'’&/.,+-]+(?!\p{L}))*/gu;
+  return text.replace(shouts, (shout) => shout[0] + shout.slice(1).toLowerCase());
 }
 
 export class Rail {
@@ -75,6 +76,7 @@ export class Rail {
   fill(card, item, slate) {
     card.dataset.slot = item.slot;
     card.dataset.recommendation = slate.recommendation_id;
+    card.dataset.category = item.category ?? "";
     card.querySelector(".title").textContent = calm(item.title);
     card.querySelector(".price").textContent = item.price === null ? "" : this.money.format(item.price);
     const why = card.querySelector(".why");

@@ -92,7 +92,7 @@ def _trousers(canvas: Canvas, tier: int, weave: str) -> None:
             canvas.add(
                 line(f"M{x(spread + 2)} {num(bottom - 13)}Q{num(foot)} {num(bottom - 7)} {x(spread + 3 + hem * 2)} {num(bottom - 13)}", deep(colour, 0.5), 1.3, opacity=0.55)
             )
-        pocket = f"M{x(waist - 9)} {num(top + 13)}Q{x(waist - 5)} {num(top + 32)} {x(hip - 1)} {num(top + 42)}"
+        pocket = f"M{x(waist - 9)} {num(top + 13)}Q{x(waist - 6)} {num(top + 30)} {x(waist * 0.42 + hip * 0.58)} {num(top + 37)}"
         canvas.add(line(pocket, deep(colour, 0.5), 1.4, opacity=0.6))
         if tier >= 1:
             canvas.add(line(pocket, _thread(colour), 0.9, dash="2.4 2.2", opacity=0.7))

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from urllib.parse import urlencode
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, F, QuerySet
@@ -25,7 +26,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from clusters.catalogue import PRICE_TIERS
 from clusters.models import Item
 from personas.events import MAX_QUERY
-from personas.models import Shop
+from personas.models import Archetype, Shop
 from recommendations.models import Release, TrainingRun
 from recommendations.serving.access import issue_session_token
 from recommendations.web.pictures import STYLE, picture
@@ -155,12 +156,6 @@ def new_session(request: HttpRequest, slug: str) -> HttpResponse:
     return response
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """The 404 page, with what was looked for when we know it."""
-    said = exception.args[0] if isinstance(exception, Http404) and exception.args and isinstance(exception.args[0], str) else ""
-    return render(request, "404.html", {"reason": said if said.endswith(".") else ""}, status=404)
-
-
 def price_tier(found: Item) -> int | None:
     """The quartile of the item's price within its category, 0..3; None without a price.
 
@@ -225,7 +220,7 @@ def _listing(
         query=query,
         page=page,
         cards=[card(shop, i) for i in page.object_list],
-        carry=f"q={query}&" if query else "",
+        carry=f"{urlencode({'q': query})}&" if query else "",
     )
 
 
@@ -268,6 +263,7 @@ def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chos
             "chosen": chosen,
             "panel": settings,
             "rail": [card(shop, i) for i in _shuffled(Item.objects.of_shop(shop).filter(in_stock=True))[:RAIL_SIZE]],
+            "personas": Archetype.objects.filter(shop=shop).order_by("pk") if ready else (),
             "ready": ready,
             "training": training,
             **values,

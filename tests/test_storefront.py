@@ -1,0 +1,198 @@
+"""Storefront pages without a browser: what they hold, what they cost, what they say when something is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from clusters.catalogue import price_tiers
+from clusters.models import Item
+from personas.models import Shop
+from recommendations.models import Release
+from recommendations.serving.access import read_session_token
+from recommendations.web.storefront import COOKIE, money, price_tier, readable
+
+pytestmark = pytest.mark.django_db
+GENERATOR_SEED = 7
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop.objects.create(slug="boutique", name="Boutique", currency="USD", demo=True)
+
+
+@pytest.fixture
+def items(shop: Shop) -> list[Item]:
+    rng = np.random.default_rng(GENERATOR_SEED)
+    return Item.objects.bulk_create(
+        Item(
+            shop=shop,
+            external_id=f"X{i}" if i else "odd/1 &é",
+            title=f"{'red' if i % 2 else 'blue'} thing {i}",
+            category=("skirts", "blouses")[i % 2],
+            colour="red" if i % 2 else "blue",
+            price=None if i == 5 else int(rng.integers(3, 12)),
+        )
+        for i in range(60)
+    )
+
+
+def settings_of(page: Any) -> dict[str, Any]:
+    """The settings that the panel's script reads."""
+    found = re.search(r'<script id="panel-settings" type="application/json">(.*?)</script>', page.content.decode(), re.S)
+    assert found is not None
+    parsed: dict[str, Any] = json.loads(found[1])
+    return parsed
+
+
+def test_the_only_shop_is_where_the_front_door_leads(client: Client, shop: Shop) -> None:
+    assert client.get("/").headers["Location"] == "/shop/boutique/"
+    Shop.objects.create(slug="second", name="Second", demo=True)
+    Shop.objects.create(slug="private", name="Private", demo=False)
+    page = client.get("/").content.decode()
+    assert "Boutique" in page
+    assert "Second" in page
+    assert "Private" not in page
+
+
+def test_without_a_shop_the_page_says_what_to_do(client: Client) -> None:
+    assert "manage.py setup_demo" in client.get("/").content.decode()
+
+
+def test_home_lists_every_item_once_over_its_pages(client: Client, items: list[Item]) -> None:
+    seen: list[str] = []
+    for number in (1, 2, 3):
+        page = client.get(f"/shop/boutique/?page={number}")
+        seen += [card.external_id for card in page.context["cards"]]
+    assert sorted(seen) == sorted(item.external_id for item in items)
+    assert len(client.get("/shop/boutique/").context["rail"]) == 12
+
+
+@pytest.mark.usefixtures("items")
+def test_queries_do_not_grow_with_the_catalogue(
+    client: Client, shop: Shop, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for path, most in (("/shop/boutique/", 8), ("/shop/boutique/item/X3/", 12), ("/shop/boutique/item/X3/picture.svg", 3)):
+        with django_assert_max_num_queries(most):
+            assert client.get(path).status_code == 200
+
+
+def test_the_token_opens_the_sessions_own_session(client: Client, shop: Shop, items: list[Item]) -> None:
+    page = client.get("/shop/boutique/")
+    first = settings_of(page)
+    principal = read_session_token(first["token"], now=0)
+    assert (principal.shop, principal.session) == (shop.pk, first["session"])
+    cookie = page.cookies[COOKIE]
+    assert cookie.value == first["session"]
+    assert cookie["samesite"] == "Lax"
+    assert cookie["httponly"]
+    assert settings_of(client.get("/shop/boutique/"))["session"] == first["session"]
+    renewed = client.get("/shop/boutique/token/").json()
+    assert read_session_token(renewed["token"], now=0).session == first["session"]
+
+
+@pytest.mark.usefixtures("items")
+def test_a_new_session_is_another_one_and_needs_a_post(client: Client) -> None:
+    before = settings_of(client.get("/shop/boutique/"))["session"]
+    assert client.get("/shop/boutique/new-session/").status_code == 405
+    client.post("/shop/boutique/new-session/")
+    assert settings_of(client.get("/shop/boutique/"))["session"] != before
+
+
+@pytest.mark.usefixtures("items")
+def test_a_made_up_cookie_is_replaced(client: Client) -> None:
+    client.cookies[COOKIE] = "somebody-else's"
+    session = settings_of(client.get("/shop/boutique/"))["session"]
+    assert re.fullmatch("[0-9a-f]{32}", session)
+
+
+def test_search_finds_every_word_and_nothing_else(client: Client, items: list[Item]) -> None:
+    page = client.get("/shop/boutique/search/?q=RED++thing")
+    assert page.context["page"].paginator.count == sum("red" in item.title for item in items)
+    assert settings_of(page)["query"] == "RED thing"
+    assert "No title holds" in client.get("/shop/boutique/search/?q=zebra").content.decode()
+    assert client.get("/shop/boutique/search/?q=").status_code == 302
+    assert client.get("/shop/boutique/search/?q=%00x").status_code == 200
+
+
+@pytest.mark.usefixtures("items")
+def test_the_words_of_a_search_survive_its_pages(client: Client) -> None:
+    Item.objects.update(title="this & that")
+    page = client.get("/shop/boutique/search/?q=%26+that").content.decode()
+    assert 'href="?q=%26+that&amp;page=2"' in page
+
+
+@pytest.mark.usefixtures("items")
+def test_an_item_with_an_odd_id_has_a_page_and_a_picture(client: Client) -> None:
+    page = client.get("/shop/boutique/item/odd/1%20&%C3%A9/")
+    assert page.context["item"].external_id == "odd/1 &é"
+    picture = client.get(page.context["card"].picture)
+    assert picture.headers["Content-Type"] == "image/svg+xml"
+
+
+@pytest.mark.usefixtures("items")
+def test_a_picture_is_sent_once(client: Client) -> None:
+    first = client.get("/shop/boutique/item/X3/picture.svg")
+    assert "max-age=604800" in first.headers["Cache-Control"]
+    again = client.get("/shop/boutique/item/X3/picture.svg", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    Item.objects.filter(external_id="X3").update(colour="green")
+    assert client.get("/shop/boutique/item/X3/picture.svg").headers["ETag"] != first.headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/shop/nowhere/", "no demo shop “nowhere”"),
+        ("/shop/boutique/item/nothing/", "no item “nothing”"),
+        ("/shop/boutique/category/hats/", "no category “hats”"),
+        ("/elsewhere/", "The page may have moved"),
+    ],
+)
+@pytest.mark.usefixtures("items")
+def test_what_is_missing_is_named(client: Client, path: str, said: str) -> None:
+    page = client.get(path)
+    assert page.status_code == 404
+    assert said in page.content.decode()
+
+
+def test_a_shop_that_is_no_demo_has_no_storefront(client: Client, shop: Shop, items: list[Item]) -> None:
+    Shop.objects.update(demo=False)
+    assert client.get("/shop/boutique/").status_code == 404
+    assert client.get("/shop/boutique/item/X3/picture.svg").status_code == 404
+
+
+@pytest.mark.usefixtures("items")
+def test_before_the_first_release_the_panel_says_how_to_train(client: Client, shop: Shop) -> None:
+    page = client.get("/shop/boutique/")
+    assert "manage.py train boutique" in page.content.decode()
+    assert settings_of(page)["live"] is False
+    Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
+    page = client.get("/shop/boutique/")
+    assert "manage.py train" not in page.content.decode()
+    assert settings_of(page)["live"] is True
+
+
+def test_price_tiers_agree_with_the_catalogues(items: list[Item]) -> None:
+    fresh = list(Item.objects.order_by("pk"))
+    prices = np.array([np.nan if i.price is None else float(i.price) for i in fresh], dtype=np.float32)
+    categories = np.array([i.category == "skirts" for i in fresh])
+    oracle = price_tiers(prices, categories).tolist()
+    assert [-1 if (tier := price_tier(item)) is None else tier for item in fresh] == oracle
+    assert len(set(oracle)) == 5
+
+
+def test_money_and_titles_by_hand(shop: Shop) -> None:
+    assert money(shop, Decimal("1234.5")) == "$1,234.50"
+    assert money(shop, None) == ""
+    shop.currency = "PLN"
+    assert money(shop, Decimal("2.55")) == "2.55 PLN"
+    assert readable("WHITE HANGING HEART T-LIGHT HOLDER") == "White hanging heart t-light holder"
+    assert readable("navy blue trousers A1") == "navy blue trousers A1"
