@@ -24,13 +24,13 @@ STRENGTH = math.log(20.0)
 
 KAPPA = 200.0
 """Pseudo-counts behind each row of a table at the least. Enough where a log is small; alone, it doesn't hold a state to
-its name on a large one: on 165,000 views of a clothing shop, "Luxury Seeker" became whoever returns to trousers."""
+its name on a large one: after 165,000 views of a clothing shop, the "Luxury Seeker" showed more low prices than top."""
 
 HOLD = 0.5
 """Further pseudo-counts on the factors that an archetype is named by, as a share of a state's even share of the log.
 
-A third of such a table is then the merchandiser's word and two thirds the log's. On the same shop every state keeps
-its trait, for 0.06 nats an event less likelihood than without."""
+For a state of even share, a third of such a table is then the merchandiser's word and two thirds the log's. On the same
+shop every state keeps its trait, for 0.08 nats an event of held-out likelihood (-2.88 against -2.80)."""
 
 LEAN = 0.2
 """The same for where sessions start and how personas follow one another: rare personas stay within reach."""

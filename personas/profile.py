@@ -341,7 +341,8 @@ def train_personas(
 
     facts, item_descriptors : of n items, by position.  catalogue_descriptors : D names.
     evidence : one mapping a session, or None.  previous : the last model of the shop, from which EM starts where it
-        explains the log better than the archetypes do.
+        explains the log better than the archetypes do (its categories are matched by name, and the names of
+        co-visit groups need not mean the same from one release to the next).
     An empty log gives the archetypes' own model. Raises PersonaError if there is no archetype.
     """
     if item_descriptors.shape != (len(facts.category), len(catalogue_descriptors)):
