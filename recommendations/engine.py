@@ -205,12 +205,13 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         rng=rng,
     )
     ids = engine.catalogue.item_ids
+    rounded = np.round(ranked.shares.astype(np.float64), 4).tolist()
     items = []
     for slot, chosen in enumerate(slots):
         row = chosen.row
         touched = int(ranked.because[row])
         because = int(ids[seen.history.positions[touched]]) if touched >= 0 else UNKNOWN_ITEM
-        shares = {name: round(float(s), 4) for name, s in zip(ranked.experts, ranked.shares[row], strict=True) if s > 0.0005}
+        shares = {name: s for name, s in zip(ranked.experts, rounded[row], strict=True) if s > 0.0}
         expert = max(shares, key=shares.__getitem__) if shares else ranked.experts[0]
         cluster = int(engine.clusters.cluster_ids[chosen.cluster]) if chosen.cluster >= 0 else 0
         items.append(

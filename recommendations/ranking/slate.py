@@ -85,17 +85,20 @@ def label(
     if m and len(selection.rows):
         place = np.full(len(clusters.cluster_ids), NONE, dtype=np.int64)
         place[selection.rows] = np.arange(len(selection.rows))
-        indptr = clusters.of_item.indptr
-        for i, position in enumerate(positions.tolist()):
-            a, b = indptr[position], indptr[position + 1]
-            members, best, best_weight = clusters.of_item.indices[a:b].tolist(), NONE, 0.0
-            for c, w in zip(members, clusters.of_item.data[a:b].tolist(), strict=True):
-                if place[c] >= 0 and w > best_weight:
-                    best, best_weight = c, w
-            if best >= 0:
-                cluster[i] = best
-                wanted = int(selection.persona[place[best]])
-                persona[i] = wanted if wanted >= 0 else top
+        of_item = clusters.of_item
+        start = of_item.indptr[positions]
+        held = of_item.indptr[positions + 1] - start
+        row = np.repeat(np.arange(m), held)
+        entry = np.arange(len(row)) + np.repeat(start - (np.cumsum(held) - held), held)
+        # One column a selected cluster, and a last one that takes, and drops, the clusters that weren't selected.
+        weight = np.zeros((m, len(selection.rows) + 1), dtype=np.float32)
+        weight[row, place[of_item.indices[entry]]] = of_item.data[entry]
+        weight[:, NONE] = 0.0
+        best = weight.argmax(axis=1)
+        inside = weight[np.arange(m), best] > 0
+        cluster[inside] = selection.rows[best[inside]]
+        wanted = selection.persona[best[inside]]
+        persona[inside] = np.where(wanted >= 0, wanted, top)
     return cluster, persona
 
 
