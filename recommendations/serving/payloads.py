@@ -15,24 +15,26 @@ from recommendations.session import SessionState, Slate, SlateItem
 
 def slate_json(engine: Engine, state: SessionState, slate: Slate) -> dict[str, Any]:
     """A slate with what a page needs to show it; ids of items are the shop's own."""
+    personas = {p: persona_json(engine, p) for p in {item.persona for item in slate.items}}
+    clusters = {c: cluster_json(engine, c) for c in {item.cluster for item in slate.items}}
     return {
         "recommendation_id": slate.recommendation_id,
         "session_id": state.session,
         "context": slate.context,
         "version": state.version,
         "release": slate.release,
-        "items": [_slate_item(engine, item) for item in slate.items],
+        "items": [_slate_item(engine, item, personas, clusters) for item in slate.items],
     }
 
 
-def _slate_item(engine: Engine, item: SlateItem) -> dict[str, Any]:
+def _slate_item(engine: Engine, item: SlateItem, personas: dict[int, Any], clusters: dict[int, Any]) -> dict[str, Any]:
     return {
         **item_json(engine, item.item),
         "slot": item.slot,
         "score": _round(item.score),
         "propensity": _round(item.propensity),
-        "persona": persona_json(engine, item.persona),
-        "cluster": cluster_json(engine, item.cluster),
+        "persona": personas[item.persona],
+        "cluster": clusters[item.cluster],
         "because": _external(engine, item.because) if item.because else None,
         "expert": item.expert,
         "experts": item.experts,
@@ -41,7 +43,7 @@ def _slate_item(engine: Engine, item: SlateItem) -> dict[str, Any]:
 
 
 def item_json(engine: Engine, item: int) -> dict[str, Any]:
-    """What the catalogue knows of an item, by its integer id; None where it doesn't."""
+    """What the catalogue knows of an item of this release, by its integer id; None where it doesn't."""
     catalogue = engine.catalogue
     row = catalogue.position(item)
     price = float(catalogue.price[row])
