@@ -66,7 +66,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> SafeString:
 def swatch(colour: str) -> SafeString:
     """A small square in a colour, with its name beside it."""
     style = "display:inline-block;width:1em;height:1em;border-radius:3px;vertical-align:-0.15em;margin-right:.5em"
-    return format_html('<span style="{};background:{}" aria-hidden="true"></span>{}', style, colour, colour)
+    square = format_html('<span style="{};background:{}" aria-hidden="true"></span>', style, colour)
+    return format_html('<span style="white-space:nowrap">{}{}</span>', square, colour)
 
 
 def weights_of(values: dict[str, float], most: int = 4) -> str:
@@ -91,7 +92,7 @@ class ShopAdmin(ModelAdmin):
         return False
 
 
-class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+class ApiKeyForm(forms.ModelForm):
     scopes = forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in SCOPES],
         widget=forms.CheckboxSelectMultiple,
@@ -214,7 +215,7 @@ class SessionAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     fields = (
         "shop", "session_id", "shopper", "started_at", "last_at", "events", "origin", "clock",
-        "context", "persona", "last_events",
+        "context", "belief", "last_events",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -226,6 +227,15 @@ class SessionAdmin(ReadOnlyAdmin):
             return likeliest(session, names)
 
         return [*self.list_display, persona]
+
+    @admin.display(description="persona")
+    def belief(self, session: Session) -> SafeString | str:
+        belief = (session.persona or {}).get("belief") or {}
+        if not belief:
+            return "not known: nothing of this session was served live"
+        names = dict(Archetype.objects.filter(shop=session.shop_id).values_list("pk", "name"))
+        ranked = sorted(belief.items(), key=lambda pair: -pair[1])
+        return table(("persona", "probability"), ((names.get(int(key), key), f"{100 * p:.1f} %") for key, p in ranked))
 
     @admin.display(description=f"last {SHOWN_EVENTS} events")
     def last_events(self, session: Session) -> SafeString:

@@ -100,6 +100,7 @@ def test_pages_show_names_and_escape_them(admin_client: Client) -> None:
     assert "Saver 75 %" in admin_client.get(address(Session, "changelist")).content.decode()
     session = admin_client.get(address(Session, "change", Session.objects.get().pk)).content.decode()
     assert "A&lt;b&gt;" in session
+    assert "75.0 %" in session
     decisions = admin_client.get(address(AdaptationDecision, "changelist")).content.decode()
     assert "Cluster 0" in decisions
     assert "Cluster 1" in decisions
