@@ -43,6 +43,19 @@ def score(blend: Blend, features: np.ndarray) -> np.ndarray:
     return blend.skip @ features + blend.w3 @ second
 
 
+def score_gradient(blend: Blend, features: np.ndarray) -> np.ndarray:
+    """(F, m) derivative of each candidate's score by each of its features (F, m)."""
+    first = blend.w1 @ features
+    first += blend.b1[:, None]
+    second = blend.w2 @ np.maximum(first, 0.0)
+    second += blend.b2[:, None]
+    back = blend.w2.T @ ((second > 0.0) * blend.w3[:, None])
+    back *= first > 0.0
+    gradient = blend.w1.T @ back
+    gradient += blend.skip[:, None]
+    return gradient
+
+
 def linear_blend(weights: np.ndarray) -> Blend:
     """A blend that is its skip alone: what serves until there are examples to learn from. weights : (F,)."""
     zeros = np.zeros((HIDDEN, HIDDEN), dtype=np.float32)

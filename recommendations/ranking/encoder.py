@@ -31,7 +31,7 @@ FULL_SOFTMAX = 1500
 EPOCHS = 10
 BATCH = 512
 LEARNING_RATE = 8e-3
-DROPOUT = 0.2
+DROPOUT = 0.1
 
 
 @dataclass(frozen=True)

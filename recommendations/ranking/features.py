@@ -59,7 +59,7 @@ def _expert_of(feature: str) -> str:
 EXPERT_COLUMNS = np.array([[_expert_of(f) == e for f in FEATURES] for e in EXPERTS])
 """(E, F) bool: which features speak for which expert; context, the same for all candidates, speaks for none."""
 
-LOG_FLOOR = float(np.log(1e-5))
+SHARE_FLOOR = np.float32(1e-5)
 _ENGAGEMENT = np.array([ENGAGEMENT.get(name, 0.0) for name in NAMES], dtype=np.float32)
 
 
@@ -125,12 +125,12 @@ def gather(
     logits = experts.encoder.outputs[rows] @ h + experts.encoder.bias[rows]
     np.exp(logits - logits.max(), out=votes[8])
     features = np.empty((len(FEATURES), m), dtype=np.float32)
-    _vote_features(votes, features[:_FACTS_AT])
+    peaks = _vote_features(votes, features[:_FACTS_AT])
     features[_FACTS_AT:_SESSION_AT] = experts.popularity.facts[positions].T
     _session_features(history, slot, features[_SESSION_AT:_CLUSTER_AT])
     slot[positions] = 0
     _cluster_features(clusters, selection, history, positions, features[_CLUSTER_AT:_CONTEXT_AT])
-    features[_CONTEXT_AT:] = _context(history, votes, found, experts.popularity)[:, None]
+    features[_CONTEXT_AT:] = _context(history, peaks, found, experts.popularity)[:, None]
     return Evidence(positions, features, votes, reading)
 
 
@@ -158,20 +158,28 @@ def _encoder_candidates(encoder: Encoder, h: np.ndarray, selection: Selection) -
     return _top(np.concatenate(rows), np.concatenate(scores), FROM_ENCODER)
 
 
-def _vote_features(votes: np.ndarray, out: np.ndarray) -> None:
-    """log share, share of the maximum and 1 / (1 + rank / 3) of every voter; a candidate without a vote has no rank."""
+def _vote_features(votes: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """log share, share of the maximum and 1 / (1 + rank / 3) of every voter; a candidate without a vote has no rank.
+
+    Returns (9,) each voter's largest share.
+    """
     v, m = votes.shape
-    total = votes.sum(axis=1, keepdims=True)
-    most = votes.max(axis=1, keepdims=True)
-    with np.errstate(divide="ignore"):
-        np.log(votes / np.maximum(total, 1e-30), out=out[:v])
-    np.maximum(out[:v], LOG_FLOOR, out=out[:v])
-    np.divide(votes, np.maximum(most, 1e-30), out=out[v : 2 * v])
-    order = np.argsort(-votes, axis=1)
-    np.put_along_axis(out[2 * v : 3 * v], order, _RANKS[None, :m], axis=1)
-    out[2 * v : 3 * v][votes <= 0.0] = 0.0
+    total = np.maximum(votes.sum(axis=1, keepdims=True), 1e-30)
+    most = np.maximum(votes.max(axis=1, keepdims=True), 1e-30)
+    share = out[:v]
+    np.divide(votes, total, out=share)
+    np.maximum(share, SHARE_FLOOR, out=share)
+    np.log(share, out=share)
+    np.divide(votes, most, out=out[v : 2 * v])
+    place = votes.argsort(axis=1)
+    place += _ROW_AT[:v] * m
+    ranks = out[2 * v : 3 * v].reshape(-1)
+    ranks[place.ravel()] = np.tile(_RANKS[m - 1 :: -1], v)
+    ranks *= votes.ravel() > 0.0
+    return (most / total)[:, 0]
 
 
+_ROW_AT = np.arange(len(VOTERS))[:, None]
 _RANKS = (1.0 / (1.0 + np.arange(4_096) / 3.0)).astype(np.float32)
 
 
@@ -186,7 +194,10 @@ def _session_features(history: History, slot: np.ndarray, out: np.ndarray) -> No
     out[3, where[-1]] = 1.0
     if length > 1:
         out[4, where[-2]] = 1.0
-    np.maximum.at(out[5], where, np.log1p(np.nan_to_num(history.dwell_s, nan=0.0)))
+    dwell = history.dwell_s.copy()
+    # Where the page reports no dwell, the gap to the next event stands for it.
+    dwell[:-1] = np.where(np.isnan(dwell[:-1]), np.diff(history.at), dwell[:-1])
+    np.maximum.at(out[5], where, np.log1p(np.fmax(dwell, 0.0)))
     np.maximum.at(out[6], where, _ENGAGEMENT[history.codes])
 
 
@@ -204,10 +215,8 @@ def _cluster_features(
     out[2] = (primary == clusters.primary[history.positions[-1]]) & (primary >= 0)
 
 
-def _context(history: History, votes: np.ndarray, found: Found, popularity: Popularity) -> np.ndarray:
+def _context(history: History, peaks: np.ndarray, found: Found, popularity: Popularity) -> np.ndarray:
     """What holds for the whole list, by which the blend trusts one expert more than another."""
-    total = votes.sum(axis=1)
-    peak = votes.max(axis=1) / np.maximum(total, 1e-30)
     length = len(history)
     last = history.positions[-1]
     return np.array(
@@ -215,9 +224,9 @@ def _context(history: History, votes: np.ndarray, found: Found, popularity: Popu
             np.log1p(length),
             len(set(history.positions.tolist())) / length,
             np.log1p(found.sessions),
-            peak[0],
-            peak[6],
-            peak[8],
+            peaks[0],
+            peaks[6],
+            peaks[8],
             float(length > 1 and last == history.positions[-2]),
             popularity.facts[last, 0],
             _ENGAGEMENT[history.codes[-1]],

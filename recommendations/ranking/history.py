@@ -78,6 +78,6 @@ def distinct(items: np.ndarray, scratch: Scratch, n: int) -> np.ndarray:
 
 def segments(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """(sum lengths,) the indices starts[i], starts[i] + 1, ... of each segment, one after another."""
-    ends = np.cumsum(lengths)
+    ends = lengths.cumsum()
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+    return np.arange(total) + (starts - ends + lengths).repeat(lengths)

@@ -18,7 +18,7 @@ from recommendations.ranking import blend as blending
 from recommendations.ranking.blend import Blend
 from recommendations.ranking.encoder import Encoder, encode, event_parts, train_encoder
 from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS, FEATURES, VOTERS, Evidence, gather
-from recommendations.ranking.history import History, Scratch, item_actions, prefix
+from recommendations.ranking.history import History, Scratch, item_actions, prefix, segments
 from recommendations.ranking.neighbours import Neighbours, build_neighbours
 from recommendations.ranking.popularity import Popularity, build_popularity
 from recommendations.ranking.transitions import LAGS, ItemRows, build_rows
@@ -133,15 +133,8 @@ def rank(
         out[exclude] = False
     order = _best(scores, keep)
     shares, because = _explain(ranker, history, evidence, scores, order)
-    filled = _fill(ranker, positions[order], exclude, keep)
-    lowest = float(scores[order[-1]]) if len(order) else 0.0
-    return Ranked(
-        positions=np.concatenate((positions[order], filled)),
-        scores=np.concatenate((scores[order], lowest - 1.0 - np.arange(len(filled), dtype=np.float32))),
-        shares=np.concatenate((shares, np.tile(_ONLY_POPULAR, (len(filled), 1)))),
-        experts=EXPERTS,
-        because=np.concatenate((because, np.full(len(filled), NO_CAUSE, dtype=np.int32))),
-    )
+    ranked = Ranked(positions[order], scores[order], shares, EXPERTS, because)
+    return ranked if len(order) >= keep else _filled(ranker, ranked, exclude, keep)
 
 
 _ONLY_POPULAR = np.array([[name == "popularity" for name in EXPERTS]], dtype=np.float32)
@@ -165,9 +158,15 @@ def _cluster_log_weight(clusters: ItemClusters, weights: Mapping[int, float], po
     """(m,) log of the mean multiplier of each item's clusters, weighted by membership."""
     multiplier = np.ones(len(clusters.cluster_ids), dtype=np.float32)
     multiplier[list(weights)] = list(weights.values())
-    members = clusters.of_item[positions]
-    total = np.asarray(members.sum(axis=1)).ravel()
-    mean = np.where(total > 0, (members @ multiplier) / np.maximum(total, 1e-12), 1.0)
+    of_item = clusters.of_item
+    starts = of_item.indptr[positions].astype(np.int64)
+    lengths = of_item.indptr[positions + 1] - starts
+    entries = segments(starts, lengths)
+    item = np.repeat(np.arange(len(positions)), lengths)
+    membership = of_item.data[entries]
+    total = np.bincount(item, membership, minlength=len(positions))
+    weighted = np.bincount(item, membership * multiplier[of_item.indices[entries]], minlength=len(positions))
+    mean = np.where(total > 0, weighted / np.maximum(total, 1e-12), 1.0)
     return np.maximum(np.log(np.maximum(mean, 1e-30)), DROPPED).astype(np.float32)
 
 
@@ -186,29 +185,40 @@ def _best(scores: np.ndarray, keep: int) -> np.ndarray:
     return order[np.isfinite(scores[order])]
 
 
-def _fill(ranker: Ranker, chosen: np.ndarray, exclude: np.ndarray, keep: int) -> np.ndarray:
-    """(keep - m,) popular items for the places that no expert could fill."""
-    if len(chosen) >= keep:
-        return np.zeros(0, dtype=np.int32)
+def _filled(ranker: Ranker, ranked: Ranked, exclude: np.ndarray, keep: int) -> Ranked:
+    """The ranking with popular items in the places that no expert could fill."""
     top = ranker.popularity.top
-    return top[~np.isin(top, np.concatenate((chosen, exclude)))][: keep - len(chosen)]
+    more = top[~np.isin(top, np.concatenate((ranked.positions, exclude)))][: keep - len(ranked.positions)]
+    lowest = float(ranked.scores[-1]) if len(ranked.scores) else 0.0
+    return Ranked(
+        positions=np.concatenate((ranked.positions, more)),
+        scores=np.concatenate((ranked.scores, lowest - 1.0 - np.arange(len(more), dtype=np.float32))),
+        shares=np.concatenate((ranked.shares, np.repeat(_ONLY_POPULAR, len(more), axis=0))),
+        experts=ranked.experts,
+        because=np.concatenate((ranked.because, np.full(len(more), NO_CAUSE, dtype=np.int32))),
+    )
 
 
 def _explain(
     ranker: Ranker, history: History, evidence: Evidence | None, scores: np.ndarray, order: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Shares (m, E) by how much an item loses when an expert says of it what it says of the average candidate; causes (m,)."""
+    """Shares (m, E) and causes (m,) of the items of `order`.
+
+    An expert's part is what its features add over those of the average candidate, to first order (gradient times
+    difference; exact within one linear piece of the blend); what it takes away counts as nothing.
+    """
     m = len(order)
     if evidence is None:
-        return np.tile(_ONLY_POPULAR, (m, 1)), np.full(m, NO_CAUSE, dtype=np.int32)
+        return np.repeat(_ONLY_POPULAR, m, axis=0), np.full(m, NO_CAUSE, dtype=np.int32)
     x = evidence.features[:, order]
-    average = evidence.features.mean(axis=1)
-    muted = np.where(EXPERT_COLUMNS[:, :, None], average[None, :, None], x[None])  # (E, F, m)
-    without = blending.score(ranker.blend, muted.transpose(1, 0, 2).reshape(len(FEATURES), -1)).reshape(len(EXPERTS), m)
-    gain = np.maximum(blending.score(ranker.blend, x) - without, 0.0).T
+    added = blending.score_gradient(ranker.blend, x) * (x - evidence.features.mean(axis=1, keepdims=True))
+    gain = np.maximum(_EXPERT_COLUMNS @ added, 0.0).T
     total = gain.sum(axis=1, keepdims=True)
     shares = np.where(total > 1e-6, gain / np.maximum(total, 1e-6), _ONLY_POPULAR)
-    return shares.astype(np.float32), _causes(ranker, history, evidence, order, shares)
+    return shares, _causes(ranker, history, evidence, order, shares)
+
+
+_EXPERT_COLUMNS = EXPERT_COLUMNS.astype(np.float32)
 
 
 def _causes(ranker: Ranker, history: History, evidence: Evidence, order: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -217,18 +227,18 @@ def _causes(ranker: Ranker, history: History, evidence: Evidence, order: np.ndar
     length, m = len(history), len(items)
     slot = _scratch.zeros("slot", len(ranker.encoder.row_of), np.int32)
     slot[items] = np.arange(1, m + 1)
-    place = slot[evidence.reading.items]
+    cell = slot[evidence.reading.items]
     slot[items] = 0
-    totals = evidence.votes[:6, order].sum(axis=1)
-    votes = (evidence.reading.votes / np.maximum(totals, 1e-12)[:, None]).sum(axis=0)
-    cell = evidence.reading.event * (m + 1) + place
+    cell += evidence.reading.event.astype(np.int32) * (m + 1)
+    totals = np.maximum(evidence.votes[:6, order].sum(axis=1), 1e-12)
+    votes = (1.0 / totals) @ evidence.reading.votes
     rows = np.bincount(cell, votes, minlength=length * (m + 1)).reshape(length, m + 1)[:, 1:]
     pulls = np.maximum(event_parts(ranker.encoder, history, items), 0.0)
-    weight = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
-    part = rows / np.maximum(rows.sum(axis=0), 1e-12) * (weight[:, 0] + weight[:, 1])
-    part += pulls / np.maximum(pulls.sum(axis=0), 1e-12) * weight[:, 2]
-    part += (history.positions[:, None] == items[None, :]) * weight[:, 4]
-    return np.where(part.max(axis=0) > 0, length - 1 - part[::-1].argmax(axis=0), NO_CAUSE).astype(np.int32)
+    part = rows * ((shares[:, 0] + shares[:, 1]) / np.maximum(rows.sum(axis=0), 1e-12))
+    part += pulls * (shares[:, 2] / np.maximum(pulls.sum(axis=0), 1e-12))
+    part += (history.positions[:, None] == items) * shares[:, 4]
+    latest = length - 1 - part[::-1].argmax(axis=0)  # of equal events the latest
+    return np.where(part.max(axis=0) > 0, latest, NO_CAUSE).astype(np.int32)
 
 
 def train_ranker(

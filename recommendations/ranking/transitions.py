@@ -39,13 +39,13 @@ class ItemRows:
     """Relations of n items: the entries of item i are indptr[i]:indptr[i + 1], strongest first.
 
     indptr : (n + 1,) int64.  indices : (nnz,) int32 item positions.  values : (6, nnz) float32, each row >= 0.
-    decay : (6,) float32.
+    decayed : (6, READ) float32, weight of an event by how many came after it.
     """
 
     indptr: np.ndarray
     indices: np.ndarray
     values: np.ndarray
-    decay: np.ndarray
+    decayed: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,16 @@ def read(rows: ItemRows, history: History) -> Reading:
     recent = history.positions[: -READ - 1 : -1]
     starts = rows.indptr[recent]
     lengths = rows.indptr[recent + 1] - starts
-    entries = segments(starts, lengths)
-    lag = np.repeat(np.arange(len(recent)), lengths)
-    decay = rows.decay[:, None] ** np.arange(len(recent), dtype=np.float32)
-    votes = rows.values[:, entries] * decay[:, lag]
-    return Reading(len(history) - 1 - lag, rows.indices[entries], votes)
+    count = len(recent)
+    votes = np.empty((len(RELATIONS), int(lengths.sum())), dtype=np.float32)
+    items = np.empty(votes.shape[1], dtype=np.int32)
+    at = 0
+    for lag, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+        here, there = slice(at, at + length), slice(start, start + length)
+        np.multiply(rows.values[:, there], rows.decayed[:, lag : lag + 1], out=votes[:, here])
+        items[here] = rows.indices[there]
+        at += length
+    return Reading(np.arange(len(history) - 1, len(history) - 1 - count, -1).repeat(lengths), items, votes)
 
 
 def strongest(rows: ItemRows, history: History, *, events: int, each: int) -> np.ndarray:
@@ -96,7 +101,11 @@ def build_rows(log: SessionLog, n: int, *, block: np.ndarray, weight: np.ndarray
         if len(have):
             at = np.minimum(np.searchsorted(have, key), len(have) - 1)
             values[k] = np.where(have[at] == key, relation.data[at], 0.0)
-    return ItemRows(pattern.indptr.astype(np.int64), indices.astype(np.int32), values, np.array(DECAY, dtype=np.float32))
+    return ItemRows(pattern.indptr.astype(np.int64), indices.astype(np.int32), values, _decayed())
+
+
+def _decayed() -> np.ndarray:
+    return (np.array(DECAY)[:, None] ** np.arange(READ)).astype(np.float32)
 
 
 def _relations(log: SessionLog, n: int, weight: np.ndarray) -> list[sparse.csr_matrix]:
