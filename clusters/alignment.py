@@ -138,19 +138,26 @@ def _weights(clusters: ItemClusters, adapted: AdaptedClusters) -> np.ndarray:
 
 
 def _within_share(clusters: ItemClusters, score: np.ndarray, count: int, max_share: float) -> list[int]:
-    """Positions by score; one that would take the selection over its share of the catalogue gives way to smaller ones."""
+    """Positions by score; one that would take the selection over its share of the catalogue gives way to smaller ones.
+
+    A cluster adds at most its items less those it has in common with the chosen one it overlaps most, so that their
+    sum is never under the items covered (Hunter, 1976), and no set of items is formed.
+    """
     room = max_share * len(clusters.primary)
     chosen: list[int] = []
     best = np.argsort(-score, kind="stable")[: 3 * count]
-    for c, value, items in zip(best.tolist(), score[best].tolist(), clusters.sizes[best].tolist(), strict=True):
+    common = np.zeros(len(best), dtype=np.int32)
+    for i, (c, value, items) in enumerate(zip(best.tolist(), score[best].tolist(), clusters.sizes[best].tolist(), strict=True)):
         if value <= 0.0:
             break
-        if chosen and items > room:
+        added = items - int(common[i])
+        if chosen and added > room:
             continue
         chosen.append(c)
-        room -= items
         if len(chosen) == count:
             break
+        room -= added
+        np.maximum(common, clusters.shared[c, best], out=common)
     return chosen
 
 
@@ -178,8 +185,10 @@ def _label(
         if suits[suited] <= 1.0:
             gives_way = min(spare, key=score[chosen].tolist().__getitem__)
             staying = chosen[:gives_way] + chosen[gives_way + 1 :]
-            room = max_share * len(clusters.primary) - clusters.sizes[staying].sum()
-            wanted = score * lift[:, persona] * (clusters.sizes <= room)
+            common = clusters.shared[staying]
+            covered = clusters.sizes[staying].sum() - sum(int(common[i, staying[:i]].max()) for i in range(1, len(staying)))
+            added = clusters.sizes - common.max(0)
+            wanted = score * lift[:, persona] * (covered + added <= max_share * len(clusters.primary))
             wanted[chosen] = 0.0
             best = int(wanted.argmax())
             if wanted[best] > 0 and lift[best, persona] > suits[suited]:

@@ -81,6 +81,14 @@ class ItemClusters:
         """(C,) int64, items in each cluster, weak members too."""
         return np.asarray(np.diff(self.items.indptr), dtype=np.int64)
 
+    @cached_property
+    def shared(self) -> np.ndarray:
+        """(C, C) int32, items that two clusters have in common; 0 with itself."""
+        member = (self.items > 0).astype(np.int32)
+        common = np.asarray((member @ member.T).toarray(), dtype=np.int32)
+        np.fill_diagonal(common, 0)
+        return common
+
     def of(self, position: int) -> tuple[tuple[int, float], ...]:
         """(cluster position, membership) of the item at a catalogue position, strongest first; () where in none."""
         if position < 0:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from clusters.adaptation import AdaptedClusters
 from clusters.alignment import PULL, persona_scores, select
@@ -101,6 +102,15 @@ def test_the_share_of_the_catalogue_is_bounded_but_the_best_cluster_is_in():
     assert alone.rows.tolist() == [4]
 
 
+def test_items_in_two_clusters_count_once_towards_the_share():
+    clusters = made_clusters(4)
+    both = clusters.of_item.toarray()
+    both[:10, 1] = 0.5  # the items of the first are weak members of the second, which so covers half the catalogue
+    overlapping = replace(clusters, items=sparse.csr_matrix(both.T), of_item=sparse.csr_matrix(both))
+    options = {"belief": EVEN, "attributes": NONE, "affinity": None, "active": (), "max_share": 0.5}
+    assert select(overlapping, AdaptedClusters(mass={101: 1.0}), **options).rows.tolist() == [0, 1]
+
+
 def test_every_active_persona_gets_a_cluster():
     clusters = with_lift(made_clusters(8, personas=3), c0=[2, 0.5, 0.5], c1=[2, 0.8, 1.4], c6=[0.4, 4, 1])
     chosen = select(
@@ -150,6 +160,10 @@ def test_any_selection_keeps_its_promises(seed):
     rng = np.random.default_rng(seed)
     c, k = int(rng.integers(1, 40)), int(rng.integers(1, 6))
     clusters = replace(made_clusters(c, personas=k), persona_lift=rng.gamma(4, 0.25, (c, k)).astype(np.float32))
+    # A third of the items are weak members of the next cluster too.
+    weak = sparse.csr_matrix(clusters.of_item.toarray()[:, np.roll(np.arange(c), 1)] * (rng.random((10 * c, 1)) < 0.3))
+    of_item = sparse.csr_matrix(clusters.of_item.maximum(0.5 * weak), dtype=np.float32)
+    clusters = replace(clusters, of_item=of_item, items=sparse.csr_matrix(of_item.T))
     ids = clusters.cluster_ids
     some = rng.choice(ids, min(c, 5), replace=False).tolist()
     weight = {i: float(rng.choice([0.0, 0.25, 0.5])) for i in some[:2]}
@@ -162,7 +176,8 @@ def test_any_selection_keeps_its_promises(seed):
     rows = chosen.rows.tolist()
     assert len(set(rows)) == len(rows) <= count
     assert not {clusters.position_of[i] for i, w in weight.items() if w == 0.0} & set(rows)
-    assert len(rows) == 1 or clusters.sizes[rows].sum() <= max_share * len(clusters.primary) + 1e-9
+    covered = len(np.unique(clusters.items[rows].indices)) if rows else 0
+    assert len(rows) <= 1 or covered <= max_share * len(clusters.primary) + 1e-9
     assert (np.diff(chosen.score) <= 0).all()
     assert np.allclose(chosen.terms.sum(1) * chosen.weight, chosen.score, atol=1e-6)
     if active and rows:
