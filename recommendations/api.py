@@ -44,7 +44,7 @@ class KeyAuthentication(authentication.BaseAuthentication):
         return self.keyword
 
 
-class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class KeyScheme(OpenApiAuthenticationExtension):
     target_class = "recommendations.api.KeyAuthentication"
     name = "API key or session token"
 
@@ -177,7 +177,7 @@ class EventIn(serializers.Serializer[Any]):
 
 
 class AskIn(serializers.Serializer[Any]):
-    context = serializers.CharField(required=False, help_text="The page or place: `home`, `product`, `cart`.")
+    context = serializers.CharField(required=False, help_text="The page or place: `home`, `product`, `cart`.")  # type: ignore[assignment]
     count = serializers.IntegerField(required=False, min_value=1, max_value=50)
     allow_seen = serializers.BooleanField(required=False)
     allow_current = serializers.BooleanField(required=False)

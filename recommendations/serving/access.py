@@ -111,7 +111,7 @@ class Keys:
         known = self._known.get(digest)
         if known is not None and self._clock() - known[0] < REMEMBER_S:
             return known[1]
-        raw = await self._client.hget(KEYS, digest)  # type: ignore[misc]
+        raw = await self._client.hget(KEYS, digest)
         found = None
         if raw is not None:
             row = json.loads(raw)

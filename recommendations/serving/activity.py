@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import redis
@@ -256,7 +256,7 @@ class StreamLog:
             for group in self.client.xinfo_groups(key) if self.client.exists(key) else ():
                 if group["name"] == self.group.encode():
                     behind = self.client.xrange(key, min=b"(" + group["last-delivered-id"], count=10_000)
-                    total += int(group["pending"]) + len(behind)
+                    total += int(group["pending"]) + len(behind or ())
         return total
 
     def forget_consumer(self, consumer: str) -> None:
@@ -267,18 +267,17 @@ class StreamLog:
                     self.client.xgroup_delconsumer(log_key(part), self.group, consumer)
 
 
-def _of_stream(answer: object) -> list[object]:
+def _of_stream(answer: Any) -> Iterable[Any]:
     """The entries of the one stream in an XREADGROUP answer: a list of pairs in RESP2, a map in RESP3, or nothing."""
     if not answer:
         return []
-    return next(iter(answer.values())) if isinstance(answer, dict) else answer[0][1]  # type: ignore[index]
+    return next(iter(answer.values())) if isinstance(answer, dict) else answer[0][1]
 
 
-def _entries(rows: Iterable[object]) -> list[tuple[str, bytes]]:
+def _entries(rows: Iterable[Any]) -> list[tuple[str, bytes]]:
     """(id, record) pairs; an entry deleted since it was delivered comes without fields and is skipped."""
     found = []
-    for row in rows:
-        entry_id, fields = row  # type: ignore[misc]
+    for entry_id, fields in rows:
         if fields is None:
             continue
         values = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))

@@ -42,7 +42,7 @@ class Bus:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._pubsub is not None:
-            await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+            await self._pubsub.aclose()
 
     async def listen(self, name: str, listener: Listener) -> None:
         """Hear a channel; when this returns, no later message is missed."""
@@ -68,13 +68,13 @@ class Bus:
                 if self._pubsub is None:
                     self._pubsub = await self._connect()
                     self._tell_all()
-                message = await self._pubsub.get_message(timeout=None)  # type: ignore[arg-type]
+                message = await self._pubsub.get_message(timeout=None)
                 if message is not None:
                     self._tell(message["channel"].decode(), message["data"])
             except (RedisError, OSError) as error:
                 logger.warning("the connection for live messages was lost (%s); connecting again", error)
                 if self._pubsub is not None:
-                    await asyncio.gather(self._pubsub.aclose(), return_exceptions=True)  # type: ignore[no-untyped-call]
+                    await asyncio.gather(self._pubsub.aclose(), return_exceptions=True)
                 self._pubsub = None
                 await asyncio.sleep(RECONNECT_S)
 

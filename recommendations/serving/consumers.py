@@ -23,7 +23,7 @@ from django.urls import path, re_path
 from recommendations.serving import live, process, turns
 from recommendations.serving.access import Principal, read_session_token
 from recommendations.serving.payloads import profile_json, slate_json
-from recommendations.serving.problems import Problem
+from recommendations.serving.problems import Problem, internal
 from recommendations.serving.process import Process
 from recommendations.serving.store import channel
 
@@ -90,7 +90,7 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
                 await self.send_problem(problem)
             except Exception:
                 logger.exception("a push to session %s failed", self.who.session)
-                await self.send_problem(Problem(500, "internal", "Something failed here; it was logged."))
+                await self.send_problem(internal())
 
     async def send_slate(self, ask: turns.Ask) -> None:
         now = time.time()
@@ -156,4 +156,4 @@ async def nothing_here(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "websocket.close", "code": NOT_FOUND})
 
 
-websocket_application = URLRouter([path("ws/v1/session", SessionConsumer.as_asgi()), re_path("", nothing_here)])
+websocket_application = URLRouter([path("ws/v1/session", SessionConsumer.as_asgi()), re_path("", nothing_here)])  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from personas.events import EventError, check_id
 from recommendations.serving import access, process, turns
 from recommendations.serving.access import Principal
 from recommendations.serving.payloads import profile_json, slate_json
-from recommendations.serving.problems import Problem, invalid, storage_unavailable
+from recommendations.serving.problems import Problem, internal, invalid, storage_unavailable
 from recommendations.serving.process import Process
 
 logger = logging.getLogger(__name__)
@@ -62,18 +62,17 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await lifespan(receive, send)
         return
     try:
-        body = await answer(scope, receive)
-        await respond(send, 200, _encode(body))
+        body = _encode(await answer(scope, receive))
     except Problem as problem:
-        await respond(send, problem.status, _encode(problem.as_json()), problem=problem)
+        await refuse(send, problem)
     except (RedisError, OSError):
         logger.exception("%s %s: the session store failed", scope["method"], scope["path"])
-        problem = storage_unavailable()
-        await respond(send, problem.status, _encode(problem.as_json()), problem=problem)
+        await refuse(send, storage_unavailable())
     except Exception:
         logger.exception("%s %s failed", scope["method"], scope["path"])
-        problem = Problem(500, "internal", "Something failed here; it was logged.")
-        await respond(send, 500, _encode(problem.as_json()), problem=problem)
+        await refuse(send, internal())
+    else:
+        await respond(send, 200, [(b"content-type", b"application/json")], body)
 
 
 async def lifespan(receive: Receive, send: Send) -> None:
@@ -95,11 +94,14 @@ async def lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-async def respond(send: Send, status: int, body: bytes, *, problem: Problem | None = None) -> None:
-    kind = b"application/json" if problem is None else b"application/problem+json"
-    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
-    if problem is not None:
-        headers += [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+async def refuse(send: Send, problem: Problem) -> None:
+    headers = [(b"content-type", b"application/problem+json")]
+    headers += [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+    await respond(send, problem.status, headers, _encode(problem.as_json()))
+
+
+async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    headers += [(b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -42,6 +42,10 @@ def busy() -> Problem:
     return Problem(503, "session_busy", detail, headers={"retry-after": "1"})
 
 
+def internal() -> Problem:
+    return Problem(500, "internal", "Something failed here; it was logged.")
+
+
 def storage_unavailable() -> Problem:
     detail = "The session store can't be reached or did not confirm the write. Send the same event ids again."
     return Problem(503, "storage_unavailable", detail, headers={"retry-after": "1"})

@@ -41,7 +41,7 @@ class Process:
 
     async def start(self) -> None:
         """Connect, load every active release, and begin to follow changes. Raises if Redis can't be reached."""
-        await self.client.ping()  # type: ignore[misc]
+        await self.client.ping()
         await self.bus.start(
             {releases.CHANNEL: self.engines.look, access.CHANNEL: lambda _message: self.keys.forget()},
         )

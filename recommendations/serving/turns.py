@@ -254,9 +254,8 @@ def _parse(engine: Engine, raw_events: Sequence[object], now: float) -> tuple[di
             results.append(Result(event_id=event.event_id, status="duplicate"))
             continue
         parsed[event.event_id] = _Parsed(event, tuple(refs))
-        notes = ("clock_ahead",) if event.clock_ahead else ()
-        if UNKNOWN_ITEM in event.items:
-            notes += ("unknown_item",)
+        odd = {"clock_ahead": event.clock_ahead, "unknown_item": UNKNOWN_ITEM in event.items}
+        notes = tuple(name for name, is_so in odd.items() if is_so)
         results.append(Result(event_id=event.event_id, status="accepted", notes=notes))
     return parsed, tuple(results)
 

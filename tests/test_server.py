@@ -1,0 +1,170 @@
+"""The real server, end to end: HTTP and websocket over one port, and a release swapped while it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+
+from recsite import embedded
+from tests.live_shops import view
+
+# Sets up an installation with two releases of one shop, the first active, then activates the second upon a line.
+_OPERATOR = """
+import sys
+import django
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from personas.models import ApiKey, Shop
+from clusters.models import Item
+from recommendations import releases
+from tests.worlds import make_world, train_world
+shop = Shop.objects.create(slug="small", name="Small")
+world = make_world(sessions=150)
+Item.objects.bulk_create(Item(shop=shop, external_id=f"sku-{n + 1}") for n in range(len(world.catalogue)))
+first = train_world(world)
+releases.activate(releases.publish(shop, first, metrics={}))
+second = releases.publish(shop, train_world(world, previous=first, seed=1), metrics={})
+print(ApiKey.objects.issue(shop=shop, name="test", scopes=["ingest", "read"])[1], flush=True)
+sys.stdin.readline()
+releases.activate(second)
+print("activated", flush=True)
+"""
+
+
+@dataclass
+class Site:
+    port: int
+    key: str
+    operator: subprocess.Popen[str]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key}"}
+
+    def url(self, path: str, scheme: str = "http") -> str:
+        return f"{scheme}://127.0.0.1:{self.port}{path}"
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    home = embedded.short_temporary_directory("srv-")
+    valkey = embedded.start_valkey(home / "valkey")
+    environment = os.environ | {
+        "DATA_DIR": str(home / "var"),
+        "DATABASE_URL": f"sqlite:///{home / 'db.sqlite3'}",
+        "REDIS_URL": valkey.url,
+        "SQLITE_SYNCHRONOUS": "OFF",
+    }
+    root = str(Path(__file__).parent.parent)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    operator = subprocess.Popen(
+        [sys.executable, "-c", _OPERATOR], env=environment, cwd=root, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port), "--log-level", "warning"]
+    server = None
+    try:
+        assert operator.stdout is not None
+        key = operator.stdout.readline().strip()
+        assert key, "the installation could not be set up"
+        server = subprocess.Popen([*command, "recsite.asgi:application"], env=environment, cwd=root)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
+                break
+            except httpx.TransportError:
+                assert server.poll() is None, "the server ended"
+                assert time.monotonic() < deadline, "the server did not come up"
+                time.sleep(0.1)
+        yield Site(port, key, operator)
+    finally:
+        for process in (server, operator):
+            if process is not None:
+                process.terminate()
+                process.wait(20)
+        for pipe in (operator.stdin, operator.stdout):
+            if pipe is not None:
+                pipe.close()
+        valkey.stop()
+
+
+async def receive(ws: Any, kind: str) -> Any:
+    """The next message of a kind, within 10 seconds."""
+    async with asyncio.timeout(10):
+        while True:
+            message = json.loads(await ws.recv())
+            if message["type"] == kind:
+                return message
+
+
+async def test_an_event_over_http_is_pushed_over_the_websocket_and_a_release_swaps_in_between(site: Site) -> None:
+    async with httpx.AsyncClient(headers=site.headers, timeout=20) as client:
+        token = (await client.post(site.url("/api/v1/session-tokens"), json={"session_id": "s1"})).json()["token"]
+        async with websockets.connect(site.url(f"/ws/v1/session?token={token}", "ws")) as ws:
+            assert (await receive(ws, "slate"))["slate"]["release"] == "1"
+            body = {"session_id": "s1", "events": [view("e1", "sku-7")], "recommend": {"count": 4}}
+            answer = await client.post(site.url("/api/v1/events"), json=body)
+            assert answer.status_code == 200
+            assert len(answer.json()["slate"]["items"]) == 4
+            assert (await receive(ws, "profile"))["profile"]["events"] == 1
+
+            assert site.operator.stdin is not None
+            site.operator.stdin.write("\n")
+            site.operator.stdin.flush()
+            deadline = time.monotonic() + 15
+            release, n = "1", 2
+            while release == "1" and time.monotonic() < deadline:
+                answer = await client.post(site.url("/api/v1/events"), json={"session_id": "s1", "events": [view(f"e{n}")]})
+                release, n = answer.json()["release"], n + 1
+                await asyncio.sleep(0.1)
+            assert release == "2", "the running process did not take up the new release"
+            slate = (await receive(ws, "slate"))["slate"]
+            while slate["release"] == "1":
+                slate = (await receive(ws, "slate"))["slate"]
+            profile = (await client.get(site.url("/api/v1/sessions/s1/profile"))).json()
+            assert profile["release"] == "2"
+            assert profile["events"] == n - 1, "the session went on; nothing of it was lost"
+
+
+def test_a_foreign_token_opens_no_socket(site: Site) -> None:
+    async def attempt() -> None:
+        async with websockets.connect(site.url("/ws/v1/session?token=a:b", "ws")):
+            pass
+
+    with pytest.raises(websockets.exceptions.InvalidStatus):
+        asyncio.run(attempt())
+
+
+@pytest.mark.parametrize("path", ["shops", "items", "clusters", "personas", "attributes", "releases"])
+def test_rows_are_read_with_a_key_and_not_without(site: Site, path: str) -> None:
+    assert httpx.get(site.url(f"/api/v1/{path}/")).status_code in {401, 403}
+    answer = httpx.get(site.url(f"/api/v1/{path}/"), headers=site.headers)
+    assert answer.status_code == 200
+    assert "results" in answer.json()
+
+
+def test_the_hot_endpoints_are_in_the_schema(site: Site) -> None:
+    paths = httpx.get(site.url("/api/schema/?format=json"), headers=site.headers, timeout=20).json()["paths"]
+    assert {"/api/v1/events", "/api/v1/recommendations", "/api/v1/session-tokens"} <= set(paths)
+    assert "/api/v1/sessions/{session_id}/profile" in paths
+
+
+def test_a_body_of_10_mb_is_refused_by_the_server_as_a_whole(site: Site) -> None:
+    answer = httpx.post(site.url("/api/v1/events"), content=b"x" * 10_000_000, headers=site.headers, timeout=20)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
