@@ -22,6 +22,9 @@ Progress = Callable[[int, int], None]
 NO_CLUSTER = -1
 """Cluster position of an item that is in none."""
 
+CO_VISIT = "co_visit"
+"""Kind of a cluster that was learned from visits; a rebuild may drop those, never the others."""
+
 WEAK_MEMBER = 0.2
 """Share of an item's edges that must lead to another cluster to make it a weak member there."""
 
@@ -42,7 +45,8 @@ LIFT_PRIOR = 20.0
 class ItemClusters:
     """C clusters over n items, D descriptors, K archetypes, A attributes.
 
-    cluster_ids : (C,) int64, ascending, append-only.  names : distinct.  kinds : "covisit", "search" or "hand".
+    cluster_ids : (C,) int64, ascending, append-only.  names : distinct.
+    kinds : `CO_VISIT`, "search", "imported" or "manual".
     items : (C, n) float32 CSR, membership in (0, 1].  of_item : (n, C), its transpose; an item's row sums to 1.
     primary : (n,) int32 cluster position of the item's strongest membership, `NO_CLUSTER` if in none.
     descriptor_lift : (C, D) float32 CSR, P(descriptor | cluster) / P(descriptor) where over-represented.
@@ -321,11 +325,11 @@ class _Known:
     ) -> _Known:
         n, fresh = of_item.shape
         ids = np.zeros(fresh, dtype=np.int64)
-        names, kinds, locked = [""] * fresh, ["covisit"] * fresh, [False] * fresh
+        names, kinds, locked = [""] * fresh, [CO_VISIT] * fresh, [False] * fresh
         carried = sparse.csr_matrix((n, 0))
         if previous is not None and len(previous):
             old = _moved(previous, catalogue.item_ids)
-            learned = np.array([kind == "covisit" for kind in previous.kinds])
+            learned = np.array([kind == CO_VISIT for kind in previous.kinds])
             pairs = match(overlap(old, of_item, gain + 1.0) * learned[:, None])
             kept = np.flatnonzero((~learned | previous.locked) & ~np.isin(np.arange(len(previous)), pairs))
             carried = sparse.csr_matrix(old[:, kept])

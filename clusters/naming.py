@@ -21,6 +21,9 @@ MIN_COVER = 0.3
 MAX_DESCRIPTORS = 40
 """Descriptors kept a cluster, the most telling first."""
 
+MAX_HEAD, MAX_TITLE = 70, 40
+"""Characters of a name, and of a title behind it; together under 120, however long a shop's titles are."""
+
 OTHER = "Other items"
 """Name of the cluster that holds what was visited but is tied to nothing."""
 
@@ -76,7 +79,7 @@ def cluster_names(
         telling = sorted(((share[j] * g, j) for j, g in zip(columns, log_lift, strict=True)), key=lambda p: (-p[0], p[1]))
         common = sorted(share, key=lambda j: (-share[j], j))
         name = _compose([(catalogue.descriptors[j], share[j]) for _, j in telling], [catalogue.descriptors[j] for j in common])
-        names.append(_distinct(name or f"Group around {title}", title, taken))
+        names.append(_distinct(_clip(name or f"Group around {title}", MAX_HEAD), _clip(title, MAX_TITLE), taken))
     return tuple(names)
 
 
@@ -119,3 +122,7 @@ def _distinct(name: str, title: str, taken: set[str]) -> str:
         number += 1
     taken.add(candidate)
     return candidate
+
+
+def _clip(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"

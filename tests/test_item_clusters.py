@@ -107,6 +107,13 @@ def test_without_descriptors_a_cluster_is_named_after_its_most_visited_item():
     assert set(clusters.names) == {"Group around no. 2", "Group around no. 6"}
 
 
+def test_names_are_short_however_long_the_titles():
+    rows = [ItemRow(i + 1, f"sku-{i}", title=f"{i:03d}" * 100, category="c" * 120) for i in range(8)]
+    clusters = build_clusters(views(*[[0, 1, 2, 3]] * 5, *[[4, 5, 6, 7]] * 5), build_catalogue(rows))
+    assert len(set(clusters.names)) == len(clusters) == 2
+    assert all(len(name) <= 120 for name in clusters.names)
+
+
 def test_same_log_same_clusters(world):
     log, catalogue, _, clusters = world
     again = build_clusters(log, catalogue)
@@ -156,14 +163,14 @@ def test_what_merchandisers_made_survives_a_rebuild(world):
         clusters,
         cluster_ids=np.append(clusters.cluster_ids, 50),
         names=(*clusters.names, "Gifts for aunts"),
-        kinds=(*clusters.kinds, "hand"),
+        kinds=(*clusters.kinds, "manual"),
         items=sparse.csr_matrix(sparse.vstack([clusters.items, picked])),
         of_item=sparse.csr_matrix(sparse.hstack([clusters.of_item, picked.T])),
         locked=np.append(clusters.locked, False),
     )
     rebuilt = build_clusters(log, catalogue, previous=kept)
     row = rebuilt.position_of[50]
-    assert (rebuilt.names[row], rebuilt.kinds[row]) == ("Gifts for aunts", "hand")
+    assert (rebuilt.names[row], rebuilt.kinds[row]) == ("Gifts for aunts", "manual")
     assert rebuilt.items[row].indices.tolist() == [3, 60, 200]
     assert np.allclose(rebuilt.of_item.sum(1), 1.0, atol=1e-6)
 
