@@ -19,6 +19,9 @@ pages = get_asgi_application()
 
 # These read settings and models, so Django must be set up before.
 from recommendations.serving import consumers, live  # noqa: E402
+from recsite.static import StaticFiles  # noqa: E402
+
+static_files = StaticFiles()
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -30,6 +33,8 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
     match scope["type"]:
         case "http" if live.handles(scope["path"], scope["method"]):
             await live.app(scope, receive, send)
+        case "http" if static_files.has(scope["path"]):
+            await static_files(scope, send)
         case "http":
             await pages(scope, receive, send)  # type: ignore[arg-type]
         case "websocket":

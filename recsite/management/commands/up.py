@@ -20,13 +20,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connections
 
 from personas.models import Shop
-from recommendations import releases
+from recommendations import demo, releases
 from recommendations.models import Release
 from recsite import embedded
 from recsite.environment import kept_secret
 from recsite.supervisor import CannotRun, Program, SingleInstance, Supervisor, check_port
 
-DEMO_USER = "merchandiser"
 READY_TIMEOUT_S = 60.0
 
 
@@ -46,7 +45,7 @@ class Command(BaseCommand):
         if with_parent:
             stop_with_parent()
         try:
-            shops = sorted(path.name for path in (settings.BASE_DIR / "data").iterdir() if path.is_dir())
+            shops = demo.demo_shops(settings.BASE_DIR / "data")
             if shop not in shops:
                 raise CannotRun(f"there is no demo shop {shop!r}. There are: {', '.join(shops)}")
             check_port(host, port)
@@ -82,7 +81,12 @@ class Command(BaseCommand):
             raise CannotRun(f"the database can't be used: {str(error).strip()}. DATABASE_URL names it") from error
         password_file = settings.DATA_DIR / "demo_login.txt"
         kept_secret(password_file, length=9)
-        supervisor.run_step(f"import of shop {shop}", manage("setup_demo", shop, "--password-file", str(password_file)))
+        setup = ("setup_demo", shop, "--password-file", str(password_file))
+        if Shop.objects.filter(slug=shop, settings__has_key="demo_data").exists():
+            call_command(*setup)  # it was imported: a look, not worth a process
+        else:
+            self.say(f"Importing shop {shop}")
+            supervisor.run_step(f"import of shop {shop}", manage(*setup))
         if Release.objects.active(Shop.objects.get(slug=shop)) is None:
             self.say(f"Training the first release of {shop}")
             supervisor.run_step(f"training of shop {shop}", manage("train", shop))
@@ -106,7 +110,7 @@ class Command(BaseCommand):
         password = (settings.DATA_DIR / "demo_login.txt").read_text().strip()
         self.say(f"\nReady after {seconds:.0f} s.")
         self.say(f"  Storefront  http://{shown}:{port}/")
-        self.say(f"  Admin       http://{shown}:{port}/admin/   {DEMO_USER} / {password}")
+        self.say(f"  Admin       http://{shown}:{port}/admin/   {demo.USER} / {password}")
         self.say(f"  API         http://{shown}:{port}/api/docs/")
         self.say(f"  Logs        {settings.DATA_DIR / 'log'}")
         self.say("Ctrl-C stops everything.")

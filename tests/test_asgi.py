@@ -1,0 +1,102 @@
+"""The one port: static files, pages, hot endpoints and websockets each reach the part that answers them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import redis
+
+from recommendations.serving import process
+from recsite.asgi import application
+from recsite.security import OWN_PAGES
+
+
+async def answer(method: str, path: str, **headers: str) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Status, headers and body of one request to the application, without a server."""
+    sent: list[dict[str, Any]] = []
+
+    requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> dict[str, Any]:
+        for message in requests:
+            return message
+        await asyncio.Event().wait()  # the client stays connected
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")]
+        + [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 5),
+        "server": ("127.0.0.1", 8000),
+    }
+    await application(scope, receive, send)
+    return sent[0]["status"], dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent[1:])
+
+
+async def test_static_file_is_whole_and_then_not_modified() -> None:
+    status, headers, body = await answer("GET", "/static/unfold/css/styles.css")
+    assert status == 200
+    assert headers[b"content-type"].startswith(b"text/css")
+    assert len(body) == int(headers[b"content-length"])
+    again, _, nothing = await answer("GET", "/static/unfold/css/styles.css", if_none_match=headers[b"etag"].decode())
+    assert (again, nothing) == (304, b"")
+    status, headers, body = await answer("HEAD", "/static/unfold/css/styles.css")
+    assert (status, body) == (200, b"")
+
+
+async def test_static_file_by_ranges() -> None:
+    _, _, whole = await answer("GET", "/static/unfold/css/styles.css")
+    status, _, part = await answer("GET", "/static/unfold/css/styles.css", range="bytes=10-19")
+    assert (status, part) == (206, whole[10:20])
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/no-such.css", "/static/../recsite/settings.py", "/static/%2e%2e/manage.py", "/nowhere"]
+)
+@pytest.mark.django_db
+async def test_what_is_not_there_is_404(path: str) -> None:
+    assert (await answer("GET", path))[0] == 404
+
+
+async def test_pages_carry_the_policy_and_nothing_from_other_hosts() -> None:
+    status, headers, _ = await answer("GET", "/healthz")
+    assert status == 200
+    assert headers[b"content-security-policy"].decode() == OWN_PAGES
+    assert "http" not in OWN_PAGES
+
+
+@pytest.mark.django_db
+async def test_admin_login_loads_from_here_only() -> None:
+    status, _, body = await answer("GET", "/admin/login/")
+    assert status == 200
+    assert b'src="http' not in body
+    assert b'href="http' not in body.replace(b'href="https://localhost', b"")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_hot_endpoint_is_not_a_django_page(redis_client: redis.Redis) -> None:
+    """Django would answer a POST without a CSRF token with 403 and an HTML page."""
+    try:
+        status, headers, _ = await answer("POST", "/api/v1/events")
+    finally:
+        await process.stop()
+    assert status == 401
+    assert headers[b"content-type"].startswith(b"application/problem+json")
+
+
+async def test_unknown_kind_of_connection_raises() -> None:
+    with pytest.raises(ValueError, match="scope type 'webtransport'"):
+        await application({"type": "webtransport"}, None, None)  # type: ignore[arg-type]

@@ -1,0 +1,58 @@
+"""/healthz says that the process lives; /readyz says whether it can serve, and if not, why."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from django.test import Client
+from pytest_django import Settings
+
+from personas.models import Shop
+from recommendations.models import Release
+from recommendations.releases import pointer
+
+pytestmark = pytest.mark.django_db
+
+
+def ready(client: Client) -> tuple[int, dict[str, str]]:
+    response = client.get("/readyz")
+    return response.status_code, response.json()["checks"]
+
+
+def test_alive_whatever_else_is_down(client: Client, settings: Settings) -> None:
+    settings.REDIS_URL = "unix:///nowhere.sock"
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_ready_only_when_every_shop_is_served(client: Client, redis_client: redis.Redis) -> None:
+    status, checks = ready(client)
+    assert status == 503
+    assert "setup_demo" in checks["shops"]
+
+    shop = Shop.objects.create(slug="corner", name="Corner", currency="EUR")
+    status, checks = ready(client)
+    assert status == 503
+    assert checks["shop corner"] == "has no active release: run manage.py train"
+
+    Release.objects.create(shop=shop, number=4, state=Release.State.ACTIVE)
+    status, checks = ready(client)
+    assert status == 503
+    assert "release 4 is active, but Redis announces none" in checks["shop corner"]
+
+    redis_client.set(pointer(shop.pk), 4)
+    assert ready(client) == (200, {"database": "ok", "redis": "ok", "shop corner": "ok"})
+
+
+def test_redis_down_is_told_without_its_address(client: Client, settings: Settings) -> None:
+    settings.REDIS_URL = "unix:///secret/place.sock"
+    status, checks = ready(client)
+    assert status == 503
+    assert checks["redis"] == "can't be reached"
+    assert "place" not in str(checks)
+
+
+def test_probes_cost_two_queries(client: Client, redis_client: redis.Redis, django_assert_max_num_queries) -> None:
+    for n in range(5):
+        Shop.objects.create(slug=f"shop-{n}", name="S", currency="EUR")
+    with django_assert_max_num_queries(2):
+        client.get("/readyz")
