@@ -146,6 +146,7 @@ def _within_share(clusters: ItemClusters, score: np.ndarray, count: int, max_sha
     room = max_share * len(clusters.primary)
     chosen: list[int] = []
     best = np.argsort(-score, kind="stable")[: 3 * count]
+    between = clusters.shared[best[:, None], best]
     common = np.zeros(len(best), dtype=np.int32)
     for i, (c, value, items) in enumerate(zip(best.tolist(), score[best].tolist(), clusters.sizes[best].tolist(), strict=True)):
         if value <= 0.0:
@@ -157,7 +158,7 @@ def _within_share(clusters: ItemClusters, score: np.ndarray, count: int, max_sha
         if len(chosen) == count:
             break
         room -= added
-        np.maximum(common, clusters.shared[c, best], out=common)
+        np.maximum(common, between[i], out=common)
     return chosen
 
 
