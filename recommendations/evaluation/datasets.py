@@ -189,8 +189,8 @@ def _items(path: Path, rejected: list[Rejected]) -> dict[str, ItemRow]:
 
     def take(line: int, values: dict[str, Any]) -> None:
         item = check_id("item_id", str(values.get("item_id") or "").strip())
-        text = {name: text_of(name, values.get(name), 300) for name in ("title", "category", "brand", "colour")}
-        facts[item] = ItemRow(0, item, price=number_of("price", values.get("price")), **text)
+        title, category, brand, colour = (text_of(c, values.get(c), 300) for c in ("title", "category", "brand", "colour"))
+        facts[item] = ItemRow(0, item, title, category, brand, colour, number_of("price", values.get("price")))
 
     _records(path, rejected, take)
     return facts

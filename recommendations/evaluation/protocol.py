@@ -242,5 +242,3 @@ def _score(model: Baseline, pairs: list[tuple[np.ndarray, int]], n: int, items: 
         top = np.argpartition(-scores, min(CUT, n) - 1)[:CUT]
         recommended[top[scores[top] > 0]] = True
     return measure(ranks, recommended=int(recommended.sum()), items=items or n)
-
-

@@ -1,6 +1,6 @@
 """The listwise blend: a small network with a linear skip that scores candidates by what the experts say of them.
 
-    score = skip . x + w3 . relu(W2 relu(W1 x + b1) + b2)        loss: -log softmax(score)[target] within each list
+score = skip . x + w3 . relu(W2 relu(W1 x + b1) + b2)        loss: -log softmax(score)[target] within each list
 """
 
 from __future__ import annotations

@@ -63,7 +63,8 @@ def find(index: Neighbours, history: History, scratch: Scratch) -> Found:
     """The votes of the `NEIGHBOURS` most similar sessions."""
     latest = list(dict.fromkeys(history.positions[::-1].tolist()))[:READ]
     similarity = scratch.zeros("similarity", len(index.session_starts), np.float32)
-    sessions, places = [], []
+    sessions: list[np.ndarray] = []
+    places: list[np.ndarray] = []
     weight = 1.0
     for item in latest:
         start, stop = index.visit_starts[item], index.visit_starts[item + 1]

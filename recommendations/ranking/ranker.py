@@ -347,9 +347,7 @@ def _mean_reciprocal_rank(scored: sparse.csr_matrix, targets: np.ndarray) -> flo
     return float(np.where(own > 0, 1.0 / np.maximum(ranks, 1.0), 0.0).mean())
 
 
-def _experts(
-    log: SessionLog, n: int, clusters: ItemClusters, horizon: float, seed: int, tell: Callable[[float], None]
-) -> Ranker:
+def _experts(log: SessionLog, n: int, clusters: ItemClusters, horizon: float, seed: int, tell: Callable[[float], None]) -> Ranker:
     """Every expert fitted on `log`, with a plain blend."""
     block, blocks = clusters.primary, len(clusters.cluster_ids)
     weight = session_weights(log, horizon)
