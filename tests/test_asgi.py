@@ -43,7 +43,8 @@ async def answer(method: str, path: str, **headers: str) -> tuple[int, dict[byte
         "server": ("127.0.0.1", 8000),
     }
     await application(scope, receive, send)
-    return sent[0]["status"], dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent[1:])
+    named = {name.lower(): value for name, value in sent[0]["headers"]}
+    return sent[0]["status"], named, b"".join(message.get("body", b"") for message in sent[1:])
 
 
 async def test_static_file_is_whole_and_then_not_modified() -> None:
