@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -143,13 +145,27 @@ def test_a_log_that_was_emptied_is_taken_up_again(shop: Shop, log: StreamLog) ->
     assert archiving.archive(log, consumer="c") == 1
 
 
-_ARCHIVER = """
-import django, sys
+# Sets up a database, then forks an archiver for every line it reads: a real process, without the cost of importing.
+_ARCHIVERS = """
+import os, sys
+import django
 django.setup()
+from django.core.management import call_command
+from django.db import connections
+from personas.models import Shop
 from recommendations.serving import archiving
-log = archiving.open_log()
-while True:
-    archiving.archive(log, consumer=archiving.consumer_name(), batch=8, idle_ms=50)
+call_command("migrate", verbosity=0)
+Shop.objects.create(pk=1, slug="s", name="s")
+connections.close_all()
+print("ready", flush=True)
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        log = archiving.open_log()
+        while True:
+            archiving.archive(log, consumer=archiving.consumer_name(), batch=8, idle_ms=50)
+    print(child, flush=True)
+    os.waitpid(child, 0)
 """
 
 
@@ -158,11 +174,9 @@ def _rows(path: Path, sql: str) -> list[tuple[object, ...]]:
         return database.execute(sql).fetchall()
 
 
-@pytest.mark.parametrize(("kills", "seed"), [(3, 0), pytest.param(40, 1, marks=[pytest.mark.proof, pytest.mark.timeout(600)])])
-def test_an_archiver_killed_at_any_point_neither_loses_nor_doubles(
-    redis_client: redis.Redis, redis_url: str, tmp_path: Path, kills: int, seed: int
-) -> None:
-    """Events flow while real archivers are killed at random; the oracle is what was appended."""
+@pytest.fixture
+def archivers(redis_url: str, tmp_path: Path) -> Iterator[tuple[Path, Callable[[], int]]]:
+    """A database of its own, and what starts an archiver on it and gives its process id."""
     path = tmp_path / "archive.sqlite3"
     environment = os.environ | {
         "DATABASE_URL": f"sqlite:///{path}",
@@ -170,39 +184,60 @@ def test_an_archiver_killed_at_any_point_neither_loses_nor_doubles(
         "ACTIVITY_PARTITIONS": str(PARTITIONS),
         "SQLITE_SYNCHRONOUS": "OFF",  # a killed process needs no sync, only a killed machine
     }
-    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], env=environment, check=True)
-    with closing(sqlite3.connect(path)) as database:
-        columns = "(id, slug, name, currency, settings, demo, created_at)"
-        database.execute(f"INSERT INTO personas_shop {columns} VALUES (1, 's', 's', 'EUR', '{{}}', 0, '2026-01-01')")
-        database.commit()
+    forker = subprocess.Popen(
+        [sys.executable, "-c", _ARCHIVERS], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert forker.stdin is not None
+    assert forker.stdout is not None
+    started: list[int] = []
+
+    def start() -> int:
+        forker.stdin.write("\n")
+        forker.stdin.flush()
+        started.append(int(forker.stdout.readline()))
+        return started[-1]
+
+    assert forker.stdout.readline() == "ready\n"
+    yield path, start
+    forker.kill()
+    for pid in started[-1:]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    forker.wait()
+    forker.stdin.close()
+    forker.stdout.close()
+
+
+@pytest.mark.parametrize(("kills", "seed"), [(8, 0), pytest.param(80, 1, marks=[pytest.mark.proof, pytest.mark.timeout(600)])])
+def test_an_archiver_killed_at_any_point_neither_loses_nor_doubles(
+    redis_client: redis.Redis, archivers: tuple[Path, Callable[[], int]], kills: int, seed: int
+) -> None:
+    """Events flow while real archivers are killed at random; the oracle is what was appended."""
+    path, start = archivers
     rng = random.Random(seed)
     sent = 0
+
+    def flow(seconds: float) -> None:
+        nonlocal sent
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            append(redis_client, make_record(1, f"s{sent % 17}", sent))
+            sent += 1
+            time.sleep(0.005)
+
     for _ in range(kills):
-        process = subprocess.Popen([sys.executable, "-c", _ARCHIVER], env=environment)
-        try:
-            archived = len(_rows(path, "SELECT 1 FROM personas_archivedevent"))
-            deadline = time.monotonic() + 30
-            while len(_rows(path, "SELECT 1 FROM personas_archivedevent")) == archived and time.monotonic() < deadline:
-                for _ in range(10):
-                    append(redis_client, make_record(1, f"s{sent % 17}", sent))
-                    sent += 1
-                time.sleep(0.02)
-            until = time.monotonic() + rng.uniform(0, 0.3)
-            while time.monotonic() < until:
-                append(redis_client, make_record(1, f"s{sent % 17}", sent))
-                sent += 1
-        finally:
-            process.kill()
-            process.wait()
-    last = subprocess.Popen([sys.executable, "-c", _ARCHIVER], env=environment)
-    try:
-        log = StreamLog(redis_client, partitions=PARTITIONS)
-        deadline = time.monotonic() + 60
-        while log.backlog() and time.monotonic() < deadline:
-            time.sleep(0.05)
-    finally:
-        last.kill()
-        last.wait()
+        archived = _rows(path, "SELECT COUNT(*) FROM personas_archivedevent")
+        pid = start()
+        deadline = time.monotonic() + 30
+        while _rows(path, "SELECT COUNT(*) FROM personas_archivedevent") == archived and time.monotonic() < deadline:
+            flow(0.01)
+        flow(rng.uniform(0, 0.2))
+        os.kill(pid, signal.SIGKILL)
+    start()
+    log = StreamLog(redis_client, partitions=PARTITIONS)
+    deadline = time.monotonic() + 60
+    while log.backlog() and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert log.backlog() == 0
     events = _rows(path, "SELECT event_id, COUNT(*) FROM personas_archivedevent GROUP BY event_id")
     assert {e for e, _ in events} == {f"e{n}.{i}" for n in range(sent) for i in range(2)}
