@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -168,3 +170,16 @@ def test_the_hot_endpoints_are_in_the_schema(site: Site) -> None:
 def test_a_body_of_10_mb_is_refused_by_the_server_as_a_whole(site: Site) -> None:
     answer = httpx.post(site.url("/api/v1/events"), content=b"x" * 10_000_000, headers=site.headers, timeout=20)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_integrators_examples_run_as_written(site: Site) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "integrators.md").read_text()
+    blocks = re.findall(r"```(bash|python)\n(.*?)```", text, re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["bash", "bash", "bash", "bash", "python"]
+    environment = os.environ | {"BASE": site.url(""), "KEY": site.key}
+    for kind, block in blocks:
+        command = ["bash", "-euc", block] if kind == "bash" else [sys.executable, "-c", block]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+        assert '"rejected"' not in done.stdout
