@@ -11,7 +11,7 @@ export function newId() {
 }
 
 export class Live {
-  /** settings: as the page gives them. on: {profile, slate, state} callbacks. */
+  /** settings: as the page gives them. on: {profile, slate, state} callbacks; state is live, down, or trouble with what it is. */
   constructor(settings, on) {
     this.settings = settings;
     this.on = on;
@@ -103,6 +103,7 @@ export class Live {
       const message = JSON.parse(data);
       if (message.type === "profile") this.took(message.profile);
       else if (message.type === "slate") this.on.slate(message.slate);
+      else if (message.type === "error") this.on.state("trouble", message.detail);
     };
     socket.onclose = () => { if (socket === this.socket) this.lost(); };
   }
@@ -123,6 +124,7 @@ export class Live {
 
   took(profile) {
     this.events = profile.events;
+    if (this.open) this.on.state("live");
     this.on.profile(profile);
   }
 

@@ -32,6 +32,7 @@ function event(name, details = {}, about = {}) {
 let underWay = 0;
 let newest = null;
 let floor = -1;
+let shown = kept.slate?.version ?? -1;
 
 function offer(slate) {
   newest = slate;
@@ -41,6 +42,7 @@ function offer(slate) {
 function settle() {
   if (newest && newest.version > floor) {
     rail.show(newest);
+    shown = newest.version;
     keep({ slate: newest });
   }
   newest = null;
@@ -51,7 +53,12 @@ async function tell(events, { passive = false } = {}) {
   if (!passive) rail.turn();
   const version = await live.send(events);
   underWay -= 1;
-  if (version !== null) floor = Math.max(floor, passive ? version + 1 : version);
+  if (version !== null) {
+    // The next version after a report of ours is the slate that answers it, unless others moved the session meanwhile.
+    const alone = version === shown + events.length;
+    if (!passive) floor = Math.max(floor, version);
+    else if (alone) floor = Math.max(floor, version + 1);
+  }
   if (underWay === 0) settle();
 }
 
@@ -59,9 +66,10 @@ const rail = new Rail(settings, (recommendation_id, items) => tell([event("view_
 const live = new Live(settings, {
   slate: offer,
   profile: (profile) => { show(profile, remembered); keep({ profile }); },
-  state: (state) => {
-    linkState.textContent = words[state];
-    linkState.classList.toggle("down", state === "down");
+  state: (state, detail) => {
+    const said = words[state] ?? detail;
+    if (linkState.textContent !== said) linkState.textContent = said;
+    linkState.classList.toggle("down", state !== "live");
   },
 });
 const about = { title: settings.title, category: settings.category, tier: settings.tier };

@@ -52,10 +52,10 @@ class Card:
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The demo shops; the only one, if there is only one."""
-    shops = list(Shop.objects.filter(demo=True).annotate(item_count=Count("items")))
+    shops = list(Shop.objects.filter(demo=True).annotate(size=Count("items")))
     if len(shops) == 1:
         return redirect("storefront:home", slug=shops[0].slug)
-    return render(request, "storefront/index.html", {"shops": shops})
+    return render(request, "storefront/index.html", {"shops": [(shop, f"{shop.size:,}") for shop in shops]})
 
 
 @require_safe
@@ -201,9 +201,9 @@ def _shop(slug: str) -> Shop:
     return shop
 
 
-def _shuffled(items: QuerySet[Item]) -> QuerySet[Item]:
-    """A fixed mixture, so that a page doesn't show forty black trousers in a row."""
-    return items.order_by(Mod(F("pk") * 7919, 10_007), "pk")
+def _shuffled(items: QuerySet[Item], *, step: int = 7_919) -> QuerySet[Item]:
+    """A fixed mixture, another for another step, so that a page doesn't show forty black trousers in a row."""
+    return items.order_by(Mod(F("pk") * step, 10_007), "pk")
 
 
 def _listing(
@@ -219,6 +219,7 @@ def _listing(
         heading=heading,
         query=query,
         page=page,
+        total=f"{page.paginator.count:,}",
         cards=[card(shop, i) for i in page.object_list],
         carry=f"{urlencode({'q': query})}&" if query else "",
     )
@@ -254,6 +255,7 @@ def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chos
         "query": values.get("query") or None,
         "live": ready,
     }
+    in_stock = Item.objects.of_shop(shop).filter(in_stock=True)
     response = render(
         request,
         template,
@@ -262,7 +264,7 @@ def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chos
             "categories": _categories(shop),
             "chosen": chosen,
             "panel": settings,
-            "rail": [card(shop, i) for i in _shuffled(Item.objects.of_shop(shop).filter(in_stock=True))[:RAIL_SIZE]],
+            "rail": [card(shop, i) for i in _shuffled(in_stock, step=4_241)[:RAIL_SIZE]],
             "personas": Archetype.objects.filter(shop=shop).order_by("pk") if ready else (),
             "ready": ready,
             "training": training,
