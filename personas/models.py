@@ -57,7 +57,8 @@ class Epoch(Func):
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, Any]:
         # SQLite's own functions stop at milliseconds; the stored text "YYYY-MM-DD HH:MM:SS.ffffff" does not.
         sql, params = compiler.compile(self.source_expressions[0])
-        return f"(CAST(strftime('%%s', {sql}) AS REAL) + CAST(substr({sql}, 20) AS REAL))", [*params, *params]
+        # Whole seconds are cut out first: given the fraction, strftime rounds up from half a millisecond short.
+        return f"(CAST(strftime('%%s', substr({sql}, 1, 19)) AS REAL) + CAST(substr({sql}, 20) AS REAL))", [*params, *params]
 
     def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, Any]:
         sql, params = compiler.compile(self.source_expressions[0])

@@ -10,7 +10,7 @@ from clusters.catalogue import Catalogue, build_catalogue
 from clusters.models import Item
 from personas.archetypes import Archetype, Attribute
 from personas.models import Archetype as ArchetypeRow
-from personas.models import ArchivedEvent, Session, Shop
+from personas.models import ArchivedEvent, Session, Shop, TrainingEvent
 from personas.models import Attribute as AttributeRow
 from personas.sessions import SessionLog
 
@@ -33,9 +33,10 @@ def read_log(shop: Shop, catalogue: Catalogue) -> tuple[SessionLog, list[dict[st
         if len(buffer) == CHUNK:
             columns.append(np.array(buffer, dtype=np.float64))
             buffer = []
-    columns.append(np.array(buffer, dtype=np.float64).reshape(len(buffer), -1))
-    table = np.concatenate([c for c in columns if c.size] or [np.zeros((0, 8))])
-    session, code, item, at, place, dwell, price = (table[:, i] for i in range(7))
+    if buffer:
+        columns.append(np.array(buffer, dtype=np.float64))
+    table = np.concatenate(columns) if columns else np.zeros((0, len(TrainingEvent._fields)))
+    session, code, item, at, place, dwell, price, _ = table.T
     sessions = {row.pk: row for row in Session.objects.for_training(shop)}
     keys = session.astype(np.int64)
     log = SessionLog.of(

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from django.db import transaction
+from django.core.management.color import no_style
+from django.db import connection, transaction
 from django.utils import timezone
 from redis.exceptions import LockError
 
@@ -144,6 +145,7 @@ def write_clusters(shop: Shop, engine: Engine) -> None:
             unique_fields=["id"],
             update_fields=["name", "kind", "size", "share", "descriptors", "retired_at", "updated_at"],
         )
+        _advance_sequence()
         ClusterMembership.objects.filter(cluster__shop=shop).delete()
         rows = np.repeat(np.arange(len(ids)), np.diff(items.indptr))
         item_ids = catalogue.item_ids[items.indices]
@@ -156,6 +158,13 @@ def write_clusters(shop: Shop, engine: Engine) -> None:
         )
         ClusterRelation.objects.filter(source__shop=shop).delete()
         ClusterRelation.objects.bulk_create(_relations(engine), batch_size=2_000)
+
+
+def _advance_sequence() -> None:
+    """PostgreSQL hands out ids from a sequence, which rows with ids of their own don't move; SQLite needs nothing."""
+    with connection.cursor() as cursor:
+        for sql in connection.ops.sequence_reset_sql(no_style(), [ItemCluster]):
+            cursor.execute(sql)
 
 
 def _descriptors(engine: Engine, c: int) -> list[dict[str, object]]:
