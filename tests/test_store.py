@@ -208,3 +208,15 @@ def test_a_dead_consumers_entries_are_claimed_and_trimming_waits_for_them(redis_
     log.ack(claimed)
     assert log.trim() == 4
     assert log.backlog() == 0
+
+
+def test_consumers_that_are_gone_are_forgotten_unless_they_hold_entries(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = StreamLog(redis_client, partitions=1)
+    redis_client.xadd(log_key(0), {b"r": record(1)})
+    log.read_group("holds", count=1, idle_ms=60_000)
+    log.read_group("idle", count=1, idle_ms=60_000)
+    monkeypatch.setattr("recommendations.serving.activity.GONE_MS", -1)
+    log.trim()
+    assert [row["name"] for row in redis_client.xinfo_consumers(log_key(0), "archive")] == [b"holds"]

@@ -130,14 +130,23 @@ def _row(key: ApiKey) -> str:
 def sync_keys(client: Redis | None = None) -> int:
     """Make the Redis copy equal to the database's live keys; their number. Run at every start."""
     client = client or Redis.from_url(settings.REDIS_URL)
-    rows = {key.sha256: _row(key) for key in ApiKey.objects.live()}
-    pipe = client.pipeline(transaction=True)
-    pipe.delete(KEYS)
-    if rows:
-        pipe.hset(KEYS, mapping=rows)  # type: ignore[arg-type]
-    pipe.publish(CHANNEL, "all")
-    pipe.execute()
-    return len(rows)
+    rows = _live_rows()
+    while True:
+        pipe = client.pipeline(transaction=True)
+        pipe.delete(KEYS)
+        if rows:
+            pipe.hset(KEYS, mapping=rows)  # type: ignore[arg-type]
+        pipe.publish(CHANNEL, "all")
+        pipe.execute()
+        # A key saved or revoked meanwhile was written through, and then overwritten here by what was read before.
+        now = _live_rows()
+        if now == rows:
+            return len(rows)
+        rows = now
+
+
+def _live_rows() -> dict[str, str]:
+    return {key.sha256: _row(key) for key in ApiKey.objects.live()}
 
 
 def write_through(sender: type[ApiKey], instance: ApiKey, *, signal: Any, **_: object) -> None:

@@ -25,6 +25,24 @@ PLACES_PER_ENTRY = 512
 """A stream id is (millisecond, sequence); with 512 places an entry, and 2,048 entries a millisecond, one bigint orders
 every event of a partition until the year 2248."""
 
+GONE_MS = 3_600_000
+"""A consumer that asked for nothing this long is a process that ended."""
+
+# One script, so that a consumer can't be handed an entry between the look and the removal, which would lose it.
+_FORGET = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local forgotten = 0
+for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local is = {}
+  for i = 1, #row, 2 do is[row[i]] = row[i + 1] end
+  if is['pending'] == 0 and is['idle'] > tonumber(ARGV[2]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], is['name'])
+    forgotten = forgotten + 1
+  end
+end
+return forgotten
+"""
+
 
 class LoggedEvent(msgspec.Struct, array_like=True, frozen=True):
     """An event as logged: `personas.events.Event` with its code, and the items' external ids as they were sent."""
@@ -234,10 +252,15 @@ class StreamLog:
         pipe.execute()
 
     def trim(self) -> int:
-        """See `ActivityLog`. The bound is the lowest id that some group has pending, or hasn't been given yet."""
+        """See `ActivityLog`. The bound is the lowest id that some group has pending, or hasn't been given yet.
+
+        Consumers that are long gone and hold nothing are forgotten with it: every restart makes new ones.
+        """
         dropped = 0
+        forget = self.client.register_script(_FORGET)
         for part in range(self.partitions):
             key = log_key(part)
+            forget(keys=[key], args=[self.group, GONE_MS])
             bounds = []
             for group in self.client.xinfo_groups(key) if self.client.exists(key) else ():
                 if group["pending"]:
@@ -258,13 +281,6 @@ class StreamLog:
                     behind = self.client.xrange(key, min=b"(" + group["last-delivered-id"], count=10_000)
                     total += int(group["pending"]) + len(behind or ())
         return total
-
-    def forget_consumer(self, consumer: str) -> None:
-        """Take a consumer that has nothing pending off the group's list; one with entries stays, to be claimed from."""
-        for part in range(self.partitions):
-            for row in self.client.xinfo_consumers(log_key(part), self.group):
-                if row["name"] == consumer.encode() and not row["pending"]:
-                    self.client.xgroup_delconsumer(log_key(part), self.group, consumer)
 
 
 def _of_stream(answer: Any) -> Iterable[Any]:
