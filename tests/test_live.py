@@ -18,6 +18,7 @@ from personas.events import CODE
 from recommendations.engine import Engine
 from recommendations.serving import access, process
 from recommendations.serving.activity import Record, decode_record, log_key, partition
+from recommendations.serving.engines import Engines
 from recommendations.serving.process import Process
 from recommendations.serving.store import encode_state, state_key
 from tests.live_shops import KEY, SHOP, call, put_key, start_process, view
@@ -255,6 +256,25 @@ async def test_a_shop_without_a_release_says_what_to_do(here: Process, redis_cli
     answer = await call("POST", EVENTS, {"session_id": "s1", "events": [view("e1")]}, key="pc_other")
     assert (answer.status, answer.body["code"]) == (503, "no_release")
     assert "manage.py train" in answer.body["detail"]
+
+
+async def test_a_release_that_cannot_be_loaded_leaves_the_one_before_it_in_place(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(shop: int) -> Engine:
+        raise ValueError("damaged")
+
+    engines = Engines(find=lambda: {SHOP: "2"}, load=broken)
+    await engines.refresh()
+    await engines.refresh()
+    assert (engines.get(SHOP), engines.refused(SHOP)) == (None, "2")
+    assert caplog.text.count("release 2 of shop 1 can't be served") == 1, "told once, not at every look"
+    engines.put(SHOP, replace(engine, release="1"))
+    await engines.refresh()
+    served = engines.get(SHOP)
+    assert served is not None
+    assert served.release == "1"
+    engines.close()
 
 
 async def test_a_new_release_takes_over_and_the_session_goes_on(here: Process, engine: Engine) -> None:

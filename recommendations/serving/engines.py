@@ -64,6 +64,10 @@ class Engines:
         before = self._before.get(shop)
         return before if before is not None and before.release == release else None
 
+    def refused(self, shop: int) -> str:
+        """Number of the shop's active release if it could not be loaded, else ""."""
+        return self._refused.get(shop, "")
+
     def put(self, shop: int, engine: Engine) -> None:
         """Serve the shop with `engine` from the next request on."""
         current = self._now.get(shop)

@@ -32,7 +32,11 @@ def invalid(error: EventError) -> Problem:
     return Problem(422, "invalid_field", f"{error.field} {error.reason}", field=error.field)
 
 
-def no_release(shop: int) -> Problem:
+def no_release(shop: int, refused: str = "") -> Problem:
+    """refused : number of the active release, if there is one and it can't be loaded."""
+    if refused:
+        detail = f"Release {refused} of shop {shop} can't be loaded; the log says why. Roll back in the admin, or train again."
+        return Problem(503, "release_unusable", detail, headers={"retry-after": "5"})
     detail = f"Shop {shop} has no active release yet. Train one (manage.py train SHOP) or activate one in the admin."
     return Problem(503, "no_release", detail, headers={"retry-after": "5"})
 

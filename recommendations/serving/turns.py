@@ -138,7 +138,7 @@ def engine_of(process: Process, shop: int) -> Engine:
     """The engine that serves the shop now. Raises Problem 503."""
     engine = process.engines.get(shop)
     if engine is None:
-        raise no_release(shop)
+        raise no_release(shop, process.engines.refused(shop))
     return engine
 
 
