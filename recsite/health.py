@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from personas.models import Shop
 from recommendations.models import Release
+from recommendations.releases import pointer
 from recsite.embedded import NO_RETRY
 
 logger = logging.getLogger(__name__)
@@ -35,8 +36,6 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 def checked() -> dict[str, str]:
     """Each thing that serving needs: "ok", or what is wrong. Details that could tell a stranger something go to the log."""
-    from recommendations.releases import pointer
-
     checks = {"database": OK, "redis": OK}
     shops: dict[int, str] = {}
     active: dict[int, int] = {}

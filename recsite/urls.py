@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
@@ -16,7 +14,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("api/", include("recommendations.api")),
+    path("", include("recommendations.web.urls")),
 ]
-for prefix, module in (("api/", "recommendations.api"), ("", "recommendations.web.urls")):
-    if find_spec(module) is not None:
-        urlpatterns.append(path(prefix, include(module)))
