@@ -36,6 +36,10 @@ class ServerFailed(RuntimeError):
     """An embedded server did not come up; the message holds the end of its log."""
 
 
+class AlreadyRuns(ServerFailed):
+    """A server answers on these data already."""
+
+
 def dies_with_parent(user: pwd.struct_passwd | None = None) -> Callable[[], None] | None:
     """A `preexec_fn`: become `user`, if given, then have the kernel send SIGTERM when the parent is gone.
 
@@ -107,7 +111,7 @@ def start_valkey(directory: Path, *, fsync: str = "always", timeout_s: float = 6
     """Start Valkey on a unix socket with its append-only file in `directory`, and wait until it has loaded its data.
 
     fsync : `appendfsync`; `always` means that an acknowledged write is on disk.
-    Raises ServerFailed when something answers there already, or when the server ends or stays silent.
+    Raises AlreadyRuns when something answers there already, ServerFailed when the server ends or stays silent.
     """
     directory = private_directory(directory.absolute())
     socket = socket_path(directory, "valkey.sock")
@@ -115,7 +119,7 @@ def start_valkey(directory: Path, *, fsync: str = "always", timeout_s: float = 6
     client = redis.Redis(unix_socket_path=str(socket), socket_timeout=5, retry=NO_RETRY)
     if _answers(client):
         client.close()
-        raise ServerFailed(f"a Valkey already runs on {socket}")
+        raise AlreadyRuns(f"a Valkey already runs on {socket}")
     log = directory / "valkey.log"
     options = {
         "port": "0",

@@ -27,6 +27,7 @@ from recsite.environment import kept_secret
 from recsite.supervisor import CannotRun, Program, SingleInstance, Supervisor, check_port
 
 READY_TIMEOUT_S = 60.0
+LEFTOVERS_S = 10.0
 
 
 class Command(BaseCommand):
@@ -98,12 +99,27 @@ class Command(BaseCommand):
         given = os.environ.get("REDIS_URL")
         if given is None:
             self.say("Valkey: starting the embedded server")
-            supervisor.start_valkey(lambda: embedded.start_valkey(settings.DATA_DIR / "valkey", fsync=settings.ACTIVITY_FSYNC))
+            valkey = supervisor.start_valkey(self.start_valkey)
+            # Nothing else runs on this data: a training's lock is that of a run that was killed.
+            with redis.Redis.from_url(valkey.url) as client:
+                for key in client.scan_iter("training:*"):
+                    client.delete(key)
             return
         try:
             redis.Redis.from_url(given, socket_timeout=5, retry=embedded.NO_RETRY).ping()
         except (redis.exceptions.RedisError, ValueError) as error:
             raise CannotRun(f"REDIS_URL is set, but no Redis answers there: {error}") from error
+
+    def start_valkey(self) -> embedded.Server:
+        """Start it, giving that of a run that was just killed the seconds it takes to end."""
+        deadline = time.monotonic() + LEFTOVERS_S
+        while True:
+            try:
+                return embedded.start_valkey(settings.DATA_DIR / "valkey", fsync=settings.ACTIVITY_FSYNC)
+            except embedded.AlreadyRuns:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def welcome(self, host: str, port: int, seconds: float) -> None:
         shown = "localhost" if host in {"127.0.0.1", "0.0.0.0", "::1", "::"} else host
