@@ -119,7 +119,7 @@ function showPersonas(personas, active) {
 
 function showEvidence(profile, remembered) {
   const list = document.getElementById("evidence");
-  const latest = [...profile.evidence].reverse().filter((e) => e.persona && Math.abs(e.nats) >= 0.05).slice(0, 4);
+  const latest = [...profile.evidence].reverse().filter((e) => e.persona && Math.abs(e.nats) >= 0.15).slice(0, 4);
   if (!latest.length) return;
   list.replaceChildren(...latest.map((entry) => {
     const dot = el("span", { class: "dot" });

@@ -39,9 +39,7 @@ PURE = (
     "recommendations.ranking.*",
     "recommendations.evaluation.baselines",
     "recommendations.evaluation.metrics",
-    "recommendations.web.garments",
-    "recommendations.web.giftware",
-    "recommendations.web.paint",
+    "recommendations.web.drawing.*",
 )
 RANK = {"personas": 0, "clusters": 1, "recommendations": 2, "recsite": 3}
 """A package may import itself and those below it."""

@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from recommendations.web.giftware import SHAPES, drawer_for, parcel
-from recommendations.web.paint import PIGMENTS, Dice, deep, lightness, mix
-from recommendations.web.pictures import picture, pigment
+from recommendations.web.drawing.giftware import SHAPES, drawer_for
+from recommendations.web.drawing.household import parcel
+from recommendations.web.drawing.paint import PIGMENTS, Dice, deep, lightness, mix
+from recommendations.web.drawing.pictures import picture, pigment
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -23,9 +24,7 @@ def items(shop: str) -> list[dict[str, str]]:
 
 
 def draw(row: dict[str, str], tier: int = 1) -> str:
-    return picture(
-        row["item_id"], title=row["title"], category=row.get("category", ""), colour=row.get("colour", ""), tier=tier
-    )
+    return picture(row["item_id"], title=row["title"], category=row.get("category", ""), colour=row.get("colour", ""), tier=tier)
 
 
 @pytest.mark.parametrize(("shop", "step", "share"), [("fashion", 1, 1.0), ("gifts", 9, 0.99)])
@@ -86,8 +85,8 @@ def test_the_colour_is_the_items_own() -> None:
 
 
 def test_titles_are_escaped() -> None:
-    root = ElementTree.fromstring(picture("a", title="<b>&\"", category="", colour="", tier=0))
-    assert root.findtext(f"{SVG}title") == "<b>&\""
+    root = ElementTree.fromstring(picture("a", title='<b>&"', category="", colour="", tier=0))
+    assert root.findtext(f"{SVG}title") == '<b>&"'
 
 
 def test_mix_and_deep_by_hand() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -196,3 +197,12 @@ def test_money_and_titles_by_hand(shop: Shop) -> None:
     assert money(shop, Decimal("2.55")) == "2.55 PLN"
     assert readable("WHITE HANGING HEART T-LIGHT HOLDER") == "White hanging heart t-light holder"
     assert readable("navy blue trousers A1") == "navy blue trousers A1"
+
+
+@pytest.mark.parametrize("folder", ["fashion", "gifts"])
+def test_every_persona_of_a_demo_shop_has_its_icon(folder: str) -> None:
+    root = Path(__file__).resolve().parent.parent
+    drawn = set(re.findall(r'<symbol id="([a-z]+)"', (root / "static" / "icons.svg").read_text()))
+    personas = json.loads((root / "data" / folder / "personas.json").read_text())
+    assert {a["icon"] for a in personas["archetypes"]} <= drawn
+    assert {"tag", "gem", "compass", "repeat", "star", "user"} <= drawn, "those of a shop that brings no personas"

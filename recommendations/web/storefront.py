@@ -29,7 +29,7 @@ from personas.events import MAX_QUERY
 from personas.models import Archetype, Shop
 from recommendations.models import Release, TrainingRun
 from recommendations.serving.access import issue_session_token
-from recommendations.web.pictures import STYLE, picture
+from recommendations.web.drawing.pictures import STYLE, picture
 
 COOKIE = "shop_session"
 COOKIE_AGE_S = 12 * 3600

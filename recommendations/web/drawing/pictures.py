@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from recommendations.web.garments import KINDS, draw_garment
-from recommendations.web.giftware import drawer_for
-from recommendations.web.paint import MIXED, PIGMENTS, UNSAID, Canvas, Dice, mix
+from recommendations.web.drawing.garments import KINDS, draw_garment
+from recommendations.web.drawing.giftware import drawer_for
+from recommendations.web.drawing.paint import MIXED, PIGMENTS, UNSAID, Canvas, Dice, mix
 
 STYLE = 1
 """Raised when the drawing changes, so that browsers fetch pictures anew."""
