@@ -57,9 +57,7 @@ async def call(
     sent = {"authorization": f"Bearer {key}", "content-length": str(len(data))} if key else {"content-length": str(len(data))}
     sent |= dict(headers or {})
     chunks = [data[i : i + 65_536] for i in range(0, len(data), 65_536)] or [b""]
-    messages = iter(
-        {"type": "http.request", "body": chunk, "more_body": i + 1 < len(chunks)} for i, chunk in enumerate(chunks)
-    )
+    messages = iter({"type": "http.request", "body": chunk, "more_body": i + 1 < len(chunks)} for i, chunk in enumerate(chunks))
     out: list[Any] = []
 
     async def receive() -> Any:
@@ -113,6 +111,12 @@ class Socket:
     def waiting(self) -> bool:
         """Whether a message has come that wasn't read."""
         return not self.wire.output_queue.empty()
+
+    async def ended(self) -> int:
+        """The code with which the server closes; what it sent before is skipped."""
+        while (message := await self.wire.receive_output(timeout=5))["type"] != "websocket.close":
+            continue
+        return int(message["code"])
 
     async def close(self) -> None:
         await self.wire.send_input({"type": "websocket.disconnect", "code": 1000})

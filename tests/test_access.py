@@ -51,7 +51,7 @@ def test_starting_makes_the_copy_equal_to_the_database(shop: Shop, redis_client:
 
 def test_a_token_names_its_shop_and_session_until_it_expires() -> None:
     token = access.issue_session_token(5, "s:1", ttl_s=60, now=1_000.0)
-    assert access.read_session_token(token, now=1_059.0) == access.Principal(5, access.TOKEN_SCOPES, "s:1")
+    assert access.read_session_token(token, now=1_059.0) == access.Principal(5, access.TOKEN_SCOPES, "s:1", 1_060.0)
     with pytest.raises(Problem, match="expired_token"):
         access.read_session_token(token, now=1_060.0)
 

@@ -142,6 +142,13 @@ async def test_a_socket_is_refused(here: Process, kind: str) -> None:
     assert not await ws.connect()
 
 
+async def test_a_socket_ends_with_its_token(here: Process) -> None:
+    ws = socket(token=access.issue_session_token(SHOP, "s1", ttl_s=2))
+    assert await ws.connect()
+    assert await ws.ended() == 4401
+    await ws.close()
+
+
 async def test_a_page_of_our_own_host_is_let_in(here: Process) -> None:
     ws = socket(origin=b"http://localhost:8000")
     assert await ws.connect()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import math
 import re
 import time
 from collections import OrderedDict
@@ -43,11 +44,15 @@ _MAX_BEARER = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. session : the only session it may touch, "" for any session of its shop."""
+    """Who asks. session : the only session it may touch, "" for any session of its shop.
+
+    expires : seconds since the epoch; keys hold until they are revoked.
+    """
 
     shop: int
     scopes: frozenset[str]
     session: str = ""
+    expires: float = math.inf
 
     def require(self, scope: str, session: str = "") -> None:
         """Raises Problem unless the scope is granted and the session, if one is named, is this principal's."""
@@ -68,11 +73,10 @@ def read_session_token(token: str, *, now: float) -> Principal:
     """Raises Problem on a token that is forged, damaged or expired. The signature is compared in constant time."""
     try:
         claims = signing.Signer(salt=SALT).unsign_object(token)
-        principal = Principal(int(claims["s"]), TOKEN_SCOPES, str(claims["i"]))
-        expires = float(claims["e"])
+        principal = Principal(int(claims["s"]), TOKEN_SCOPES, str(claims["i"]), float(claims["e"]))
     except (signing.BadSignature, ValueError, KeyError, TypeError) as error:
         raise Problem(401, "invalid_token", "The session token is not one of ours, or was changed.") from error
-    if now >= expires:
+    if now >= principal.expires:
         raise Problem(401, "expired_token", "The session token has expired; ask for a new one.")
     return principal
 

@@ -45,6 +45,7 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
         self.seen_events = -1
         self.dirty = asyncio.Event()
         self.pusher: asyncio.Task[None] | None = None
+        self.expiry: asyncio.TimerHandle | None = None
         self.gone = False
         self.channel_name_of_session = ""
         if not origin_allowed(dict(self.scope["headers"])):
@@ -64,8 +65,16 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
         await self.send_json({"type": "hello", "session_id": self.who.session})
         self.pusher = asyncio.create_task(self.push(), name=f"push {self.channel_name_of_session}")
         self.dirty.set()
+        left_s = max(0.0, self.who.expires - time.time())
+        self.expiry = asyncio.get_running_loop().call_later(left_s, self.expired)
+
+    def expired(self) -> None:
+        """The token's time is over; the page comes back with a fresh one."""
+        self.closing = asyncio.create_task(self.close(code=UNAUTHORISED))
 
     async def disconnect(self, code: int) -> None:
+        if self.expiry is not None:
+            self.expiry.cancel()
         if self.channel_name_of_session:
             await self.here.bus.leave(self.channel_name_of_session, self.moved)
         if self.pusher is not None:

@@ -11,9 +11,7 @@ from personas.events import EventError
 class Problem(Exception):
     """Something the caller should know. `code` never changes; `detail` says what to do, in words that may."""
 
-    def __init__(
-        self, status: int, code: str, detail: str, *, field: str = "", headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, detail: str, *, field: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{status} {code}: {detail}")
         self.status = status
         self.code = code
