@@ -110,7 +110,10 @@ def load_component(root: Path, kind: str, version: str, *, catalogue: str = "") 
             raise ReleaseError(f"{kind} {version}: {name}.npy is missing or damaged; restore it from a backup")
         # A plain view of the map: the memmap class costs microseconds at every slice.
         arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
-    return from_parts(KINDS[kind], arrays, described["meta"])
+    try:
+        return from_parts(KINDS[kind], arrays, described["meta"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReleaseError(f"{kind} {version} was written by another version of this software ({error}); train again") from error
 
 
 def load_engine(root: Path, manifest: Mapping[str, str], *, release: str) -> Engine:

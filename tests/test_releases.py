@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +80,19 @@ def test_changed_description_is_refused(shop: Shop, engine: Engine) -> None:
     path.write_text(path.read_text().replace("policy", "Policy", 1))
     with pytest.raises(ReleaseError, match=r"component\.json was changed"):
         releases.activate(release)
+
+
+def test_a_component_of_another_version_of_the_software_is_told_apart(shop: Shop, engine: Engine) -> None:
+    manifest = releases.publish(shop, engine, metrics={}).components
+    root = releases.root_of(shop)
+    described = json.loads((root / "policy" / manifest["policy"] / "component.json").read_text())
+    del described["meta"]["floor"]
+    text = json.dumps(described, sort_keys=True)
+    older = hashlib.sha256(text.encode()).hexdigest()[:16]
+    shutil.copytree(root / "policy" / manifest["policy"], root / "policy" / older)
+    (root / "policy" / older / "component.json").write_text(text)
+    with pytest.raises(ReleaseError, match=r"another version of this software.*train again"):
+        releases.load_engine(root, manifest | {"policy": older}, release="1")
 
 
 def test_components_of_different_catalogues_do_not_mix(shop: Shop, engine: Engine) -> None:

@@ -88,8 +88,13 @@ class Command(BaseCommand):
         else:
             self.say(f"Importing shop {shop}")
             supervisor.run_step(f"import of shop {shop}", manage(*setup))
-        if Release.objects.active(Shop.objects.get(slug=shop)) is None:
-            self.say(f"Training the first release of {shop}")
+        row = Shop.objects.get(slug=shop)
+        try:
+            releases.load_active(row.pk)
+        except releases.ReleaseError as error:
+            # None yet, or one that this version of the software can't read: the log is there to train from.
+            told = "the first release" if Release.objects.active(row) is None else f"again ({error})"
+            self.say(f"Training {told} of {shop}")
             supervisor.run_step(f"training of shop {shop}", manage("train", shop))
         for release in Release.objects.filter(state=Release.State.ACTIVE).select_related("shop"):
             releases.announce(release)  # a Redis that is new, or was emptied, doesn't know it
