@@ -40,6 +40,9 @@ DEMOGRAPHIC = frozenset({"age", "age_band", "gender", "sex", "income", "income_b
 ATTEMPTS = 64
 """Replays before giving up. Each lost race means that another turn of the session went through."""
 
+AT_ONCE = 6
+"""Replays without a pause: whoever pauses after a lost race leaves the next one to the process that won it."""
+
 PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
 YIELD_EVERY = 16
@@ -159,7 +162,8 @@ async def take(process: Process, visit: Visit, raw_events: Sequence[object] = ()
                 turn = await _attempt(process, engine, visit, loaded, parsed, results, ask, now)
                 if turn is not None:
                     return turn
-                await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE_S, PAUSE_S * (attempt + 1))))
+                if attempt >= AT_ONCE:
+                    await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE_S, PAUSE_S * (attempt - AT_ONCE + 1))))
     except (RedisError, OSError, NotDurableError) as error:
         logger.exception("the session store failed")
         raise storage_unavailable() from error
