@@ -239,8 +239,8 @@ def days(*counts: int, clock: str = "day") -> SessionLog:
 
 
 def test_the_tail_is_whole_last_days_or_else_the_last_sessions() -> None:
-    assert default_tail(days(*[10] * 20)).sum() == 10  # one day of twenty is 5 %
-    assert default_tail(days(*[2] * 100)).sum() == 10  # five days
+    assert default_tail(days(*[10] * 20)).sum() == 20  # two days of twenty: one would be 5 %
+    assert default_tail(days(*[2] * 100)).sum() == 16  # eight days
     assert default_tail(days(50, 50)).sum() == 8  # a day would be half of all
     assert default_tail(days(*[10] * 20, clock="order")).sum() == 16
     assert not default_tail(days(1)).any()

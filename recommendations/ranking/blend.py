@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 HIDDEN = 32
-EPOCHS = 8
+EPOCHS = 5
 BATCH = 32
 LEARNING_RATE = 3e-3
 DECAY = 1e-4

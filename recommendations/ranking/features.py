@@ -23,7 +23,18 @@ FROM_NEIGHBOURS = 100
 FROM_ENCODER = 100
 
 VOTERS = (*transitions.RELATIONS, "near", "ahead", "encoder")
-SESSION = ("in_session", "recency", "count", "is_last", "is_previous", "log_dwell", "engagement")
+SESSION = (
+    "in_session",
+    "recency",
+    "count",
+    "is_last",
+    "is_previous",
+    "log_dwell",
+    "engagement",
+    "followed_last",
+    "preceded_last",
+    "log_age",
+)
 CLUSTER = ("cluster_score", "cluster_selected", "same_cluster")
 CONTEXT = (
     "log_length",
@@ -199,6 +210,11 @@ def _session_features(history: History, slot: np.ndarray, out: np.ndarray) -> No
     dwell[:-1] = np.where(np.isnan(dwell[:-1]), np.diff(history.at), dwell[:-1])
     np.maximum.at(out[5], where, np.log1p(np.fmax(dwell, 0.0)))
     np.maximum.at(out[6], where, _ENGAGEMENT[history.codes])
+    same = np.flatnonzero(where[:-1] == where[-1])  # earlier visits of the item that the shopper is on
+    out[7, where[same + 1]] = 1.0
+    out[8, where[same[same > 0] - 1]] = 1.0
+    out[8, where[-2:-1]] = 1.0
+    out[9, where] = np.log1p(np.maximum(history.at[-1] - history.at, 0.0))
 
 
 def _cluster_features(

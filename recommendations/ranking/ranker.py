@@ -40,7 +40,7 @@ LIST_BEST = 70
 MIN_EXAMPLES = 300
 """Below this the blend would learn noise; a plain sum of the log-shares serves."""
 
-TAIL_LOW, TAIL_HIGH = 0.05, 0.12
+TAIL_LOW, TAIL_HIGH = 0.08, 0.16
 """Share of the sessions held back for the blend: whole last days that hold at least the first and at most the second."""
 
 HORIZONS = (0.03, 0.1, 0.3, 1.0, np.inf)
@@ -284,9 +284,9 @@ def _telling(progress: Callable[[float, float], None] | None) -> Callable[[float
 
 
 def default_tail(log: SessionLog) -> np.ndarray:
-    """(S,) bool: sessions of the last whole days that hold 5 to 12 % of them, or else the last 8 % in order."""
+    """(S,) bool: sessions of the last whole days that hold 8 to 16 % of them, or else the last 8 % in order."""
     total = len(log)
-    by_order = np.arange(total) >= total - max(1, round(0.08 * total))
+    by_order = np.arange(total) >= total - max(1, round(TAIL_LOW * total))
     if log.clock == "order" or total < 2:
         return by_order if total > 1 else np.zeros(total, dtype=bool)
     day = np.floor(log.starts / 86_400.0)
