@@ -5,10 +5,11 @@ what an online step can know:
 
 - *Item factors* (category, price tier, novelty) are present for the events by which a shopper turns towards an
   item (`ITEM_ACTIONS`). A list says what we showed, a refund what is regretted: neither says who is shopping.
-- *Dwell* is present on `user_engagement` alone, the event that brings it. The `dwell_s` of a view in a log is the
-  gap to the event after it, which nobody knows at the time of the view; the next event's *gap* carries it.
-- *Gap* is the time since the session's previous event: absent on the first event, and where the log's clock
-  doesn't tell seconds. A late event counts as a gap of 0, for the belief moves in order of receipt.
+- *Steps* are the events by which time passes for the persona. A reported list takes none: it says what we showed, not
+  who looks. An engagement takes none either: its *dwell* is one more factor of the step before it. The `dwell_s` of a
+  view in a log is the gap to the event after it, which nobody knows at the time of the view.
+- *Gap* is the time since the session's previous step: absent on the first, and where the log's clock doesn't tell
+  seconds. A late event counts as a gap of 0, for the belief moves in order of receipt.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ NOVELTY_WINDOW = 30
 _ITEM_CODES = frozenset(CODE[name] for name in ITEM_ACTIONS)
 _IS_ITEM_CODE = np.array([name in ITEM_ACTIONS for name in NAMES])
 _ENGAGEMENT_CODE = CODE["user_engagement"]
+_IS_STEP = np.array([name not in {"view_item_list", "user_engagement"} for name in NAMES])
+STEPS = frozenset(np.flatnonzero(_IS_STEP).tolist())
+"""Event codes that are a step of the persona's chain."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +97,16 @@ def encode(
     """Codes of one event, F ints in the order of `FACTORS`, `ABSENT` where the event lacks the factor.
 
     position : catalogue position, `NO_ITEM` where none or unknown: the event still carries its type.
-    dwell_s : the event's own dwell.  gap_s : seconds since the session's last event, None on its first.
+    dwell_s : the event's own dwell.  gap_s : seconds since the session's last step, None on its first.
     """
+    if code not in STEPS:
+        dwell = ABSENT if dwell_s is None or code != _ENGAGEMENT_CODE else bisect_right(DWELL_EDGES_S, dwell_s)
+        return ABSENT, ABSENT, ABSENT, dwell, ABSENT, ABSENT
     category = tier = new = ABSENT
     if position >= 0 and code in _ITEM_CODES:
         category, tier, new = facts.category.item(position), facts.price_tier.item(position), novelty
-    dwell = ABSENT if dwell_s is None or code != _ENGAGEMENT_CODE else bisect_right(DWELL_EDGES_S, dwell_s)
     gap = ABSENT if gap_s is None else bisect_right(GAP_EDGES_S, gap_s)
-    return code, category, tier, dwell, gap, new
+    return code, category, tier, ABSENT, gap, new
 
 
 def encode_log(facts: ItemFacts, log: SessionLog) -> np.ndarray:
@@ -109,7 +115,8 @@ def encode_log(facts: ItemFacts, log: SessionLog) -> np.ndarray:
     codes = np.full((n, len(FACTORS)), ABSENT, dtype=np.int16)
     if not n:
         return codes
-    codes[:, 0] = log.code
+    step = np.flatnonzero(_IS_STEP[log.code])
+    codes[step, 0] = log.code[step]
     rows = np.flatnonzero(_IS_ITEM_CODE[log.code] & (log.position != NO_ITEM))
     position = log.position[rows]
     codes[rows, 1] = facts.category[position]
@@ -118,18 +125,52 @@ def encode_log(facts: ItemFacts, log: SessionLog) -> np.ndarray:
     engaged = np.flatnonzero((log.code == _ENGAGEMENT_CODE) & ~np.isnan(log.dwell_s))
     codes[engaged, 3] = np.searchsorted(DWELL_EDGES_S, log.dwell_s[engaged].astype(np.float64), side="right")
     if log.clock == "second":
-        codes[:, 4] = np.searchsorted(GAP_EDGES_S, gaps(log), side="right")
-        codes[log.offsets[:-1], 4] = ABSENT
+        session = log.session_of[step]
+        later = step[1:][session[1:] == session[:-1]]
+        codes[later, 4] = np.searchsorted(GAP_EDGES_S, gaps(log)[later], side="right")
     return codes
 
 
 def gaps(log: SessionLog) -> np.ndarray:
-    """(N,) float64 seconds since the session's previous event; 0 on its first, and where the clock lacks seconds."""
+    """(N,) float64 seconds since the session's previous step; 0 on its first, between steps, and without a clock."""
     gap = np.zeros(len(log.at))
-    if log.clock == "second" and len(gap):
-        gap[1:] = np.diff(log.at)
-        gap[log.offsets[:-1]] = 0.0
+    if log.clock == "second":
+        step = np.flatnonzero(_IS_STEP[log.code])
+        session = log.session_of[step]
+        same = session[1:] == session[:-1]
+        gap[step[1:][same]] = np.diff(log.at[step])[same]
     return gap
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The M steps of a log, as the chain sees them.
+
+    rows : (M,) their rows in the log.  codes : (M, F) int16, dwell from the engagement after the step.
+    sessions : (T,) the log's sessions that have a step.  offsets : (T + 1,).
+    last : (N,) for each row of the log, the step that it is or follows in its session, -1 before the first.
+    """
+
+    rows: np.ndarray
+    codes: np.ndarray
+    sessions: np.ndarray
+    offsets: np.ndarray
+    last: np.ndarray
+
+
+def encode_steps(facts: ItemFacts, log: SessionLog) -> Steps:
+    """The log's steps with their codes: what `encode` gives online, event by event, with dwell where it belongs."""
+    codes = encode_log(facts, log)
+    is_step = _IS_STEP[log.code]
+    rows = np.flatnonzero(is_step)
+    session = log.session_of
+    last = np.cumsum(is_step) - 1
+    last[last < np.searchsorted(rows, log.offsets[session])] = -1
+    folded = codes[rows]
+    engaged = np.flatnonzero((codes[:, 3] != ABSENT) & ~is_step & (last >= 0))[::-1]
+    folded[last[engaged], 3] = codes[engaged, 3]  # from the back, so that the first engagement of a step stands
+    sessions, begin = np.unique(session[rows], return_index=True)
+    return Steps(rows, folded, sessions, np.append(begin, len(rows)).astype(np.int64), last)
 
 
 def _novelties(session: np.ndarray, position: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from personas.archetypes import Archetype, Attribute, descriptor_weights, item_scores, mix_matrix, starting_model
-from personas.encoding import FACTORS, ItemFacts, encode, encode_log, gaps, value_names
+from personas.encoding import ABSENT, FACTORS, STEPS, ItemFacts, Steps, encode, encode_steps, gaps, value_names
 from personas.events import ENGAGEMENT, ITEM_ACTIONS, NAMES
 from personas.evidence import EvidenceNetwork, fit_evidence, log_prior
 from personas.fitting import FitReport, expect, filter_log, fit
@@ -198,7 +198,9 @@ def start(model: PersonaModel, *, evidence: Mapping[str, str], at: float, earlie
 def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaState:
     """One filter step: predict over the time gone by, condition on the event, note the evidence.
 
-    A late event (`signal.at` before `state.last_at`) moves the belief with no time gone by and rewinds nothing.
+    An event that is no step (`encoding.STEPS`) takes none: a reported list leaves the state alone, an engagement adds
+    its dwell to the evidence of the step before. A late event (`signal.at` before `state.last_at`) moves the belief with
+    no time gone by and rewinds nothing.
     Raises ValueError if the state was made under other archetypes; see `rebase`.
     """
     if state.archetypes != model.ids:
@@ -212,8 +214,11 @@ def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaS
         gap_s=elapsed if state.steps else None,
         novelty=signal.novelty,
     )
+    step = signal.code in STEPS
+    if not step and max(codes) == ABSENT:
+        return state
     predicted = np.array(state.log_belief)
-    if state.steps:
+    if state.steps and step:
         predicted = predict(model.hmm, predicted, elapsed_s=elapsed, log_prior=np.array(state.log_prior))
     log_belief, terms = condition(model.hmm, predicted, codes)
     entry = _explain(model, signal, codes, predicted, log_belief, terms)
@@ -227,8 +232,8 @@ def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaS
         archetypes=state.archetypes,
         log_belief=tuple(log_belief.tolist()),
         log_prior=state.log_prior,
-        last_at=max(state.last_at, signal.at),
-        steps=state.steps + 1,
+        last_at=max(state.last_at, signal.at) if step else state.last_at,
+        steps=state.steps + step,
         affinity=affinity,
         ledger=(*state.ledger, entry)[-LEDGER:],
         lead=lead,
@@ -347,14 +352,17 @@ def train_personas(
     """
     if item_descriptors.shape != (len(facts.category), len(catalogue_descriptors)):
         raise ValueError(f"item_descriptors {item_descriptors.shape} != {(len(facts.category), len(catalogue_descriptors))}")
-    codes = encode_log(facts, log)
-    begin, pseudo_counts = starting_model(attributes, archetypes, facts, catalogue_descriptors, item_descriptors, codes, len(log))
+    steps = encode_steps(facts, log)
+    codes, offsets, sessions = steps.codes, steps.offsets, len(steps.sessions)
+    if evidence is not None:
+        evidence = [evidence[s] for s in steps.sessions.tolist()]
+    begin, pseudo_counts = starting_model(attributes, archetypes, facts, catalogue_descriptors, item_descriptors, codes, sessions)
     if previous is not None and len(codes):
         last = _previous_start(previous, begin, archetypes, facts)
-        if expect(last, codes, log.offsets).log_likelihood > expect(begin, codes, log.offsets).log_likelihood:
+        if expect(last, codes, offsets).log_likelihood > expect(begin, codes, offsets).log_likelihood:
             begin = last
-    hmm, report = fit(codes, log.offsets, start=begin, pseudo_counts=pseudo_counts, iterations=iterations, progress=progress)
-    heads = expect(hmm, codes, log.offsets).posteriors[log.offsets[:-1]] if evidence is not None else np.zeros((len(log), 1))
+    hmm, report = fit(codes, offsets, start=begin, pseudo_counts=pseudo_counts, iterations=iterations, progress=progress)
+    heads = expect(hmm, codes, offsets).posteriors[offsets[:-1]] if evidence is not None else np.zeros((sessions, 1))
     network = fit_evidence(heads, evidence, log_initial=hmm.log_initial)
     model = PersonaModel(
         hmm=hmm,
@@ -372,13 +380,16 @@ def train_personas(
         attribute_descriptors=descriptor_weights(attributes, catalogue_descriptors),
         item_attributes=item_scores(attributes, facts, catalogue_descriptors, item_descriptors),
     )
-    return model, _beliefs(model, codes, log, evidence), report
+    return model, _beliefs(model, steps, log, evidence), report
 
 
-def _beliefs(model: PersonaModel, codes: np.ndarray, log: SessionLog, evidence: Sequence[Mapping[str, str]] | None) -> np.ndarray:
-    """(N, K) float32, what the online filter would have believed after each event of the log."""
-    prior = None if evidence is None or not len(log) else np.array([log_prior(model.network, given) for given in evidence])
-    return filter_log(model.hmm, codes, log.offsets, log_prior=prior, elapsed_s=gaps(log))
+def _beliefs(model: PersonaModel, steps: Steps, log: SessionLog, evidence: Sequence[Mapping[str, str]] | None) -> np.ndarray:
+    """(N, K) float32, what the online filter would have believed after each event of the log; before a session's first
+    step, the prior of nobody in particular."""
+    prior = np.array([log_prior(model.network, given) for given in evidence]) if evidence else None
+    reached = filter_log(model.hmm, steps.codes, steps.offsets, log_prior=prior, elapsed_s=gaps(log)[steps.rows])
+    # `last` is -1 before the first step, and so reads the row appended here.
+    return np.vstack((reached, np.exp(model.hmm.log_initial)[None])).astype(np.float32)[steps.last]
 
 
 def _previous_start(previous: PersonaModel, begin: PersonaHMM, archetypes: Sequence[Archetype], facts: ItemFacts) -> PersonaHMM:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from personas import encoding
-from personas.encoding import ABSENT, FACTORS, NEW, REPEAT, RETURN, ItemFacts, encode, encode_log, novelty
+from personas.encoding import ABSENT, FACTORS, NEW, REPEAT, RETURN, ItemFacts, encode, encode_log, encode_steps, novelty
 from personas.events import CODE, ITEM_ACTIONS, NAMES
 from personas.sessions import NO_ITEM, SessionLog
 
@@ -26,7 +26,7 @@ def online(facts: ItemFacts, log: SessionLog) -> np.ndarray:
             rows.append(encode(facts, code=code, position=position, dwell_s=dwell, gap_s=gap, novelty=novelty(recent, position)))
             if NAMES[code] in ITEM_ACTIONS and position != NO_ITEM:
                 recent = [*recent, position][-encoding.NOVELTY_WINDOW :]
-            last_at = at
+            last_at = at if code in encoding.STEPS else last_at
     return np.array(rows, dtype=np.int16).reshape(-1, len(FACTORS))
 
 
@@ -57,16 +57,41 @@ def test_a_view_never_tells_the_dwell_that_only_the_next_event_reveals() -> None
     assert codes[:, FACTORS.index("gap")].tolist() == [ABSENT, encoding.GAPS.index("under_3m")]
 
 
-def test_an_engagement_brings_its_dwell_and_no_item_factor() -> None:
+def test_an_engagement_brings_its_dwell_and_nothing_else() -> None:
     codes = encode(FACTS, code=CODE["user_engagement"], position=1, dwell_s=20.0, gap_s=3.0, novelty=REPEAT)
     assert dict(zip(FACTORS, codes, strict=True)) == {
-        "event": CODE["user_engagement"],
+        "event": ABSENT,
         "category": ABSENT,
         "price_tier": ABSENT,
         "dwell": encoding.DWELLS.index("under_45s"),
-        "gap": encoding.GAPS.index("under_5s"),
+        "gap": ABSENT,
         "novelty": ABSENT,
     }
+
+
+def test_steps_take_the_dwell_of_the_engagement_after_them() -> None:
+    names = ["user_engagement", "view_item", "view_item_list", "user_engagement", "user_engagement", "view_item"]
+    log = SessionLog.of(
+        np.zeros(6),
+        np.array([0, 0, 1, 0, 0, 1]),
+        np.arange(6) * 10.0,
+        code=np.array([CODE[n] for n in names]),
+        dwell_s=np.array([7.0, np.nan, np.nan, 20.0, 300.0, np.nan]),
+    )
+    steps = encode_steps(FACTS, log)
+    assert steps.rows.tolist() == [1, 5]
+    assert steps.codes[:, FACTORS.index("dwell")].tolist() == [encoding.DWELLS.index("under_45s"), ABSENT]
+    assert steps.codes[:, FACTORS.index("gap")].tolist() == [ABSENT, encoding.GAPS.index("under_1m")]
+    assert steps.last.tolist() == [-1, 0, 0, 0, 0, 1]
+
+
+def test_sessions_without_a_step_are_left_out() -> None:
+    code = np.array([CODE["view_item_list"], CODE["view_item"], CODE["user_engagement"]])
+    log = SessionLog.of(np.array([0, 1, 2]), np.array([0, 1, 2]), np.arange(3.0), code=code)
+    steps = encode_steps(FACTS, log)
+    assert steps.sessions.tolist() == [1]
+    assert steps.offsets.tolist() == [0, 1]
+    assert steps.last.tolist() == [-1, 0, -1]
 
 
 def test_an_unknown_item_still_carries_its_event() -> None:

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from personas.archetypes import Archetype, PersonaError
 from personas.components import from_parts, to_parts
-from personas.encoding import ABSENT, FACTORS, novelty
+from personas.encoding import ABSENT, DWELLS, FACTORS, STEPS, novelty
 from personas.events import CODE, ITEM_ACTIONS, NAMES
 from personas.hmm import HALF_LIFE_S
 from personas.profile import (
@@ -207,16 +207,17 @@ def test_a_state_is_plain_small_and_survives_its_codec() -> None:
 
 def test_two_thousand_random_events_keep_the_state_sound(model: PersonaModel) -> None:
     rng = np.random.default_rng(0)
-    state = start(model, evidence={}, at=0.0)
+    state, steps = start(model, evidence={}, at=0.0), 0
     for i in range(2_000):
         code, position = int(rng.integers(len(NAMES))), int(rng.integers(-1, 160))
         dwell = None if rng.random() < 0.5 else float(rng.exponential(30))
         state = update(
             model, state, Signal(str(i), code, position, float(rng.normal(10.0 * i, 500.0)), dwell, int(rng.integers(3)))
         )
+        steps += code in STEPS
         assert sum(map(math.exp, state.log_belief)) == pytest.approx(1.0, abs=1e-9)
     assert all(0.0 <= a <= 1.0 for a in state.affinity)
-    assert state.steps == 2_000
+    assert state.steps == steps
 
 
 def test_rebase_matches_archetypes_by_id_and_gives_new_ones_their_prior(model: PersonaModel) -> None:
@@ -273,3 +274,18 @@ def test_one_archetype_alone_is_certain() -> None:
     assert alone.belief == (1.0,)
     assert alone.entropy_share == 0.0
     assert not alone.unsure
+
+
+def test_a_reported_list_leaves_the_belief_alone(model: PersonaModel) -> None:
+    state = update(model, start(model, evidence={}, at=0.0), view(0, 1, at=10.0))
+    assert update(model, state, view(1, 2, at=99.0, code=CODE["view_item_list"])) == state
+
+
+def test_an_engagement_is_one_more_factor_of_the_step_before(model: PersonaModel) -> None:
+    """Whoever learns the dwell with the view, or from an engagement later, believes the same."""
+    seen = update(model, start(model, evidence={}, at=0.0), view(0, 1, at=10.0))
+    told = update(model, seen, view(1, 1, at=40.0, code=CODE["user_engagement"])._replace(dwell_s=30.0))
+    dwell = model.hmm.log_emission[FACTORS.index("dwell")][:, DWELLS.index("under_45s")]
+    expected = np.array(seen.log_belief) + dwell
+    np.testing.assert_allclose(told.log_belief, expected - np.logaddexp.reduce(expected), atol=1e-12)
+    assert (told.steps, told.last_at) == (seen.steps, seen.last_at)
