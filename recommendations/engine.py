@@ -329,4 +329,5 @@ def _excluded(engine: Engine, state: SessionState, request: Request, history: Hi
 
 
 def _recommendation_id(state: SessionState) -> str:
-    return hashlib.blake2b(f"{state.seed}:{state.version}".encode(), digest_size=12).hexdigest()
+    """The same for a retry, and another for a session that lost its state and starts again under its old name."""
+    return hashlib.blake2b(f"{state.seed}:{state.started_at}:{state.version}".encode(), digest_size=12).hexdigest()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 from django.core.management.color import no_style
 from django.db import connection, transaction
 from django.utils import timezone
-from redis.exceptions import LockError
+from redis.exceptions import RedisError
 
 from clusters.models import ClusterMembership, ClusterRelation, ItemCluster
 from personas.models import Shop
@@ -23,7 +25,9 @@ from recommendations.training import train_engine
 
 logger = logging.getLogger(__name__)
 
-LOCK_S = 3_600
+LOCK_S = 60.0
+"""Seconds a training lock outlives its last renewal."""
+
 SHOWN_DESCRIPTORS = 8
 SHOWN_RELATIONS = 8
 
@@ -37,10 +41,7 @@ def train_shop(shop: Shop, *, seed: int = 0, progress: Callable[[str, float], No
 
     The run's row tells what is under way, and why it failed if it did; a failure leaves the active release as it was.
     """
-    lock = releases.redis_client().lock(f"training:{shop.pk}", timeout=LOCK_S, blocking=False)
-    if not lock.acquire():
-        raise TrainingBusy(f"a training of {shop.slug} is under way; wait for it, or see Training runs in the admin")
-    try:
+    with _alone(shop):
         TrainingRun.objects.filter(shop=shop, state=TrainingRun.State.RUNNING).update(
             state=TrainingRun.State.FAILED, error="interrupted", finished_at=timezone.now()
         )
@@ -52,11 +53,34 @@ def train_shop(shop: Shop, *, seed: int = 0, progress: Callable[[str, float], No
             raise
         _finish(run, TrainingRun.State.DONE, release=release)
         return release
+
+
+@contextmanager
+def _alone(shop: Shop) -> Iterator[None]:
+    """Hold the shop's training lock, renewed while we live: one that is killed frees it within `LOCK_S` seconds."""
+    lock = releases.redis_client().lock(f"training:{shop.pk}", timeout=LOCK_S, blocking=False, thread_local=False)
+    if not lock.acquire():
+        raise TrainingBusy(f"a training of {shop.slug} is under way; wait for it, or see Training runs in the admin")
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(LOCK_S / 3):
+            try:
+                lock.reacquire()
+            except RedisError as error:
+                logger.warning("the training lock of %s was not renewed: %s", shop.slug, error)
+
+    renewing = threading.Thread(target=renew, name=f"training-lock-{shop.pk}", daemon=True)
+    renewing.start()
+    try:
+        yield
     finally:
+        ended.set()
+        renewing.join()
         try:
             lock.release()
-        except LockError:
-            logger.warning("training of %s outlived its lock of %d s", shop.slug, LOCK_S)
+        except RedisError as error:
+            logger.warning("the training lock of %s was not released: %s", shop.slug, error)
 
 
 def _train(shop: Shop, run: TrainingRun, *, seed: int, progress: Callable[[str, float], None] | None) -> Release:

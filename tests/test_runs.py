@@ -9,7 +9,7 @@ import pytest
 
 from clusters.models import Item, ItemCluster
 from personas.models import ArchivedEvent, EventRow, Session, Shop, moment
-from recommendations import releases
+from recommendations import releases, runs
 from recommendations.models import Release, TrainingRun
 from recommendations.reading import read_catalogue, read_log
 from recommendations.runs import TrainingBusy, train_shop
@@ -101,6 +101,20 @@ def test_a_cluster_made_by_hand_gets_an_id_of_its_own_after_training(shop: Shop)
 def test_one_training_at_a_time(shop: Shop) -> None:
     with releases.redis_client().lock(f"training:{shop.pk}", timeout=30), pytest.raises(TrainingBusy, match="under way"):
         train_shop(shop)
+
+
+def test_the_lock_is_renewed_while_training_and_free_afterwards(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a lock that lasts a fifth of a second, a training of seconds still keeps others out."""
+    monkeypatch.setattr(runs, "LOCK_S", 0.2)
+    client, held = releases.redis_client(), []
+
+    def look(stage: str, share: float) -> None:
+        held.append(client.exists(f"training:{shop.pk}"))
+
+    train_shop(shop, progress=look)
+    assert len(held) > 5
+    assert all(held)
+    assert not client.exists(f"training:{shop.pk}")
 
 
 def test_a_training_that_fails_says_why_and_leaves_the_release(shop: Shop) -> None:
