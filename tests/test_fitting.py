@@ -148,3 +148,24 @@ def test_shapes_that_disagree_are_refused() -> None:
         expect(model, codes[:, :2], offsets)
     with pytest.raises(ValueError, match="code 3 of factor 0, which has 3 values"):
         expect(model, codes + (codes == 2), offsets)
+
+
+def test_a_value_seen_once_makes_no_persona_likelier() -> None:
+    """Two states, one with a hundredth of the events; a third value seen a single time must not speak for the small one."""
+    rng = np.random.default_rng(0)
+    n = 20_000
+    rare = rng.random(n) < 0.01
+    first = np.where(rare, rng.random(n) < 0.9, rng.random(n) < 0.1).astype(np.int16)
+    second = rng.integers(0, 2, n).astype(np.int16)
+    second[0] = 2
+    codes = np.column_stack((first, second))
+    named = np.array([[0.9, 0.1], [0.1, 0.9]])
+    silent = np.tile([0.49, 0.49, 0.02], (2, 1))
+    even = np.log(np.full(2, 0.5))
+    stay = np.log(np.array([[0.9, 0.1], [0.1, 0.9]]))
+    start = PersonaHMM(even, stay, (np.log(named), np.log(silent)), np.ones(2, dtype=bool))
+    pseudo = PseudoCounts(np.array([190.0, 10.0]), 200 * np.array([[0.99, 0.01], [0.9, 0.1]]), (2_000 * named, 200 * silent))
+    model, _ = fit(codes, np.arange(0, n + 1, 5), start=start, pseudo_counts=pseudo)
+    lift = model.log_emission[1][:, 2] - model.log_emission[1][:, 2].mean()
+    assert np.abs(lift).max() < 0.1
+    np.testing.assert_allclose(np.exp(model.log_emission[1]).sum(axis=1), 1.0, atol=1e-12)
