@@ -17,7 +17,7 @@ from personas.sessions import SessionLog
 from recommendations.ranking import ranker as ranking
 from recommendations.ranking.features import EXPERTS, FEATURES
 from recommendations.ranking.history import History, prefix
-from recommendations.ranking.ranker import Ranked, Ranker, affinity, default_tail, rank, represent, train_ranker
+from recommendations.ranking.ranker import Ranked, Ranker, affinity, rank, represent, train_ranker
 from tests.worlds import World, make_world
 
 NONE = np.zeros(0, dtype=np.int32)
@@ -231,35 +231,6 @@ def test_a_tiny_log_trains_and_ranks(world: World, sessions: list[list[int]]) ->
     clusters = build_clusters(log, world.catalogue, previous=None, first_id=1, progress=None)
     ranker = train_ranker(log, world.catalogue, clusters, seed=0)
     assert len(ranked(ranker, clusters, history_of(0), keep=5).positions) == 5
-
-
-def days(*counts: int, clock: str = "day") -> SessionLog:
-    day = np.repeat(np.arange(len(counts)), counts)
-    return SessionLog.of(np.arange(len(day)), np.zeros(len(day), dtype=int), 86_400.0 * day, clock=clock)
-
-
-def test_the_tail_is_whole_last_days_or_else_the_last_sessions() -> None:
-    assert default_tail(days(*[10] * 20)).sum() == 20  # two days of twenty: one would be 5 %
-    assert default_tail(days(*[2] * 100)).sum() == 16  # eight days
-    assert default_tail(days(50, 50)).sum() == 8  # a day would be half of all
-    assert default_tail(days(*[10] * 20, clock="order")).sum() == 16
-    assert not default_tail(days(1)).any()
-
-
-def test_a_short_memory_is_chosen_where_habits_changed() -> None:
-    rng = np.random.default_rng(0)
-
-    def walk(steps: np.ndarray) -> SessionLog:
-        position = (rng.integers(50, size=len(steps))[:, None] + np.arange(4) * steps[:, None]) % 50
-        session = np.repeat(np.arange(len(steps)), 4)
-        return SessionLog.of(
-            session, position.ravel(), 3_600.0 * np.repeat(np.arange(len(steps)), 4) + np.tile(np.arange(4.0), len(steps))
-        )
-
-    steady, tail = walk(np.full(900, 1)), walk(np.full(100, 2))
-    changed = walk(np.concatenate((np.full(820, 1), np.full(80, 2))))
-    assert ranking._horizon(steady, walk(np.full(100, 1)), 50) == np.inf
-    assert ranking._horizon(changed, tail, 50) <= 0.1
 
 
 def test_features_are_named_once() -> None:

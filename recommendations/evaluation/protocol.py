@@ -20,7 +20,7 @@ from recommendations.engine import Engine
 from recommendations.evaluation.baselines import FIT, SETTINGS, Baseline
 from recommendations.evaluation.metrics import CUT, Metrics, measure, rank_in_scores, rank_in_slate
 from recommendations.ranking.history import item_actions
-from recommendations.ranking.ranker import default_tail
+from recommendations.ranking.recency import default_tail
 from recommendations.session import SessionState, evaluation_request
 from recommendations.training import train_engine
 
