@@ -55,18 +55,22 @@ def compose(
     explores = rng.random(count) < explore if explore and m > count else np.zeros(count, dtype=bool)
     free = list(range(m))
     slots: list[Chosen] = []
+    exploring = explore > 0 and m > count
     for slot in range(count):
-        best = _next(free, persona, reserved, count - slot)
-        pool = [row for row in free[: POOL * count] if row != best] if explore and m > count else []
-        row, propensity = best, 1.0
-        if pool:
+        place = _next(free, persona, reserved, count - slot)
+        depth = min(len(free), POOL * count)
+        others = depth - (place < depth)
+        propensity, explored = 1.0, False
+        if exploring and others:
             propensity = 1.0 - explore
             if explores[slot]:
-                row, propensity = pool[int(rng.integers(len(pool)))], explore / len(pool)
-        free.remove(row)
+                drawn = int(rng.integers(others))
+                place = drawn + (drawn >= place)  # skips the place of the best
+                propensity, explored = explore / others, True
+        row = free.pop(place)
         if reserved.get(int(persona[row]), 0):
             reserved[int(persona[row])] -= 1
-        slots.append(Chosen(row, propensity, int(cluster[row]), int(persona[row]), bool(pool) and bool(explores[slot])))
+        slots.append(Chosen(row, propensity, int(cluster[row]), int(persona[row]), explored))
     return slots
 
 
@@ -110,10 +114,10 @@ def _reserved(belief: np.ndarray, active: tuple[int, ...], count: int) -> dict[i
 
 
 def _next(free: list[int], persona: np.ndarray, reserved: dict[int, int], left: int) -> int:
-    """The best free row that still leaves every persona the slots it is sure of, as far as it has items."""
+    """Place in `free` of the best row that still leaves every persona the slots it is sure of, as far as it has items."""
     owed = {k: n for k, n in reserved.items() if n > 0}
     if owed and sum(owed.values()) >= left:
-        for row in free:
+        for place, row in enumerate(free):
             if int(persona[row]) in owed:
-                return row
-    return free[0]
+                return place
+    return 0
