@@ -156,10 +156,10 @@ def check_number(field: str, value: object, *, low: float = 0.0, high: float = 1
     """A finite number in [low, high]. Raises EventError."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise EventError(field, f"{_show(value)} is not a number")
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise EventError(field, f"{value} is not a finite number")
-    if not low <= value <= high:
-        raise EventError(field, f"{value} is outside {low:g} to {high:g}")
+    if not low <= value <= high:  # before it becomes a float: a whole number may be too large for one
+        raise EventError(field, f"{_show(value)} is outside {low:g} to {high:g}")
     return float(value)
 
 

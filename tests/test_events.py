@@ -71,6 +71,8 @@ def test_impressions_keep_the_slots_they_were_seen_in() -> None:
         ({"items": [{"item_id": "sku-1", "quantity": True}]}, "items[0].quantity", "not a number"),
         ({"engagement_time_msec": "long"}, "engagement_time_msec", "not a number"),
         ({"engagement_time_msec": -1}, "engagement_time_msec", "outside"),
+        ({"engagement_time_msec": 10**400}, "engagement_time_msec", "outside"),
+        ({"timestamp": 10**400}, "timestamp", "outside"),
         ({"timestamp": 5}, "timestamp", "before the year 2000"),
         ({"timestamp": float("inf")}, "timestamp", "finite"),
         ({"name": "search"}, "search_term", "needs its words"),

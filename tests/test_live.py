@@ -137,6 +137,12 @@ async def test_hostile_bodies_get_a_problem_and_change_nothing(
     assert not redis_client.keys("*:state:*")
 
 
+@pytest.mark.parametrize("length", ["9" * 5_000, "-1", "ten", ""])
+async def test_a_body_whose_length_is_no_sensible_number_is_refused(here: Process, length: str) -> None:
+    answer = await call("POST", EVENTS, {"session_id": "s1", "events": []}, headers={"content-length": length})
+    assert (answer.status, answer.body["code"]) == (413, "body_too_large")
+
+
 async def test_a_body_longer_than_it_says_is_cut_off(here: Process) -> None:
     answer = await call("POST", EVENTS, raw=b"x" * 2_000_000, headers={"content-length": "10"})
     assert answer.status == 413
