@@ -83,9 +83,7 @@ def train_engine(
         progress=_part(progress, "personas"),
     )
     clusters = with_personas(clusters, log, beliefs, persona_model.attribute_descriptors)
-    ranker = train_ranker(
-        actions, catalogue, clusters, held_out=held_out, seed=seed, progress=_part(progress, "ranking")
-    )
+    ranker = train_ranker(actions, catalogue, clusters, held_out=held_out, seed=seed, progress=_part(progress, "ranking"))
     return Engine(
         catalogue=catalogue,
         personas=persona_model,
