@@ -24,6 +24,7 @@ proof: install-dev ## What takes longer: many seeds, kills, soak
 
 lint: install-dev ## Style and types
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 format: install-dev
