@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.http import Http404
 from django.urls import include, path
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import authentication, exceptions, permissions, routers, serializers, status, viewsets
+from rest_framework import authentication, exceptions, pagination, permissions, routers, serializers, status, views, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -20,6 +22,33 @@ from clusters.models import Item, ItemCluster
 from personas.models import ApiKey, Archetype, Attribute, Shop, hash_key
 from recommendations.models import Release
 from recommendations.serving.live import EVENTS, RECOMMENDATIONS, TOKENS
+from recommendations.serving.problems import Problem
+
+PROBLEM_TYPE = "application/problem+json"
+CODES = {400: "invalid_field", 401: "missing_credentials", 403: "missing_scope", 404: "not_found", 405: "method_not_allowed"}
+"""Codes by status, for what the framework raises; an error with a code of ours keeps it."""
+
+
+def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Django REST framework's exception handler: the same problem documents as on the hot endpoints."""
+    answer = views.exception_handler(error, context)
+    if answer is None:
+        return None
+    code, field = CODES.get(answer.status_code, "refused"), ""
+    match error:
+        case exceptions.AuthenticationFailed():
+            code, detail = "invalid_key", str(error.detail)
+        case exceptions.ValidationError(detail=dict() as by_field) if by_field:
+            field, reasons = next(iter(by_field.items()))
+            detail = f"{field}: {' '.join(map(str, reasons))}"
+        case Http404() | PermissionDenied():
+            detail = "There is nothing at this address, or nothing that this key may see."
+        case _:
+            detail = str(getattr(error, "detail", error))
+    headers = {name: answer[name] for name in ("Allow", "WWW-Authenticate") if name in answer}
+    body = Problem(answer.status_code, code, detail, field=field).as_json()
+    return Response(body, status=answer.status_code, headers=headers, content_type=PROBLEM_TYPE)
+
 
 # Who may read
 
@@ -63,9 +92,14 @@ class MayRead(permissions.BasePermission):
         return bool(user and user.is_active and user.is_staff and user.has_perm(f"{meta.app_label}.view_{meta.model_name}"))
 
 
+class Pages(pagination.LimitOffsetPagination):
+    max_limit = 500
+
+
 class ShopRows(viewsets.ReadOnlyModelViewSet[Any]):
     """Rows of the key's own shop; staff see every shop's, or one's with `?shop=SLUG`."""
 
+    pagination_class = Pages
     authentication_classes = (KeyAuthentication, authentication.SessionAuthentication)
     permission_classes = (MayRead,)
     shop_field: ClassVar[str] = "shop"
@@ -77,6 +111,8 @@ class ShopRows(viewsets.ReadOnlyModelViewSet[Any]):
         slug = self.request.query_params.get("shop")
         if slug:
             return rows.filter(**{"slug" if self.shop_field == "pk" else f"{self.shop_field}__slug": slug})
+        if self.detail and self.lookup_field != "pk":
+            raise exceptions.ValidationError({"shop": ["name it: several shops may have a row of this name"]})
         return rows
 
 
@@ -129,7 +165,7 @@ class Items(ShopRows):
     queryset = Item.objects.order_by("pk")
     serializer_class = ItemSerializer
     lookup_field = "external_id"
-    lookup_value_regex = "[^/]+"
+    lookup_value_regex = "[^/\\0]+"
     filterset_fields = ("category", "brand", "colour", "in_stock")
 
 
@@ -295,8 +331,8 @@ class HotView(APIView):
 
     def elsewhere(self) -> Response:
         detail = "This address is answered by the live (ASGI) process; route it there, as the operators' guide shows."
-        body = {"type": "about:blank", "title": "misdirected", "status": 421, "code": "misdirected", "detail": detail}
-        return Response(body, status=status.HTTP_421_MISDIRECTED_REQUEST, content_type="application/problem+json")
+        body = Problem(status.HTTP_421_MISDIRECTED_REQUEST, "misdirected", detail).as_json()
+        return Response(body, status=status.HTTP_421_MISDIRECTED_REQUEST, content_type=PROBLEM_TYPE)
 
 
 class EventsView(HotView):
