@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -36,6 +37,7 @@ ITEM_COLUMNS = {
 _TEXTS = {"title": 300, "description": 20_000, "category": 120, "brand": 120, "colour": 60, "currency": 3, "image_url": 500}
 _STOCK = {"in_stock": True, "in stock": True, "available": True}
 _STOCK |= {"out_of_stock": False, "out of stock": False, "unavailable": False}
+_PIECES = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
 def import_catalogue(shop: Shop, path: Path, *, rejects: Path | None = None, progress: Progress | None = None) -> ImportReport:
@@ -73,15 +75,23 @@ def _item(raw: Mapping[str, object]) -> dict[str, Any]:
         price = number_of("price", values.pop("price"))
         fields["price"] = None if price is None else Decimal(repr(round(price, 4)))
     if "in_stock" in values:
-        word = values.pop("in_stock")
-        stock = _STOCK.get(str(word).strip().lower())
-        stock = flag_of("in_stock", word) if stock is None else stock
-        fields["in_stock"] = True if stock is None else stock
+        fields["in_stock"] = _in_stock(values.pop("in_stock"))
     if "tags" in values:
         fields["tags"] = _tags(values.pop("tags"))
     if values:
         fields["attributes"] = words_of(values, limit=300, most=60)
     return fields
+
+
+def _in_stock(value: object) -> bool:
+    """True from a number of pieces above 0, a word of `_STOCK`, yes or true; where nothing is said, too. Raises EventError."""
+    word = str(value).strip().lower()
+    if word in _STOCK:
+        return _STOCK[word]
+    if _PIECES.fullmatch(word):
+        return float(word) > 0
+    stock = flag_of("in_stock", value)
+    return True if stock is None else stock
 
 
 def _tags(value: object) -> list[str]:

@@ -243,7 +243,7 @@ _IDENTITY = ("user_id", "timestamp", "position", "event_type", "item_id", "quant
 def parse_time(value: str | int | float) -> tuple[float, str]:
     """Seconds since the epoch, and whether second or only day is known. Times without a zone are UTC.
 
-    value : ISO 8601, a day, or seconds, milli-, micro- or nanoseconds since 1970, told apart by their size.
+    value : ISO 8601, a day (2024-01-31, 20240131), or seconds, milli-, micro- or nanoseconds since 1970, told apart by size.
     Raises EventError.
     """
     return _parse_time(value if isinstance(value, str) else repr(value))
@@ -258,7 +258,7 @@ def _parse_time(text: str) -> tuple[float, str]:
             while seconds >= 1e11:
                 seconds /= 1e3
             return seconds, SECOND
-        if len(text) == 10:
+        if len(text) == 10 or (len(text) == 8 and text.isdigit()):
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp(), DAY
         moment = datetime.fromisoformat(text)

@@ -49,7 +49,7 @@ class RecordFile:
     """A file being read. Use as a context manager, iterate over its records and rejects.
 
     size, done : bytes in the file, and read so far, as stored (compressed); what progress is measured by.
-    columns : of a CSV file, its normalised header.
+    columns : of a CSV file, its normalised header; columns without a name are left out.
     broke : after the last record, why the file ended early; "" if it didn't.
     """
 
@@ -147,11 +147,19 @@ class RecordFile:
             header = entry[1].decode().strip("\r\n")
         except UnicodeDecodeError:
             raise FileError(f"{self.path} is neither UTF-8 text nor gzip") from None
+        if "\x00" in header:
+            raise FileError(f"{self.path} has no usable header: it holds zero bytes")
+        if "\r" in header:
+            raise FileError(f"{self.path} ends its lines with a carriage return alone; write line feeds")
         delimiter = max(_DELIMITERS, key=header.count)
-        self.columns = columns = tuple(_column(name) for name in next(csv.reader([header], delimiter=delimiter)))
-        twice = sorted({name for name in columns if columns.count(name) > 1})
-        if twice or "\x00" in header:
-            raise FileError(f"{self.path} has no usable header: {', '.join(twice) or 'it holds zero bytes'}")
+        try:
+            columns = tuple(_column(name) for name in next(csv.reader([header], delimiter=delimiter, strict=True)))
+        except csv.Error as error:
+            raise FileError(f"{self.path} has no usable header: {error}") from error
+        # Spreadsheets leave commas without a name at the end; what is under them is nobody's.
+        if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
+            raise FileError(f"{self.path} names a column twice: {', '.join(twice)}")
+        self.columns = tuple(filter(None, columns))
         width = len(columns)
         while (entry := self._next()) is not None:
             number, line = entry
@@ -171,7 +179,9 @@ class RecordFile:
             elif len(cells) != width:
                 yield Reject(number, "", f"has {len(cells)} fields, the header has {width}")
             else:
-                yield Record(number, dict(zip(columns, cells, strict=True)))
+                values: dict[str, object] = dict(zip(columns, cells, strict=True))
+                values.pop("", None)
+                yield Record(number, values)
 
     def _cells(self, text: str, delimiter: str) -> list[str] | str:
         """Fields of a line with quotes, joined with those that follow while a quoted field is open; else what is wrong."""

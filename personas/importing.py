@@ -30,6 +30,8 @@ Progress = Callable[[int, int, int], None]
 
 _TRUE = frozenset({"1", "true", "yes", "y", "t"})
 _FALSE = frozenset({"0", "false", "no", "n", "f"})
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?(\d+|\d{1,3}(\.\d{3})+),\d{1,2}\s*")
+"""9,50 and 1.234,50, as most of Europe's spreadsheets write numbers; 1,234 could be either, so it isn't taken."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -105,10 +107,10 @@ class Batches:
 
 
 def renamed(values: Mapping[str, object], aliases: Mapping[str, str]) -> dict[str, object]:
-    """Values under our names of their columns; where both names are present, ours wins."""
+    """Values under our names of their columns; where several names of one are present, ours wins, then the alias listed first."""
     if aliases.keys().isdisjoint(values):
         return dict(values)
-    ours = {aliases[k]: v for k, v in values.items() if k in aliases}
+    ours = {ours: values[theirs] for theirs, ours in reversed(aliases.items()) if theirs in values}
     return {**ours, **{k: v for k, v in values.items() if k not in aliases}}
 
 
@@ -130,6 +132,8 @@ def number_of(name: str, value: object, *, low: float = 0.0, high: float = 1e9) 
     """A finite number in [low, high] from text or a number; None where there is none. Raises EventError."""
     if value is None or value == "":
         return None
+    if isinstance(value, str) and "," in value and _DECIMAL_COMMA.fullmatch(value):
+        value = value.replace(".", "").replace(",", ".")
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):

@@ -10,6 +10,7 @@ import json
 import random
 import tracemalloc
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -286,7 +287,10 @@ def test_corrupted_gzip_is_told(shop: Shop, tmp_path: Path) -> None:
         (b"\n\n", "is empty"),
         (b"[{}]", "JSON array"),
         ("session_id,item_id\n".encode("utf-16"), "neither UTF-8"),
-        (b"a,b,a\n1,2,3\n", "no usable header: a"),
+        (b"session_id,Item ID,item_id\ns,A,B\n", "names a column twice: item_id"),
+        (b"session_id,timestamp,item_id\rs,1700000000,A\r", "carriage return alone"),
+        (b'session_id,"timestamp,item_id\ns,1700000000,A\n', "no usable header: unexpected end"),
+        (b"session_id,\x00\ns,1\n", "no usable header: it holds zero bytes"),
     ],
 )
 def test_unreadable_file_is_refused_with_the_reason(shop: Shop, tmp_path: Path, content: bytes, reason: str) -> None:
@@ -350,3 +354,38 @@ def test_command_reports_and_exits(shop: Shop, tmp_path: Path, capsys: pytest.Ca
         call_command("import_events", "s", str(written(tmp_path / "b.gz", gzip.compress(EVENTS.encode() * 50)[:-9])))
     with pytest.raises(CommandError, match="nothing in"):
         call_command("import_users", "s", str(written(tmp_path / "u.csv", "user_id,age\n,1\n")))
+
+
+def test_columns_without_a_name_are_left_out(shop: Shop, tmp_path: Path) -> None:
+    report = import_events(shop, written(tmp_path / "e.csv", "session_id,timestamp,item_id,,\ns,1700000000,A,,x\n"), now=NOW)
+    assert (report.added, report.rejected) == (1, 0)
+    assert not [note for note in report.notes if "not used" in note]
+
+
+def test_decimal_commas_are_read_and_what_is_ambiguous_is_not(shop: Shop, tmp_path: Path) -> None:
+    rows = "item_id;price\nA;9,50\nB;1.234,5\nC;1,234\nD;-3,00\n"
+    report = import_catalogue(shop, written(tmp_path / "i.csv", rows))
+    assert dict(Item.objects.values_list("external_id", "price")) == {"A": Decimal("9.5"), "B": Decimal("1234.5")}
+    assert [(r.line, r.field) for r in report.rejects] == [(4, "price"), (5, "price")]
+
+
+def test_stock_may_be_a_number_of_pieces(shop: Shop, tmp_path: Path) -> None:
+    rows = "item_id,stock\nA,12\nB,0\nC,\nD,out of stock\nE,yes\nF,-1\nG,2.0\nH,perhaps\n"
+    report = import_catalogue(shop, written(tmp_path / "i.csv", rows))
+    stock = dict(Item.objects.values_list("external_id", "in_stock"))
+    assert stock == {"A": True, "B": False, "C": True, "D": False, "E": True, "F": False, "G": True}
+    assert [r.line for r in report.rejects] == [9]
+
+
+def test_of_several_names_of_one_column_the_first_listed_counts(shop: Shop, tmp_path: Path) -> None:
+    """`sku` is an alias after `product_id`, `name` one after `event`, whatever the order in the file."""
+    import_catalogue(shop, written(tmp_path / "i.csv", "product_id,sku,name\nP,S,Mug\n"))
+    assert Item.objects.get().external_id == "P"
+    rows = "event,name,session_id,timestamp,item_id\nview,Mug,s,1700000000,P\n"
+    assert import_events(shop, written(tmp_path / "e.csv", rows), now=NOW).added == 1
+
+
+def test_a_day_without_hyphens_is_a_day(shop: Shop, tmp_path: Path) -> None:
+    import_events(shop, written(tmp_path / "e.csv", "session_id,date,item_id\ns,20240131,A\n"), now=NOW)
+    session = Session.objects.get()
+    assert (session.clock, session.started_at) == ("day", datetime(2024, 1, 31, tzinfo=UTC))
