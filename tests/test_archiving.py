@@ -138,6 +138,20 @@ def test_what_cannot_be_written_is_set_aside_and_stops_nothing(shop: Shop, log: 
     assert log.backlog() == 0
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_entry_that_no_table_takes_holds_up_no_other(redis_client: redis.Redis) -> None:
+    shop, log = Shop.objects.create(slug="fashion", name="Fashion"), StreamLog(redis_client, partitions=PARTITIONS)
+    beyond = LoggedEvent("x", CODE["view_item"], 1e15, 1e15, (1,), ("sku-1",))
+    for n in range(5):
+        append(redis_client, make_record(shop.pk, "s1", n, **({"events": (beyond,)} if n == 2 else {})))
+    assert archiving.archive(log, consumer="c") == 5
+    assert set(ArchivedEvent.objects.values_list("event_id", flat=True)) == {f"e{n}.{i}" for n in (0, 1, 3, 4) for i in range(2)}
+    assert ServedSlate.objects.count() == 4, "nothing of the bad entry is kept in part"
+    aside = [fields[b"r"] for p in range(PARTITIONS) for _, fields in redis_client.xrange(f"{{{p}}}:aside")]
+    assert [decode_record(a).version for a in aside] == [3]
+    assert log.backlog() == 0
+
+
 def test_a_log_that_was_emptied_is_taken_up_again(shop: Shop, log: StreamLog) -> None:
     archiving.archive(log, consumer="c")
     log.client.flushall()

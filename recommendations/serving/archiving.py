@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from redis import Redis
 
 from personas.models import ArchivedEvent, EventRow, Session, Shop, Shopper, moment
@@ -29,6 +29,9 @@ BATCH = 200
 
 CLAIM_IDLE_MS = 30_000
 """An entry that its consumer held this long without acknowledging is taken over: far longer than a batch takes."""
+
+UNWRITABLE = (DataError, IntegrityError, ValueError, ArithmeticError, TypeError, LookupError)
+"""Raised by what an entry holds, a time past every calendar for one. A database that is away raises OperationalError."""
 
 
 def open_log() -> StreamLog:
@@ -56,19 +59,38 @@ def archive(log: ActivityLog, *, consumer: str, seconds: float = 60.0, batch: in
 
 
 def keep(log: ActivityLog, entries: Sequence[Entry]) -> None:
-    """Write entries in one transaction, then acknowledge them. What can't be written is set aside, not lost."""
+    """Write entries in one transaction, then acknowledge them. What can't be written is set aside, not lost.
+
+    A database that can't be reached raises: the entries stay with the log until it can.
+    """
     read, unusable = _read(entries)
+    try:
+        unusable += _write_all(read)
+    except UNWRITABLE:
+        # One entry of many: alone, it holds up none of the others.
+        for entry, record in read:
+            try:
+                unusable += _write_all([(entry, record)])
+            except UNWRITABLE:
+                logger.exception("entry %s of partition %s can't be written; it is set aside", entry.entry_id, entry.partition)
+                unusable.append(entry)
+    if unusable:
+        log.set_aside(unusable)
+    log.ack(entries)
+
+
+def _write_all(read: Sequence[tuple[Entry, Record]]) -> list[Entry]:
+    """Write records in one transaction; those of shops that are not there, which are nowhere to be written, come back."""
+    homeless: list[Entry] = []
     with transaction.atomic():
         for shop_id, records in _by_shop(read).items():
             shop = Shop.objects.filter(pk=shop_id).first()
             if shop is None:
-                unusable += [entry for entry, _ in records]
+                homeless += [entry for entry, _ in records]
                 logger.error("%s entries of the activity log name shop %s, which is not there", len(records), shop_id)
                 continue
             write(shop, records)
-    if unusable:
-        log.set_aside(unusable)
-    log.ack(entries)
+    return homeless
 
 
 def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
