@@ -8,7 +8,7 @@ from celery import shared_task
 
 from personas.models import Shop
 from recommendations import runs
-from recommendations.serving import archiving
+from recommendations.serving import access, archiving
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,19 @@ def train_shop(shop_id: int) -> None:
 
 
 @shared_task(ignore_result=True)
-def train_all_shops() -> None:
-    """One training task for every shop."""
-    for shop_id in Shop.objects.values_list("pk", flat=True):
-        train_shop.delay(shop_id)
+def train_all_shops(after: int = 0) -> None:
+    """Train every shop, those with ids beyond `after`: one a task, so that the archiver always finds a worker free."""
+    shop_id = Shop.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True).first()
+    if shop_id is None:
+        return
+    try:
+        train_shop(shop_id)
+    except Exception:
+        logger.exception("the training of shop %s failed; the next shop's is not held up", shop_id)
+    train_all_shops.delay(after=shop_id)
+
+
+@shared_task(ignore_result=True)
+def sync_keys() -> None:
+    """Mend the hot path's copy of the API keys: a revocation while Redis was away, or a Redis that lost its data."""
+    access.sync_keys()

@@ -141,6 +141,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     # An entry that nobody took in time is dropped: the next one archives the same events.
     "archive-activity": {"task": "recommendations.tasks.archive_activity", "schedule": 2.0, "options": {"expires": 10}},
+    "sync-keys": {"task": "recommendations.tasks.sync_keys", "schedule": 60.0, "options": {"expires": 30}},
     "train-nightly": {"task": "recommendations.tasks.train_all_shops", "schedule": timedelta(hours=24)},
 }
 

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from personas.models import ApiKey, Shop
+from recommendations import tasks
 from recommendations.serving import access
 from recommendations.serving.problems import Problem
 
@@ -47,6 +48,27 @@ def test_starting_makes_the_copy_equal_to_the_database(shop: Shop, redis_client:
     redis_client.hset(access.KEYS, "left over", "{}")
     assert access.sync_keys() == 1
     assert set(copied(redis_client)) == {key.sha256}
+
+
+def test_the_schedule_mends_a_revocation_that_did_not_reach_redis(shop: Shop, redis_client: redis.Redis) -> None:
+    key, _ = ApiKey.objects.issue(shop=shop, name="server", scopes=["read"])
+    tasks.sync_keys()
+    assert set(copied(redis_client)) == {key.sha256}
+    key.revoke()  # not committed, so not carried: as when Redis is away
+    assert set(copied(redis_client)) == {key.sha256}
+    tasks.sync_keys()
+    assert not copied(redis_client)
+
+
+def test_a_copy_that_is_right_is_left_alone(shop: Shop, redis_client: redis.Redis) -> None:
+    """Else every process would forget what it knows of keys once a minute."""
+    ApiKey.objects.issue(shop=shop, name="server", scopes=["read"])
+    access.sync_keys()
+    with redis_client.pubsub(ignore_subscribe_messages=True) as told:
+        told.subscribe(access.CHANNEL)
+        told.get_message(timeout=1)
+        access.sync_keys()
+        assert told.get_message(timeout=0.2) is None
 
 
 def test_a_token_names_its_shop_and_session_until_it_expires() -> None:

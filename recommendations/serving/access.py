@@ -132,10 +132,10 @@ def _row(key: ApiKey) -> str:
 
 
 def sync_keys(client: Redis | None = None) -> int:
-    """Make the Redis copy equal to the database's live keys; their number. Run at every start."""
+    """Make the Redis copy equal to the database's live keys; their number. Run at every start and every minute."""
     client = client or Redis.from_url(settings.REDIS_URL)
     rows = _live_rows()
-    while True:
+    while {digest.decode(): row.decode() for digest, row in client.hgetall(KEYS).items()} != rows:
         pipe = client.pipeline(transaction=True)
         pipe.delete(KEYS)
         if rows:
@@ -143,10 +143,8 @@ def sync_keys(client: Redis | None = None) -> int:
         pipe.publish(CHANNEL, "all")
         pipe.execute()
         # A key saved or revoked meanwhile was written through, and then overwritten here by what was read before.
-        now = _live_rows()
-        if now == rows:
-            return len(rows)
-        rows = now
+        rows = _live_rows()
+    return len(rows)
 
 
 def _live_rows() -> dict[str, str]:
@@ -169,8 +167,8 @@ def _write(digest: str, row: str | None) -> None:
         pipe.publish(CHANNEL, digest)
         pipe.execute()
     except RedisError:
-        # The database holds the truth, and every serving process copies it when it starts.
-        logger.exception("API key %s... was not carried to Redis; restart the serving processes", digest[:8])
+        # The database holds the truth; the schedule and every start of a serving process copy it.
+        logger.exception("API key %s... was not carried to Redis; it will be within a minute of Redis being back", digest[:8])
 
 
 def connect_signals() -> None:
