@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,6 +46,10 @@ def check_port(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+        except socket.gaierror as error:
+            raise CannotRun(f"HOST={host} can't be used ({error.strerror}). Choose an address of this machine") from None
+        except OverflowError:
+            raise CannotRun(f"port {port} can't be used: ports end at 65535") from None
         except OSError as error:
             raise CannotRun(
                 f"port {port} on {host} can't be used ({error.strerror}). Choose another: make run PORT={port + 1}"
@@ -158,8 +163,6 @@ class Supervisor:
         self._launch(child)
 
     def _launch(self, child: _Child) -> None:
-        if child.log.exists() and child.log.stat().st_size > LOG_BYTES:
-            child.log.replace(child.log.with_suffix(".log.1"))
         with child.log.open("ab") as output:
             child.read = output.tell()
             child.process = subprocess.Popen(
@@ -242,9 +245,14 @@ class Supervisor:
             with child.log.open("rb") as file:
                 file.seek(child.read)
                 fresh = file.read(min(size - child.read, 65_536))
+            child.read = size
+            if size > LOG_BYTES:
+                # Emptied in place: the child has it open, and appends. What it writes during the copy is lost.
+                shutil.copyfile(child.log, child.log.with_suffix(".log.1"))
+                os.truncate(child.log, 0)
+                child.read = 0
         except OSError:
             return
-        child.read = size
         errors = [line for line in fresh.decode(errors="replace").splitlines() if " ERROR " in line or " CRITICAL " in line]
         for line in errors[:3]:
             self.say(f"{child.program.name}: {line[:300]}")

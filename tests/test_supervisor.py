@@ -134,6 +134,22 @@ def test_errors_in_a_log_reach_the_operator(home: Path) -> None:
     assert said == ["web: 2026-01-01 ERROR shop: no release"]
 
 
+def test_a_log_that_grows_too_long_is_kept_once_and_begun_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While its program runs: one that never ends would otherwise fill the disk."""
+    monkeypatch.setattr("recsite.supervisor.LOG_BYTES", 10_000)
+    log, older = home / "log" / "web.log", home / "log" / "web.log.1"
+    script = (
+        "import os, sys, time\n"
+        "while not os.path.exists(sys.argv[1]): print('x' * 99, flush=True); time.sleep(0.001)\n"
+        "time.sleep(0.3); print('after', flush=True); time.sleep(60)"
+    )
+    with Supervisor(home, print) as supervisor:
+        supervisor.start(Program("web", [sys.executable, "-c", script, str(older)]))
+        assert supervisor.wait_until(lambda: older.exists() and log.read_text().endswith("after\n"), 20)
+    assert older.stat().st_size > 10_000
+    assert log.stat().st_size < 10_000
+
+
 def test_failed_step_raises(home: Path) -> None:
     with Supervisor(home, print) as supervisor, pytest.raises(CannotRun, match="import failed with code 4"):
         supervisor.run_step("import", [sys.executable, "-c", "raise SystemExit(4)"])
@@ -154,6 +170,23 @@ def test_port_in_use_names_port_and_way_out() -> None:
         with pytest.raises(CannotRun, match=rf"port {port} on 127.0.0.1 can't be used .* make run PORT={port + 1}"):
             check_port("127.0.0.1", port)
     check_port("127.0.0.1", port)
+
+
+def test_a_port_or_host_that_cannot_be_is_named() -> None:
+    with pytest.raises(CannotRun, match="port 99999 can't be used: ports end at 65535"):
+        check_port("127.0.0.1", 99_999)
+    with pytest.raises(CannotRun, match="HOST=nowhere.invalid can't be used"):
+        check_port("nowhere.invalid", 8_000)
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "abc"), ("WEB_WORKERS", "x"), ("DURABILITY", "maybe")])
+def test_a_bad_setting_is_named_without_a_traceback(home: Path, name: str, value: str) -> None:
+    environment = os.environ | {"DATA_DIR": str(home), name: value}
+    command = [sys.executable, "manage.py", "up"]
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{name}={value!r}: expected")
 
 
 def test_second_instance_on_the_same_data_is_refused(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from personas.models import Shop
 from recommendations import demo, releases
 from recommendations.models import Release
 from recsite import embedded
-from recsite.environment import kept_secret
+from recsite.environment import kept_secret, whole
 from recsite.supervisor import CannotRun, Program, SingleInstance, Supervisor, check_port
 
 READY_TIMEOUT_S = 60.0
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         parser.add_argument("--shop", default="fashion", help="demo shop to import and train if need be (fashion, gifts)")
         parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
         parser.add_argument("--port", type=int, default=settings.PORT)
-        parser.add_argument("--web-workers", type=int, default=int(os.environ.get("WEB_WORKERS", "1")))
+        parser.add_argument("--web-workers", type=int, default=whole("WEB_WORKERS", 1, minimum=1))
         parser.add_argument("--with-parent", action="store_true", help="stop when the process that started this one is gone")
 
     def handle(self, *, shop: str, host: str, port: int, web_workers: int, with_parent: bool, **_: Any) -> None:
