@@ -75,6 +75,14 @@ async def test_a_commit_is_read_back_with_its_record_and_ids(store: Store, redis
         assert 0 < redis_client.ttl(key) <= 60
 
 
+async def test_ids_are_kept_as_long_as_the_state_even_if_no_event_comes(store: Store, redis_client: redis.Redis) -> None:
+    """A page may ask for slates for days between two events."""
+    assert await store.commit(await store.load(SHOP, SESSION), state_at(1), event_ids=["a"])
+    redis_client.expire(ids_key(PART, SHOP, SESSION), 5)
+    assert await store.commit(await store.load(SHOP, SESSION), state_at(2))
+    assert redis_client.ttl(ids_key(PART, SHOP, SESSION)) > 50
+
+
 async def test_an_overtaken_commit_writes_nothing(store: Store, client: Redis, redis_client: redis.Redis) -> None:
     first = await store.load(SHOP, SESSION)
     assert await store.commit(first, state_at(1), record=record(1), event_ids=["a"])

@@ -50,9 +50,9 @@ def run(options: argparse.Namespace) -> dict[str, float | int | str]:
         valkey = start_valkey(Path(folder) / "valkey", fsync="always")
         try:
             client = Redis.from_url(valkey.url)
-            with serve("recommendations.benchmarks.bare:application", valkey.url, client) as port:
+            with serve("recommendations.benchmarks.bare:application", valkey.url) as port:
                 bare = asyncio.run(measure(port, requests(shop, items, ""), seconds, count))
-            with serve("recsite.asgi:application", valkey.url, client) as port:
+            with serve("recsite.asgi:application", valkey.url) as port:
                 client.hset(KEYS, hash_key(key), json.dumps({"shop": shop.pk, "scopes": ["ingest", "read"]}))
                 ours = asyncio.run(measure(port, requests(shop, items, key), seconds, count))
             sizes = [int(client.memory_usage(k) or 0) for k in client.scan_iter("*:state:*", count=1_000)]
@@ -113,7 +113,7 @@ async def measure(port: int, request: Callable[[int], bytes], seconds: float, co
 
 
 @contextlib.contextmanager
-def serve(application: str, redis_url: str, client: Redis) -> Iterator[int]:
+def serve(application: str, redis_url: str) -> Iterator[int]:
     """A server process on a free loopback port. Raises BenchmarkError if it doesn't come up."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -135,7 +135,7 @@ def sync_keys(client: Redis | None = None) -> int:
     """Make the Redis copy equal to the database's live keys; their number. Run at every start and every minute."""
     client = client or Redis.from_url(settings.REDIS_URL)
     rows = _live_rows()
-    while {digest.decode(): row.decode() for digest, row in client.hgetall(KEYS).items()} != rows:
+    while client.hgetall(KEYS) != {digest.encode(): row.encode() for digest, row in rows.items()}:
         pipe = client.pipeline(transaction=True)
         pipe.delete(KEYS)
         if rows:

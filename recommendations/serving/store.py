@@ -46,8 +46,8 @@ if #ARGV > 6 then
   for i = 1, #seen do if seen[i] == 1 then found[#found + 1] = i end end
   if #found > 0 then return found end
   redis.call('SADD', KEYS[2], unpack(ARGV, 7))
-  redis.call('EXPIRE', KEYS[2], ARGV[3])
 end
+redis.call('EXPIRE', KEYS[2], ARGV[3])
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 if ARGV[4] ~= '' then redis.call('XADD', KEYS[3], '*', '%s', ARGV[4]) end
 if ARGV[5] ~= '' then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
