@@ -1,4 +1,4 @@
-"""`/healthz`: this process answers. `/readyz`: it can serve every shop, and if not, why."""
+"""`/healthz`: this process answers. `/readyz`: it can serve, and if not, why; and what is wrong with any one shop."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from django.views.decorators.http import require_safe
 from personas.models import Shop
 from recommendations.models import Release
 from recommendations.releases import pointer
+from recommendations.serving import process
 from recsite.embedded import NO_RETRY
 
 logger = logging.getLogger(__name__)
 OK = "ok"
+SHOP = "shop "
 
 
 @never_cache
@@ -30,7 +32,9 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     checks = checked()
-    ready = all(said == OK for said in checks.values())
+    shops = {name for name in checks if name.startswith(SHOP)}
+    # One shop that can't be served (a new one, not yet trained) is no reason to take the others away.
+    ready = all(checks[name] == OK for name in checks.keys() - shops) and any(checks[name] == OK for name in shops)
     return JsonResponse({"status": OK if ready else "unavailable", "checks": checks}, status=200 if ready else 503)
 
 
@@ -57,7 +61,8 @@ def checked() -> dict[str, str]:
     if checks["database"] == OK and not shops:
         checks["shops"] = "none yet: run manage.py setup_demo, or create one in the admin"
     for place, (shop, slug) in enumerate(shops.items()):
-        checks[f"shop {slug}"] = said_of_release(active.get(shop), announced[place] if announced else None, checks["redis"] == OK)
+        said = said_of_release(active.get(shop), announced[place] if announced else None, checks["redis"] == OK)
+        checks[SHOP + slug] = said if said != OK else said_of_engine(shop)
     return checks
 
 
@@ -69,3 +74,14 @@ def said_of_release(active: int | None, announced: bytes | None, asked: bool) ->
         told = announced.decode() if announced else "none"
         return f"release {active} is active, but Redis announces {told}: activate it again"
     return OK
+
+
+def said_of_engine(shop: int) -> str:
+    """Whether this process, if it is one that serves shoppers, has taken up a release of the shop."""
+    engines = process.engines_here()
+    if engines is None or engines.get(shop) is not None:
+        return OK
+    refused = engines.refused(shop)
+    if refused:
+        return f"release {refused} can't be loaded: the log says why; roll back, or train again"
+    return "its release is being loaded"

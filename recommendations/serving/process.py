@@ -72,6 +72,13 @@ async def current() -> Process:
     return await asyncio.shield(_current[1])
 
 
+def engines_here() -> Engines | None:
+    """The engines that this process serves with, whichever thread asks; None if it serves pages only, or just starts."""
+    if _current is None or not _current[1].done() or _failed(_current[1]):
+        return None
+    return _current[1].result().engines
+
+
 def _failed(task: asyncio.Task[Process]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
