@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from clusters.models import Item, ItemCluster
-from personas.admin import table
+from personas.admin import once, table
 
 SHOWN_MEMBERS = 60
 
@@ -34,6 +34,7 @@ class ItemAdmin(ModelAdmin):
         return ("shop", "external_id", *self.readonly_fields) if obj else self.readonly_fields
 
     @admin.display(description="clusters")
+    @once
     def shown_clusters(self, item: Item) -> SafeString:
         members = item.memberships.select_related("cluster").filter(cluster__retired_at=None).order_by("-weight")
         return table(("cluster", "weight"), ((cluster_link(m.cluster), f"{m.weight:.2f}") for m in members))
@@ -84,12 +85,14 @@ class ItemClusterAdmin(ModelAdmin):
         )
 
     @admin.display(description=f"items, the {SHOWN_MEMBERS} most typical")
+    @once
     def members(self, cluster: ItemCluster) -> SafeString:
         members = cluster.memberships.select_related("item").order_by("-weight", "item_id")[:SHOWN_MEMBERS]
         rows = ((item_link(m.item), m.item.category, m.item.colour, money(m.item.price), f"{m.weight:.2f}") for m in members)
         return table(("item", "category", "colour", "price", "weight"), rows)
 
     @admin.display(description="related clusters")
+    @once
     def relations(self, cluster: ItemCluster) -> SafeString:
         related = cluster.relations.select_related("target").order_by("-weight")
         return table(("cluster", "weight"), ((cluster_link(r.target), f"{r.weight:.3f}") for r in related))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
 
 from django import forms
 from django.contrib import admin
@@ -19,10 +20,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from personas.events import NAMES
 from personas.models import SCOPES, ApiKey, Archetype, ArchivedEvent, Attribute, Session, Shop, Shopper
-
-SHOWN_EVENTS = 50
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -61,6 +59,23 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> SafeString:
         "", "<tr>{}</tr>", ((format_html_join("", '<td class="{}">{}</td>', ((cell, c) for c in row)),) for row in rows)
     )
     return format_html('<table class="tabular-nums"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', headings, body)
+
+
+Cell = TypeVar("Cell")
+
+
+def once(method: Callable[[Any, Any], Cell]) -> Callable[[Any, Any], Cell]:
+    """A column that asks the database is computed once a row: the theme's templates call it several times."""
+    name = f"_{method.__name__}"
+
+    @wraps(method)
+    def computed(self: Any, row: Any) -> Cell:
+        if name not in row.__dict__:
+            row.__dict__[name] = method(self, row)
+        cell: Cell = row.__dict__[name]
+        return cell
+
+    return computed
 
 
 def swatch(colour: str) -> SafeString:
@@ -162,6 +177,20 @@ class AttributeAdmin(ModelAdmin):
     search_fields = ("name", "key", "description")
     autocomplete_fields = ("shop",)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Attribute | None = None) -> tuple[str, ...]:
+        # Archetypes' mixes name it by its key; under another, or gone, no training of the shop would start.
+        return ("shop", "key") if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Attribute | None = None) -> bool:
+        if obj is not None and any(obj.key in a.mix for a in Archetype.objects.filter(shop=obj.shop_id)):
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)  # it asks for the right to delete in general, not row by row
+        return actions
+
     @admin.display(description="item descriptors")
     def shown_weights(self, attribute: Attribute) -> str:
         return weights_of(attribute.weights)
@@ -171,13 +200,17 @@ class AttributeAdmin(ModelAdmin):
         return weights_of(attribute.behaviours)
 
 
-@admin.register(Archetype)
 class ArchetypeAdmin(ModelAdmin):
+    """Registered by `recommendations.inspecting`, which knows what was learned of a persona."""
+
     list_display = ("name", "key", "shop", "shown_colour", "icon", "shown_mix", "place")
     list_filter = ("shop",)
     list_select_related = ("shop",)
     search_fields = ("name", "key")
     autocomplete_fields = ("shop",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Archetype | None = None) -> tuple[str, ...]:
+        return ("shop", "key") if obj else ()  # integrators read the key
 
     @admin.display(description="colour", ordering="colour")
     def shown_colour(self, archetype: Archetype) -> SafeString:
@@ -206,18 +239,19 @@ def likeliest(session: Session, names: Mapping[int, str]) -> str:
     return f"{names.get(int(key), key)} {100 * probability:.0f} %"
 
 
-@admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
+    """Registered by `recommendations.inspecting`, which knows what happened in a session."""
+
     list_display = ("session_id", "shop", "shopper", "started_at", "last_at", "events", "origin")
     list_filter = ("shop", "origin", "last_at")
     list_select_related = ("shop", "shopper")
     search_fields = ("^session_id", "^shopper__external_id")
     show_full_result_count = False
-    fields = (
+    fields: tuple[str, ...] = (
         "shop", "session_id", "shopper", "started_at", "last_at", "events", "origin", "clock",
-        "context", "belief", "last_events",
+        "context", "belief",
     )  # fmt: skip
-    readonly_fields = fields
+    readonly_fields: tuple[str, ...] = fields
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         names = dict(Archetype.objects.values_list("pk", "name"))  # once for the whole list
@@ -236,21 +270,6 @@ class SessionAdmin(ReadOnlyAdmin):
         names = dict(Archetype.objects.filter(shop=session.shop_id).values_list("pk", "name"))
         ranked = sorted(belief.items(), key=lambda pair: -pair[1])
         return table(("persona", "probability"), ((names.get(int(key), key), f"{100 * p:.1f} %") for key, p in ranked))
-
-    @admin.display(description=f"last {SHOWN_EVENTS} events")
-    def last_events(self, session: Session) -> SafeString:
-        events = list(ArchivedEvent.objects.of_session(session).reverse()[:SHOWN_EVENTS])
-        rows = (
-            (
-                f"{e.at:%Y-%m-%d %H:%M:%S}",
-                NAMES[e.code],
-                e.item_ref or e.query,
-                "" if e.price is None else f"{e.price:g}",
-                e.event_id,
-            )
-            for e in events
-        )
-        return table(("at", "event", "item or words", "price", "event id"), rows)
 
 
 @admin.register(ArchivedEvent)

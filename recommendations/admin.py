@@ -10,8 +10,9 @@ from unfold.admin import ModelAdmin
 
 from clusters.admin import cluster_link, item_link
 from clusters.models import Item, ItemCluster
-from personas.admin import ReadOnlyAdmin, table
+from personas.admin import ReadOnlyAdmin, once, table
 from personas.models import Archetype
+from recommendations import inspecting as inspecting  # registers its pages
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
 
 
@@ -125,6 +126,7 @@ class ServedSlateAdmin(ReadOnlyAdmin):
         return len(slate.items)
 
     @admin.display(description="items")
+    @once
     def shown_items(self, slate: ServedSlate) -> SafeString:
         items = Item.objects.in_bulk([entry["item"] for entry in slate.items])
         personas = dict(Archetype.objects.filter(shop=slate.shop_id).values_list("pk", "name"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
@@ -13,9 +15,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from clusters.models import ClusterMembership, ClusterRelation, Item, ItemCluster
+from personas.encoding import FACTORS
 from personas.models import ApiKey, Archetype, ArchivedEvent, Attribute, EventRow, Session, Shop, Shopper, hash_key
 from recommendations import demo, releases
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
+from recommendations.reading import read_personas
+from tests.worlds import make_world, train_world
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -101,6 +106,9 @@ def test_pages_show_names_and_escape_them(admin_client: Client) -> None:
     session = admin_client.get(address(Session, "change", Session.objects.get().pk)).content.decode()
     assert "A&lt;b&gt;" in session
     assert "75.0 %" in session
+    assert "Item &lt;0&gt;, …" in session, "what was recommended"
+    assert "Cluster 0</a> → <a" in session, "what was decided"
+    assert session.index("recommended") < session.index("cluster: expand") < session.rindex("view_item"), "the latest first"
     decisions = admin_client.get(address(AdaptationDecision, "changelist")).content.decode()
     assert "Cluster 0" in decisions
     assert "Cluster 1" in decisions
@@ -135,6 +143,48 @@ def test_archive_can_be_changed_by_nobody(admin_client: Client) -> None:
     for page, args in (("add", ()), ("delete", (event.pk,))):
         assert admin_client.get(address(ArchivedEvent, page, *args)).status_code == 403
     assert admin_client.post(address(ArchivedEvent, "change", event.pk), {"item": 9}).status_code == 403
+
+
+def test_key_of_a_trait_stays_and_a_used_trait_too(admin_client: Client) -> None:
+    fill(0, 1)
+    used = Attribute.objects.get()
+    spare = Attribute.objects.create(shop=used.shop, key="spare", name="Spare")
+    form = {"key": "other", "name": "Thrifty", "description": "", "weights": "{}", "behaviours": "{}"}
+    assert admin_client.post(address(Attribute, "change", used.pk), form).status_code == 302
+    used.refresh_from_db()
+    assert (used.key, used.name) == ("budget", "Thrifty")
+    assert admin_client.get(address(Attribute, "delete", used.pk)).status_code == 403
+    assert admin_client.get(address(Attribute, "delete", spare.pk)).status_code == 200
+    chosen = {"action": "delete_selected", "_selected_action": [used.pk], "post": "yes"}
+    admin_client.post(address(Attribute, "changelist"), chosen)
+    assert Attribute.objects.filter(pk=used.pk).exists()
+
+
+def test_a_persona_says_what_was_learned_of_it(admin_client: Client, data_dir: object) -> None:
+    """Oracle: the trained model's own table of categories."""
+    shop = Shop.objects.create(slug="s", name="S")
+    kinds = ("skirts", "shirts")
+    for kind in kinds:
+        Attribute.objects.create(shop=shop, key=kind, name=kind, weights={f"category={kind}": 1.0})
+        Archetype.objects.create(shop=shop, key=kind, name=kind, mix={kind: 1.0})
+    late = Archetype.objects.create(shop=shop, key="late", name="Late", mix={"skirts": 1.0})
+    skirts = Archetype.objects.get(key="skirts")
+    assert "no active release" in admin_client.get(address(Archetype, "change", skirts.pk)).content.decode()
+
+    attributes, archetypes = read_personas(shop)
+    engine = train_world(make_world(sessions=60), attributes=attributes, archetypes=archetypes[:2])
+    manifest = releases.save_engine(releases.root_of(shop), engine)
+    Release.objects.create(shop=shop, number=1, components=manifest, state=Release.State.ACTIVE)
+    model = engine.personas
+    code = model.facts.category_names.index("skirts")
+    share = np.exp(model.hmm.log_emission[FACTORS.index("category")][:, code])
+    page = admin_client.get(address(Archetype, "change", skirts.pk)).content.decode()
+    told = re.search(r"category=skirts</td><td[^>]*>([\d.]+) %</td><td[^>]*>([\d.]+) %", page)
+    assert told is not None
+    mine = share[model.ids.index(skirts.pk)]
+    assert [float(g) for g in told.groups()] == pytest.approx([100 * mine, 100 * share.mean()], abs=0.05)
+    assert mine > share.mean()
+    assert "before this persona was added" in admin_client.get(address(Archetype, "change", late.pk)).content.decode()
 
 
 def test_merchandiser_sees_all_but_keys_and_changes_clusters() -> None:

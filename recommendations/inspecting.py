@@ -1,0 +1,134 @@
+"""Admin of sessions and personas, with what only this app knows: what was recommended and decided, what was learned."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from clusters.admin import cluster_link, item_link
+from clusters.models import Item, ItemCluster
+from personas.admin import ArchetypeAdmin, SessionAdmin, once, table
+from personas.events import NAMES, UNKNOWN_ITEM
+from personas.models import Archetype, ArchivedEvent, Session
+from recommendations.models import AdaptationDecision, Component, Release, ServedSlate
+
+SHOWN_EVENTS = 50
+
+NAMED_ITEMS = 3
+"""Items of a slate that a session's page names; the slate's own page has them all."""
+
+TELLING = 10
+"""Values that a persona's page shows of what was learned."""
+
+Entry = tuple[datetime, int, tuple[object, ...]]
+"""When it reached us, its place among what happened at that moment, and its cells."""
+
+
+@admin.register(Session)
+class SessionStoryAdmin(SessionAdmin):
+    """A session with its events, what was recommended after each, and what the adaptation decided, in one story."""
+
+    fields = (*SessionAdmin.fields, "story")
+    readonly_fields = fields
+
+    @admin.display(description=f"what happened, the latest first: at most {SHOWN_EVENTS} of each kind")
+    @once
+    def story(self, session: Session) -> SafeString:
+        events = list(ArchivedEvent.objects.of_session(session).reverse()[:SHOWN_EVENTS])[::-1]
+        mine = {"shop": session.shop_id, "session_id": session.session_id}
+        slates = list(ServedSlate.objects.filter(**mine)[:SHOWN_EVENTS])[::-1]
+        decisions = list(AdaptationDecision.objects.filter(**mine)[:SHOWN_EVENTS])[::-1]
+        shown = [entry["item"] for slate in slates for entry in slate.items[:NAMED_ITEMS]]
+        items = Item.objects.in_bulk({*shown, *(e.item for e in events if e.item != UNKNOWN_ITEM)})
+        clusters = ItemCluster.objects.in_bulk({id_ for d in decisions for id_ in (d.cluster, d.target) if id_})
+        # A decision answers an event of ours: it is told right after that event, whatever its own time says.
+        received = {e.event_id: e.received_at for e in events}
+        story: list[Entry] = [(e.received_at, 3 * i, _event(e, items)) for i, e in enumerate(events)]
+        place = {e.event_id: 3 * i + 1 for i, e in enumerate(events)}
+        story += [(received.get(d.event_id, d.at), place.get(d.event_id, 1), _decision(d, clusters)) for d in decisions]
+        story += [(slate.at, 3 * SHOWN_EVENTS, _slate(slate, items)) for slate in slates]
+        story.sort(key=lambda entry: entry[:2], reverse=True)
+        return table(("at", "what", "about", ""), (cells for _, _, cells in story))
+
+
+def _event(event: ArchivedEvent, items: dict[int, Item]) -> tuple[object, ...]:
+    about: object = item_link(items[event.item]) if event.item in items else event.item_ref or event.query
+    more = len((event.data or {}).get("items", ())) - 1
+    details = [
+        f"and {more} more" if more > 0 else "",
+        "" if event.price is None else f"at {event.price:g}",
+        "" if event.dwell_s is None else f"{event.dwell_s:.0f} s",
+    ]
+    return (f"{event.at:%Y-%m-%d %H:%M:%S}", NAMES[event.code], about, ", ".join(filter(None, details)))
+
+
+def _decision(decision: AdaptationDecision, clusters: dict[int, ItemCluster]) -> tuple[object, ...]:
+    about: object = _name(decision.cluster, clusters)
+    if decision.target:
+        about = format_html("{} → {}", about, _name(decision.target, clusters))
+    return (f"{decision.at:%Y-%m-%d %H:%M:%S}", f"cluster: {decision.action}", about, f"chance {decision.propensity:.2f}")
+
+
+def _name(cluster: int, clusters: dict[int, ItemCluster]) -> object:
+    return cluster_link(clusters[cluster]) if cluster in clusters else cluster
+
+
+def _slate(slate: ServedSlate, items: dict[int, Item]) -> tuple[object, ...]:
+    first = [str(items[entry["item"]]) for entry in slate.items[:NAMED_ITEMS] if entry["item"] in items]
+    at = reverse("admin:recommendations_servedslate_change", args=[slate.pk])
+    link = format_html('<a href="{}">{} items</a>', at, len(slate.items))
+    return (f"{slate.at:%Y-%m-%d %H:%M:%S}", "recommended", link, ", ".join(first) + ", …" if first else "")
+
+
+@admin.register(Archetype)
+class LearnedArchetypeAdmin(ArchetypeAdmin):
+    """A persona with what the shop's active release has learned of it."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Archetype | None = None) -> tuple[str, ...]:
+        return (*super().get_readonly_fields(request, obj), "learned") if obj else ()
+
+    @admin.display(description="learned from the log, in the active release")
+    @once
+    def learned(self, archetype: Archetype) -> SafeString | str:
+        from recommendations import releases  # the numeric stack, which other pages of the admin do without
+
+        release = None if archetype.shop_id is None else Release.objects.active(archetype.shop_id)
+        if release is None:
+            return "nothing yet: the shop has no active release"
+        try:
+            model = releases.load_component(
+                releases.root_of(archetype.shop),
+                Component.Kind.PERSONAS.value,
+                release.components[Component.Kind.PERSONAS.value],
+                catalogue=release.components[Component.Kind.CATALOGUE.value],
+            )
+        except (releases.ReleaseError, KeyError) as error:
+            return f"{release} can't be read: {error}"
+        if archetype.pk not in model.ids:
+            return f"{release} was trained before this persona was added"
+        head = ("what its events show", "share", "average of the personas")
+        rows = telling(model, model.ids.index(archetype.pk))
+        return table(head, ((name, f"{100 * share:.1f} %", f"{100 * average:.1f} %") for name, share, average in rows))
+
+
+def telling(model: Any, persona: int) -> list[tuple[str, float, float]]:
+    """("factor=value", share, average share) that set a persona apart most, of the factors that the log has taught.
+
+    model : a `PersonaModel`.  persona : its position.  Ranked by how far the share is from that of all personas alike.
+    """
+    import numpy as np
+
+    from personas.encoding import FACTORS, value_names
+
+    rows: list[tuple[str, float, float]] = []
+    for f in np.flatnonzero(model.hmm.learned).tolist():
+        shares = np.exp(model.hmm.log_emission[f])
+        pairs = zip(value_names(model.facts)[f], shares[persona].tolist(), shares.mean(axis=0).tolist(), strict=True)
+        rows += [(f"{FACTORS[f]}={value}", share, average) for value, share, average in pairs]
+    return sorted(rows, key=lambda row: -abs(row[1] - row[2]))[:TELLING]
