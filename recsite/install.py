@@ -60,9 +60,11 @@ def installed(kind):
 
 def usable():
     # type: () -> bool
-    """Whether .venv is whole: an interrupted creation leaves it without pip, a removed Python without an interpreter."""
+    """Whether .venv is whole and of this Python's version: an interrupted creation leaves it without pip, a removed
+    Python without an interpreter, and `make PYTHON=...` may name another one than it was made with."""
+    probe = "import pip, sys; sys.exit(sys.version_info[:2] != %r)" % (tuple(sys.version_info[:2]),)
     try:
-        return subprocess.call([PYTHON, "-c", "import pip"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+        return subprocess.call([PYTHON, "-c", probe], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
     except OSError:
         return False
 
@@ -70,7 +72,7 @@ def usable():
 def install(kind):
     # type: (str) -> None
     if os.path.isdir(VENV) and not usable():
-        print("Removing .venv, which is incomplete", flush=True)
+        print("Removing .venv, which is incomplete or of another Python", flush=True)
         shutil.rmtree(VENV)
     if not os.path.isdir(VENV):
         print("Making the environment in .venv", flush=True)
