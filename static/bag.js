@@ -33,7 +33,9 @@ export class Bag {
     this.tell("purchase", { items: this.items.map((i) => ({ item_id: i.item, quantity: 1 })) });
     this.items = [];
     this.keep();
-    document.getElementById("bag").open = false;
+    const bag = document.getElementById("bag");
+    bag.open = false;
+    bag.querySelector("summary").focus(); // the button that had the focus is gone
   }
 
   keep() {
@@ -55,7 +57,10 @@ export class Bag {
     const rows = this.items.map((i) => {
       const at = `${this.settings.base}item/${i.item.split("/").map(encodeURIComponent).join("/")}/`;
       const remove = el("button", { class: "remove", "aria-label": `Take ${i.title} out` }, "Take out");
-      remove.addEventListener("click", () => this.toggle(i));
+      remove.addEventListener("click", () => {
+        this.toggle(i);
+        (this.sheet.querySelector("button") ?? document.querySelector("#bag summary")).focus();
+      });
       return el("li", {}, el("img", { src: `${at}picture.svg`, alt: "", width: 44, height: 55 }), el("a", { href: at }, i.title), remove);
     });
     const buy = el("button", { class: "button" }, "Buy (nothing is charged)");

@@ -17,6 +17,12 @@ export function el(name, attributes = {}, ...children) {
   return made;
 }
 
+/** Sentence case where a shop shouts its titles. */
+export function calm(text) {
+  const shouts = /(?<![\p{L}\d])[\d'’&/.,+-]*\p{Lu}{2}[\p{Lu}\d'’&/.,+-]*(?!\p{Ll})(?: [\p{Lu}\d'’&/.,+-]+(?!\p{L}))*/gu;
+  return text.replace(shouts, (shout) => shout[0] + shout.slice(1).toLowerCase());
+}
+
 function paint(element, colour) {
   const [r, g, b] = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16) / 255);
   element.style.setProperty("--persona", colour);
@@ -53,7 +59,10 @@ export function sentence(profile) {
   const [first, second] = profile.belief;
   const active = profile.belief.filter((p) => profile.active.includes(p.key));
   if (profile.unsure || !active.length) return `Not sure yet. Nearest is ${first.name}, ${inHundred(first.probability)}.`;
-  if (active.length > 1) return `Both ${active[0].name} (${inHundred(active[0].probability)}) and ${active[1].name} (${inHundred(active[1].probability)}).`;
+  if (active.length > 1) {
+    const told = active.map((p) => `${p.name} (${inHundred(p.probability)})`);
+    return `${told.length === 2 ? "Both " : ""}${told.slice(0, -1).join(", ")} and ${told.at(-1)}${told.length > 2 ? " at once" : ""}.`;
+  }
   return `Most like ${first.name}, ${inHundred(first.probability)}${second ? `; then ${second.name}, ${inHundred(second.probability)}` : ""}.`;
 }
 
@@ -79,11 +88,18 @@ export function show(profile, remembered) {
   known = profile;
   const said = sentence(profile);
   if (words.textContent !== said) words.textContent = said;
-  const personas = [...profile.belief].sort((a, b) => a.id - b.id);
+  const personas = inPlace(profile.belief);
   showBar(personas);
   showPersonas(personas, profile.active);
   showEvidence(profile, remembered);
   showClusters(profile);
+}
+
+/** In the order of the page's list, which is the merchandiser's; personas that the page didn't have come last. */
+function inPlace(belief) {
+  const rows = [...document.getElementById("personas").children].map((row) => row.dataset.id);
+  const place = (persona) => (rows.includes(String(persona.id)) ? rows.indexOf(String(persona.id)) : rows.length);
+  return [...belief].sort((a, b) => place(a) - place(b) || a.id - b.id);
 }
 
 function showBar(personas) {
@@ -142,7 +158,7 @@ function showClusters(profile) {
     fill.style.width = before;
     requestAnimationFrame(() => { fill.style.width = `${Math.round(100 * cluster.score / top)}%`; });
     return el("li", { "data-id": cluster.id, class: cluster.change }, dot,
-      el("span", { class: "name", title: cluster.name }, cluster.name),
+      el("span", { class: "name", title: calm(cluster.name) }, calm(cluster.name)),
       el("span", { class: "change", title: because(cluster) }, CHANGES[cluster.change] ?? cluster.change),
       el("span", { class: "weight", "aria-hidden": "true" }, fill));
   }));

@@ -1,16 +1,10 @@
 // The recommendation rail: changes in place, leaves what the pointer or the focus is on, reports what was really seen.
 
-import { el, face } from "./belief.js";
+import { calm, el, face } from "./belief.js";
 
 const SLOTS = 12;
 const SEEN_AFTER_MS = 1000;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-
-/** Sentence case where a shop shouts its titles. */
-export function calm(text) {
-  const shouts = /(?<![\p{L}\d])[\d'’&/.,+-]*\p{Lu}{2}[\p{Lu}\d'’&/.,+-]*(?!\p{Ll})(?: [\p{Lu}\d'’&/.,+-]+(?!\p{L}))*/gu;
-  return text.replace(shouts, (shout) => shout[0] + shout.slice(1).toLowerCase());
-}
 
 export class Rail {
   /** report(recommendationId, [{item_id, index}]) is called once for each item seen since the shopper last did something. */

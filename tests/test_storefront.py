@@ -15,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from clusters.catalogue import price_tiers
 from clusters.models import Item
-from personas.models import Shop
+from personas.models import Archetype, Shop
 from recommendations.models import Release
 from recommendations.serving.access import read_session_token
 from recommendations.web.storefront import COOKIE, money, price_tier, readable
@@ -179,6 +179,13 @@ def test_before_the_first_release_the_panel_says_how_to_train(client: Client, sh
     page = client.get("/shop/boutique/")
     assert "manage.py train" not in page.content.decode()
     assert settings_of(page)["live"] is True
+
+
+def test_personas_stand_in_the_merchandisers_order(client: Client, shop: Shop, items: list[Item]) -> None:
+    made = [Archetype.objects.create(shop=shop, key=f"p{i}", name=f"P{i}", icon="tag", place=3 - i) for i in range(3)]
+    Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
+    page = client.get("/shop/boutique/").content.decode()
+    assert re.findall(r'<li data-id="(\d+)"><span class="face"', page) == [str(a.pk) for a in reversed(made)]
 
 
 def test_price_tiers_agree_with_the_catalogues(items: list[Item]) -> None:

@@ -183,7 +183,7 @@ def money(shop: Shop, price: Decimal | None) -> str:
 
 
 def card(shop: Shop, found: Item) -> Card:
-    """The item's card, with the shop's own photograph if it has one."""
+    """The item's card."""
     where = {"slug": shop.slug, "external_id": found.external_id}
     return Card(
         external_id=found.external_id,
@@ -265,7 +265,7 @@ def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chos
             "chosen": chosen,
             "panel": settings,
             "rail": [card(shop, i) for i in _shuffled(in_stock, step=4_241)[:RAIL_SIZE]],
-            "personas": Archetype.objects.filter(shop=shop).order_by("pk") if ready else (),
+            "personas": Archetype.objects.filter(shop=shop) if ready else (),
             "ready": ready,
             "training": training,
             **values,

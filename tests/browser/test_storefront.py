@@ -169,9 +169,23 @@ def test_rail_clicks_dwell_and_bag_are_told(open_page: Open) -> None:
     assert {"add_to_cart", "remove_from_cart", "select_item", "view_item"} <= set(by_name)
     assert by_name["select_item"]["recommendation_id"] == wanted["recommendation"]
     # The dwell leaves as the page goes, which Playwright doesn't always see; the server's count does.
-    page.wait_for_timeout(1_500)
-    unseen = "user_engagement" not in by_name
-    assert page.evaluate(COUNT_EVENTS) == len(told) + unseen
+    for _ in range(20):
+        page.wait_for_timeout(500)
+        sent = len(told) + all(e["name"] != "user_engagement" for e in told)
+        if (counted := page.evaluate(COUNT_EVENTS)) == sent:
+            break
+    assert counted == sent
+
+
+@pytest.mark.parametrize("last", ["Take", "Buy"])
+def test_the_bag_keeps_the_keyboards_place(open_page: Open, last: str) -> None:
+    page = open_page("/shop/fashion/item/A1/")
+    page.get_by_role("button", name="Add to bag").click()
+    summary = page.locator("#bag summary")
+    summary.press("Enter")
+    page.locator("#bag-sheet").get_by_role("button", name=last).press("Enter")
+    expect(summary).to_be_focused()
+    expect(page.locator("#bag-count")).to_have_text("0")
 
 
 def test_dwell_is_what_was_in_view(open_page: Open) -> None:
