@@ -15,7 +15,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from recommendations.evaluation.datasets import MAX_SHOWN, Dataset, DatasetError, read_dataset, split_dataset
 from recommendations.evaluation.protocol import Result, Test, evaluate
 
-PROTOCOL = "every prefix of a test session foretells the next item; repeats allowed; ties count against the model"
+PREFIXES = "every prefix of a test session foretells the next item"
+PAIRS = "each published prefix foretells its target"
+RULES = "repeats allowed; ties count against the model"
 
 
 class Command(BaseCommand):
@@ -65,11 +67,12 @@ class Command(BaseCommand):
                 )
         except (DatasetError, ValueError) as error:
             raise CommandError(str(error)) from error
+        protocol = f"{parts.protocol}: {PREFIXES if parts.examples is None else PAIRS}; {RULES}"
         if options["json"]:
             models = {name: result.as_json() for name, result in results.items()}
-            self.stdout.write(json.dumps({"dataset": parts.name, "protocol": f"{parts.protocol}: {PROTOCOL}", "models": models}))
+            self.stdout.write(json.dumps({"dataset": parts.name, "protocol": protocol, "models": models}))
         else:
-            self.stdout.write(f"{parts.name}, split {parts.protocol}: {PROTOCOL}\n\n{_table(results)}")
+            self.stdout.write(f"{parts.name}, split {protocol}\n\n{_table(results)}")
 
 
 def _tell_rejected(data: Dataset, console: Console) -> None:
