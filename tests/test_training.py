@@ -1,0 +1,75 @@
+"""The composition root: what each part is given, and what is refused."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from clusters.catalogue import ItemRow, build_catalogue
+from personas.events import CODE
+from personas.sessions import SessionLog
+from recommendations.benchmarks import step
+from recommendations.training import MAX_GROUPS, STAGES, item_facts, train_engine
+from tests.worlds import World, make_world
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world(sessions=120)
+
+
+def test_an_empty_catalogue_is_told_to_import(world: World) -> None:
+    with pytest.raises(ValueError, match="import items"):
+        train_engine(world.log, build_catalogue([]))
+
+
+def test_a_log_without_an_item_is_told_to_import_events(world: World) -> None:
+    searches = SessionLog.of(np.zeros(2), np.full(2, -1), np.arange(2.0), code=np.full(2, CODE["search"]))
+    with pytest.raises(ValueError, match="no event on a known item"):
+        train_engine(searches, world.catalogue)
+
+
+def test_contexts_that_fit_no_session_are_refused(world: World) -> None:
+    contexts: list[Mapping[str, str]] = [{}]
+    with pytest.raises(ValueError, match=f"contexts 1 != sessions {len(world.log)}"):
+        train_engine(world.log, world.catalogue, contexts=contexts)
+
+
+def test_the_smallest_categories_beyond_forty_are_one_group() -> None:
+    rows = [ItemRow(n + 1, f"s{n}", category=f"c{n % 50:02d}") for n in range(150)]
+    rows += [ItemRow(151, "s151", category="c00"), ItemRow(152, "s152")]
+    catalogue = build_catalogue(rows)
+    log = SessionLog.of(np.zeros(2), np.array([0, 1]), np.arange(2.0))
+    facts = item_facts(catalogue, log)
+    assert len(facts.category_names) == MAX_GROUPS
+    assert facts.category_names[-1] == "other"
+    assert facts.category[150] == facts.category_names.index("c00")
+    assert facts.category[151] == -1
+    assert (facts.category == MAX_GROUPS - 1).sum() == 3 * (50 - MAX_GROUPS + 1)
+
+
+def test_a_shop_without_categories_gets_groups_of_what_is_visited_together(world: World) -> None:
+    bare = build_catalogue(ItemRow(n + 1, f"s{n}") for n in range(len(world.catalogue)))
+    facts = item_facts(bare, world.log)
+    assert 1 < len(facts.category_names) <= MAX_GROUPS
+    seen = np.unique(world.log.position)
+    assert (facts.category[seen] >= 0).all()
+
+
+def test_progress_only_moves_forward_and_names_every_stage(world: World) -> None:
+    told: list[tuple[str, float]] = []
+    train_engine(world.log, world.catalogue, progress=lambda stage, share: told.append((stage, share)))
+    shares = [share for _, share in told]
+    assert list(dict.fromkeys(stage for stage, _ in told)) == list(STAGES)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+
+
+def test_the_step_benchmark_reports_what_it_promises() -> None:
+    results = step.run(argparse.Namespace(items=240, events=1_500, steps=60))
+    for part in ("observe", "recommend", "advance"):
+        assert 0 < results[f"{part}_p50_us"] <= results[f"{part}_p99_us"]
+    assert 0 < results["state_bytes_p99"] <= 2_048
