@@ -25,8 +25,9 @@ from personas.events import CODE, ENGAGEMENT, ITEM_ACTIONS, UNKNOWN_ITEM, Event
 from personas.profile import PersonaModel, PersonaProfile, Signal
 from personas.sessions import NO_ITEM
 from recommendations.ranking import explaining
-from recommendations.ranking.ranker import History, Ranker, affinity, rank, represent
-from recommendations.ranking.slate import compose
+from recommendations.ranking.features import EXPERTS
+from recommendations.ranking.ranker import History, Ranked, Ranker, affinity, rank, represent
+from recommendations.ranking.slate import Chosen, compose
 from recommendations.session import MAX_PENDING, MAX_TOUCHES, Pending, Request, SessionState, Slate, SlateItem, Touch
 
 SELECTED_CLUSTERS = 10
@@ -204,45 +205,64 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         explore=request.explore,
         rng=rng,
     )
+    items = _slate_items(engine, seen, ranked, slots)
+    slate = Slate(
+        recommendation_id=_recommendation_id(state),
+        context=request.context,
+        release=engine.release,
+        items=items,
+        clusters=tuple(engine.clusters.cluster_ids[seen.selection.rows].tolist()),
+    )
+    served = Pending(slate.recommendation_id, tuple([i.item for i in items]), tuple([i.cluster for i in items]))
+    return replace(state, version=state.version + 1, pending=(*state.pending, served)[-MAX_PENDING:]), slate
+
+
+def _slate_items(engine: Engine, seen: View, ranked: Ranked, slots: list[Chosen]) -> tuple[SlateItem, ...]:
+    """What fills the slots, with the reasons."""
+    rows = np.array([chosen.row for chosen in slots], dtype=np.intp)
+    why = explaining.explain(engine.ranker, seen.history, ranked, rows)
     ids = engine.catalogue.item_ids
-    rounded = np.round(ranked.shares.astype(np.float64), 4).tolist()
+    # Of each event of the session: the item's id and title, read once however many slots it led to.
+    causes: dict[int, tuple[int, str]] = {explaining.NO_CAUSE: (UNKNOWN_ITEM, "")}
     items = []
-    for slot, chosen in enumerate(slots):
-        row = chosen.row
-        touched = int(ranked.because[row])
-        because = int(ids[seen.history.positions[touched]]) if touched >= 0 else UNKNOWN_ITEM
-        shares = {name: s for name, s in zip(ranked.experts, rounded[row], strict=True) if s > 0.0}
-        expert = max(shares, key=shares.__getitem__) if shares else ranked.experts[0]
-        cluster = int(engine.clusters.cluster_ids[chosen.cluster]) if chosen.cluster >= 0 else 0
+    for slot, (chosen, item, score, touched, parts) in enumerate(
+        zip(
+            slots,
+            ids[ranked.positions[rows]].tolist(),
+            ranked.scores[rows].tolist(),
+            why.because.tolist(),
+            why.shares.astype(np.float64).round(4).tolist(),
+            strict=True,
+        )
+    ):
+        if touched not in causes:
+            position = int(seen.history.positions[touched])
+            causes[touched] = int(ids[position]), engine.catalogue.titles[position]
+        because, title = causes[touched]
+        shares = {name: s for name, s in zip(EXPERTS, parts, strict=True) if s > 0.0}
+        expert = max(shares, key=shares.__getitem__) if shares else EXPERTS[0]
+        cluster, persona = chosen.cluster, chosen.persona
         items.append(
             SlateItem(
-                item=int(ids[ranked.positions[row]]),
+                item=item,
                 slot=slot,
-                score=float(ranked.scores[row]),
+                score=score,
                 propensity=chosen.propensity,
-                persona=int(engine.personas.archetype_ids[chosen.persona]) if chosen.persona >= 0 else 0,
-                cluster=cluster,
+                persona=engine.personas.ids[persona] if persona >= 0 else 0,
+                cluster=int(engine.clusters.cluster_ids[cluster]) if cluster >= 0 else 0,
                 because=because,
                 expert=expert,
                 reason=explaining.reason(
                     expert=expert,
                     explored=chosen.explored,
-                    because=engine.catalogue.titles[engine.catalogue.position(because)] if because else "",
-                    cluster=engine.clusters.names[chosen.cluster] if chosen.cluster >= 0 else "",
-                    persona=engine.personas.archetype_names[chosen.persona] if chosen.persona >= 0 else "",
+                    because=title,
+                    cluster=engine.clusters.names[cluster] if cluster >= 0 else "",
+                    persona=engine.personas.archetype_names[persona] if persona >= 0 else "",
                 ),
                 experts=shares,
             )
         )
-    slate = Slate(
-        recommendation_id=_recommendation_id(state),
-        context=request.context,
-        release=engine.release,
-        items=tuple(items),
-        clusters=tuple(engine.clusters.cluster_ids[seen.selection.rows].tolist()),
-    )
-    served = Pending(slate.recommendation_id, tuple(i.item for i in items), tuple(i.cluster for i in items))
-    return replace(state, version=state.version + 1, pending=(*state.pending, served)[-MAX_PENDING:]), slate
+    return tuple(items)
 
 
 def advance(engine: Engine, state: SessionState, event: Event, request: Request) -> tuple[SessionState, Slate]:

@@ -36,9 +36,8 @@ def ranking(positions: list[int]) -> Ranked:
     return Ranked(
         positions=np.array(positions, dtype=np.int32),
         scores=-np.arange(m, dtype=np.float64),
-        shares=np.ones((m, 1)),
-        experts=("encoder",),
-        because=np.full(m, -1, dtype=np.int32),
+        evidence=None,
+        columns=np.arange(m),
     )
 
 

@@ -69,12 +69,11 @@ def encode(encoder: Encoder, history: History) -> np.ndarray:
 
 
 def event_parts(encoder: Encoder, history: History, items: np.ndarray) -> np.ndarray:
-    """(L, m) how far each event of the history pulls the session towards each item, up to one common factor."""
-    parts = np.zeros((len(history), len(items)), dtype=np.float32)
+    """(r, m) how far each of the events read, the latest first, pulls the session towards each item, up to one factor."""
     recent = history.positions[: -LAGS - 1 : -1]
     weights = encoder.lag_weight[: len(recent)] * encoder.code_weight[history.codes[: -LAGS - 1 : -1]]
     pulled = (encoder.inputs[recent] * weights[:, None]) @ encoder.mixing.T
-    parts[: -LAGS - 1 : -1] = pulled @ encoder.outputs[encoder.row_of[items]].T
+    parts: np.ndarray = pulled @ encoder.outputs[encoder.row_of[items]].T
     return parts
 
 

@@ -1,6 +1,23 @@
-"""Reasons in words, made from what really carried the score."""
+"""What carried the score of an item that is shown, and that in words."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommendations.ranking import blend as blending
+from recommendations.ranking.encoder import event_parts
+from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS, Evidence
+from recommendations.ranking.history import History, Scratch
+from recommendations.ranking.ranker import Ranked, Ranker
+from recommendations.ranking.transitions import RELATIONS
+
+NO_CAUSE = -1
+
+_EXPERT_COLUMNS = EXPERT_COLUMNS.astype(np.float32)
+_ONLY_POPULAR = np.array([name == "popularity" for name in EXPERTS], dtype=np.float32)
+_scratch = Scratch()
 
 PHRASES = {
     "transitions": ("Often viewed next after {because}", "Often viewed next in visits like this"),
@@ -11,6 +28,68 @@ PHRASES = {
     "clusters": ("From a group of items that you keep returning to", "From a group of items that suits you"),
 }
 """Expert -> phrase with and without the session's item that carried it."""
+
+
+@dataclass(frozen=True)
+class Why:
+    """What carried each of r items.
+
+    shares : (r, E) float32, each expert's part of the score, in the order of `EXPERTS`; rows sum to 1.
+    because : (r,) int, the history's event that carried the item most, `NO_CAUSE` where none did.
+    """
+
+    shares: np.ndarray
+    because: np.ndarray
+
+
+def explain(ranker: Ranker, history: History, ranked: Ranked, rows: np.ndarray) -> Why:
+    """What carried the items at `rows` (r,) of a ranking.
+
+    An expert's part is what its features add over those of the average candidate, to first order (gradient times
+    difference; exact within one linear piece of the blend); what it takes away counts as nothing.
+    """
+    shares = np.empty((len(rows), len(EXPERTS)), dtype=np.float32)
+    shares[:] = _ONLY_POPULAR
+    because = np.full(len(rows), NO_CAUSE)
+    evidence = ranked.evidence
+    if evidence is None:
+        return Why(shares, because)
+    carried = np.flatnonzero(rows < len(ranked.columns))  # the others only fill the list up
+    columns = ranked.columns[rows[carried]]
+    x = evidence.features[:, columns]
+    mean = evidence.features @ np.full(len(evidence.positions), 1.0 / len(evidence.positions), dtype=np.float32)
+    gain = np.maximum(_EXPERT_COLUMNS @ (blending.score_gradient(ranker.blend, x) * (x - mean[:, None])), 0.0)
+    total = np.add.reduce(gain, axis=0)
+    known = total > 1e-6
+    shares[carried[known]] = (gain[:, known] / total[known]).T
+    because[carried] = _causes(ranker, history, ranked, evidence, columns, shares[carried].T)
+    return Why(shares, because)
+
+
+def _causes(
+    ranker: Ranker, history: History, ranked: Ranked, evidence: Evidence, columns: np.ndarray, shares: np.ndarray
+) -> np.ndarray:
+    """(m,) the event with the largest part in the rows' votes and in the session vector, as far as each counted.
+
+    columns : (m,) the items' places in the evidence.  shares : (E, m).
+    """
+    items, reading = evidence.positions[columns], evidence.reading
+    length, m = len(history), len(items)
+    slot = _scratch.zeros("slot", len(ranker.encoder.row_of), np.intp)
+    slot[items] = np.arange(1, m + 1)
+    cell = slot[reading.items]
+    slot[items] = 0
+    read = len(reading.lengths)
+    cell += (np.arange(read) * (m + 1)).repeat(reading.lengths)
+    # Each relation counts by its votes for all that was ranked, for their units differ.
+    totals = np.maximum(evidence.votes[: len(RELATIONS), ranked.columns].sum(axis=1), 1e-12)
+    rows = np.bincount(cell, (1.0 / totals) @ reading.votes, minlength=read * (m + 1)).reshape(read, m + 1)[:, 1:]
+    pulls = np.maximum(event_parts(ranker.encoder, history, items), 0.0)
+    part = (history.positions[::-1, None] == items) * shares[4]
+    part[:read] += rows * ((shares[0] + shares[1]) / np.maximum(np.add.reduce(rows, axis=0), 1e-12))
+    part[: len(pulls)] += pulls * (shares[2] / np.maximum(np.add.reduce(pulls, axis=0), 1e-12))
+    latest = part.argmax(axis=0)  # of equal events the latest, for it comes first
+    return np.where(part[latest, np.arange(m)] > 0, length - 1 - latest, NO_CAUSE)
 
 
 def reason(*, expert: str, explored: bool, because: str, cluster: str, persona: str) -> str:

@@ -12,7 +12,7 @@ from clusters.item_clusters import ItemClusters
 from personas.events import ENGAGEMENT, NAMES
 from recommendations.ranking import neighbours, transitions
 from recommendations.ranking.encoder import Encoder
-from recommendations.ranking.history import History, Scratch, distinct
+from recommendations.ranking.history import History, Scratch, distinct, segments
 from recommendations.ranking.neighbours import Found, Neighbours
 from recommendations.ranking.popularity import FACTS, Popularity
 from recommendations.ranking.transitions import ItemRows, Reading
@@ -91,7 +91,7 @@ class Experts(Protocol):
 class Evidence:
     """Candidates and their features.
 
-    positions : (m,) int32.  features : (F, m) float32, in the order of `FEATURES`.  votes : (9, m) float32, `VOTERS`.
+    positions : (m,) intp.  features : (F, m) float32, in the order of `FEATURES`.  votes : (9, m) float32, `VOTERS`.
     reading : the rows' votes by event, for naming the cause.
     """
 
@@ -115,23 +115,24 @@ def gather(
                 _top(found.items, found.near, FROM_NEIGHBOURS),
                 _encoder_candidates(experts.encoder, h, selection),
                 history.positions,
-            )
+            ),
+            dtype=np.intp,
         ),
         scratch,
         n,
     )
     m = len(positions)
-    slot = scratch.zeros("slot", n, np.int32)
+    slot = scratch.zeros("slot", n, np.intp)
     slot[positions] = np.arange(1, m + 1)
-    votes = np.empty((len(VOTERS), m), dtype=np.float32)
+    # The first column takes, and drops, the votes for what is no candidate.
+    cast = np.zeros((len(VOTERS), m + 1), dtype=np.float32)
     place = slot[reading.items]
     for k in range(len(transitions.RELATIONS)):
-        votes[k] = np.bincount(place, reading.votes[k], minlength=m + 1)[1:]
-    votes[6:8] = 0.0
+        cast[k] = np.bincount(place, reading.votes[k], minlength=m + 1)
     place = slot[found.items]
-    inside = place > 0
-    votes[6, place[inside] - 1] = found.near[inside]
-    votes[7, place[inside] - 1] = found.ahead[inside]
+    cast[6, place] = found.near
+    cast[7, place] = found.ahead
+    votes = cast[:, 1:]
     rows = experts.encoder.row_of[positions]
     logits = experts.encoder.outputs[rows] @ h + experts.encoder.bias[rows]
     np.exp(logits - logits.max(), out=votes[8])
@@ -159,14 +160,17 @@ def _top(items: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
 def _encoder_candidates(encoder: Encoder, h: np.ndarray, selection: Selection) -> np.ndarray:
     """The encoder's best within the selected clusters, whose items lie in contiguous blocks."""
     # A shop without clusters has one block, the last: the items of no cluster.
-    blocks = selection.rows.tolist() if len(selection.rows) else [len(encoder.block_starts) - 2]
-    starts = encoder.block_starts
-    rows, scores = [], []
-    for c in blocks:
-        block = slice(starts[c], starts[c + 1])
-        rows.append(encoder.item_at[block])
-        scores.append(encoder.outputs[block] @ h + encoder.bias[block])
-    return _top(np.concatenate(rows), np.concatenate(scores), FROM_ENCODER)
+    blocks = selection.rows if len(selection.rows) else np.array([len(encoder.block_starts) - 2])
+    starts = encoder.block_starts[blocks]
+    lengths = encoder.block_starts[blocks + 1] - starts
+    rows = segments(starts, lengths)
+    scores = np.empty(len(rows), dtype=np.float32)
+    at = 0
+    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+        np.dot(encoder.outputs[start : start + length], h, out=scores[at : at + length])
+        at += length
+    scores += encoder.bias[rows]
+    return encoder.item_at[_top(rows, scores, FROM_ENCODER)]
 
 
 def _vote_features(votes: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -175,8 +179,8 @@ def _vote_features(votes: np.ndarray, out: np.ndarray) -> np.ndarray:
     Returns (9,) each voter's largest share.
     """
     v, m = votes.shape
-    total = np.maximum(votes.sum(axis=1, keepdims=True), 1e-30)
-    most = np.maximum(votes.max(axis=1, keepdims=True), 1e-30)
+    total = np.maximum(np.add.reduce(votes, axis=1, keepdims=True), 1e-30)
+    most = np.maximum(np.maximum.reduce(votes, axis=1, keepdims=True), 1e-30)
     share = out[:v]
     np.divide(votes, total, out=share)
     np.maximum(share, SHARE_FLOOR, out=share)
@@ -184,9 +188,9 @@ def _vote_features(votes: np.ndarray, out: np.ndarray) -> np.ndarray:
     np.divide(votes, most, out=out[v : 2 * v])
     place = votes.argsort(axis=1)
     place += _ROW_AT[:v] * m
-    ranks = out[2 * v : 3 * v].reshape(-1)
-    ranks[place.ravel()] = np.tile(_RANKS[m - 1 :: -1], v)
-    ranks *= votes.ravel() > 0.0
+    ranks = out[2 * v : 3 * v]
+    ranks.reshape(-1)[place] = _RANKS[m - 1 :: -1]
+    ranks *= votes > 0.0
     return (most / total)[:, 0]
 
 
@@ -194,27 +198,45 @@ _ROW_AT = np.arange(len(VOTERS))[:, None]
 _RANKS = (1.0 / (1.0 + np.arange(4_096) / 3.0)).astype(np.float32)
 
 
+_NO_VISIT = (0.0,) * (len(SESSION) - 1)
+_LOGGED = [SESSION.index(name) for name in ("count", "log_dwell", "log_age")]
+
+
 def _session_features(history: History, slot: np.ndarray, out: np.ndarray) -> None:
     """What the session did with each candidate itself. Every item of the history is a candidate."""
-    out[:] = 0.0
-    where = slot[history.positions] - 1
+    where = (slot[history.positions] - 1).tolist()
     length = len(where)
-    out[0, where] = 1.0
-    out[1, where] = 1.0 / np.arange(length, 0, -1)  # the latest write wins: the latest visit
-    out[2] = np.log1p(np.bincount(where, minlength=out.shape[1]))
-    out[3, where[-1]] = 1.0
+    at, dwell = history.at.tolist(), history.dwell_s.tolist()
+    # A session is short: going through it costs less than as many calls of numpy as there are features.
+    rows: dict[int, list[float]] = {}
+    for i, column in enumerate(where):
+        row = rows.get(column)
+        if row is None:
+            row = rows[column] = [1.0, *_NO_VISIT]
+        row[1] = 1.0 / (length - i)
+        row[2] += 1.0
+        # Where the page reports no dwell, the gap to the next event stands for it.
+        stayed = dwell[i]
+        if stayed != stayed and i < length - 1:
+            stayed = at[i + 1] - at[i]
+        if stayed > row[5]:
+            row[5] = stayed
+        row[9] = max(at[-1] - at[i], 0.0)
+    for column, engagement in zip(where, _ENGAGEMENT[history.codes].tolist(), strict=True):
+        rows[column][6] = max(rows[column][6], engagement)
+    last = where[-1]
+    rows[last][3] = 1.0
     if length > 1:
-        out[4, where[-2]] = 1.0
-    dwell = history.dwell_s.copy()
-    # Where the page reports no dwell, the gap to the next event stands for it.
-    dwell[:-1] = np.where(np.isnan(dwell[:-1]), np.diff(history.at), dwell[:-1])
-    np.maximum.at(out[5], where, np.log1p(np.fmax(dwell, 0.0)))
-    np.maximum.at(out[6], where, _ENGAGEMENT[history.codes])
-    same = np.flatnonzero(where[:-1] == where[-1])  # earlier visits of the item that the shopper is on
-    out[7, where[same + 1]] = 1.0
-    out[8, where[same[same > 0] - 1]] = 1.0
-    out[8, where[-2:-1]] = 1.0
-    out[9, where] = np.log1p(np.maximum(history.at[-1] - history.at, 0.0))
+        rows[where[-2]][4] = rows[where[-2]][8] = 1.0
+    for i in range(length - 1):
+        if where[i] == last:  # an earlier visit of the item that the shopper is on
+            rows[where[i + 1]][7] = 1.0
+            if i:
+                rows[where[i - 1]][8] = 1.0
+    values = np.array(list(rows.values()), dtype=np.float32)
+    values[:, _LOGGED] = np.log1p(values[:, _LOGGED])
+    out[:] = 0.0
+    out[:, list(rows)] = values.T
 
 
 def _cluster_features(

@@ -56,7 +56,7 @@ class Found:
     sessions: int
 
 
-NOTHING = Found(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.float32), 0)
+NOTHING = Found(np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.float32), 0)
 
 
 def find(index: Neighbours, history: History, scratch: Scratch) -> Found:
@@ -91,23 +91,24 @@ def find(index: Neighbours, history: History, scratch: Scratch) -> Found:
     starts = index.session_starts[touched]
     lengths = index.session_starts[touched + 1] - starts
     entries = segments(starts, lengths)
-    items = index.session_items[entries]
-    distance = entries - np.repeat(starts + match, lengths)
-    vote = np.repeat(likeness, lengths) * _DECAYED[np.abs(distance)]
+    items = index.session_items[entries].astype(np.intp)  # what indexes is converted once, not at every use
+    distance = entries - (starts + match).repeat(lengths)
+    vote = likeness.repeat(lengths) * _DECAYED[distance]
     vote *= index.idf[items]
     n = len(index.idf)
     voted = distinct(items, scratch, n)
     near, ahead = scratch.zeros("near", n, np.float32), scratch.zeros("ahead", n, np.float32)
     np.add.at(near, items, vote)
-    vote[distance <= 0] = 0.0
+    vote *= distance > 0
     np.add.at(ahead, items, vote)
     result = Found(voted, near[voted], ahead[voted], len(touched))
     near[voted] = ahead[voted] = 0.0
     return result
 
 
-_DECAYED = (DISTANCE_DECAY ** np.arange(2 * MAX_SESSION)).astype(np.float32)
-_DECAYED[0] = DISTANCE_DECAY  # the matched item itself: as near as its neighbour
+_DECAYED = (DISTANCE_DECAY ** np.abs(np.arange(2 * MAX_SESSION) - MAX_SESSION)).astype(np.float32)
+_DECAYED[MAX_SESSION] = DISTANCE_DECAY  # the matched item itself: as near as its neighbour
+_DECAYED = np.roll(_DECAYED, -MAX_SESSION)  # a distance is its own index, negative ones from the end
 
 
 def build_neighbours(log: SessionLog, n: int) -> Neighbours:

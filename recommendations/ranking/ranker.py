@@ -15,20 +15,19 @@ from clusters.item_clusters import ItemClusters
 from personas.sessions import SessionLog
 from recommendations.ranking import blend as blending
 from recommendations.ranking.blend import Blend
-from recommendations.ranking.encoder import Encoder, encode, event_parts, train_encoder
-from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS, FEATURES, VOTERS, Evidence, gather
+from recommendations.ranking.encoder import Encoder, encode, train_encoder
+from recommendations.ranking.features import FEATURES, VOTERS, Evidence, gather
 from recommendations.ranking.history import History, Scratch, item_actions, prefix, segments
 from recommendations.ranking.neighbours import Neighbours, build_neighbours
 from recommendations.ranking.popularity import Popularity, build_popularity
 from recommendations.ranking.recency import best_horizon, default_tail, session_weights
 from recommendations.ranking.transitions import ItemRows, build_rows
 
-__all__ = ["EXPERTS", "History", "Ranked", "Ranker", "Select", "affinity", "rank", "represent", "train_ranker"]
+__all__ = ["History", "Ranked", "Ranker", "Select", "affinity", "rank", "represent", "train_ranker"]
 
 Select = Callable[[int, History, np.ndarray], Selection]
 """(row of the log that closes the prefix, the prefix, (C,) affinity) -> the clusters that would be selected then."""
 
-NO_CAUSE = -1
 DROPPED = np.float32(np.log(1e-6))
 """Log-weight of what was dropped: below everything else, yet still there if nothing else is left."""
 
@@ -57,18 +56,17 @@ class Ranker:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A ranking of m items, best first.
+    """A ranking of m items, best first. `explaining.explain` says what carried those that are shown.
 
-    positions : (m,) int32.  scores : (m,) float32, log-odds up to a constant of the list.
-    shares : (m, E) float32, each expert's part of the score, rows sum to 1.  experts : their names.
-    because : (m,) int32, the history's event that carried the item most, -1 where none did.
+    positions : (m,) intp.  scores : (m,) float32, log-odds up to a constant of the list.
+    evidence : what was ranked, None for a session without an item.
+    columns : (m,) intp, the items' places in the evidence; popular items that fill the list up come after them.
     """
 
     positions: np.ndarray
     scores: np.ndarray
-    shares: np.ndarray
-    experts: tuple[str, ...]
-    because: np.ndarray
+    evidence: Evidence | None
+    columns: np.ndarray
 
 
 def represent(ranker: Ranker, history: History) -> np.ndarray:
@@ -124,12 +122,8 @@ def rank(
         scores[out[positions]] = -np.inf
         out[exclude] = False
     order = _best(scores, keep)
-    shares, because = _explain(ranker, history, evidence, scores, order)
-    ranked = Ranked(positions[order], scores[order], shares, EXPERTS, because)
+    ranked = Ranked(positions[order], scores[order], evidence, order)
     return ranked if len(order) >= keep else _filled(ranker, ranked, exclude, keep)
-
-
-_ONLY_POPULAR = np.array([[name == "popularity" for name in EXPERTS]], dtype=np.float32)
 
 
 def _without_history(ranker: Ranker, clusters: ItemClusters, selection: Selection, positions: np.ndarray) -> np.ndarray:
@@ -185,52 +179,9 @@ def _filled(ranker: Ranker, ranked: Ranked, exclude: np.ndarray, keep: int) -> R
     return Ranked(
         positions=np.concatenate((ranked.positions, more)),
         scores=np.concatenate((ranked.scores, lowest - 1.0 - np.arange(len(more), dtype=np.float32))),
-        shares=np.concatenate((ranked.shares, np.repeat(_ONLY_POPULAR, len(more), axis=0))),
-        experts=ranked.experts,
-        because=np.concatenate((ranked.because, np.full(len(more), NO_CAUSE, dtype=np.int32))),
+        evidence=ranked.evidence,
+        columns=ranked.columns,
     )
-
-
-def _explain(
-    ranker: Ranker, history: History, evidence: Evidence | None, scores: np.ndarray, order: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Shares (m, E) and causes (m,) of the items of `order`.
-
-    An expert's part is what its features add over those of the average candidate, to first order (gradient times
-    difference; exact within one linear piece of the blend); what it takes away counts as nothing.
-    """
-    m = len(order)
-    if evidence is None:
-        return np.repeat(_ONLY_POPULAR, m, axis=0), np.full(m, NO_CAUSE, dtype=np.int32)
-    x = evidence.features[:, order]
-    added = blending.score_gradient(ranker.blend, x) * (x - evidence.features.mean(axis=1, keepdims=True))
-    gain = np.maximum(_EXPERT_COLUMNS @ added, 0.0).T
-    total = gain.sum(axis=1, keepdims=True)
-    shares = np.where(total > 1e-6, gain / np.maximum(total, 1e-6), _ONLY_POPULAR)
-    return shares, _causes(ranker, history, evidence, order, shares)
-
-
-_EXPERT_COLUMNS = EXPERT_COLUMNS.astype(np.float32)
-
-
-def _causes(ranker: Ranker, history: History, evidence: Evidence, order: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(m,) the event with the largest part in the rows' votes and in the session vector, as far as each counted."""
-    items = evidence.positions[order]
-    length, m = len(history), len(items)
-    slot = _scratch.zeros("slot", len(ranker.encoder.row_of), np.int32)
-    slot[items] = np.arange(1, m + 1)
-    cell = slot[evidence.reading.items]
-    slot[items] = 0
-    cell += evidence.reading.event.astype(np.int32) * (m + 1)
-    totals = np.maximum(evidence.votes[:6, order].sum(axis=1), 1e-12)
-    votes = (1.0 / totals) @ evidence.reading.votes
-    rows = np.bincount(cell, votes, minlength=length * (m + 1)).reshape(length, m + 1)[:, 1:]
-    pulls = np.maximum(event_parts(ranker.encoder, history, items), 0.0)
-    part = rows * ((shares[:, 0] + shares[:, 1]) / np.maximum(rows.sum(axis=0), 1e-12))
-    part += pulls * (shares[:, 2] / np.maximum(pulls.sum(axis=0), 1e-12))
-    part += (history.positions[:, None] == items) * shares[:, 4]
-    latest = length - 1 - part[::-1].argmax(axis=0)  # of equal events the latest
-    return np.where(part.max(axis=0) > 0, latest, NO_CAUSE).astype(np.int32)
 
 
 def train_ranker(

@@ -50,9 +50,12 @@ class ItemRows:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a history's rows say: entry e lets event `event[e]` vote for `items[e]` with `votes[:, e]` (6, entries)."""
+    """What the rows of the latest events say: entry e votes for `items[e]` with `votes[:, e]` (6, entries).
 
-    event: np.ndarray
+    lengths : entries of each event read, the latest first, in which order they lie.
+    """
+
+    lengths: np.ndarray
     items: np.ndarray
     votes: np.ndarray
 
@@ -62,16 +65,15 @@ def read(rows: ItemRows, history: History) -> Reading:
     recent = history.positions[: -READ - 1 : -1]
     starts = rows.indptr[recent]
     lengths = rows.indptr[recent + 1] - starts
-    count = len(recent)
     votes = np.empty((len(RELATIONS), int(lengths.sum())), dtype=np.float32)
-    items = np.empty(votes.shape[1], dtype=np.int32)
+    items = np.empty(votes.shape[1], dtype=np.intp)
     at = 0
     for lag, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
         here, there = slice(at, at + length), slice(start, start + length)
         np.multiply(rows.values[:, there], rows.decayed[:, lag : lag + 1], out=votes[:, here])
         items[here] = rows.indices[there]
         at += length
-    return Reading(np.arange(len(history) - 1, len(history) - 1 - count, -1).repeat(lengths), items, votes)
+    return Reading(lengths, items, votes)
 
 
 def strongest(rows: ItemRows, history: History, *, events: int, each: int) -> np.ndarray:
