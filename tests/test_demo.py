@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import shutil
@@ -48,6 +49,16 @@ def test_shipped_data_has_the_counts_that_its_description_names(slug: str, items
     attributes, archetypes = parse_personas(json.loads((SHIPPED / slug / "personas.json").read_text()))
     assert len(archetypes) >= 4
     assert {key for a in archetypes for key in a.mix} <= {a.key for a in attributes}
+
+
+def test_every_gift_has_a_category_that_its_title_bears_out() -> None:
+    with gzip.open(SHIPPED / "gifts" / "items.csv.gz", "rt", newline="") as stream:
+        category = {row["title"]: row["category"] for row in csv.DictReader(stream)}
+    assert len(set(category.values())) == 12
+    assert "" not in category.values()
+    assert {c for title, c in category.items() if "CHRISTMAS" in title} == {"Christmas"}
+    assert category["LUNCH BAG RED RETROSPOT"] == "Bags"
+    assert category["REGENCY CAKESTAND 3 TIER"] == "Kitchen and baking"
 
 
 @pytest.mark.django_db
