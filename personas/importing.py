@@ -110,7 +110,7 @@ def renamed(values: Mapping[str, object], aliases: Mapping[str, str]) -> dict[st
     """Values under our names of their columns; where several names of one are present, ours wins, then the alias listed first."""
     if aliases.keys().isdisjoint(values):
         return dict(values)
-    ours = {ours: values[theirs] for theirs, ours in reversed(aliases.items()) if theirs in values}
+    ours = {ours: values[theirs] for theirs, ours in reversed(list(aliases.items())) if theirs in values}
     return {**ours, **{k: v for k, v in values.items() if k not in aliases}}
 
 

@@ -122,12 +122,13 @@ def test_two_processes_on_one_session_lose_nothing(redis_client: redis.Redis, st
     assert redis_client.scard(ids_key(PART, SHOP, SESSION)) == 2 * count
 
 
+@pytest.mark.parametrize("after_s", [0.5, *(pytest.param(0.05 * n, marks=pytest.mark.proof) for n in range(1, 21))])
 def test_a_process_killed_between_any_two_instructions_keeps_what_it_acknowledged(
-    redis_client: redis.Redis, start: object
+    redis_client: redis.Redis, start: object, after_s: float
 ) -> None:
     process = start("k", 100_000)  # type: ignore[operator]
     begin(process)
-    time.sleep(0.5)
+    time.sleep(after_s)
     process.send_signal(signal.SIGKILL)
     acknowledged = process.stdout.read().split()
     process.wait()
