@@ -169,6 +169,7 @@ UNFOLD = {
     "SITE_TITLE": "Persona clusters",
     "SITE_HEADER": "Persona clusters",
     "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}],
     "SHOW_HISTORY": True,
     "BORDER_RADIUS": "8px",
     # The one accent (Okabe-Ito blue, #0072B2) in Unfold's scale; `static/tokens.css` has the same.

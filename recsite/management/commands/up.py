@@ -43,6 +43,7 @@ class Command(BaseCommand):
 
     def handle(self, *, shop: str, host: str, port: int, web_workers: int, with_parent: bool, **_: Any) -> None:
         began = time.monotonic()
+        os.umask(0o077)  # the database and the log tell of shoppers: their files are the owner's alone
         if with_parent:
             stop_with_parent()
         try:
