@@ -9,6 +9,8 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+from django.templatetags.static import static
+
 from recsite import environment as env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
