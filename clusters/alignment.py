@@ -87,7 +87,7 @@ def select(
         return Selection(np.zeros(0, dtype=np.int32), none, none, np.zeros(0, dtype=np.int32), np.zeros((0, 4), dtype=np.float32))
     alignment = persona_scores(clusters, belief, attributes)
     persona = clusters.share * (alignment / (1.0 - alignment))
-    persona /= persona.sum()
+    persona /= np.add.reduce(persona)
     terms = np.zeros((4, size), dtype=np.float32)
     places, mass = _session_mass(clusters, adapted)
     if len(places):
@@ -103,17 +103,14 @@ def select(
         terms[2] = affinity
         terms *= WEIGHTS[:, None]
     weight = _weights(clusters, adapted)
-    score = terms.sum(0) * weight
+    score = np.add.reduce(terms) * weight
     chosen = _within_share(clusters, score, count, max_share)
     chosen, label = _label(clusters, score, chosen, belief, active, max_share)
-    order = np.argsort(-score[chosen], kind="stable")
-    rows = np.array(chosen, dtype=np.int32)[order]
+    rows, persona = np.array(chosen, dtype=np.int32), np.array(label, dtype=np.int32)
+    order = np.argsort(-score[rows], kind="stable")
+    rows = rows[order]
     return Selection(
-        rows=rows,
-        score=score[rows],
-        weight=weight[rows],
-        persona=np.array(label, dtype=np.int32)[order],
-        terms=np.ascontiguousarray(terms[:, rows].T),
+        rows=rows, score=score[rows], weight=weight[rows], persona=persona[order], terms=np.ascontiguousarray(terms[:, rows].T)
     )
 
 
@@ -146,6 +143,8 @@ def _within_share(clusters: ItemClusters, score: np.ndarray, count: int, max_sha
     room = max_share * len(clusters.primary)
     chosen: list[int] = []
     best = np.argsort(-score, kind="stable")[: 3 * count]
+    if score[best[:count]].min() > 0.0 and clusters.sizes[best[:count]].sum() <= room:
+        return best[:count].tolist()  # most often the best fit, whatever they have in common
     between = clusters.shared[best[:, None], best]
     common = np.zeros(len(best), dtype=np.int32)
     for i, (c, value, items) in enumerate(zip(best.tolist(), score[best].tolist(), clusters.sizes[best].tolist(), strict=True)):
@@ -178,8 +177,10 @@ def _label(
     fit = lift[np.array(chosen)[:, None], among] * belief[among]
     label = [among[i] for i in fit.argmax(1).tolist()]
     for persona in active:
-        spare = [i for i, p in enumerate(label) if p != persona and label.count(p) > 1]
-        if persona in label or not spare:
+        if persona in label:
+            continue
+        spare = [i for i, p in enumerate(label) if label.count(p) > 1]
+        if not spare:
             continue
         suits = lift[chosen, persona].tolist()
         suited = max(spare, key=suits.__getitem__)

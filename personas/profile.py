@@ -87,6 +87,11 @@ class PersonaModel:
         return wide
 
     @cached_property
+    def learned(self) -> tuple[str, ...]:
+        """The factors that the log has taught."""
+        return tuple(name for name, learned in zip(FACTORS, self.hmm.learned.tolist(), strict=True) if learned)
+
+    @cached_property
     def usual_affinity(self) -> np.ndarray:
         """(A,) mean attribute scores of the catalogue's items: what an affinity means nothing below."""
         return self.item_attributes.mean(axis=0) if len(self.item_attributes) else np.zeros(len(self.attribute_ids))
@@ -272,19 +277,22 @@ def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
     """
     if state.archetypes != model.ids:
         raise ValueError(f"state has archetypes {state.archetypes}, the model {model.ids}: rebase it first")
-    belief = np.exp(np.array(state.log_belief))
-    weights = belief @ model.mix64
-    own = np.maximum(np.array(state.affinity) - model.usual_affinity, 0.0)
-    if state.touched and own.sum() > 0:
-        share = OWN_SHARE * state.touched / (state.touched + OWN_ITEMS)
-        weights = (1.0 - share) * weights + share * own / own.sum()
-    weights /= weights.sum()
-    entropy = float(-(belief * np.where(belief > 0, np.log(np.maximum(belief, 1e-300)), 0.0)).sum())
+    exact = np.exp(np.array(state.log_belief))
+    weights = exact @ model.mix64
+    if state.touched:
+        own = np.maximum(np.array(state.affinity) - model.usual_affinity, 0.0)
+        total = float(np.add.reduce(own))
+        if total > 0:
+            share = OWN_SHARE * state.touched / (state.touched + OWN_ITEMS)
+            weights = (1.0 - share) * weights + share * own / total
+    weights /= np.add.reduce(weights)
+    belief = exact.tolist()
+    entropy = -sum(p * math.log(p) for p in belief if p > 0)
     share_of_most = entropy / math.log(len(belief)) if len(belief) > 1 else 0.0
-    active = tuple(k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] > ACTIVE_P)
+    active = tuple(sorted((k for k, p in enumerate(belief) if p > ACTIVE_P), key=lambda k: -belief[k]))
     return PersonaProfile(
         archetypes=state.archetypes,
-        belief=tuple(belief.tolist()),
+        belief=tuple(belief),
         attributes=model.attributes,
         attribute_weights=weights,
         entropy=entropy,
@@ -294,7 +302,7 @@ def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
         active_positions=active,
         ledger=state.ledger,
         shift=state.shift,
-        learned=tuple(name for name, learned in zip(FACTORS, model.hmm.learned.tolist(), strict=True) if learned),
+        learned=model.learned,
     )
 
 

@@ -10,8 +10,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 
 from clusters import adaptation, alignment
 from clusters.adaptation import Bounds, Decision, Step
@@ -71,11 +73,19 @@ def session_seed(shop: int, session: str) -> int:
 
 
 def generator(state: SessionState) -> np.random.Generator:
-    """Randomness of the state's next step. A retry on the same state draws the same numbers.
+    """Randomness of the state's next step. A retry on the same state draws the same numbers."""
+    key = _Key(state.version, state.seed)
+    return np.random.Generator(np.random.Philox(key))  # type: ignore[arg-type]  # the stub forgets ISeedSequence
 
-    Philox is keyed directly: seeding through SeedSequence would cost more than the draw.
-    """
-    return np.random.Generator(np.random.Philox(key=(state.seed << 64) | state.version))
+
+class _Key(ISeedSequence):
+    """Philox's key as it is: given as `key`, it would have the system asked for entropy that nobody uses."""
+
+    def __init__(self, low: int, high: int) -> None:
+        self._words = np.array((low, high), dtype=np.uint64)
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return self._words
 
 
 def clock_evidence(at: float) -> dict[str, str]:
@@ -166,7 +176,7 @@ def observe_with_decisions(engine: Engine, state: SessionState, event: Event) ->
 def view(engine: Engine, state: SessionState, *, now: float) -> View:
     """Profile, history and selected clusters of a session, without changing it."""
     profile = personas.profile(engine.personas, state.persona)
-    belief = np.exp(np.asarray(state.persona.log_belief))
+    belief = np.array(profile.belief)
     history = read_history(engine.catalogue, state, now=now)
     representation = represent(engine.ranker, history)
     selection = alignment.select(
@@ -221,7 +231,7 @@ def _slate_items(engine: Engine, seen: View, ranked: Ranked, slots: list[Chosen]
     """What fills the slots, with the reasons."""
     rows = np.array([chosen.row for chosen in slots], dtype=np.intp)
     why = explaining.explain(engine.ranker, seen.history, ranked, rows)
-    ids = engine.catalogue.item_ids
+    ids, model, clusters = engine.catalogue.item_ids, engine.personas, engine.clusters
     # Of each event of the session: the item's id and title, read once however many slots it led to.
     causes: dict[int, tuple[int, str]] = {explaining.NO_CAUSE: (UNKNOWN_ITEM, "")}
     items = []
@@ -240,24 +250,24 @@ def _slate_items(engine: Engine, seen: View, ranked: Ranked, slots: list[Chosen]
             causes[touched] = int(ids[position]), engine.catalogue.titles[position]
         because, title = causes[touched]
         shares = {name: s for name, s in zip(EXPERTS, parts, strict=True) if s > 0.0}
-        expert = max(shares, key=shares.__getitem__) if shares else EXPERTS[0]
-        cluster, persona = chosen.cluster, chosen.persona
+        expert = EXPERTS[parts.index(max(parts))]
+        _, propensity, cluster, persona, explored = chosen
         items.append(
             SlateItem(
                 item=item,
                 slot=slot,
                 score=score,
-                propensity=chosen.propensity,
-                persona=engine.personas.ids[persona] if persona >= 0 else 0,
-                cluster=int(engine.clusters.cluster_ids[cluster]) if cluster >= 0 else 0,
+                propensity=propensity,
+                persona=model.ids[persona] if persona >= 0 else 0,
+                cluster=clusters.cluster_ids.item(cluster) if cluster >= 0 else 0,
                 because=because,
                 expert=expert,
                 reason=explaining.reason(
                     expert=expert,
-                    explored=chosen.explored,
+                    explored=explored,
                     because=title,
-                    cluster=engine.clusters.names[cluster] if cluster >= 0 else "",
-                    persona=engine.personas.archetype_names[persona] if persona >= 0 else "",
+                    cluster=clusters.names[cluster] if cluster >= 0 else "",
+                    persona=model.archetype_names[persona] if persona >= 0 else "",
                 ),
                 experts=shares,
             )
@@ -288,12 +298,13 @@ def rebase(old: Engine | None, engine: Engine, state: SessionState) -> SessionSt
 
 def read_history(catalogue: Catalogue, state: SessionState, *, now: float) -> History:
     """The session's item actions as arrays, oldest first; items that the catalogue lacks are left out."""
-    known = [(p, t) for t in state.touches if (p := catalogue.position(t.item)) != NO_ITEM]
+    positions = [catalogue.position(t.item) for t in state.touches]
+    known = [t for t, p in zip(state.touches, positions, strict=True) if p != NO_ITEM]
     return History(
-        positions=np.array([p for p, _ in known], dtype=np.int32),
-        codes=np.array([t.code for _, t in known], dtype=np.int8),
-        at=np.array([t.at for _, t in known], dtype=np.float64),
-        dwell_s=np.array([np.nan if t.dwell_s < 0 else t.dwell_s for _, t in known], dtype=np.float32),
+        positions=np.array([p for p in positions if p != NO_ITEM], dtype=np.intp),
+        codes=np.array([t.code for t in known], dtype=np.int8),
+        at=np.array([t.at for t in known], dtype=np.float64),
+        dwell_s=np.array([np.nan if t.dwell_s < 0 else t.dwell_s for t in known], dtype=np.float32),
         now=now,
     )
 
@@ -325,6 +336,8 @@ def _touch(touches: tuple[Touch, ...], event: Event, code: int, item: int, at: f
 
 
 def _item_weights(engine: Engine, state: SessionState) -> dict[int, float]:
+    if not state.adapted.passed:
+        return {}
     weights = adaptation.item_weights(engine.bounds, state.adapted)
     return {p: w for item, w in weights.items() if (p := engine.catalogue.position(item)) != NO_ITEM}
 
@@ -335,17 +348,22 @@ def _cluster_weights(engine: Engine, state: SessionState) -> dict[int, float]:
     return {place[c]: w for c, w in state.adapted.weight.items() if c in place}
 
 
+_NOTHING = np.zeros(0, dtype=np.intp)
+
+
 def _excluded(engine: Engine, state: SessionState, request: Request, history: History) -> np.ndarray:
-    """(m,) int32 positions that must not appear."""
-    parts = [engine.catalogue.positions(request.exclude)]
+    """(m,) intp positions that must not appear."""
+    parts = []
+    if request.exclude:
+        named = engine.catalogue.positions(request.exclude)
+        parts.append(named[named != NO_ITEM])
     if not request.allow_seen:
         parts.append(history.positions)
-    elif not request.allow_current and len(history.positions):
+    elif not request.allow_current:
         parts.append(history.positions[-1:])
-    if not request.allow_out_of_stock:
+    if not request.allow_out_of_stock and len(engine.out_of_stock):
         parts.append(engine.out_of_stock)
-    joined = np.concatenate(parts).astype(np.int32)
-    return joined[joined != NO_ITEM]
+    return np.concatenate(parts, dtype=np.intp) if parts else _NOTHING
 
 
 def _recommendation_id(state: SessionState) -> str:

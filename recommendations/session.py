@@ -83,8 +83,7 @@ def evaluation_request(now: float, count: int = 20) -> Request:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SlateItem:
+class SlateItem(NamedTuple):
     """One slot. `persona` and `cluster` are ids (0: none); `because` is the session's item that carried it (0: none).
 
     propensity : probability with which this item was put into this slot by the exploration rule.

@@ -54,15 +54,15 @@ def explain(ranker: Ranker, history: History, ranked: Ranked, rows: np.ndarray) 
     evidence = ranked.evidence
     if evidence is None:
         return Why(shares, because)
-    carried = np.flatnonzero(rows < len(ranked.columns))  # the others only fill the list up
+    carried = rows < len(ranked.columns)  # the others only fill the list up
     columns = ranked.columns[rows[carried]]
     x = evidence.features[:, columns]
     mean = evidence.features @ np.full(len(evidence.positions), 1.0 / len(evidence.positions), dtype=np.float32)
     gain = np.maximum(_EXPERT_COLUMNS @ (blending.score_gradient(ranker.blend, x) * (x - mean[:, None])), 0.0)
     total = np.add.reduce(gain, axis=0)
-    known = total > 1e-6
-    shares[carried[known]] = (gain[:, known] / total[known]).T
-    because[carried] = _causes(ranker, history, ranked, evidence, columns, shares[carried].T)
+    parts = np.where(total > 1e-6, gain / np.maximum(total, 1e-6), _ONLY_POPULAR[:, None])
+    shares[carried] = parts.T
+    because[carried] = _causes(ranker, history, ranked, evidence, columns, parts)
     return Why(shares, because)
 
 
@@ -82,14 +82,14 @@ def _causes(
     read = len(reading.lengths)
     cell += (np.arange(read) * (m + 1)).repeat(reading.lengths)
     # Each relation counts by its votes for all that was ranked, for their units differ.
-    totals = np.maximum(evidence.votes[: len(RELATIONS), ranked.columns].sum(axis=1), 1e-12)
+    totals = np.maximum(np.add.reduce(evidence.votes[: len(RELATIONS), ranked.columns], axis=1), 1e-12)
     rows = np.bincount(cell, (1.0 / totals) @ reading.votes, minlength=read * (m + 1)).reshape(read, m + 1)[:, 1:]
     pulls = np.maximum(event_parts(ranker.encoder, history, items), 0.0)
     part = (history.positions[::-1, None] == items) * shares[4]
     part[:read] += rows * ((shares[0] + shares[1]) / np.maximum(np.add.reduce(rows, axis=0), 1e-12))
     part[: len(pulls)] += pulls * (shares[2] / np.maximum(np.add.reduce(pulls, axis=0), 1e-12))
     latest = part.argmax(axis=0)  # of equal events the latest, for it comes first
-    return np.where(part[latest, np.arange(m)] > 0, length - 1 - latest, NO_CAUSE)
+    return np.where(np.maximum.reduce(part, axis=0) > 0, length - 1 - latest, NO_CAUSE)
 
 
 def reason(*, expert: str, explored: bool, because: str, cluster: str, persona: str) -> str:

@@ -126,16 +126,18 @@ def gather(
     slot[positions] = np.arange(1, m + 1)
     # The first column takes, and drops, the votes for what is no candidate.
     cast = np.zeros((len(VOTERS), m + 1), dtype=np.float32)
-    place = slot[reading.items]
-    for k in range(len(transitions.RELATIONS)):
-        cast[k] = np.bincount(place, reading.votes[k], minlength=m + 1)
+    cell = slot[reading.items] + _RELATION_AT * (m + 1)
+    cast[: len(_RELATION_AT)] = np.bincount(cell.ravel(), reading.votes.ravel(), minlength=len(_RELATION_AT) * (m + 1)).reshape(
+        -1, m + 1
+    )
     place = slot[found.items]
     cast[6, place] = found.near
     cast[7, place] = found.ahead
     votes = cast[:, 1:]
     rows = experts.encoder.row_of[positions]
     logits = experts.encoder.outputs[rows] @ h + experts.encoder.bias[rows]
-    np.exp(logits - logits.max(), out=votes[8])
+    logits -= np.maximum.reduce(logits)
+    np.exp(logits, out=votes[8])
     features = np.empty((len(FEATURES), m), dtype=np.float32)
     peaks = _vote_features(votes, features[:_FACTS_AT])
     features[_FACTS_AT:_SESSION_AT] = experts.popularity.facts[positions].T
@@ -146,6 +148,7 @@ def gather(
     return Evidence(positions, features, votes, reading)
 
 
+_RELATION_AT = np.arange(len(transitions.RELATIONS))[:, None]
 _FACTS_AT = 3 * len(VOTERS)
 _SESSION_AT = _FACTS_AT + len(FACTS)
 _CLUSTER_AT = _SESSION_AT + len(SESSION)
@@ -246,11 +249,12 @@ def _cluster_features(
     c = len(clusters.cluster_ids)
     score = np.zeros((2, c + 1), dtype=np.float32)  # the last entry serves items of no cluster, -1
     if len(selection.rows):
-        score[0, selection.rows] = selection.score / max(float(selection.score.max()), 1e-12)
+        score[0, selection.rows] = selection.score / max(float(np.maximum.reduce(selection.score)), 1e-12)
         score[1, selection.rows] = 1.0
     primary = clusters.primary[positions]
-    out[:2] = score[:, primary]
-    out[2] = (primary == clusters.primary[history.positions[-1]]) & (primary >= 0)
+    score.take(primary, axis=1, mode="wrap", out=out[:2])
+    latest = clusters.primary.item(history.positions[-1])
+    out[2] = primary == latest if latest >= 0 else 0.0
 
 
 def _context(history: History, peaks: np.ndarray, found: Found, popularity: Popularity) -> np.ndarray:

@@ -20,7 +20,7 @@ _ITEM_CODES = np.array(sorted(CODE[name] for name in ITEM_ACTIONS), dtype=np.int
 class History:
     """A session's L item actions on known items, oldest first, at most `MAX_HISTORY`.
 
-    positions : (L,) int32.  codes : (L,) int8, event codes.  at : (L,) float64, seconds.
+    positions : (L,) ints.  codes : (L,) int8, event codes.  at : (L,) float64, seconds.
     dwell_s : (L,) float32, NaN where unknown (always, for the latest).  now : seconds.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,7 @@ POOL = 3
 NONE = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """What fills one slot. row : into the ranking.  cluster, persona : positions, -1 for none."""
 
     row: int
@@ -50,14 +49,16 @@ def compose(
         raise ValueError(f"explore {explore} is not in [0, 1]")
     m = len(ranked.positions)
     count = min(count, m)
-    cluster, persona = label(ranked.positions, clusters=clusters, selection=selection, belief=belief)
     reserved = _reserved(belief, active, count)
-    explores = rng.random(count) < explore if explore and m > count else np.zeros(count, dtype=bool)
-    free = list(range(m))
-    slots: list[Chosen] = []
+    labels: list[tuple[int, int]] = []
+    if reserved:
+        labels = label(ranked.positions, clusters=clusters, selection=selection, belief=belief)
     exploring = explore > 0 and m > count
+    explores = (rng.random(count) < explore).tolist() if exploring else []
+    free = list(range(m))
+    slots: list[tuple[int, float, bool]] = []
     for slot in range(count):
-        place = _next(free, persona, reserved, count - slot)
+        place = _next(free, labels, reserved, count - slot) if reserved else 0
         depth = min(len(free), POOL * count)
         others = depth - (place < depth)
         propensity, explored = 1.0, False
@@ -68,42 +69,41 @@ def compose(
                 place = drawn + (drawn >= place)  # skips the place of the best
                 propensity, explored = explore / others, True
         row = free.pop(place)
-        if reserved.get(int(persona[row]), 0):
-            reserved[int(persona[row])] -= 1
-        slots.append(Chosen(row, propensity, int(cluster[row]), int(persona[row]), explored))
-    return slots
+        if reserved and reserved.get(labels[row][1], 0):
+            reserved[labels[row][1]] -= 1
+        slots.append((row, propensity, explored))
+    rows = np.array([row for row, _, _ in slots], dtype=np.intp)
+    if labels:
+        labels = [labels[row] for row in rows.tolist()]
+    else:
+        labels = label(ranked.positions[rows], clusters=clusters, selection=selection, belief=belief)
+    return [
+        Chosen(row, p, cluster, persona, explored) for (row, p, explored), (cluster, persona) in zip(slots, labels, strict=True)
+    ]
 
 
-def label(
-    positions: np.ndarray, *, clusters: ItemClusters, selection: Selection, belief: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(m,) cluster and (m,) persona positions of items: the selected cluster that holds each most, and whom it is for.
+def label(positions: np.ndarray, *, clusters: ItemClusters, selection: Selection, belief: np.ndarray) -> list[tuple[int, int]]:
+    """Cluster and persona positions of m items: the selected cluster that holds each most, and whom it is for.
 
     An item outside the selection keeps its primary cluster and goes to the likeliest persona. A cluster of no
     persona in particular (-1) goes to the likeliest one too.
     """
-    m = len(positions)
-    top = int(np.argmax(belief)) if len(belief) else NONE
-    cluster = clusters.primary[positions].astype(np.int64)
-    persona = np.full(m, top, dtype=np.int64)
-    if m and len(selection.rows):
-        place = np.full(len(clusters.cluster_ids), NONE, dtype=np.int64)
-        place[selection.rows] = np.arange(len(selection.rows))
-        of_item = clusters.of_item
-        start = of_item.indptr[positions]
-        held = of_item.indptr[positions + 1] - start
-        row = np.repeat(np.arange(m), held)
-        entry = np.arange(len(row)) + np.repeat(start - (np.cumsum(held) - held), held)
-        # One column a selected cluster, and a last one that takes, and drops, the clusters that weren't selected.
-        weight = np.zeros((m, len(selection.rows) + 1), dtype=np.float32)
-        weight[row, place[of_item.indices[entry]]] = of_item.data[entry]
-        weight[:, NONE] = 0.0
-        best = weight.argmax(axis=1)
-        inside = weight[np.arange(m), best] > 0
-        cluster[inside] = selection.rows[best[inside]]
-        wanted = selection.persona[best[inside]]
-        persona[inside] = np.where(wanted >= 0, wanted, top)
-    return cluster, persona
+    top = int(belief.argmax()) if len(belief) else NONE
+    # An item is in one to three clusters: plain loops over them cost less than arrays of them would.
+    place = {cluster: i for i, cluster in enumerate(selection.rows.tolist())}
+    personas = selection.persona.tolist()
+    of_item = clusters.of_item
+    starts, ends = of_item.indptr[positions].tolist(), of_item.indptr[positions + 1].tolist()
+    labels = []
+    for start, end, primary in zip(starts, ends, clusters.primary[positions].tolist(), strict=True):
+        most, best = 0.0, NONE
+        for entry in range(start, end):
+            here, membership = place.get(of_item.indices.item(entry)), of_item.data.item(entry)
+            if here is not None and (membership > most or (membership == most and here < best)):
+                most, best = membership, here
+        wanted = personas[best] if best >= 0 else NONE
+        labels.append((selection.rows.item(best) if best >= 0 else primary, wanted if wanted >= 0 else top))
+    return labels
 
 
 def _reserved(belief: np.ndarray, active: tuple[int, ...], count: int) -> dict[int, int]:
@@ -113,11 +113,11 @@ def _reserved(belief: np.ndarray, active: tuple[int, ...], count: int) -> dict[i
     return {k: int(float(belief[k]) / mass * count) for k in active}
 
 
-def _next(free: list[int], persona: np.ndarray, reserved: dict[int, int], left: int) -> int:
+def _next(free: list[int], labels: list[tuple[int, int]], reserved: dict[int, int], left: int) -> int:
     """Place in `free` of the best row that still leaves every persona the slots it is sure of, as far as it has items."""
     owed = {k: n for k, n in reserved.items() if n > 0}
     if owed and sum(owed.values()) >= left:
         for place, row in enumerate(free):
-            if int(persona[row]) in owed:
+            if labels[row][1] in owed:
                 return place
     return 0
