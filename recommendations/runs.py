@@ -21,13 +21,14 @@ from recommendations import releases
 from recommendations.engine import Engine
 from recommendations.models import Release, TrainingRun
 from recommendations.reading import read_catalogue, read_log, read_personas
-from recommendations.training import train_engine
+from recommendations.training import QUICK, train_engine
 
 logger = logging.getLogger(__name__)
 
 LOCK_S = 60.0
 """Seconds a training lock outlives its last renewal."""
 
+QUICK_NOTE = "Trained quickly, to have a release soon; the nightly training takes its time."
 SHOWN_DESCRIPTORS = 8
 SHOWN_RELATIONS = 8
 
@@ -36,8 +37,12 @@ class TrainingBusy(RuntimeError):
     """Another training of the shop is under way."""
 
 
-def train_shop(shop: Shop, *, seed: int = 0, progress: Callable[[str, float], None] | None = None) -> Release:
+def train_shop(
+    shop: Shop, *, seed: int = 0, quick: bool = False, progress: Callable[[str, float], None] | None = None
+) -> Release:
     """Read, train, publish and activate. One at a time a shop. Raises TrainingBusy, ValueError, ReleaseError.
+
+    quick : bound the work, and say so in the release's notes; the nightly training then takes its time.
 
     The run's row tells what is under way, and why it failed if it did; a failure leaves the active release as it was.
     """
@@ -47,7 +52,7 @@ def train_shop(shop: Shop, *, seed: int = 0, progress: Callable[[str, float], No
         )
         run = TrainingRun.objects.create(shop=shop, state=TrainingRun.State.RUNNING, stage="reading", started_at=timezone.now())
         try:
-            release = _train(shop, run, seed=seed, progress=progress)
+            release = _train(shop, run, seed=seed, quick=quick, progress=progress)
         except Exception as error:
             _finish(run, TrainingRun.State.FAILED, error=f"{type(error).__name__}: {error}")
             raise
@@ -83,7 +88,7 @@ def _alone(shop: Shop) -> Iterator[None]:
             logger.warning("the training lock of %s was not released: %s", shop.slug, error)
 
 
-def _train(shop: Shop, run: TrainingRun, *, seed: int, progress: Callable[[str, float], None] | None) -> Release:
+def _train(shop: Shop, run: TrainingRun, *, seed: int, quick: bool, progress: Callable[[str, float], None] | None) -> Release:
     started = time.perf_counter()
     told = {"at": 0.0}
 
@@ -112,6 +117,7 @@ def _train(shop: Shop, run: TrainingRun, *, seed: int, progress: Callable[[str, 
         contexts=contexts,
         previous=previous,
         first_cluster_id=last + 1,
+        most_examples=QUICK if quick else None,
         seed=seed,
         progress=report,
     )
@@ -125,7 +131,7 @@ def _train(shop: Shop, run: TrainingRun, *, seed: int, progress: Callable[[str, 
         "seconds": round(time.perf_counter() - started, 1),
     }
     write_clusters(shop, engine)
-    release = releases.publish(shop, engine, metrics=metrics)
+    release = releases.publish(shop, engine, metrics=metrics, notes=QUICK_NOTE if quick else "")
     releases.activate(release)
     releases.prune(shop)
     return release

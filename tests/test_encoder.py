@@ -22,10 +22,10 @@ def ring(*, seed: int, sessions: int = 600) -> SessionLog:
     return SessionLog.of(session, position.ravel(), np.arange(session.size, dtype=float))
 
 
-def fit(log: SessionLog, **options: object) -> Encoder:
+def fit(log: SessionLog, *, epochs: int = 6, **options: object) -> Encoder:
     block = np.arange(ITEMS, dtype=np.int32) // 10
     block[-1] = -1
-    return train_encoder(log, ITEMS, block=block, blocks=4, seed=3, dimensions=16, epochs=6, **options)  # type: ignore[arg-type]
+    return train_encoder(log, ITEMS, block=block, blocks=4, seed=3, dimensions=16, epochs=epochs, **options)  # type: ignore[arg-type]
 
 
 def hits(encoder: Encoder, log: SessionLog) -> float:
@@ -95,3 +95,11 @@ def test_same_seed_gives_the_same_encoder() -> None:
 def test_a_log_of_single_events_gives_an_encoder_that_scores_evenly() -> None:
     log = SessionLog.of(np.arange(5), np.arange(5), np.arange(5.0))
     assert np.isfinite(fit(log).outputs).all()
+
+
+def test_a_bound_on_the_work_takes_whole_epochs_off() -> None:
+    log = ring(seed=0)
+    count = len(log.position) - len(log)  # every item that follows another
+    np.testing.assert_array_equal(fit(log, most_examples=6 * count).outputs, fit(log).outputs)
+    np.testing.assert_array_equal(fit(log, most_examples=3 * count - 1).outputs, fit(log, epochs=2).outputs)
+    np.testing.assert_array_equal(fit(log, most_examples=1).outputs, fit(log, epochs=1).outputs)

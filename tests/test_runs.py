@@ -98,6 +98,11 @@ def test_a_cluster_made_by_hand_gets_an_id_of_its_own_after_training(shop: Shop)
     assert made.pk > (highest or 0)
 
 
+def test_a_quick_release_says_so(shop: Shop) -> None:
+    assert "nightly training" in train_shop(shop, quick=True).notes
+    assert train_shop(shop).notes == ""
+
+
 def test_one_training_at_a_time(shop: Shop) -> None:
     with releases.redis_client().lock(f"training:{shop.pk}", timeout=30), pytest.raises(TrainingBusy, match="under way"):
         train_shop(shop)

@@ -117,17 +117,21 @@ def train_encoder(
     weight: np.ndarray | None = None,
     dimensions: int = DIMENSIONS,
     epochs: int = EPOCHS,
+    most_examples: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Encoder:
     """Fit by Adam on every item that follows another in its session.
 
     log : item actions only.  block : (n,) int32 primary cluster of each item, -1 none.
     weight : (N,) weight of each event as a target, or None.
+    most_examples : examples worked through in all; fewer epochs, at least one, keep within it.
     """
     rng = np.random.default_rng(seed)
     model = _Model(rng, n, dimensions)
     examples = _examples(log, n, weight)
     count = len(examples.targets)
+    if most_examples is not None:
+        epochs = max(1, min(epochs, most_examples // max(1, count)))
     draw = _Draw(np.bincount(log.position, minlength=n), rng) if n > FULL_SOFTMAX else None
     steps = max(1, epochs * -(-count // BATCH))
     step = 0

@@ -192,12 +192,14 @@ def train_ranker(
     select: Select | None = None,
     held_out: Collection[str] | None = None,
     seed: int = 0,
+    most_examples: int | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> Ranker:
     """Experts fitted on all but the tail, the blend on the tail's prefixes, then the experts again on everything.
 
     select : by default the engine's own selection, from the prefix's clusters and affinity and an even belief.
     held_out : keys of the sessions that the blend learns from, or None for those of the last days.
+    most_examples : bound on the encoder's work, for a first release that must not keep anyone waiting; None for none.
     progress : told (done, of).
     """
     tell = _telling(progress)
@@ -206,13 +208,13 @@ def train_ranker(
     tail = default_tail(log) if held_out is None else np.isin(log.keys, list(held_out))
     early = log.take(~tail)
     horizon = best_horizon(early, log.take(tail), n)
-    first = _experts(early, n, clusters, horizon, seed, tell(0.0, 0.4))
+    first = _experts(early, n, clusters, horizon, seed, most_examples, tell(0.0, 0.4))
     lists = _lists(first, log, tail, clusters, select or _selecting(clusters), seed, tell(0.4, 0.55))
     blend = first.blend
     if lists is not None and len(lists[0]) >= MIN_EXAMPLES:
         blend = blending.train_blend(*lists, seed=seed, progress=tell(0.55, 0.65))
     del lists
-    return replace(_experts(log, n, clusters, horizon, seed, tell(0.65, 1.0)), blend=blend)
+    return replace(_experts(log, n, clusters, horizon, seed, most_examples, tell(0.65, 1.0)), blend=blend)
 
 
 def _telling(progress: Callable[[float, float], None] | None) -> Callable[[float, float], Callable[[float], None]]:
@@ -226,11 +228,21 @@ def _telling(progress: Callable[[float, float], None] | None) -> Callable[[float
     return part
 
 
-def _experts(log: SessionLog, n: int, clusters: ItemClusters, horizon: float, seed: int, tell: Callable[[float], None]) -> Ranker:
+def _experts(
+    log: SessionLog,
+    n: int,
+    clusters: ItemClusters,
+    horizon: float,
+    seed: int,
+    most_examples: int | None,
+    tell: Callable[[float], None],
+) -> Ranker:
     """Every expert fitted on `log`, with a plain blend."""
     block, blocks = clusters.primary, len(clusters.cluster_ids)
     weight = session_weights(log, horizon)
-    encoder = train_encoder(log, n, block=block, blocks=blocks, seed=seed, progress=lambda done: tell(0.8 * done))
+    encoder = train_encoder(
+        log, n, block=block, blocks=blocks, seed=seed, most_examples=most_examples, progress=lambda done: tell(0.8 * done)
+    )
     rows = build_rows(log, n, block=block, weight=weight)
     tell(0.95)
     plain = np.array([1.0 if f.startswith("log_share:") else 0.0 for f in FEATURES], dtype=np.float32) / len(VOTERS)

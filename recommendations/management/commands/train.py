@@ -20,15 +20,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("shop", help="the shop's slug")
         parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same release")
-        parser.add_argument("--if-needed", action="store_true", help="do nothing if the shop has an active release")
+        parser.add_argument("--quick", action="store_true", help="bound the work; the nightly training takes its time")
 
-    def handle(self, *, shop: str, seed: int, if_needed: bool, **options: Any) -> None:
+    def handle(self, *, shop: str, seed: int, quick: bool, **options: Any) -> None:
         row = Shop.objects.filter(slug=shop).first()
         if row is None:
             known = ", ".join(Shop.objects.values_list("slug", flat=True)) or "none yet: run manage.py setup_demo"
             raise CommandError(f"there is no shop {shop!r}; there are: {known}")
-        if if_needed and row.releases.filter(state="active").exists():
-            return
         columns = TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn()
         console = Console(stderr=True)
         try:
@@ -42,7 +40,7 @@ class Command(BaseCommand):
                         told["stage"] = stage
                         console.print(f"training {shop}: {stage}")
 
-                release = train_shop(row, seed=seed, progress=progress)
+                release = train_shop(row, seed=seed, quick=quick, progress=progress)
                 bar.update(task, description="done", completed=1.0)
         except (TrainingBusy, ReleaseError, ValueError) as error:
             raise CommandError(str(error)) from error

@@ -96,7 +96,7 @@ class Command(BaseCommand):
             # None yet, or one that this version of the software can't read: the log is there to train from.
             told = "the first release" if Release.objects.active(row) is None else f"again ({error})"
             self.say(f"Training {told} of {shop}")
-            supervisor.run_step(f"training of shop {shop}", manage("train", shop))
+            supervisor.run_step(f"training of shop {shop}", manage("train", shop, "--quick"))
         for release in Release.objects.filter(state=Release.State.ACTIVE).select_related("shop"):
             releases.announce(release)  # a Redis that is new, or was emptied, doesn't know it
         connections.close_all()
