@@ -42,7 +42,7 @@ class Text:
     def __getitem__(self, i: int) -> str:
         if i < 0:
             raise IndexError(f"text index {i} is negative")
-        return self.blob[self.offsets[i] : self.offsets[i + 1]].tobytes().decode()
+        return self.blob[self.offsets.item(i) : self.offsets.item(i + 1)].tobytes().decode()
 
 
 def to_parts(component: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from clusters.alignment import TERMS
 from recommendations import engine as loop
 from recommendations.engine import Engine
@@ -46,8 +44,8 @@ def item_json(engine: Engine, item: int) -> dict[str, Any]:
     """What the catalogue knows of an item of this release, by its integer id; None where it doesn't."""
     catalogue = engine.catalogue
     row = catalogue.position(item)
-    price = float(catalogue.price[row])
-    category, colour = int(catalogue.category[row]), int(catalogue.colour[row])
+    price = catalogue.price.item(row)
+    category, colour = catalogue.category.item(row), catalogue.colour.item(row)
     return {
         "item_id": catalogue.external_ids[row],
         "title": catalogue.titles[row],
@@ -59,14 +57,14 @@ def item_json(engine: Engine, item: int) -> dict[str, Any]:
 
 def persona_json(engine: Engine, persona: int) -> dict[str, Any] | None:
     """A persona by its id; None for 0, or for one that this release lacks."""
-    rows = np.flatnonzero(engine.personas.archetype_ids == persona)
-    return _persona(engine, int(rows[0])) if persona and len(rows) else None
+    ids = engine.personas.ids
+    return _persona(engine, ids.index(persona)) if persona and persona in ids else None
 
 
 def _persona(engine: Engine, row: int) -> dict[str, Any]:
     model = engine.personas
     return {
-        "id": int(model.archetype_ids[row]),
+        "id": model.ids[row],
         "key": model.archetype_keys[row],
         "name": model.archetype_names[row],
         "icon": model.archetype_icons[row],
@@ -76,8 +74,8 @@ def _persona(engine: Engine, row: int) -> dict[str, Any]:
 
 def cluster_json(engine: Engine, cluster: int) -> dict[str, Any] | None:
     """A cluster by its id; None for 0, or for one that this release lacks."""
-    rows = np.flatnonzero(engine.clusters.cluster_ids == cluster)
-    return {"id": cluster, "name": engine.clusters.names[int(rows[0])]} if cluster and len(rows) else None
+    row = engine.clusters.position_of.get(cluster)
+    return {"id": cluster, "name": engine.clusters.names[row]} if cluster and row is not None else None
 
 
 def profile_json(engine: Engine, state: SessionState, *, now: float) -> dict[str, Any]:
