@@ -107,7 +107,7 @@ def select(
     chosen = _within_share(clusters, score, count, max_share)
     chosen, label = _label(clusters, score, chosen, belief, active, max_share)
     rows, persona = np.array(chosen, dtype=np.int32), np.array(label, dtype=np.int32)
-    order = np.argsort(-score[rows], kind="stable")
+    order = (-score[rows]).argsort(kind="stable")
     rows = rows[order]
     return Selection(
         rows=rows, score=score[rows], weight=weight[rows], persona=persona[order], terms=np.ascontiguousarray(terms[:, rows].T)
@@ -142,9 +142,10 @@ def _within_share(clusters: ItemClusters, score: np.ndarray, count: int, max_sha
     """
     room = max_share * len(clusters.primary)
     chosen: list[int] = []
-    best = np.argsort(-score, kind="stable")[: 3 * count]
-    if score[best[:count]].min() > 0.0 and clusters.sizes[best[:count]].sum() <= room:
-        return best[:count].tolist()  # most often the best fit, whatever they have in common
+    best = (-score).argsort(kind="stable")[: 3 * count]
+    first = best[:count]
+    if score.item(first[-1]) > 0.0 and np.add.reduce(clusters.sizes[first]) <= room:
+        return first.tolist()  # most often the best fit, whatever they have in common
     between = clusters.shared[best[:, None], best]
     common = np.zeros(len(best), dtype=np.int32)
     for i, (c, value, items) in enumerate(zip(best.tolist(), score[best].tolist(), clusters.sizes[best].tolist(), strict=True)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -260,18 +261,19 @@ def _cluster_features(
 def _context(history: History, peaks: np.ndarray, found: Found, popularity: Popularity) -> np.ndarray:
     """What holds for the whole list, by which the blend trusts one expert more than another."""
     length = len(history)
-    last = history.positions[-1]
+    positions = history.positions.tolist()
+    last = positions[-1]
     return np.array(
         (
-            np.log1p(length),
-            len(set(history.positions.tolist())) / length,
-            np.log1p(found.sessions),
-            peaks[0],
-            peaks[6],
-            peaks[8],
-            float(length > 1 and last == history.positions[-2]),
-            popularity.facts[last, 0],
-            _ENGAGEMENT[history.codes[-1]],
+            math.log1p(length),
+            len(set(positions)) / length,
+            math.log1p(found.sessions),
+            peaks.item(0),
+            peaks.item(6),
+            peaks.item(8),
+            float(length > 1 and last == positions[-2]),
+            popularity.facts.item(last, 0),
+            _ENGAGEMENT.item(history.codes.item(-1)),
         ),
         dtype=np.float32,
     )

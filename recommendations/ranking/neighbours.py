@@ -67,17 +67,19 @@ def find(index: Neighbours, history: History, scratch: Scratch) -> Found:
     places: list[np.ndarray] = []
     weight = 1.0
     for item in latest:
-        start, stop = index.visit_starts[item], index.visit_starts[item + 1]
+        start, stop = index.visit_starts.item(item), index.visit_starts.item(item + 1)
         visited = index.visit_session[start:stop]
-        now = similarity[visited]
+        more = weight * index.idf[item]
         if sessions:
+            now = similarity[visited]
             fresh = now == 0.0
             sessions.append(visited[fresh])
             places.append(index.visit_place[start:stop][fresh])
+            similarity[visited] = now + more
         else:
             sessions.append(visited)
             places.append(index.visit_place[start:stop])
-        similarity[visited] = now + weight * index.idf[item]
+            similarity[visited] = more
         weight *= LAG_DECAY
     if not sessions:
         return NOTHING

@@ -79,8 +79,9 @@ def affinity(ranker: Ranker, h: np.ndarray) -> np.ndarray:
     pull = ranker.encoder.centroids @ h * np.float32(0.5)
     if not len(pull):
         return pull
-    np.exp(pull - pull.max(), out=pull)
-    return pull / pull.sum()
+    pull -= np.maximum.reduce(pull)
+    np.exp(pull, out=pull)
+    return pull / np.add.reduce(pull)
 
 
 def rank(
@@ -167,7 +168,7 @@ def _item_log_weight(weights: Mapping[int, float], positions: np.ndarray, ranker
 
 def _best(scores: np.ndarray, keep: int) -> np.ndarray:
     """(<= keep,) indices of the highest finite scores, best first."""
-    order = np.argsort(-scores, kind="stable")[:keep]
+    order = (-scores).argsort(kind="stable")[:keep]
     return order[np.isfinite(scores[order])]
 
 
