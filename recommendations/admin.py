@@ -15,6 +15,17 @@ from personas.models import Archetype
 from recommendations import inspecting as inspecting  # registers its pages
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
 
+SEEN = {
+    "mass": "how much of the visit's interest it holds: 0 all, −1 next to none",
+    "transition": "how likely the next item is in it: 0 sure, −1 hardly",
+    "share": "how much shoppers in general go for it: 0 as for others, 1 far more, −1 far less",
+    "last": "the item just touched is in it: 1 yes",
+    "ignored": "shown and passed over: 1 again and again",
+    "outside": "the visit's run of interest in other clusters: 1 long",
+    "persona": "how much more this visit's personas engage with it than shoppers do",
+}
+"""The features of a decision in a merchandiser's words; the constant one is left out."""
+
 
 @admin.register(Release)
 class ReleaseAdmin(ModelAdmin):
@@ -153,6 +164,8 @@ class AdaptationDecisionAdmin(ReadOnlyAdmin):
     list_select_related = ("shop",)
     search_fields = ("=session_id",)
     show_full_result_count = False
+    fields = ("shop", "session_id", "event_id", "at", "cluster_name", "action", "target_name", "propensity", "why", "policy")
+    readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AdaptationDecision]:
         name = ItemCluster.objects.values("name")
@@ -172,3 +185,12 @@ class AdaptationDecisionAdmin(ReadOnlyAdmin):
     @admin.display(description="towards")
     def target_name(self, decision: AdaptationDecision) -> str:
         return decision.target_name or "–"  # type: ignore[attr-defined]
+
+    @admin.display(description="what the policy saw of the cluster")
+    def why(self, decision: AdaptationDecision) -> SafeString | str:
+        from clusters.policy import FEATURES  # the numeric stack, which other pages of the admin do without
+
+        if len(decision.features) != len(FEATURES):
+            return ", ".join(map(str, decision.features)) or "–"
+        seen = dict(zip(FEATURES, decision.features, strict=True))
+        return table(("what", "how much"), ((SEEN[name], f"{seen[name]:.2f}") for name in SEEN if name in seen))

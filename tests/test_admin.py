@@ -112,6 +112,12 @@ def test_pages_show_names_and_escape_them(admin_client: Client) -> None:
     decisions = admin_client.get(address(AdaptationDecision, "changelist")).content.decode()
     assert "Cluster 0" in decisions
     assert "Cluster 1" in decisions
+    decision = AdaptationDecision.objects.earliest("pk")
+    AdaptationDecision.objects.filter(pk=decision.pk).update(features=[-0.4, -0.3, 0, 1, 0, 0.5, 0.6, 1])
+    page = admin_client.get(address(AdaptationDecision, "change", decision.pk)).content.decode()
+    assert "Cluster 0" in page
+    assert "Cluster 1" in page
+    assert "the item just touched is in it: 1 yes" in page
 
 
 def test_search_finds(admin_client: Client) -> None:
