@@ -149,7 +149,7 @@ def import_events(
     if unused:
         batches.report.notes.append(f"columns not used: {', '.join(unused)}")
     if writer.unknown:
-        batches.report.notes.append(f"{writer.unknown:,} events name an item that the catalogue lacks; they are kept")
+        batches.report.notes.append(f"{writer.unknown:,} events with an item that the catalogue lacks; they are kept")
     if writer.ahead:
         batches.report.notes.append(f"{writer.ahead:,} events lie in the future; they are dated now and marked")
     return batches.report

@@ -78,10 +78,10 @@ class Batches:
             batch: list[Record] = []
             for entry in file:
                 self.columns = file.columns
+                self.report.read += 1
                 if isinstance(entry, Reject):
                     self.reject(entry.line, entry.field, entry.reason)
                 else:
-                    self.report.read += 1
                     batch.append(entry)
                 if len(batch) == BATCH:
                     yield batch
