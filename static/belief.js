@@ -63,7 +63,8 @@ export function sentence(profile) {
     const told = active.map((p) => `${p.name} (${inHundred(p.probability)})`);
     return `${told.length === 2 ? "Both " : ""}${told.slice(0, -1).join(", ")} and ${told.at(-1)}${told.length > 2 ? " at once" : ""}.`;
   }
-  return `Most like ${first.name}, ${inHundred(first.probability)}${second ? `; then ${second.name}, ${inHundred(second.probability)}` : ""}.`;
+  const next = second && second.probability >= 0.005 ? `; then ${second.name}, ${inHundred(second.probability)}` : "";
+  return `Most like ${first.name}, ${inHundred(first.probability)}${next}.`;
 }
 
 /** Why one event moved the belief. seen: what this browser remembers of the event, if it sent it. */
@@ -136,7 +137,10 @@ function showPersonas(personas, active) {
 function showEvidence(profile, remembered) {
   const list = document.getElementById("evidence");
   const latest = [...profile.evidence].reverse().filter((e) => e.persona && Math.abs(e.nats) >= 0.15).slice(0, 4);
-  if (!latest.length) return;
+  if (!latest.length) {
+    if (profile.events) list.replaceChildren(el("li", { class: "quiet" }, "The last clicks moved it little."));
+    return;
+  }
   list.replaceChildren(...latest.map((entry) => {
     const dot = el("span", { class: "dot" });
     paint(dot, entry.persona.colour);
