@@ -169,7 +169,7 @@ function showClusters(profile) {
 }
 
 function because(cluster) {
-  if (cluster.change === "expanded") return "Added, because you keep going to items near it";
+  if (cluster.change === "expanded") return "Added: visits like yours go on to it from what you looked at";
   if (cluster.change === "contracted") return `Fading to ${Math.round(cluster.weight * 100)} in 100 of its weight: you passed its items over`;
   return "Kept as the shop has it";
 }
