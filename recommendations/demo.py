@@ -40,7 +40,8 @@ def demo_shops(root: Path) -> list[str]:
 def set_up(*, root: Path, slug: str, now: datetime, shown: Shown) -> dict[str, ImportReport]:
     """The demo shop with its personas, items and log; reports by file, none if all of it was there already.
 
-    Interrupted, it takes up where it stopped: every step may be repeated. Merchandisers' edits stay as they are.
+    Interrupted, it takes up where it stopped: every step may be repeated. When the shipped data has changed, items are read
+    from it again, over what was edited of the columns that it has; personas that merchandisers edited stay.
     Raises DemoError.
     """
     folder = root / slug
