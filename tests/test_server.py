@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -52,6 +53,8 @@ class Site:
     port: int
     key: str
     operator: subprocess.Popen[str]
+    home: Path
+    environment: dict[str, str]
 
     @property
     def headers(self) -> dict[str, str]:
@@ -94,7 +97,7 @@ def site() -> Iterator[Site]:
                 assert server.poll() is None, "the server ended"
                 assert time.monotonic() < deadline, "the server did not come up"
                 time.sleep(0.1)
-        yield Site(port, key, operator)
+        yield Site(port, key, operator, home, environment)
     finally:
         for process in (server, operator):
             if process is not None:
@@ -170,6 +173,41 @@ def test_the_hot_endpoints_are_in_the_schema(site: Site) -> None:
 def test_a_body_of_10_mb_is_refused_by_the_server_as_a_whole(site: Site) -> None:
     answer = httpx.post(site.url("/api/v1/events"), content=b"x" * 10_000_000, headers=site.headers, timeout=20)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+def archived(site: Site, session: str) -> list[str]:
+    """Event ids of a session in the archive."""
+    with sqlite3.connect(f"file:{site.home / 'db.sqlite3'}?mode=ro", uri=True) as database:
+        return [
+            event_id
+            for (event_id,) in database.execute(
+                "SELECT event_id FROM personas_archivedevent e JOIN personas_session s ON s.id = e.session_id"
+                " WHERE s.session_id = ? ORDER BY e.id",
+                (session,),
+            )
+        ]
+
+
+def test_a_real_worker_archives_what_was_acknowledged_by_the_schedule(site: Site) -> None:
+    sent = [f"w{n}" for n in range(12)]
+    for event_id in sent:
+        body = {"session_id": "worker", "events": [view(event_id, "sku-3")]}
+        assert httpx.post(site.url("/api/v1/events"), json=body, headers=site.headers, timeout=20).status_code == 200
+    assert archived(site, "worker") == [], "nobody archives before the worker is there"
+    schedule = ["--beat", "--schedule", str(site.home / "beat"), "--concurrency", "2"]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "celery", "-A", "recsite", "--quiet", "worker", *schedule, "--loglevel", "ERROR"],
+        env=site.environment, cwd=str(Path(__file__).parent.parent),
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 40
+        while len(archived(site, "worker")) < len(sent) and time.monotonic() < deadline:
+            assert worker.poll() is None, "the worker ended"
+            time.sleep(0.2)
+        assert archived(site, "worker") == sent
+    finally:
+        worker.terminate()
+        worker.wait(30)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
