@@ -32,6 +32,9 @@ DROPPED = np.float32(np.log(1e-6))
 """Log-weight of what was dropped: below everything else, yet still there if nothing else is left."""
 
 MAX_EXAMPLES = 25_000
+WORK_A_LIST = 200
+"""Encoder examples that one list of the blend costs as much as, its eight epochs included: a bound on the work holds for both."""
+
 LIST = 100
 LIST_BEST = 70
 """Candidates of a training list: the target, the best by a plain vote, and some of the others so that they are known too."""
@@ -200,7 +203,8 @@ def train_ranker(
 
     select : by default the engine's own selection, from the prefix's clusters and affinity and an even belief.
     held_out : keys of the sessions that the blend learns from, or None for those of the last days.
-    most_examples : bound on the encoder's work, for a first release that must not keep anyone waiting; None for none.
+    most_examples : bound on the encoder's examples, and on the blend's in proportion, for a first release that must not
+        keep anyone waiting; None for none.
     progress : told (done, of).
     """
     tell = _telling(progress)
@@ -210,7 +214,8 @@ def train_ranker(
     early = log.take(~tail)
     horizon = best_horizon(early, log.take(tail), n)
     first = _experts(early, n, clusters, horizon, seed, most_examples, tell(0.0, 0.4))
-    lists = _lists(first, log, tail, clusters, select or _selecting(clusters), seed, tell(0.4, 0.55))
+    most_lists = MAX_EXAMPLES if most_examples is None else min(MAX_EXAMPLES, most_examples // WORK_A_LIST)
+    lists = _lists(first, log, tail, clusters, select or _selecting(clusters), most_lists, seed, tell(0.4, 0.55))
     blend = first.blend
     if lists is not None and len(lists[0]) >= MIN_EXAMPLES:
         blend = blending.train_blend(*lists, seed=seed, progress=tell(0.55, 0.65))
@@ -265,10 +270,12 @@ def _lists(
     tail: np.ndarray,
     clusters: ItemClusters,
     select: Select,
+    most: int,
     seed: int,
     tell: Callable[[float], None],
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Lists (N, LIST, F) of the tail's prefixes whose next item is a candidate, the target first; and which entries count."""
+    """At most `most` lists (N, LIST, F) of the tail's prefixes whose next item is a candidate, the target first; and which
+    entries count."""
     rng = np.random.default_rng(seed)
     session = log.session_of
     known = np.zeros(len(ranker.encoder.row_of), dtype=bool)
@@ -276,7 +283,7 @@ def _lists(
     at = np.flatnonzero((np.arange(len(session)) > log.offsets[session]) & tail[session] & known[log.position])
     if not len(at):
         return None
-    at = np.sort(rng.choice(at, min(MAX_EXAMPLES, len(at)), replace=False))
+    at = np.sort(rng.choice(at, min(most, len(at)), replace=False))
     features = np.zeros((len(at), LIST, len(FEATURES)), dtype=np.float16)
     valid = np.zeros((len(at), LIST), dtype=bool)
     count = 0
