@@ -20,10 +20,10 @@ _ONLY_POPULAR = np.array([name == "popularity" for name in EXPERTS], dtype=np.fl
 _scratch = Scratch()
 
 PHRASES = {
-    "transitions": ("Often viewed next after {because}", "Often viewed next in visits like this"),
+    "transitions": ("Often chosen right after {because}", "Often chosen next in visits like this"),
     "neighbours": ("Visits like yours, with {because}, led here", "Visits like yours led here"),
     "encoder": ("Goes with what you looked at, most of all {because}", "Goes with what you looked at"),
-    "popularity": ("Much looked at just now", "Much looked at just now"),
+    "popularity": ("Much in demand just now", "Much in demand just now"),
     "session": ("You looked at this before", "You looked at this before"),
     "clusters": ("From a group of items that you keep returning to", "From a group of items that suits you"),
 }
