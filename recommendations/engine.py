@@ -33,7 +33,7 @@ from recommendations.ranking.slate import Chosen, compose
 from recommendations.session import MAX_PENDING, MAX_TOUCHES, Pending, Request, SessionState, Slate, SlateItem, Touch
 
 SELECTED_CLUSTERS = 10
-"""Clusters a slate draws on. On real sessions 10 lose nothing and 5 lose 1.5 points of hit rate; 1 loses 12."""
+"""Clusters a slate draws on. On serenade_bol the next item lies in the best 10 for 89.5 % of prefixes, in 5 for 87.1 %."""
 
 DAYPARTS = ("night", "morning", "afternoon", "evening")
 

@@ -9,7 +9,8 @@ from clusters.adaptation import AdaptedClusters
 from personas.profile import PersonaState
 
 MAX_TOUCHES = 30
-"""Item events kept in the state; the experts read at most this many, and 30 cover 99 % of real sessions."""
+"""Item events kept in the state; the experts read at most this many, and 30 hold 97.5 % of eshop_clothing_2008's
+sessions whole, 99.6 % of serenade_bol's."""
 
 MAX_PENDING = 3
 """Slates kept so that an impression report can be tied to what was served."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import argparse
 import time
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ SILENT_S = 5.0
 """Between the lines of progress where standard error is no terminal."""
 
 
-class ImportCommand(BaseCommand):
+class ImportCommand(BaseCommand, abc.ABC):
     """An import of one file into one shop. Exit code 1 if the file broke off or nothing of it could be taken."""
 
     noun = "records"
@@ -32,8 +33,9 @@ class ImportCommand(BaseCommand):
         parser.add_argument("file", type=Path, help="CSV or JSON lines, gzip'd or not")
         parser.add_argument("--rejects", type=Path, metavar="FILE", help="write all rejected lines to this CSV")
 
+    @abc.abstractmethod
     def run_import(self, shop: Shop, file: Path, progress: Progress, options: dict[str, Any]) -> ImportReport:
-        raise NotImplementedError
+        """Import `file` into `shop`, telling `progress`; what was read, taken and rejected."""
 
     def handle(self, *, shop: str, file: Path, **options: Any) -> None:
         row = find_shop(shop)
