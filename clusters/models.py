@@ -53,6 +53,9 @@ class Item(models.Model):
     brand = models.CharField(max_length=120, blank=True)
     colour = models.CharField(max_length=60, blank=True)
     price = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    regular_price = models.DecimalField(
+        max_digits=14, decimal_places=4, null=True, blank=True, help_text="Before any reduction; empty where it isn't known."
+    )
     currency = models.CharField(max_length=3, blank=True)
     tags = models.JSONField(default=list, blank=True)
     attributes = models.JSONField(default=dict, blank=True)

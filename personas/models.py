@@ -13,6 +13,7 @@ from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import connections, models
@@ -73,6 +74,9 @@ class Shop(models.Model):
     currency = models.CharField(max_length=3, default="EUR", help_text="ISO 4217, for display.")
     settings = models.JSONField(default=dict, blank=True)
     demo = models.BooleanField(default=False, help_text="A demo shop has a public storefront.")
+    retention_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Sessions whose last event is older are deleted every night; empty keeps them."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -202,6 +206,31 @@ def check_personas(attributes: Iterable[Attribute], archetypes: list[dict[str, A
         raise ValidationError(str(error)) from error
 
 
+class PersonaVersion(models.Model):
+    """The shop's attributes and archetypes as they were published: what training reads. Never changed.
+
+    The rows of `Attribute` and `Archetype` are the draft that merchandisers edit.
+
+    definition : {"attributes": [...], "archetypes": [...]}, what `parse_personas` takes, with ids.
+    restores : number of the earlier version that this one brought back, None for an edit.
+    """
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="persona_versions", db_index=False)
+    number = models.PositiveIntegerField()
+    definition = models.JSONField()
+    note = models.CharField(max_length=300, blank=True)
+    restores = models.PositiveIntegerField(null=True, blank=True)
+    published_at = models.DateTimeField(default=timezone.now, editable=False)
+    published_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        ordering = ("-pk",)
+        constraints = [models.UniqueConstraint(fields=["shop", "number"], name="persona_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.shop} personas, version {self.number}"
+
+
 class ShopperQuerySet(models.QuerySet["Shopper"]):
     def ids_of(self, shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:
         """External id -> pk, for those that exist."""
@@ -235,6 +264,40 @@ class Shopper(models.Model):
 
     def __str__(self) -> str:
         return self.external_id
+
+
+class ShopperAlias(models.Model):
+    """Another id of a shopper: that of the guest who logged in. What still comes in under it counts for the shopper."""
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="+", db_index=False)
+    external_id = models.CharField(max_length=MAX_ID)
+    shopper = models.ForeignKey(Shopper, on_delete=models.CASCADE, related_name="aliases")
+    merged_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = [models.UniqueConstraint(fields=["shop", "external_id"], name="shopper_alias_once")]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+
+class Erasure(models.Model):
+    """That a shopper was erased, and how much of what: the proof that it was done, without naming whom.
+
+    counts : {"sessions": 3, "events": 41, ...} by store.
+    """
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="erasures")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    by = models.CharField(max_length=150, blank=True, help_text="Who asked: a user or an API key's name.")
+    counts = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return f"{self.shop}, {self.at:%Y-%m-%d %H:%M}"
 
 
 class SessionEvidence(NamedTuple):

@@ -127,6 +127,7 @@ class Signal(NamedTuple):
 
     code : event code.  position : catalogue position, `NO_ITEM` where none.  at : event time, seconds.
     dwell_s : the event's own dwell, None where unknown.  novelty : `encoding.novelty`, `ABSENT` without an item.
+    query : the words of a search, "" where none.
     """
 
     event_id: str
@@ -135,6 +136,7 @@ class Signal(NamedTuple):
     at: float
     dwell_s: float | None
     novelty: int
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +192,39 @@ def start(model: PersonaModel, *, evidence: Mapping[str, str], at: float, earlie
     earlier : (K,) probabilities, in the model's order, that earlier sessions of the shopper have left, already
         decayed; None for a guest. Raises ValueError if they are no distribution over K.
     """
+    prior = _prior(model, evidence, earlier)
+    belief = tuple(prior.tolist())
+    return PersonaState(model.ids, belief, belief, at, affinity=(0.0,) * len(model.attributes))
+
+
+def revise(
+    model: PersonaModel, state: PersonaState, *, evidence: Mapping[str, str], earlier: Sequence[float] | None = None
+) -> PersonaState:
+    """The state once more is known of who, where and when: the new prior takes the place of the one it started from.
+
+    What the session's events said stands: the belief is multiplied by new prior over old, which is Bayes' rule while no
+    time has relaxed it. evidence : all of it, the old too.  earlier : as for `start`.
+    Raises ValueError as `start` does, or if the state was made under other archetypes.
+    """
+    if state.archetypes != model.ids:
+        raise ValueError(f"state has archetypes {state.archetypes}, the model {model.ids}: rebase it first")
+    prior = _prior(model, evidence, earlier)
+    belief = np.array(state.log_belief) + prior - np.array(state.log_prior)
+    belief = np.where(np.isfinite(belief), belief, -math.inf)
+    total = np.logaddexp.reduce(belief)
+    if not math.isfinite(total):
+        return replace(state, log_prior=tuple(prior.tolist()))
+    return replace(state, log_prior=tuple(prior.tolist()), log_belief=tuple((belief - total).tolist()))
+
+
+def _prior(model: PersonaModel, evidence: Mapping[str, str], earlier: Sequence[float] | None) -> np.ndarray:
     prior = log_prior(model.network, evidence)
     if earlier is not None:
         given = np.asarray(earlier, dtype=np.float64)
         if given.shape != prior.shape or not (given >= 0).all() or not 0 < given.sum() < math.inf:
             raise ValueError(f"earlier {list(earlier)} is no distribution over {len(prior)} personas")
         prior = np.log((1.0 - EARLIER_SHARE) * np.exp(prior) + EARLIER_SHARE * given / given.sum())
-    belief = tuple(prior.tolist())
-    return PersonaState(model.ids, belief, belief, at, affinity=(0.0,) * len(model.attributes))
+    return prior
 
 
 def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaState:

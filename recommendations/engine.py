@@ -124,6 +124,30 @@ def start(
     )
 
 
+def inform(
+    engine: Engine,
+    state: SessionState,
+    *,
+    context: Mapping[str, str] | None = None,
+    shopper: str = "",
+    earlier: Sequence[float] | None = None,
+) -> SessionState:
+    """The state once more is known of the session: a context event (country, weather), or who logged in.
+
+    context : evidence to add to what the state has.  earlier : as for `start`.
+    """
+    merged = {**state.context, **(context or {})}
+    return replace(
+        state,
+        persona=personas.revise(
+            engine.personas, state.persona, evidence=clock_evidence(state.started_at) | merged, earlier=earlier
+        ),
+        context=merged,
+        shopper=shopper or state.shopper,
+        version=state.version + 1,
+    )
+
+
 def observe(engine: Engine, state: SessionState, event: Event) -> SessionState:
     """The state after one more event: belief, evidence, adapted clusters, the session's items."""
     return observe_with_decisions(engine, state, event)[0]
@@ -149,6 +173,7 @@ def observe_with_decisions(engine: Engine, state: SessionState, event: Event) ->
             at=at,
             dwell_s=event.dwell_s,
             novelty=novelty([t.item for t in state.touches[-NOVELTY_WINDOW:]], item) if position != NO_ITEM else ABSENT,
+            query=event.query,
         ),
     )
     step = Step(

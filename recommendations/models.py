@@ -79,7 +79,14 @@ class Release(models.Model):
 
 
 class TrainingRun(models.Model):
-    """One training of a shop, told as it goes."""
+    """One training of a shop, told as it goes.
+
+    report : how the personas' fit went, {} where none was: see `recommendations.runs`.
+    """
+
+    class Kind(models.TextChoices):
+        ALL = "all", "Everything"
+        PERSONAS = "personas", "Personas only"
 
     class State(models.TextChoices):
         RUNNING = "running", "Running"
@@ -87,6 +94,7 @@ class TrainingRun(models.Model):
         FAILED = "failed", "Failed"
 
     shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="training_runs")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.ALL)
     state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
     stage = models.CharField(max_length=60, blank=True)
     progress = models.FloatField(default=0.0, help_text="0 to 1.")
@@ -95,6 +103,7 @@ class TrainingRun(models.Model):
     started_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
     release = models.ForeignKey(Release, null=True, blank=True, on_delete=models.SET_NULL, related_name="training_runs")
+    report = models.JSONField(default=dict, blank=True)
 
     class Meta:
         ordering = ("-pk",)
