@@ -14,6 +14,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
-    path("api/", include("recommendations.api")),
+    path("api/", include("recommendations.api.urls")),
     path("", include("recommendations.web.urls")),
 ]

@@ -1,0 +1,107 @@
+"""Who may do what over the API, errors as problem documents, and what all views of a shop's rows share."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework import authentication, exceptions, pagination, permissions, views, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from personas.models import ApiKey, hash_key
+from recommendations.serving.problems import Problem
+
+PROBLEM_TYPE = "application/problem+json"
+CODES = {400: "invalid_field", 401: "missing_credentials", 403: "missing_scope", 404: "not_found", 405: "method_not_allowed"}
+"""Codes by status, for what the framework raises; an error with a code of ours keeps it."""
+
+
+def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Django REST framework's exception handler: the same problem documents as on the hot endpoints."""
+    answer = views.exception_handler(error, context)
+    if answer is None:
+        return None
+    code, field = CODES.get(answer.status_code, "refused"), ""
+    match error:
+        case exceptions.AuthenticationFailed():
+            code, detail = "invalid_key", str(error.detail)
+        case exceptions.ValidationError(detail=dict() as by_field) if by_field:
+            field, reasons = next(iter(by_field.items()))
+            detail = f"{field}: {' '.join(map(str, reasons))}"
+        case Http404() | PermissionDenied():
+            detail = "There is nothing at this address, or nothing that this key may see."
+        case _:
+            detail = str(getattr(error, "detail", error))
+    headers = {name: answer[name] for name in ("Allow", "WWW-Authenticate") if name in answer}
+    body = Problem(answer.status_code, code, detail, field=field).as_json()
+    return Response(body, status=answer.status_code, headers=headers, content_type=PROBLEM_TYPE)
+
+
+# Who may read
+
+
+class KeyAuthentication(authentication.BaseAuthentication):
+    """`Authorization: Bearer KEY`, with the keys of the hot endpoints."""
+
+    keyword = "Bearer"
+
+    def authenticate(self, request: Request) -> tuple[Any, ApiKey] | None:
+        kind, _, credential = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != self.keyword.lower():
+            return None
+        key = ApiKey.objects.live().select_related("shop").filter(sha256=hash_key(credential.strip())).first()
+        if key is None:
+            raise exceptions.AuthenticationFailed("The API key is unknown or was revoked.", code="invalid_key")
+        from django.contrib.auth.models import AnonymousUser
+
+        return AnonymousUser(), key
+
+    def authenticate_header(self, request: Request) -> str:
+        return self.keyword
+
+
+class KeyScheme(OpenApiAuthenticationExtension):
+    target_class = "recommendations.api.access.KeyAuthentication"
+    name = "API key or session token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}
+
+
+class MayRead(permissions.BasePermission):
+    """A key with the scope `read`, or a member of staff who may view the rows in the admin too."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if isinstance(request.auth, ApiKey):
+            return "read" in request.auth.scopes
+        meta = view.queryset.model._meta
+        user = request.user
+        return bool(user and user.is_active and user.is_staff and user.has_perm(f"{meta.app_label}.view_{meta.model_name}"))
+
+
+class Pages(pagination.LimitOffsetPagination):
+    max_limit = 500
+
+
+class ShopRows(viewsets.ReadOnlyModelViewSet[Any]):
+    """Rows of the key's own shop; staff see every shop's, or one's with `?shop=SLUG`."""
+
+    pagination_class = Pages
+    authentication_classes = (KeyAuthentication, authentication.SessionAuthentication)
+    permission_classes = (MayRead,)
+    shop_field: ClassVar[str] = "shop"
+
+    def get_queryset(self) -> QuerySet[Any]:
+        rows = super().get_queryset()
+        if isinstance(self.request.auth, ApiKey):
+            return rows.filter(**{self.shop_field: self.request.auth.shop_id})
+        slug = self.request.query_params.get("shop")
+        if slug:
+            return rows.filter(**{"slug" if self.shop_field == "pk" else f"{self.shop_field}__slug": slug})
+        if self.detail and self.lookup_field != "pk":
+            raise exceptions.ValidationError({"shop": ["name it: several shops may have a row of this name"]})
+        return rows

@@ -1,0 +1,86 @@
+"""Read-only views of a shop's rows: items, clusters, personas, releases."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from clusters.models import Item, ItemCluster
+from personas.models import Archetype, Attribute, Shop
+from recommendations.api.access import ShopRows
+from recommendations.models import Release
+
+
+class ShopSerializer(serializers.ModelSerializer[Shop]):
+    class Meta:
+        model = Shop
+        fields = ("id", "slug", "name", "currency")
+
+
+class ItemSerializer(serializers.ModelSerializer[Item]):
+    item_id = serializers.CharField(source="external_id")
+
+    class Meta:
+        model = Item
+        facts = ("title", "description", "category", "brand", "colour", "price", "currency", "tags", "image_url", "in_stock")
+        fields = ("item_id", *facts)
+
+
+class ClusterSerializer(serializers.ModelSerializer[ItemCluster]):
+    class Meta:
+        model = ItemCluster
+        fields = ("id", "name", "kind", "size", "share", "descriptors", "locked", "updated_at")
+
+
+class ArchetypeSerializer(serializers.ModelSerializer[Archetype]):
+    class Meta:
+        model = Archetype
+        fields = ("id", "key", "name", "icon", "colour", "mix")
+
+
+class AttributeSerializer(serializers.ModelSerializer[Attribute]):
+    class Meta:
+        model = Attribute
+        fields = ("id", "key", "name", "description", "weights", "behaviours")
+
+
+class ReleaseSerializer(serializers.ModelSerializer[Release]):
+    class Meta:
+        model = Release
+        fields = ("number", "state", "components", "metrics", "notes", "created_at", "activated_at")
+
+
+class Shops(ShopRows):
+    queryset = Shop.objects.order_by("slug")
+    serializer_class = ShopSerializer
+    shop_field = "pk"
+
+
+class Items(ShopRows):
+    queryset = Item.objects.order_by("pk")
+    serializer_class = ItemSerializer
+    lookup_field = "external_id"
+    lookup_value_regex = "[^/\\0]+"
+    filterset_fields = ("category", "brand", "colour", "in_stock")
+
+
+class Clusters(ShopRows):
+    queryset = ItemCluster.objects.live().order_by("pk")
+    serializer_class = ClusterSerializer
+    filterset_fields = ("kind", "locked")
+
+
+class Personas(ShopRows):
+    queryset = Archetype.objects.order_by("place", "pk")
+    serializer_class = ArchetypeSerializer
+
+
+class Attributes(ShopRows):
+    queryset = Attribute.objects.order_by("pk")
+    serializer_class = AttributeSerializer
+
+
+class Releases(ShopRows):
+    queryset = Release.objects.order_by("-number")
+    serializer_class = ReleaseSerializer
+    lookup_field = "number"
+    filterset_fields = ("state",)

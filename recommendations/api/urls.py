@@ -1,0 +1,30 @@
+"""Addresses of the API."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+from rest_framework import routers
+
+from recommendations.api.hot import EventsView, ProfileView, RecommendationsView, TokensView
+from recommendations.api.rows import Attributes, Clusters, Items, Personas, Releases, Shops
+from recommendations.serving.live import EVENTS, RECOMMENDATIONS, TOKENS
+
+router = routers.DefaultRouter()
+router.include_root_view = False
+for prefix, view in (
+    ("shops", Shops),
+    ("items", Items),
+    ("clusters", Clusters),
+    ("personas", Personas),
+    ("attributes", Attributes),
+    ("releases", Releases),
+):
+    router.register(prefix, view)
+
+urlpatterns = [
+    path(EVENTS.removeprefix("/api/"), EventsView.as_view()),
+    path(RECOMMENDATIONS.removeprefix("/api/"), RecommendationsView.as_view()),
+    path(TOKENS.removeprefix("/api/"), TokensView.as_view()),
+    path("v1/sessions/<str:session_id>/profile", ProfileView.as_view()),
+    path("v1/", include(router.urls)),
+]
