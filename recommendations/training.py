@@ -16,8 +16,8 @@ from clusters.policy import default_policy
 from personas.archetypes import Archetype, Attribute, default_personas
 from personas.encoding import ItemFacts
 from personas.events import CODE, ITEM_ACTIONS
-from personas.profile import train_personas
 from personas.sessions import NO_ITEM, SessionLog
+from personas.training import train_personas
 from recommendations.engine import Engine, clock_evidence
 from recommendations.ranking.ranker import train_ranker
 

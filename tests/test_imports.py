@@ -26,6 +26,7 @@ PURE = (
     "personas.hmm",
     "personas.profile",
     "personas.sessions",
+    "personas.training",
     "clusters.adaptation",
     "clusters.alignment",
     "clusters.catalogue",

@@ -27,10 +27,10 @@ from personas.profile import (
     profile,
     rebase,
     start,
-    train_personas,
     update,
 )
 from personas.sessions import NO_ITEM, SessionLog
+from personas.training import train_personas
 from tests.persona_world import ARCHETYPES, ATTRIBUTES, DESCRIPTORS, World, world
 
 W = world(1, sessions=600)
