@@ -201,7 +201,7 @@ class AttributeAdmin(ModelAdmin):
 
 
 class ArchetypeAdmin(ModelAdmin):
-    """Registered by `recommendations.inspecting`, which knows what was learned of a persona."""
+    """Registered by `recommendations.persona_pages`, which knows what was learned of a persona."""
 
     list_display = ("name", "key", "shop", "shown_colour", "icon", "shown_mix", "place")
     list_filter = ("shop",)

@@ -13,6 +13,7 @@ from clusters.models import Item, ItemCluster
 from personas.admin import ReadOnlyAdmin, once, table
 from personas.models import Archetype
 from recommendations import inspecting as inspecting  # registers its pages
+from recommendations import persona_pages as persona_pages
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
 
 SEEN = {

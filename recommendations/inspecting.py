@@ -1,4 +1,4 @@
-"""Admin of sessions and personas, with what only this app knows: what was recommended and decided, what was learned."""
+"""Admin of sessions, with what only this app knows: what was recommended and decided."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ from django.utils.safestring import SafeString
 
 from clusters.admin import cluster_link, item_link
 from clusters.models import Item, ItemCluster
-from personas.admin import ArchetypeAdmin, SessionAdmin, once, table
+from personas.admin import SessionAdmin, once, table
 from personas.events import NAMES, UNKNOWN_ITEM
-from personas.models import Archetype, ArchivedEvent, Session
-from recommendations.models import AdaptationDecision, Component, Release, ServedSlate
+from personas.models import ArchivedEvent, Session
+from recommendations.models import AdaptationDecision, ServedSlate
 
 SHOWN_EVENTS = 50
 
 NAMED_ITEMS = 3
 """Items of a slate that a session's page names; the slate's own page has them all."""
-
-TELLING = 10
-"""Values that a persona's page shows of what was learned."""
 
 Entry = tuple[datetime, int, tuple[object, ...]]
 """When it reached us, its place among what happened at that moment, and its cells."""
@@ -84,51 +81,3 @@ def _slate(slate: ServedSlate, items: dict[int, Item]) -> tuple[object, ...]:
     at = reverse("admin:recommendations_servedslate_change", args=[slate.pk])
     link = format_html('<a href="{}">{} items</a>', at, len(slate.items))
     return (f"{slate.at:%Y-%m-%d %H:%M:%S}", "recommended", link, ", ".join(first) + ", …" if first else "")
-
-
-@admin.register(Archetype)
-class LearnedArchetypeAdmin(ArchetypeAdmin):
-    """A persona with what the shop's active release has learned of it."""
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Archetype | None = None) -> tuple[str, ...]:
-        return (*super().get_readonly_fields(request, obj), "learned") if obj else ()
-
-    @admin.display(description="learned from the log, in the active release")
-    @once
-    def learned(self, archetype: Archetype) -> SafeString | str:
-        from recommendations import releases  # the numeric stack, which other pages of the admin do without
-
-        release = None if archetype.shop_id is None else Release.objects.active(archetype.shop_id)
-        if release is None:
-            return "nothing yet: the shop has no active release"
-        try:
-            model = releases.load_component(
-                releases.root_of(archetype.shop),
-                Component.Kind.PERSONAS.value,
-                release.components[Component.Kind.PERSONAS.value],
-                catalogue=release.components[Component.Kind.CATALOGUE.value],
-            )
-        except (releases.ReleaseError, KeyError) as error:
-            return f"{release} can't be read: {error}"
-        if archetype.pk not in model.ids:
-            return f"{release} was trained before this persona was added"
-        head = ("what its events show", "share", "average of the personas")
-        rows = telling(model, model.ids.index(archetype.pk))
-        return table(head, ((name, f"{100 * share:.1f} %", f"{100 * average:.1f} %") for name, share, average in rows))
-
-
-def telling(model: Any, persona: int) -> list[tuple[str, float, float]]:
-    """("factor=value", share, average share) that set a persona apart most, of the factors that the log has taught.
-
-    model : a `PersonaModel`.  persona : its position.  Ranked by how far the share is from that of all personas alike.
-    """
-    import numpy as np
-
-    from personas.encoding import FACTORS, value_names
-
-    rows: list[tuple[str, float, float]] = []
-    for f in np.flatnonzero(model.hmm.learned).tolist():
-        shares = np.exp(model.hmm.log_emission[f])
-        pairs = zip(value_names(model.facts)[f], shares[persona].tolist(), shares.mean(axis=0).tolist(), strict=True)
-        rows += [(f"{FACTORS[f]}={value}", share, average) for value, share, average in pairs]
-    return sorted(rows, key=lambda row: -abs(row[1] - row[2]))[:TELLING]
