@@ -3,8 +3,10 @@
 `encode` (one event, online) and `encode_log` (a whole log, training) must agree to the last code, so both follow
 what an online step can know:
 
-- *Item factors* (category, price tier, novelty) are present for the events by which a shopper turns towards an
-  item (`ITEM_ACTIONS`). A list says what we showed, a refund what is regretted: neither says who is shopping.
+- *Item factors* (category, price tier, novelty, discount) are present for the events by which a shopper turns towards
+  an item (`ITEM_ACTIONS`). A list says what we showed, a refund what is regretted: neither says who is shopping.
+- *Query* is the category that a search's words are about, by the shop's own texts (`personas.queries`): absent where
+  they say nothing clear. A table of its own, since shoppers don't search for what they browse.
 - *Steps* are the events by which time passes for the persona. A reported list takes none: it says what we showed, not
   who looks. An engagement takes none either: its *dwell* is one more factor of the step before it. The `dwell_s` of a
   view in a log is the gap to the event after it, which nobody knows at the time of the view.
@@ -16,14 +18,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from personas.events import CODE, ITEM_ACTIONS, NAMES
-from personas.sessions import NO_ITEM, SessionLog
+from personas.queries import QueryTopics
+from personas.sessions import NO_ITEM, NO_QUERY, SessionLog
 
-FACTORS = ("event", "category", "price_tier", "dwell", "gap", "novelty")
+FACTORS = ("event", "category", "price_tier", "dwell", "gap", "novelty", "query", "discount")
 """The factors in the order in which codes are stored."""
 
 ABSENT = -1
@@ -37,6 +40,7 @@ GAP_EDGES_S = (5.0, 15.0, 30.0, 60.0, 180.0, 600.0)
 GAPS = ("under_5s", "under_15s", "under_30s", "under_1m", "under_3m", "under_10m", "over_10m")
 NOVELTIES = ("new", "return", "repeat")
 NEW, RETURN, REPEAT = range(3)
+DISCOUNTS = ("full_price", "reduced")
 
 NOVELTY_WINDOW = 30
 """Item actions remembered for novelty: as many as a session's state keeps, so that training sees what serving sees."""
@@ -44,6 +48,7 @@ NOVELTY_WINDOW = 30
 _ITEM_CODES = frozenset(CODE[name] for name in ITEM_ACTIONS)
 _IS_ITEM_CODE = np.array([name in ITEM_ACTIONS for name in NAMES])
 _ENGAGEMENT_CODE = CODE["user_engagement"]
+_SEARCH_CODE = CODE["search"]
 _IS_STEP = np.array([name not in {"view_item_list", "user_engagement"} for name in NAMES])
 STEPS = frozenset(np.flatnonzero(_IS_STEP).tolist())
 """Event codes that are a step of the persona's chain."""
@@ -56,11 +61,15 @@ class ItemFacts:
     category : (n,) int16 into `category_names`, at most 40 groups (the shop's category, or a coarse co-visit group
         where the shop has none), -1 where missing.
     price_tier : (n,) int8, 0..3, -1 where missing.
+    reduced : (n,) bool, sold below its regular price; empty where the shop knows no regular prices.
+    topics : what the words of searches are about, over `category_names`.
     """
 
     category: np.ndarray
     price_tier: np.ndarray
     category_names: tuple[str, ...]
+    reduced: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    topics: QueryTopics = field(default_factory=QueryTopics)
 
     def __post_init__(self) -> None:
         if self.category.shape != self.price_tier.shape:
@@ -69,16 +78,21 @@ class ItemFacts:
             raise ValueError(f"{len(self.category_names)} categories, more than {MAX_CATEGORIES}")
         if len(self.category) and int(self.category.max()) >= len(self.category_names):
             raise ValueError(f"category {int(self.category.max())} has no name; there are {len(self.category_names)}")
+        if len(self.reduced) and self.reduced.shape != self.category.shape:
+            raise ValueError(f"reduced {self.reduced.shape} != category {self.category.shape}")
+        if self.topics.words and len(self.topics.log_share) != len(self.category_names):
+            raise ValueError(f"topics of {len(self.topics.log_share)} categories, there are {len(self.category_names)}")
 
 
 def sizes(facts: ItemFacts) -> tuple[int, ...]:
     """Number of values of each factor. A shop without categories still has one, so that no table is empty."""
-    return (len(NAMES), max(1, len(facts.category_names)), len(PRICE_TIERS), len(DWELLS), len(GAPS), len(NOVELTIES))
+    return tuple(len(names) for names in value_names(facts))
 
 
 def value_names(facts: ItemFacts) -> tuple[tuple[str, ...], ...]:
     """Names of the values of each factor, by code."""
-    return (NAMES, facts.category_names or ("any",), PRICE_TIERS, DWELLS, GAPS, NOVELTIES)
+    categories = facts.category_names or ("any",)
+    return (NAMES, categories, PRICE_TIERS, DWELLS, GAPS, NOVELTIES, categories, DISCOUNTS)
 
 
 def novelty(recent: Sequence[int], item: int) -> int:
@@ -92,21 +106,26 @@ def novelty(recent: Sequence[int], item: int) -> int:
 
 
 def encode(
-    facts: ItemFacts, *, code: int, position: int, dwell_s: float | None, gap_s: float | None, novelty: int
+    facts: ItemFacts, *, code: int, position: int, dwell_s: float | None, gap_s: float | None, novelty: int, query: str = ""
 ) -> tuple[int, ...]:
     """Codes of one event, F ints in the order of `FACTORS`, `ABSENT` where the event lacks the factor.
 
     position : catalogue position, `NO_ITEM` where none or unknown: the event still carries its type.
     dwell_s : the event's own dwell.  gap_s : seconds since the session's last step, None on its first.
+    query : the words of a search; those of any other event are not read.
     """
     if code not in STEPS:
         dwell = ABSENT if dwell_s is None or code != _ENGAGEMENT_CODE else bisect_right(DWELL_EDGES_S, dwell_s)
-        return ABSENT, ABSENT, ABSENT, dwell, ABSENT, ABSENT
-    category = tier = new = ABSENT
+        return ABSENT, ABSENT, ABSENT, dwell, ABSENT, ABSENT, ABSENT, ABSENT
+    category = tier = new = topic = discount = ABSENT
     if position >= 0 and code in _ITEM_CODES:
         category, tier, new = facts.category.item(position), facts.price_tier.item(position), novelty
+        if len(facts.reduced):
+            discount = int(facts.reduced.item(position))
+    elif code == _SEARCH_CODE:
+        topic = facts.topics.topic(query)
     gap = ABSENT if gap_s is None else bisect_right(GAP_EDGES_S, gap_s)
-    return code, category, tier, ABSENT, gap, new
+    return code, category, tier, ABSENT, gap, new, topic, discount
 
 
 def encode_log(facts: ItemFacts, log: SessionLog) -> np.ndarray:
@@ -122,6 +141,11 @@ def encode_log(facts: ItemFacts, log: SessionLog) -> np.ndarray:
     codes[rows, 1] = facts.category[position]
     codes[rows, 2] = facts.price_tier[position]
     codes[rows, 5] = _novelties(log.session_of[rows], position)
+    if len(facts.reduced):
+        codes[rows, 7] = facts.reduced[position]
+    searches = np.flatnonzero((log.code == _SEARCH_CODE) & (log.query != NO_QUERY))
+    asked, which = np.unique(log.query[searches], return_inverse=True)
+    codes[searches, 6] = np.array([facts.topics.topic(log.queries[q]) for q in asked.tolist()], dtype=np.int16)[which]
     engaged = np.flatnonzero((log.code == _ENGAGEMENT_CODE) & ~np.isnan(log.dwell_s))
     codes[engaged, 3] = np.searchsorted(DWELL_EDGES_S, log.dwell_s[engaged].astype(np.float64), side="right")
     if log.clock == "second":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from personas.events import CODE
 
 NO_ITEM = -1
 """Catalogue position of an event that has no item, or one that the catalogue lacks."""
+
+NO_QUERY = -1
+"""Query of an event that has no words."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class SessionLog:
     at : (N,) float64, seconds since the epoch; strictly comparable only if `clock` is not "order".
     dwell_s, price : (N,) float32, NaN where unknown.
     clock : "second", "day" (only the day is known) or "order" (no clock: `at` counts events).
+    query : (N,) int32 into `queries`, `NO_QUERY` where none; left out, no event has words.
+    queries : the distinct words of searches, as they were typed.
     """
 
     offsets: np.ndarray
@@ -35,14 +40,20 @@ class SessionLog:
     dwell_s: np.ndarray
     price: np.ndarray
     clock: str = "second"
+    query: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    queries: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.code)
-        for name in ("position", "at", "dwell_s", "price"):
+        if not len(self.query) and not self.queries:
+            object.__setattr__(self, "query", np.full(n, NO_QUERY, dtype=np.int32))
+        for name in ("position", "at", "dwell_s", "price", "query"):
             if len(getattr(self, name)) != n:
                 raise ValueError(f"{name} has {len(getattr(self, name))} rows, code has {n}")
         if len(self.offsets) != len(self.keys) + 1 or self.offsets[-1] != n or len(self.users) != len(self.keys):
             raise ValueError(f"offsets {len(self.offsets)}, keys {len(self.keys)}, users {len(self.users)}, events {n} disagree")
+        if n and int(self.query.max()) >= len(self.queries):
+            raise ValueError(f"query {int(self.query.max())} has no words; there are {len(self.queries)}")
 
     @classmethod
     def of(
@@ -57,8 +68,11 @@ class SessionLog:
         dwell_s: np.ndarray | None = None,
         price: np.ndarray | None = None,
         clock: str = "second",
+        query: np.ndarray | None = None,
     ) -> SessionLog:
         """Columns of one row an event, in any order. Ties in time keep `order`, else the order given.
+
+        query : (N,) str, the words of searches, "" where none.
 
         Sessions come out by the time of their first event, so that training on the last days is a suffix.
         Events without a `dwell_s` get the gap to the session's next event where the clock knows seconds.
@@ -84,6 +98,7 @@ class SessionLog:
             gap[:-1] = np.diff(at[by])
             gap[offsets[1:] - 1] = np.nan
             dwell = np.where(np.isnan(dwell), gap, dwell).astype(np.float32)
+        queries, which = _distinct(query, n)
         return cls(
             offsets=offsets,
             keys=keys.astype(str),
@@ -94,6 +109,8 @@ class SessionLog:
             dwell_s=dwell,
             price=np.full(n, np.nan, dtype=np.float32) if price is None else np.asarray(price, dtype=np.float32)[by],
             clock=clock,
+            query=which[by],
+            queries=queries,
         )
 
     def __len__(self) -> int:
@@ -135,9 +152,24 @@ class SessionLog:
             dwell_s=self.dwell_s[rows],
             price=self.price[rows],
             clock=self.clock,
+            query=self.query[rows],
+            queries=self.queries,
         )
 
     def slices(self) -> Iterator[slice]:
         """Each session's rows."""
         for start, stop in zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
             yield slice(start, stop)
+
+
+def _distinct(query: np.ndarray | None, n: int) -> tuple[tuple[str, ...], np.ndarray]:
+    """(the distinct words, (n,) int32 which of them each event has, `NO_QUERY` for "")."""
+    which = np.full(n, NO_QUERY, dtype=np.int32)
+    if query is None:
+        return (), which
+    words = np.asarray(query).tolist()
+    place: dict[str, int] = {}
+    for i, text in enumerate(words):
+        if text:
+            which[i] = place.setdefault(text, len(place))
+    return tuple(place), which

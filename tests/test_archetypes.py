@@ -113,7 +113,7 @@ def test_terms_count_for_the_groups_whose_items_have_them() -> None:
 
 def test_pseudo_counts_hold_what_an_archetype_is_named_by() -> None:
     w = world(0, sessions=10)
-    codes = np.tile(np.array([[0, 0, 0, -1, -1, 0], [0, 1, 3, -1, -1, 1]], np.int16), (20_000, 1))
+    codes = np.tile(np.array([[0, 0, 0, -1, -1, 0, -1, -1], [0, 1, 3, -1, -1, 1, -1, -1]], np.int16), (20_000, 1))
     _, pseudo = starting_model(ATTRIBUTES, ARCHETYPES, w.facts, codes=codes, sessions=4_000)
     rows = pseudo.emission[CATEGORY].sum(axis=1)
     np.testing.assert_allclose(rows, [200, 200, 200 + 5_000, 200 + 5_000])  # half of 40,000 events' even share

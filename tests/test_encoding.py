@@ -8,9 +8,18 @@ import pytest
 from personas import encoding
 from personas.encoding import ABSENT, FACTORS, NEW, REPEAT, RETURN, ItemFacts, encode, encode_log, encode_steps, novelty
 from personas.events import CODE, ITEM_ACTIONS, NAMES
-from personas.sessions import NO_ITEM, SessionLog
+from personas.queries import learn_topics
+from personas.sessions import NO_ITEM, NO_QUERY, SessionLog
 
-FACTS = ItemFacts(np.array([0, 1, 2, -1, 0], np.int16), np.array([0, 3, -1, 2, 1], np.int8), ("boots", "coats", "hats"))
+GROUPS = np.array([0, 1, 2, -1, 0], np.int16)
+FACTS = ItemFacts(
+    GROUPS,
+    np.array([0, 3, -1, 2, 1], np.int8),
+    ("boots", "coats", "hats"),
+    reduced=np.array([True, False, False, True, False]),
+    topics=learn_topics(["Leather boots", "Rain coat", "Rain hat", "Gift card", "Boots"], GROUPS, 3),
+)
+QUERIES = np.array(["", "boots", "Coats", "rain", "HATS, please", "gift card", "\u00e9\u00e9"])
 
 
 def online(facts: ItemFacts, log: SessionLog) -> np.ndarray:
@@ -23,7 +32,9 @@ def online(facts: ItemFacts, log: SessionLog) -> np.ndarray:
             code, position, at = int(log.code[i]), int(log.position[i]), float(log.at[i])
             dwell = None if np.isnan(log.dwell_s[i]) else float(log.dwell_s[i])
             gap = None if last_at is None or log.clock != "second" else at - last_at
-            rows.append(encode(facts, code=code, position=position, dwell_s=dwell, gap_s=gap, novelty=novelty(recent, position)))
+            query = "" if log.query[i] == NO_QUERY else log.queries[log.query[i]]
+            new = novelty(recent, position)
+            rows.append(encode(facts, code=code, position=position, dwell_s=dwell, gap_s=gap, novelty=new, query=query))
             if NAMES[code] in ITEM_ACTIONS and position != NO_ITEM:
                 recent = [*recent, position][-encoding.NOVELTY_WINDOW :]
             last_at = at if code in encoding.STEPS else last_at
@@ -43,6 +54,7 @@ def test_log_encodes_as_the_events_did_online(seed: int, clock: str) -> None:
         code=rng.integers(0, len(NAMES), n),
         dwell_s=np.where(rng.random(n) < 0.5, rng.exponential(40.0, n), np.nan),
         clock=clock,
+        query=rng.choice(QUERIES, n),
     )
     codes = encode_log(FACTS, log)
     np.testing.assert_array_equal(codes, online(FACTS, log))
@@ -66,6 +78,8 @@ def test_an_engagement_brings_its_dwell_and_nothing_else() -> None:
         "dwell": encoding.DWELLS.index("under_45s"),
         "gap": ABSENT,
         "novelty": ABSENT,
+        "query": ABSENT,
+        "discount": ABSENT,
     }
 
 
@@ -96,7 +110,7 @@ def test_sessions_without_a_step_are_left_out() -> None:
 
 def test_an_unknown_item_still_carries_its_event() -> None:
     codes = encode(FACTS, code=CODE["add_to_cart"], position=NO_ITEM, dwell_s=None, gap_s=None, novelty=NEW)
-    assert codes == (CODE["add_to_cart"], ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
+    assert codes == (CODE["add_to_cart"], *[ABSENT] * (len(FACTORS) - 1))
 
 
 def test_novelty_is_new_then_repeat_then_return() -> None:

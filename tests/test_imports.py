@@ -25,6 +25,7 @@ PURE = (
     "personas.fitting",
     "personas.hmm",
     "personas.profile",
+    "personas.queries",
     "personas.sessions",
     "personas.training",
     "clusters.adaptation",
