@@ -159,23 +159,10 @@ def observe_with_decisions(engine: Engine, state: SessionState, event: Event) ->
     A late event moves the belief in order of receipt and never rewinds time; an unknown item still carries its
     event type.
     """
-    code = CODE[event.name]
-    item = event.item if event.name != "view_item_list" else UNKNOWN_ITEM
-    position = engine.catalogue.position(item) if item != UNKNOWN_ITEM else NO_ITEM
-    at = max(event.at, state.last_at)
-    persona = personas.update(
-        engine.personas,
-        state.persona,
-        Signal(
-            event_id=event.event_id,
-            code=code,
-            position=position,
-            at=at,
-            dwell_s=event.dwell_s,
-            novelty=novelty([t.item for t in state.touches[-NOVELTY_WINDOW:]], item) if position != NO_ITEM else ABSENT,
-            query=event.query,
-        ),
-    )
+    heard = signal(engine, state, event)
+    code, position, at = heard.code, heard.position, heard.at
+    item = _item_of(event)
+    persona = personas.update(engine.personas, state.persona, heard)
     step = Step(
         code=code,
         clusters=engine.clusters.of(position),
@@ -196,6 +183,26 @@ def observe_with_decisions(engine: Engine, state: SessionState, event: Event) ->
         touches=_touch(state.touches, event, code, item, at, known=position != NO_ITEM),
     )
     return observed, decisions
+
+
+def signal(engine: Engine, state: SessionState, event: Event) -> Signal:
+    """What an event, observed in this state, tells the persona; its time is when it counts, never before what came last."""
+    item = _item_of(event)
+    position = engine.catalogue.position(item) if item != UNKNOWN_ITEM else NO_ITEM
+    return Signal(
+        event_id=event.event_id,
+        code=CODE[event.name],
+        position=position,
+        at=max(event.at, state.last_at),
+        dwell_s=event.dwell_s,
+        novelty=novelty([t.item for t in state.touches[-NOVELTY_WINDOW:]], item) if position != NO_ITEM else ABSENT,
+        query=event.query,
+    )
+
+
+def _item_of(event: Event) -> int:
+    """The one item that an event is about; a list is about none."""
+    return event.item if event.name != "view_item_list" else UNKNOWN_ITEM
 
 
 def view(engine: Engine, state: SessionState, *, now: float) -> View:
