@@ -46,6 +46,7 @@ _MAX_BEARER = 1_024
 class Principal:
     """Who asks. session : the only session it may touch, "" for any session of its shop.
 
+    shopper : the one shopper that a session token vouches for, "" for none; API keys may name any.
     expires : seconds since the epoch; keys hold until they are revoked.
     """
 
@@ -53,6 +54,7 @@ class Principal:
     scopes: frozenset[str]
     session: str = ""
     expires: float = math.inf
+    shopper: str = ""
 
     def require(self, scope: str, session: str = "") -> None:
         """Raises Problem unless the scope is granted and the session, if one is named, is this principal's."""
@@ -61,19 +63,38 @@ class Principal:
         if self.session and session and not hmac.compare_digest(self.session.encode(), session.encode()):
             raise Problem(403, "foreign_session", "This token opens another session, not the one named.")
 
+    def shopper_of(self, named: str) -> str:
+        """The shopper of a request that names `named`. A page's token is in the visitor's hands: it may name nobody but the
+        shopper whom the shop's server put into it, or anyone could look into another's memory. Raises Problem.
+        """
+        if not self.session:
+            return named
+        if named and not hmac.compare_digest(self.shopper.encode(), named.encode()):
+            detail = "This token doesn't vouch for that shopper: have the shop's server name `shopper_id` when it asks for the token."
+            raise Problem(403, "foreign_shopper", detail)
+        return self.shopper
 
-def issue_session_token(shop_id: int, session_id: str, *, ttl_s: int | None = None, now: float | None = None) -> str:
-    """A token that opens this session of this shop, to post its events and read its profile and slates."""
+
+def issue_session_token(
+    shop_id: int, session_id: str, *, ttl_s: int | None = None, now: float | None = None, shopper: str = ""
+) -> str:
+    """A token that opens this session of this shop, to post its events and read its profile and slates.
+
+    shopper : id of the shopper who is logged in, as the shop's own server knows it.
+    """
     issued = time.time() if now is None else now
     expires = int(issued + (settings.SESSION_TOKEN_TTL_S if ttl_s is None else ttl_s))
-    return signing.Signer(salt=SALT).sign_object({"s": shop_id, "i": session_id, "e": expires})
+    claims = {"s": shop_id, "i": session_id, "e": expires} | ({"u": shopper} if shopper else {})
+    return signing.Signer(salt=SALT).sign_object(claims)
 
 
 def read_session_token(token: str, *, now: float) -> Principal:
     """Raises Problem on a token that is forged, damaged or expired. The signature is compared in constant time."""
     try:
         claims = signing.Signer(salt=SALT).unsign_object(token)
-        principal = Principal(int(claims["s"]), TOKEN_SCOPES, str(claims["i"]), float(claims["e"]))
+        principal = Principal(
+            int(claims["s"]), TOKEN_SCOPES, str(claims["i"]), float(claims["e"]), shopper=str(claims.get("u", ""))
+        )
     except (signing.BadSignature, ValueError, KeyError, TypeError) as error:
         raise Problem(401, "invalid_token", "The session token is not one of ours, or was changed.") from error
     if now >= principal.expires:
