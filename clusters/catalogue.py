@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,6 +38,7 @@ class ItemRow:
     price: float | None = None
     in_stock: bool = True
     tags: tuple[str, ...] = ()
+    regular_price: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Catalogue:
     price : (n,) float32, NaN where unknown.
     price_tier : (n,) int8, 0..3, quartile of the price *within the item's category*; `MISSING` without a price.
     in_stock : (n,) bool.
-    descriptors : D names such as "category=skirts", "price_tier=top", "colour=blue", "brand=x", "tag=x", "term=lace".
+    reduced : (n,) bool, whether the item sells below its regular price; empty where no item has a regular price.
+    descriptors : D names such as "category=skirts", "price_tier=top", "discount=reduced", "colour=blue", "brand=x",
+        "tag=x", "term=lace".
     item_descriptors : (n, D) float32 CSR, 1.0 where the item has the descriptor.
     """
 
@@ -65,6 +68,7 @@ class Catalogue:
     price: np.ndarray
     price_tier: np.ndarray
     in_stock: np.ndarray
+    reduced: np.ndarray
     descriptors: tuple[str, ...]
     item_descriptors: sparse.csr_matrix
 
@@ -79,6 +83,17 @@ class Catalogue:
     @cached_property
     def _position_of(self) -> Mapping[int, int]:
         return {item: i for i, item in enumerate(self.item_ids.tolist())}
+
+    def texts(self) -> Iterator[str]:
+        """Of each item in turn, what shoppers may search it by: title, category, brand, colour and tags."""
+        kinds = ("category", "brand", "colour", "tag")
+        values = [value if kind in kinds else "" for kind, _, value in (name.partition("=") for name in self.descriptors)]
+        matrix = self.item_descriptors
+        for i in range(len(self)):
+            title = self.titles[i]
+            said = [] if title == self.external_ids[i] else [title]  # an id stands in for a title that is missing
+            said += [values[j] for j in matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]].tolist()]
+            yield " ".join(said)
 
     def ids_of(self, externals: Sequence[str]) -> list[int]:
         """Item ids of external ids, `UNKNOWN_ITEM` for those that the catalogue lacks."""
@@ -104,7 +119,8 @@ def build_catalogue(rows: Iterable[ItemRow]) -> Catalogue:
     colour, colours = _codes([r.colour for r in items], np.int16)
     price = np.array([np.nan if r.price is None else r.price for r in items], dtype=np.float32)
     tier = price_tiers(price, category)
-    names, matrix = _descriptors(items, tier)
+    reduced = _reduced(items)
+    names, matrix = _descriptors(items, tier, reduced)
     return Catalogue(
         item_ids=ids,
         external_ids=Text.of(r.external_id for r in items),
@@ -118,6 +134,7 @@ def build_catalogue(rows: Iterable[ItemRow]) -> Catalogue:
         price=price,
         price_tier=tier,
         in_stock=np.array([r.in_stock for r in items], dtype=bool),
+        reduced=reduced,
         descriptors=names,
         item_descriptors=matrix,
     )
@@ -140,13 +157,21 @@ def terms(text: str) -> list[str]:
     return _WORD.findall(plain)
 
 
+def _reduced(items: list[ItemRow]) -> np.ndarray:
+    """`Catalogue.reduced`; an item without a price, or without a regular one beside others that have it, is at full price."""
+    if all(r.regular_price is None for r in items):
+        return np.zeros(0, dtype=bool)
+    prices = ((r.price, r.regular_price) for r in items)
+    return np.array([price is not None and regular is not None and price < regular for price, regular in prices], dtype=bool)
+
+
 def _codes(values: list[str], dtype: type) -> tuple[np.ndarray, tuple[str, ...]]:
     names = tuple(sorted({v for v in values if v}))
     index = {name: i for i, name in enumerate(names)}
     return np.array([index.get(v, MISSING) for v in values], dtype=dtype), names
 
 
-def _descriptors(items: list[ItemRow], tier: np.ndarray) -> tuple[tuple[str, ...], sparse.csr_matrix]:
+def _descriptors(items: list[ItemRow], tier: np.ndarray, reduced: np.ndarray) -> tuple[tuple[str, ...], sparse.csr_matrix]:
     """Descriptors of each item; of the titles' terms, those that at least 3 items and at most a third share."""
     frequency: dict[str, int] = {}
     item_terms = [sorted(set(terms(r.title))) for r in items]
@@ -158,7 +183,8 @@ def _descriptors(items: list[ItemRow], tier: np.ndarray) -> tuple[tuple[str, ...
     index: dict[str, int] = {}
     indices: list[int] = []
     indptr = [0]
-    for row, words, t in zip(items, item_terms, tier.tolist(), strict=True):
+    cut = reduced.tolist() or [False] * len(items)
+    for row, words, t, less in zip(items, item_terms, tier.tolist(), cut, strict=True):
         names = [
             f"{kind}={value}"
             for kind, value in (("category", row.category), ("brand", row.brand), ("colour", row.colour))
@@ -166,6 +192,8 @@ def _descriptors(items: list[ItemRow], tier: np.ndarray) -> tuple[tuple[str, ...
         ]
         if t != MISSING:
             names.append(f"price_tier={PRICE_TIERS[t]}")
+        if less:
+            names.append("discount=reduced")
         names += [f"tag={tag}" for tag in dict.fromkeys(row.tags)]
         names += [f"term={w}" for w in words if w in vocabulary]
         indices += [index.setdefault(name, len(index)) for name in names]

@@ -33,6 +33,9 @@ ITEM_COLUMNS = {
     "image_link": "image_url",
     "availability": "in_stock",
     "stock": "in_stock",
+    "list_price": "regular_price",
+    "original_price": "regular_price",
+    "compare_at_price": "regular_price",
 }
 _TEXTS = {"title": 300, "description": 20_000, "category": 120, "brand": 120, "colour": 60, "currency": 3, "image_url": 500}
 _STOCK = {"in_stock": True, "in stock": True, "available": True}
@@ -71,9 +74,10 @@ def _item(raw: Mapping[str, object]) -> dict[str, Any]:
     for name, limit in _TEXTS.items():
         if name in values:
             fields[name] = text_of(name, values.pop(name), limit)
-    if "price" in values:
-        price = number_of("price", values.pop("price"))
-        fields["price"] = None if price is None else Decimal(repr(round(price, 4)))
+    for name in ("price", "regular_price"):
+        if name in values:
+            price = number_of(name, values.pop(name))
+            fields[name] = None if price is None else Decimal(repr(round(price, 4)))
     if "in_stock" in values:
         fields["in_stock"] = _in_stock(values.pop("in_stock"))
     if "tags" in values:

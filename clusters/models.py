@@ -18,8 +18,8 @@ class ItemQuerySet(models.QuerySet["Item"]):
 
     def as_rows(self) -> Iterator[ItemRow]:
         """What `clusters.catalogue.build_catalogue` reads, ascending by id, streamed."""
-        columns = ("pk", "external_id", "title", "category", "brand", "colour", "price", "in_stock", "tags")
-        for pk, external, title, category, brand, colour, price, in_stock, tags in (
+        columns = ("pk", "external_id", "title", "category", "brand", "colour", "price", "in_stock", "tags", "regular_price")
+        for pk, external, title, category, brand, colour, price, in_stock, tags, regular in (
             self.order_by("pk").values_list(*columns).iterator(chunk_size=5_000)
         ):
             yield ItemRow(
@@ -32,6 +32,7 @@ class ItemQuerySet(models.QuerySet["Item"]):
                 price=None if price is None else float(price),
                 in_stock=in_stock,
                 tags=tuple(tags),
+                regular_price=None if regular is None else float(regular),
             )
 
     def ids_of(self, shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:

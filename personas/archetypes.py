@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
 
 from personas.encoding import FACTORS, ItemFacts, value_names
-from personas.events import NAMES
 from personas.hmm import PersonaHMM, PseudoCounts
 
 STRENGTH = math.log(20.0)
@@ -27,7 +26,8 @@ KAPPA = 200.0
 its name on a large one: after 165,000 views of a clothing shop, the "Luxury Seeker" showed more low prices than top."""
 
 HOLD = 0.5
-"""Further pseudo-counts on the factors that an archetype is named by, as a share of a state's even share of the log.
+"""Further pseudo-counts on the factors that an archetype is named by, as a share of a state's even share of the log's
+events that have the factor.
 
 For a state of even share, a third of such a table is then the merchandiser's word and two thirds the log's. On the same
 shop every state keeps its trait, for 0.08 nats an event of held-out likelihood (-2.88 against -2.80)."""
@@ -58,6 +58,13 @@ EVENT_SHARES = {
 }
 """Usual shares of the events of a shop, for those that its log doesn't show."""
 
+BEHAVIOURS = ("event", "dwell", "gap", "novelty", "discount")
+"""Factors that `Attribute.behaviours` weigh. What is searched for is told by descriptors: who is drawn to category=tents
+searches for tents."""
+
+_OWN_FACTOR = ("price_tier=", "discount=")
+"""Descriptors that are factors of their own, beside the categories."""
+
 MAX_ARCHETYPES = 24
 MAX_ATTRIBUTES = 60
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
@@ -76,7 +83,8 @@ class PersonaError(ValueError):
 
 @dataclass(frozen=True)
 class Attribute:
-    """A trait. weights : descriptor -> -1 to 1.  behaviours : "factor=value" -> -1 to 1, such as "novelty=return"."""
+    """A trait. weights : descriptor -> -1 to 1.  behaviours : "factor=value" -> -1 to 1, such as "novelty=return", with the
+    factors of `BEHAVIOURS`."""
 
     id: int
     key: str
@@ -190,6 +198,8 @@ def mix_matrix(attributes: Sequence[Attribute], archetypes: Sequence[Archetype])
         for key, weight in archetype.mix.items():
             if key not in place:
                 raise PersonaError(f"archetypes[{k}].mix", f"{key!r} is not an attribute's key")
+            if not 0.0 <= weight < math.inf:  # NaN fails too
+                raise PersonaError(f"archetypes[{k}].mix", f"weight {weight!r} of {key!r} is not a positive number")
             mix[k, place[key]] = weight
         if not mix[k].sum() > 0:
             raise PersonaError(f"archetypes[{k}].mix", f"{archetype.key!r} has no attribute of positive weight")
@@ -204,6 +214,16 @@ def descriptor_weights(attributes: Sequence[Attribute], descriptors: Sequence[st
     rows, columns, values = zip(*cells, strict=True) if cells else ((), (), ())
     shape = (len(attributes), len(descriptors))
     return sparse.csr_matrix((np.array(values, dtype=np.float32), (np.array(rows, int), np.array(columns, int))), shape=shape)
+
+
+def unknown_descriptors(attributes: Sequence[Attribute], descriptors: Iterable[str]) -> list[tuple[str, str]]:
+    """(attribute key, descriptor) of each weight on a descriptor that no item has: a slip, or goods that are no longer sold.
+
+    Such a weight is skipped, never an error. descriptors : the catalogue's; of a shop without categories, those of its
+    groups (`category=<name>`) too.
+    """
+    known = frozenset(descriptors)
+    return [(a.key, name) for a in attributes for name, weight in a.weights.items() if weight and name not in known]
 
 
 def item_scores(
@@ -233,11 +253,12 @@ def starting_model(
     """The HMM that the archetypes describe before it is fitted, and the pseudo-counts that hold the fit to it.
 
     An archetype tilts what the shop's usual shopper shows; where it is silent it shows just that.
+    What tilts categories tilts in the same way what is searched for.
     codes : (N, F) observation codes of the log, whose shares are the usual shopper's; without them, usual shares.
     sessions : how many sessions the log has.
     descriptors : D names.  item_descriptors : (n, D) CSR. With them, a weight on a descriptor that is no factor (a
     term, colour or brand) counts for the categories or groups in which items have it.
-    Raises PersonaError where an archetype has no attribute.
+    Raises PersonaError where an archetype has no attribute, or a weight is no number.
     """
     if not archetypes:
         raise PersonaError("archetypes", "is empty; at least one is needed")
@@ -247,15 +268,20 @@ def starting_model(
     even = 0.0 if codes is None else len(codes) / k
     tables, counts = [], []
     for f, factor in enumerate(FACTORS):
-        score = np.array([[_weight(a, factor, value) for value in names[f]] for a in attributes]).reshape(len(attributes), -1)
-        if factor == "category" and item_descriptors is not None:
+        told = "category" if factor == "query" else factor
+        score = np.array([[_weight(a, told, value) for value in names[f]] for a in attributes]).reshape(len(attributes), -1)
+        if told == "category" and item_descriptors is not None:
             score += _group_scores(attributes, facts, descriptors, item_descriptors)
+        if not np.isfinite(score).all():
+            a = int(np.flatnonzero(~np.isfinite(score).all(axis=1))[0])
+            raise PersonaError(f"attributes[{a}]", f"{attributes[a].key!r} has a weight on {told} that is not a number")
         tilt = mix @ score
         table = _usual(factor, names[f], facts, None if codes is None else codes[:, f]) * np.exp(STRENGTH * tilt)
         table /= table.sum(axis=1, keepdims=True)
         named = np.ptp(tilt, axis=1, keepdims=True) >= NAMED
+        shown = 0.0 if codes is None else np.count_nonzero(codes[:, f] >= 0) / k
         tables.append(np.log(table))
-        counts.append((KAPPA + named * HOLD * even) * table)
+        counts.append((KAPPA + named * HOLD * shown) * table)
     initial = np.full(k, 1.0 / k)
     transition = np.full((k, k), (1.0 - STAY) / (k - 1)) if k > 1 else np.ones((1, 1))
     if k > 1:
@@ -266,8 +292,10 @@ def starting_model(
 
 
 def _weight(attribute: Attribute, factor: str, value: str) -> float:
+    """What the attribute says of a factor's value, at most 1 either way, though it may say so twice."""
     name = f"{factor}={value}"
-    return attribute.weights.get(name, 0.0) + attribute.behaviours.get(name, 0.0)
+    both = attribute.weights.get(name, 0.0) + attribute.behaviours.get(name, 0.0)
+    return min(1.0, max(-1.0, both)) if math.isfinite(both) else math.nan
 
 
 def _usual(factor: str, values: Sequence[str], facts: ItemFacts, codes: np.ndarray | None) -> np.ndarray:
@@ -278,7 +306,7 @@ def _usual(factor: str, values: Sequence[str], facts: ItemFacts, codes: np.ndarr
     """
     if factor == "event":
         prior = np.array([EVENT_SHARES[name] for name in values])
-    elif factor == "category":
+    elif factor in ("category", "query"):
         prior = np.bincount(facts.category[facts.category >= 0], minlength=len(values)) + 1.0
     else:
         prior = np.ones(len(values))
@@ -300,7 +328,7 @@ def _group_scores(
     direct = {f"category={name}" for name in facts.category_names}
     indirect = [
         Attribute(
-            a.id, a.key, a.name, "", {n: w for n, w in a.weights.items() if n not in direct and not n.startswith("price_tier=")}
+            a.id, a.key, a.name, "", {n: w for n, w in a.weights.items() if n not in direct and not n.startswith(_OWN_FACTOR)}
         )
         for a in attributes
     ]
@@ -366,9 +394,11 @@ def _weights(entry: Mapping[str, object], at: str, name: str, *, low: float = -1
 def _check_behaviour(at: str, name: str) -> None:
     factor, _, value = name.partition("=")
     names = value_names(ItemFacts(np.zeros(0, np.int16), np.zeros(0, np.int8), ()))
-    if factor not in ("event", "dwell", "gap", "novelty"):
-        raise PersonaError(at, f"{name!r} must start with event=, dwell=, gap= or novelty=")
-    allowed = names[FACTORS.index(factor)] if factor != "event" else NAMES
+    if factor == "query":
+        raise PersonaError(at, f"{name!r}: what is searched for belongs to the weights, as category= or term=")
+    if factor not in BEHAVIOURS:
+        raise PersonaError(at, f"{name!r} must start with {'=, '.join(BEHAVIOURS[:-1])}= or {BEHAVIOURS[-1]}=")
+    allowed = names[FACTORS.index(factor)]
     if value not in allowed:
         raise PersonaError(at, f"{name!r}: {value!r} is not one of {', '.join(allowed)}")
 

@@ -63,6 +63,7 @@ class ItemFacts:
     price_tier : (n,) int8, 0..3, -1 where missing.
     reduced : (n,) bool, sold below its regular price; empty where the shop knows no regular prices.
     topics : what the words of searches are about, over `category_names`.
+    factors : what a model's tables are tables of, stored with it: those of another version must not be misread.
     """
 
     category: np.ndarray
@@ -70,6 +71,7 @@ class ItemFacts:
     category_names: tuple[str, ...]
     reduced: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     topics: QueryTopics = field(default_factory=QueryTopics)
+    factors: tuple[str, ...] = FACTORS
 
     def __post_init__(self) -> None:
         if self.category.shape != self.price_tier.shape:
@@ -78,6 +80,8 @@ class ItemFacts:
             raise ValueError(f"{len(self.category_names)} categories, more than {MAX_CATEGORIES}")
         if len(self.category) and int(self.category.max()) >= len(self.category_names):
             raise ValueError(f"category {int(self.category.max())} has no name; there are {len(self.category_names)}")
+        if self.factors != FACTORS:
+            raise ValueError(f"factors {', '.join(self.factors)}; this version has {', '.join(FACTORS)}")
         if len(self.reduced) and self.reduced.shape != self.category.shape:
             raise ValueError(f"reduced {self.reduced.shape} != category {self.category.shape}")
         if self.topics.words and len(self.topics.log_share) != len(self.category_names):

@@ -381,6 +381,7 @@ class TrainingEvent(NamedTuple):
     dwell_s: float | None
     price: float | None
     quantity: float
+    query: str
 
 
 class EventRow(NamedTuple):
@@ -402,10 +403,10 @@ class EventRow(NamedTuple):
 
 
 class ArchivedEventQuerySet(models.QuerySet["ArchivedEvent"]):
-    def for_training(self, shop: Shop) -> Iterator[tuple[int, int, int, float, int, float | None, float | None, float]]:
+    def for_training(self, shop: Shop) -> Iterator[tuple[int, int, int, float, int, float | None, float | None, float, str]]:
         """Every event of a shop as plain tuples in the columns of `TrainingEvent`, by session pk, then place, then pk."""
         rows = self.filter(shop=shop).order_by("session_id", "place", "pk")
-        columns = ("session_id", "code", "item", Epoch("at"), "place", "dwell_s", "price", "quantity")
+        columns = ("session_id", "code", "item", Epoch("at"), "place", "dwell_s", "price", "quantity", "query")
         return rows.values_list(*columns).iterator(chunk_size=10_000)
 
     def of_session(self, session: Session) -> ArchivedEventQuerySet:

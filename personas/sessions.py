@@ -72,7 +72,8 @@ class SessionLog:
     ) -> SessionLog:
         """Columns of one row an event, in any order. Ties in time keep `order`, else the order given.
 
-        query : (N,) str, the words of searches, "" where none.
+        query : (N,) str, the words of searches, "" where none; best of objects, for a long query would widen every row
+            of a plain string array.
 
         Sessions come out by the time of their first event, so that training on the last days is a suffix.
         Events without a `dwell_s` get the gap to the session's next event where the clock knows seconds.

@@ -28,14 +28,16 @@ def read_log(shop: Shop, catalogue: Catalogue) -> tuple[SessionLog, list[dict[st
     rows = ArchivedEvent.objects.for_training(shop)
     columns: list[np.ndarray] = []
     buffer: list[tuple[float, ...]] = []
-    for row in rows:
+    queries: list[str] = []
+    for *row, query in rows:
         buffer.append(tuple(np.nan if value is None else value for value in row))
+        queries.append(query)
         if len(buffer) == CHUNK:
             columns.append(np.array(buffer, dtype=np.float64))
             buffer = []
     if buffer:
         columns.append(np.array(buffer, dtype=np.float64))
-    table = np.concatenate(columns) if columns else np.zeros((0, len(TrainingEvent._fields)))
+    table = np.concatenate(columns) if columns else np.zeros((0, len(TrainingEvent._fields) - 1))
     session, code, item, at, place, dwell, price, _ = table.T
     sessions = {row.pk: row for row in Session.objects.for_training(shop)}
     keys = session.astype(np.int64)
@@ -49,6 +51,7 @@ def read_log(shop: Shop, catalogue: Catalogue) -> tuple[SessionLog, list[dict[st
         dwell_s=dwell,
         price=price,
         clock=_coarsest({row.clock for row in sessions.values()}),
+        query=np.array(queries, dtype=object),
     )
     read = [sessions[int(k)] for k in log.keys.tolist()]
     return log, [_words({**row.context, **row.demographics}) for row in read]

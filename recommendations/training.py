@@ -16,6 +16,7 @@ from clusters.policy import default_policy
 from personas.archetypes import Archetype, Attribute, default_personas
 from personas.encoding import ItemFacts
 from personas.events import CODE, ITEM_ACTIONS
+from personas.queries import learn_topics
 from personas.sessions import NO_ITEM, SessionLog
 from personas.training import train_personas
 from recommendations.engine import Engine, clock_evidence
@@ -108,24 +109,30 @@ def train_engine(
 
 
 def item_facts(catalogue: Catalogue, actions: SessionLog) -> ItemFacts:
-    """What the persona model reads of an item: the shop's category, or a coarse co-visit group where it has none."""
+    """What the persona model reads of an item: the shop's category, or a coarse co-visit group where it has none.
+
+    What a search is about is learned from the texts of the items of each.
+    """
     if len(catalogue.categories) > 1:
-        return _largest_categories(catalogue)
-    group, names = coarse_groups(actions, len(catalogue), at_most=MAX_GROUPS)
-    return ItemFacts(category=group, price_tier=catalogue.price_tier, category_names=tuple(names))
+        group, names = _largest_categories(catalogue)
+    else:
+        group, given = coarse_groups(actions, len(catalogue), at_most=MAX_GROUPS)
+        names = tuple(given)
+    topics = learn_topics(catalogue.texts(), group, len(names))
+    return ItemFacts(group, catalogue.price_tier, names, reduced=catalogue.reduced, topics=topics)
 
 
-def _largest_categories(catalogue: Catalogue) -> ItemFacts:
-    """The shop's categories; beyond `MAX_GROUPS`, the smallest are one group, "other"."""
+def _largest_categories(catalogue: Catalogue) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(n,) int16 group and the groups' names: the shop's categories; beyond `MAX_GROUPS`, the smallest are one, "other"."""
     sizes = np.bincount(catalogue.category[catalogue.category >= 0], minlength=len(catalogue.categories))
     if len(sizes) <= MAX_GROUPS:
-        return ItemFacts(catalogue.category.astype(np.int16), catalogue.price_tier, catalogue.categories)
+        return catalogue.category.astype(np.int16), catalogue.categories
     kept = np.sort(np.argsort(-sizes, kind="stable")[: MAX_GROUPS - 1])
     group_of = np.full(len(sizes) + 1, MAX_GROUPS - 1, dtype=np.int16)
     group_of[kept] = np.arange(len(kept))
     group_of[-1] = -1  # a missing category, -1, reads the last entry
     names = (*(catalogue.categories[i] for i in kept.tolist()), "other")
-    return ItemFacts(group_of[catalogue.category], catalogue.price_tier, names)
+    return group_of[catalogue.category], names
 
 
 def _evidence(log: SessionLog, contexts: Sequence[Mapping[str, str]] | None) -> list[dict[str, str]] | None:

@@ -135,6 +135,7 @@ def _events(
     index: dict[str, int] = {}
     prices: list[float | None] = []
     columns: list[tuple[str, str, int, int, float, int, float, float]] = []
+    queries: list[str] = []
     clocks: set[str] = set()
     split: dict[str, str] = {}
     contexts: dict[str, dict[str, str]] = {}
@@ -154,6 +155,7 @@ def _events(
             dwell = np.nan if event.dwell_s is None else event.dwell_s
             price = np.nan if event.price is None else event.price
             columns.append((event.session_id, event.user_id, event.code, position, event.at, event.place, dwell, price))
+            queries.append(event.query)
         if progress and len(columns) % 20_000 == 0:
             progress("reading", float(len(columns)))
 
@@ -167,7 +169,16 @@ def _events(
     if clock == "order":
         at = _order(session, place)
     log = SessionLog.of(
-        session, position, at, code=code, order=place, user=user, dwell_s=dwell.astype(np.float32), price=price, clock=clock
+        session,
+        position,
+        at,
+        code=code,
+        order=place,
+        user=user,
+        dwell_s=dwell.astype(np.float32),
+        price=price,
+        clock=clock,
+        query=np.array(queries, dtype=object),
     )
     return log, list(index), prices, split, contexts
 
@@ -190,7 +201,8 @@ def _items(path: Path, rejected: list[Rejected]) -> dict[str, ItemRow]:
     def take(line: int, values: dict[str, Any]) -> None:
         item = check_id("item_id", str(values.get("item_id") or "").strip())
         title, category, brand, colour = (text_of(c, values.get(c), 300) for c in ("title", "category", "brand", "colour"))
-        facts[item] = ItemRow(0, item, title, category, brand, colour, number_of("price", values.get("price")))
+        price, regular = (number_of(c, values.get(c)) for c in ("price", "regular_price"))
+        facts[item] = ItemRow(0, item, title, category, brand, colour, price, regular_price=regular)
 
     _records(path, rejected, take)
     return facts
