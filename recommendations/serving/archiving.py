@@ -20,6 +20,7 @@ from redis import Redis
 
 from personas.models import ArchivedEvent, EventRow, Session, Shop, Shopper, moment
 from recommendations.models import AdaptationDecision, Release, ServedSlate
+from recommendations.serving import held
 from recommendations.serving.activity import ActivityLog, Entry, LoggedEvent, Record, StreamLog, decode_record, place
 
 logger = logging.getLogger(__name__)
@@ -84,12 +85,14 @@ def _write_all(read: Sequence[tuple[Entry, Record]]) -> list[Entry]:
     homeless: list[Entry] = []
     with transaction.atomic():
         for shop_id, records in _by_shop(read).items():
-            shop = Shop.objects.filter(pk=shop_id).first()
+            # The lock is an erasure's too: what is written here was there to be erased, or is refused below.
+            shop = Shop.objects.select_for_update(no_key=True).filter(pk=shop_id).first()
             if shop is None:
                 homeless += [entry for entry, _ in records]
                 logger.error("%s entries of the activity log name shop %s, which is not there", len(records), shop_id)
                 continue
-            write(shop, records)
+            erased = held.refused(held.connect(), shop_id, (record for _, record in records))
+            write(shop, [(entry, record) for entry, record in records if record.session not in erased])
     return homeless
 
 
@@ -178,6 +181,7 @@ def _write_sessions(shop: Shop, records: Iterable[Record]) -> dict[str, int]:
         row.shopper_id = shoppers.get(record.shopper, row.shopper_id)
         row.persona = {
             "at": record.at,
+            "started_at": record.started_at,
             "version": record.version,
             "release": record.release,
             "belief": {str(archetype): p for archetype, p in record.belief.items()},
