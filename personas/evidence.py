@@ -50,6 +50,11 @@ class EvidenceNetwork:
         }
 
 
+def used(network: EvidenceNetwork, evidence: Mapping[str, str]) -> dict[str, str]:
+    """The part of the evidence that the network knows, and that therefore moved the prior."""
+    return {variable: value for variable, value in evidence.items() if value in network.columns.get(variable, {})}
+
+
 def log_prior(network: EvidenceNetwork, evidence: Mapping[str, str]) -> np.ndarray:
     """(K,) log P(persona | evidence), normalised. Variables and values that the network doesn't know are left out."""
     total = network.log_initial.copy()

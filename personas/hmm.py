@@ -54,6 +54,13 @@ class PersonaHMM:
         return transition
 
     @cached_property
+    def jumps(self) -> np.ndarray:
+        """(K, K) P(next | now, and it is another), rows summing to 1, or to 0 where there is no other."""
+        jumps = self.transition * (1.0 - np.eye(len(self.transition)))
+        total = jumps.sum(axis=1, keepdims=True)
+        return np.divide(jumps, total, out=np.zeros_like(jumps), where=total > 0.0)
+
+    @cached_property
     def rows(self) -> np.ndarray:
         """(sum V_f + 1, K): a row for each value of each factor, then one of zeros for what is absent."""
         return np.ascontiguousarray(np.vstack([table.T for table in self.log_emission] + [np.zeros((1, len(self.log_initial)))]))
@@ -81,6 +88,11 @@ class PseudoCounts:
                 raise ValueError(f"pseudo-counts must be positive, got {counts.min()} in one of shape {counts.shape}")
 
 
+def remembered(elapsed_s: float) -> float:
+    """Share of what a session showed that a silence of so many seconds leaves."""
+    return float(0.5 ** (elapsed_s / HALF_LIFE_S))
+
+
 def predict(model: PersonaHMM, log_belief: np.ndarray, *, elapsed_s: float, log_prior: np.ndarray) -> np.ndarray:
     """(K,) log-belief before the next observation: one transition, then relaxed to the prior by the time gone by.
 
@@ -88,7 +100,7 @@ def predict(model: PersonaHMM, log_belief: np.ndarray, *, elapsed_s: float, log_
     """
     belief = np.exp(log_belief) @ model.transition
     if elapsed_s > 0.0:
-        kept = 0.5 ** (elapsed_s / HALF_LIFE_S)
+        kept = remembered(elapsed_s)
         belief = kept * belief + (1.0 - kept) * np.exp(log_prior)
     with np.errstate(divide="ignore"):
         predicted: np.ndarray = np.log(belief)

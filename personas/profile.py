@@ -11,19 +11,27 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from personas.encoding import ABSENT, FACTORS, STEPS, ItemFacts, encode
+from personas import courses
+from personas.encoding import ABSENT, FACTORS, STEPS, ItemFacts, encode, value_names
 from personas.events import ENGAGEMENT, ITEM_ACTIONS, NAMES
 from personas.evidence import EvidenceNetwork, log_prior
-from personas.hmm import PersonaHMM, condition, predict
+from personas.hmm import PersonaHMM, condition, predict, remembered
+from personas.ledger import VALUE_LENGTH, FactorEvidence, LedgerEntry, Shift, StepEvidence, loudest, told_nats
 
 ACTIVE_P = 0.25
-"""Probability from which a persona counts as active: at most four at once, and none while nothing is known."""
+"""Share of the latest steps from which a persona counts as active: at most three at once, and none while nothing is known."""
+
+KEPT_A_STEP = 0.9
+"""What a step leaves of the ones before in the shares: they speak of the last ten steps or so."""
+
+SEVERAL_P = 0.5
+"""Probability of two personas taking turns from which the profile says that several act: likelier than not."""
+
+SHIFT_P = 0.5
+"""Probability of one persona having given way to another from which a shift is told."""
 
 UNSURE_SHARE = 0.75
 """Entropy, as a share of log K, above which the profile says that it isn't sure yet."""
-
-LEAD_P = 0.5
-"""Probability from which a persona leads: more likely than all the others together. A change of lead is a shift."""
 
 EARLIER_SHARE = 0.5
 """Weight of what earlier sessions taught in a returning shopper's prior; the other half stays with who and when."""
@@ -37,6 +45,9 @@ They speak for the shopper alone, but they are few."""
 
 LEDGER = 6
 """Ledger entries kept in the state; the whole ledger is a replay away."""
+
+_DEEP = -745.0
+"""The least log-probability of which exp is not 0, so that p log p stays a number."""
 
 _KEPT = tuple(KEPT_A_VIEW ** ENGAGEMENT[name] if name in ITEM_ACTIONS else 1.0 for name in NAMES)
 
@@ -84,6 +95,11 @@ class PersonaModel:
         return wide
 
     @cached_property
+    def values(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the values of each factor, by code."""
+        return value_names(self.facts)
+
+    @cached_property
     def learned(self) -> tuple[str, ...]:
         """The factors that the log has taught."""
         return tuple(name for name, learned in zip(FACTORS, self.hmm.learned.tolist(), strict=True) if learned)
@@ -92,31 +108,6 @@ class PersonaModel:
     def usual_affinity(self) -> np.ndarray:
         """(A,) mean attribute scores of the catalogue's items: what an affinity means nothing below."""
         return self.item_attributes.mean(axis=0) if len(self.item_attributes) else np.zeros(len(self.attribute_ids))
-
-
-class LedgerEntry(NamedTuple):
-    """Which factor of an event moved which persona most.
-
-    event_id : its first 12 characters.  at : event time, seconds.  persona : archetype id.
-    nats : log P(value | persona) - log P(value), the factor's evidence.  p : the persona's probability afterwards.
-    """
-
-    event_id: str
-    at: float
-    persona: int
-    factor: str
-    nats: float
-    p: float
-
-
-class Shift(NamedTuple):
-    """The last change of the leading persona: archetype ids, and the evidence that brought it."""
-
-    source: int
-    target: int
-    at: float
-    factor: str
-    nats: float
 
 
 class Signal(NamedTuple):
@@ -142,8 +133,10 @@ class PersonaState:
 
     archetypes : K ids, in the order of the rest.  log_belief, log_prior : K normalised log-probabilities.
     last_at : time of the latest event, seconds.  affinity : A decayed means of the items' attribute scores.
-    lead : id of the archetype that last led with confidence, 0 before one did.  shift : the last change of lead.
-    touched : item actions on known items.
+    shift : the last time one persona gave way to another.  touched : item actions on known items.
+    occupancy, doubt, weight : of the belief after each step, of its entropy (nats) and of 1, the sums decayed by
+        `KEPT_A_STEP`; K of them, empty before the first step, and two numbers.
+    courses : `courses.pack` of how the session goes, since its last shift; empty before the first event.
     """
 
     archetypes: tuple[int, ...]
@@ -153,9 +146,12 @@ class PersonaState:
     steps: int = 0
     affinity: tuple[float, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
-    lead: int = 0
     shift: Shift | None = None
     touched: int = 0
+    occupancy: tuple[float, ...] = ()
+    doubt: float = 0.0
+    weight: float = 0.0
+    courses: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +160,14 @@ class PersonaProfile:
 
     archetypes, belief : K ids and probabilities.  attributes, attribute_weights : A ids and weights, summing to 1.
     entropy : nats.  entropy_share : of log K, 0 to 1.  unsure : whether that is too much to speak of a persona.
-    active, active_positions : ids, and places in `archetypes`, of the personas active now, most likely first.
+    shares : K shares of the latest steps, the prior before the first (`shares`).
+    active, active_positions : ids, and places in `archetypes`, of the personas active now, largest share first: those of
+        `ACTIVE_P` or more, and the two that take turns where `several` do.
+    mixing : nats, entropy of the shares less the mean entropy of the beliefs: how much of the spread is several sure
+        personas and not doubt (Jensen & Shannon's divergence of the beliefs).
+    together, changed : P(two personas take turns) and P(one has given way to another since the last shift), against one
+        throughout: what tells a session of two from one that fits none (`courses`).
+    several : whether two take turns, `together` of `SEVERAL_P` or more.
     learned : the factors that the shop's log has taught.
     """
 
@@ -175,6 +178,11 @@ class PersonaProfile:
     entropy: float
     entropy_share: float
     unsure: bool
+    shares: tuple[float, ...]
+    mixing: float
+    together: float
+    changed: float
+    several: bool
     active: tuple[int, ...]
     active_positions: tuple[int, ...]
     ledger: tuple[LedgerEntry, ...]
@@ -206,12 +214,14 @@ def revise(
     if state.archetypes != model.ids:
         raise ValueError(f"state has archetypes {state.archetypes}, the model {model.ids}: rebase it first")
     prior = _prior(model, evidence, earlier)
+    given = tuple(prior.tolist())
+    held = courses.revise(state.courses, np.exp(state.log_prior), np.exp(prior))
     belief = np.array(state.log_belief) + prior - np.array(state.log_prior)
     belief = np.where(np.isfinite(belief), belief, -math.inf)
     total = np.logaddexp.reduce(belief)
     if not math.isfinite(total):
-        return replace(state, log_prior=tuple(prior.tolist()))
-    return replace(state, log_prior=tuple(prior.tolist()), log_belief=tuple((belief - total).tolist()))
+        return replace(state, log_prior=given, courses=held)
+    return replace(state, log_prior=given, log_belief=tuple((belief - total).tolist()), courses=held)
 
 
 def _prior(model: PersonaModel, evidence: Mapping[str, str], earlier: Sequence[float] | None) -> np.ndarray:
@@ -224,14 +234,16 @@ def _prior(model: PersonaModel, evidence: Mapping[str, str], earlier: Sequence[f
     return prior
 
 
-def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaState:
-    """One filter step: predict over the time gone by, condition on the event, note the evidence.
+class _Reading(NamedTuple):
+    """What a signal is to the chain. codes : F.  predicted : (K,) log-belief before it, time gone by."""
 
-    An event that is no step (`encoding.STEPS`) takes none: a reported list leaves the state alone, an engagement adds
-    its dwell to the evidence of the step before. A late event (`signal.at` before `state.last_at`) moves the belief with
-    no time gone by and rewinds nothing.
-    Raises ValueError if the state was made under other archetypes; see `rebase`.
-    """
+    codes: tuple[int, ...]
+    step: bool
+    elapsed_s: float
+    predicted: np.ndarray
+
+
+def _read(model: PersonaModel, state: PersonaState, signal: Signal) -> _Reading:
     if state.archetypes != model.ids:
         raise ValueError(f"state has archetypes {state.archetypes}, the model {model.ids}: rebase it first")
     elapsed = max(0.0, signal.at - state.last_at)
@@ -245,14 +257,28 @@ def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaS
         query=signal.query,
     )
     step = signal.code in STEPS
-    if not step and max(codes) == ABSENT:
-        return state
     predicted = np.array(state.log_belief)
     if state.steps and step:
         predicted = predict(model.hmm, predicted, elapsed_s=elapsed, log_prior=np.array(state.log_prior))
-    log_belief, terms = condition(model.hmm, predicted, codes)
-    entry = _explain(model, signal, codes, predicted, log_belief, terms)
-    lead, shift = _lead(state, log_belief, entry)
+    return _Reading(codes, step, elapsed, predicted)
+
+
+def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaState:
+    """One filter step: predict over the time gone by, condition on the event, note the evidence.
+
+    An event that is no step (`encoding.STEPS`) takes none: a reported list leaves the state alone, an engagement adds
+    its dwell to the evidence of the step before. A late event (`signal.at` before `state.last_at`) moves the belief with
+    no time gone by and rewinds nothing.
+    Raises ValueError if the state was made under other archetypes; see `rebase`.
+    """
+    read = _read(model, state, signal)
+    if not read.step and max(read.codes) == ABSENT:
+        return state
+    log_belief, terms = condition(model.hmm, read.predicted, read.codes)
+    belief = np.exp(log_belief)
+    entry = _explain(model, signal, read, belief, terms)
+    held, shift = _course(model, state, signal, read, belief, terms)
+    occupancy, doubt, weight = _occupy(state, read.step, belief, log_belief)
     touched, affinity = state.touched, state.affinity
     if signal.position >= 0 and _KEPT[signal.code] < 1.0:
         touched += 1
@@ -262,37 +288,112 @@ def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaS
         archetypes=state.archetypes,
         log_belief=tuple(log_belief.tolist()),
         log_prior=state.log_prior,
-        last_at=max(state.last_at, signal.at) if step else state.last_at,
-        steps=state.steps + step,
+        last_at=max(state.last_at, signal.at) if read.step else state.last_at,
+        steps=state.steps + read.step,
         affinity=affinity,
         ledger=(*state.ledger, entry)[-LEDGER:],
-        lead=lead,
         shift=shift,
         touched=touched,
+        occupancy=occupancy,
+        doubt=doubt,
+        weight=weight,
+        courses=held,
     )
 
 
-def _explain(
-    model: PersonaModel, signal: Signal, codes: tuple[int, ...], predicted: np.ndarray, log_belief: np.ndarray, terms: np.ndarray
-) -> LedgerEntry:
+def explain_step(model: PersonaModel, state: PersonaState, signal: Signal) -> StepEvidence:
+    """All that `update` makes of a signal: every factor's nats for every persona, and what time did.
+
+    A reported list says nothing: no factors, and `after` is `before`. Raises ValueError as `update` does.
+    """
+    read = _read(model, state, signal)
+    before = np.array(state.log_belief)
+    log_belief, terms = condition(model.hmm, read.predicted, read.codes)
+    nats = told_nats(terms, np.exp(read.predicted))
+    return StepEvidence(
+        before=before,
+        time=np.where(np.isfinite(before), read.predicted - before, 0.0),
+        factors=tuple(
+            FactorEvidence(FACTORS[f], model.values[f][code], nats[f]) for f, code in enumerate(read.codes) if code != ABSENT
+        ),
+        after=log_belief,
+        step=read.step,
+        elapsed_s=read.elapsed_s,
+    )
+
+
+def _explain(model: PersonaModel, signal: Signal, read: _Reading, belief: np.ndarray, terms: np.ndarray) -> LedgerEntry:
     """The persona whose probability the event moved most, and the factor that spoke most in that direction."""
-    before = np.exp(predicted)
-    change = np.exp(log_belief) - before
+    before = np.exp(read.predicted)
+    change = belief - before
     k = int(np.abs(change).argmax())
-    # log P(o_f | persona) - log P(o_f), P(o_f) by the belief before: the pointwise mutual information
-    nats = terms[:, k] - np.log(np.exp(terms) @ before)
-    f = int((nats if change[k] >= 0 else -nats).argmax())
-    return LedgerEntry(signal.event_id[:12], signal.at, model.ids[k], FACTORS[f], float(nats[f]), math.exp(log_belief[k]))
+    nats = told_nats(terms, before)[:, k]
+    towards = nats if change[k] >= 0 else -nats
+    f = loudest(towards, read.codes)
+    return LedgerEntry(
+        signal.event_id[:12],
+        signal.at,
+        model.ids[k],
+        FACTORS[f],
+        model.values[f][read.codes[f]][:VALUE_LENGTH],
+        float(nats[f]),
+        belief.item(k),
+    )
 
 
-def _lead(state: PersonaState, log_belief: np.ndarray, entry: LedgerEntry) -> tuple[int, Shift | None]:
-    k = int(log_belief.argmax())
-    target = state.archetypes[k]
-    if log_belief[k] < math.log(LEAD_P) or target == state.lead:
-        return state.lead, state.shift
-    if not state.lead:
-        return target, state.shift
-    return target, Shift(state.lead, target, entry.at, entry.factor, entry.nats)
+def _occupy(
+    state: PersonaState, step: bool, belief: np.ndarray, log_belief: np.ndarray
+) -> tuple[tuple[float, ...], float, float]:
+    """Occupancy, doubt and weight once the belief is this; what is no step mends the last one's part."""
+    entropy = -float(belief @ np.maximum(log_belief, _DEEP))
+    if not state.occupancy:
+        return (tuple(belief.tolist()), entropy, 1.0) if step else ((), 0.0, 0.0)
+    occupancy = np.array(state.occupancy)
+    if step:
+        occupancy = KEPT_A_STEP * occupancy + belief
+        return tuple(occupancy.tolist()), KEPT_A_STEP * state.doubt + entropy, KEPT_A_STEP * state.weight + 1.0
+    logs = np.maximum(np.array(state.log_belief), _DEEP)
+    before = np.exp(logs)
+    occupancy = np.maximum(occupancy + belief - before, 0.0)
+    return tuple(occupancy.tolist()), max(0.0, state.doubt + entropy + float(before @ logs)), state.weight
+
+
+def _course(
+    model: PersonaModel, state: PersonaState, signal: Signal, read: _Reading, belief: np.ndarray, terms: np.ndarray
+) -> tuple[tuple[int, ...], Shift | None]:
+    """How the session goes after the event, and the shift that it tells, else the last one."""
+    k = len(belief)
+    total = np.add.reduce(terms, axis=0)
+    likelihood = np.exp(total - np.maximum.reduce(total))
+    prior = np.exp(state.log_prior)
+    held = courses.unpack(state.courses) if state.courses else courses.opening(prior)
+    if read.step:
+        if state.steps and read.elapsed_s > 0.0:
+            held = courses.relax(held, prior, remembered(read.elapsed_s))
+        held = courses.step(held, model.hmm.jumps, likelihood)
+    else:
+        held = courses.enrich(held, np.exp(read.predicted), likelihood)
+    changed = held[k : 2 * k]
+    if np.add.reduce(changed) < SHIFT_P or not state.occupancy:
+        return courses.pack(held), state.shift
+    target = int(changed.argmax())
+    acted = np.array(state.occupancy)
+    acted[target] = -1.0
+    source = int(acted.argmax())
+    nats = terms[:, target] - terms[:, source]
+    f = loudest(nats, read.codes)
+    shift = Shift(
+        model.ids[source], model.ids[target], signal.at, FACTORS[f], model.values[f][read.codes[f]][:VALUE_LENGTH], float(nats[f])
+    )
+    return courses.pack(courses.opening(belief)), shift
+
+
+def shares(state: PersonaState) -> tuple[float, ...]:
+    """K shares of the session's latest steps that each persona took, summing to 1; the prior before the first step."""
+    total = sum(state.occupancy)
+    if total <= 0.0:
+        return tuple(map(math.exp, state.log_prior))
+    return tuple([part / total for part in state.occupancy])
 
 
 def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
@@ -308,13 +409,20 @@ def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
         own = np.maximum(np.array(state.affinity) - model.usual_affinity, 0.0)
         total = float(np.add.reduce(own))
         if total > 0:
-            share = OWN_SHARE * state.touched / (state.touched + OWN_ITEMS)
-            weights = (1.0 - share) * weights + share * own / total
+            own_share = OWN_SHARE * state.touched / (state.touched + OWN_ITEMS)
+            weights = (1.0 - own_share) * weights + own_share * own / total
     weights /= np.add.reduce(weights)
     belief = exact.tolist()
     entropy = -sum(p * math.log(p) for p in belief if p > 0)
     share_of_most = entropy / math.log(len(belief)) if len(belief) > 1 else 0.0
-    active = tuple(sorted((k for k, p in enumerate(belief) if p > ACTIVE_P), key=lambda k: -belief[k]))
+    share = shares(state)
+    spread = -sum(p * math.log(p) for p in share if p > 0)
+    mixing = max(0.0, spread - state.doubt / state.weight) if state.weight > 0 else 0.0
+    held = courses.unpack(state.courses) if state.courses else courses.opening(exact)
+    _, together, changed = courses.told(held, len(belief))
+    several = together >= SEVERAL_P
+    pair = courses.likeliest_pair(held, len(belief)) if several else ()
+    active = tuple(sorted((k for k, p in enumerate(share) if p > ACTIVE_P or k in pair), key=lambda k: -share[k]))
     return PersonaProfile(
         archetypes=state.archetypes,
         belief=tuple(belief),
@@ -323,6 +431,11 @@ def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
         entropy=entropy,
         entropy_share=share_of_most,
         unsure=share_of_most > UNSURE_SHARE,
+        shares=share,
+        mixing=mixing,
+        together=together,
+        changed=changed,
+        several=several,
         active=tuple(state.archetypes[k] for k in active),
         active_positions=active,
         ledger=state.ledger,
@@ -335,18 +448,26 @@ def rebase(old: PersonaModel | None, new: PersonaModel, state: PersonaState) -> 
     """The state under another model: archetypes are matched by id.
 
     Archetypes that `new` adds enter with their prior mass, those it drops give theirs up to the others in
-    proportion. Without the old model the affinity starts again, for its attributes aren't known.
+    proportion. Without the old model the affinity starts again, for its attributes aren't known. How the session goes
+    starts again from the belief unless the archetypes are the same.
     """
     affinity = dict(zip(old.attributes, state.affinity, strict=False)) if old else {}
     kept = frozenset(new.ids)
+    belief = _carry_over(state.archetypes, state.log_belief, new)
+    acted = dict(zip(state.archetypes, state.occupancy, strict=False))
+    occupancy = tuple(acted.get(i, 0.0) for i in new.ids) if any(acted.get(i, 0.0) for i in new.ids) else ()
+    same = state.archetypes == new.ids
     return replace(
         state,
         archetypes=new.ids,
-        log_belief=_carry_over(state.archetypes, state.log_belief, new),
+        log_belief=belief,
+        occupancy=occupancy,
+        doubt=state.doubt if occupancy else 0.0,
+        weight=state.weight if occupancy else 0.0,
+        courses=state.courses if same or not state.courses else courses.pack(courses.opening(np.exp(belief))),
         log_prior=_carry_over(state.archetypes, state.log_prior, new),
         affinity=tuple(affinity.get(i, 0.0) for i in new.attributes),
         ledger=tuple(e for e in state.ledger if e.persona in kept),
-        lead=state.lead if state.lead in kept else 0,
         shift=state.shift if state.shift and {state.shift.source, state.shift.target} <= kept else None,
     )
 

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from personas.evidence import MIN_SESSIONS, SMOOTHING, EvidenceNetwork, fit_evidence, log_prior
+from personas.evidence import MIN_SESSIONS, SMOOTHING, EvidenceNetwork, fit_evidence, log_prior, used
 
 VALUES = (("de", "fr", "pl"), ("day", "night"), ("phone", "desk", "tv"))
 VARIABLES = ("country", "daypart", "device")
@@ -37,7 +37,9 @@ def test_missing_evidence_is_marginalised_as_enumeration_does(given: tuple[int, 
 def test_unknown_variables_and_values_carry_no_weight() -> None:
     net = network(2)
     plain = log_prior(net, {"device": "tv"})
-    np.testing.assert_array_equal(log_prior(net, {"device": "tv", "country": "atlantis", "shoe_size": "43"}), plain)
+    evidence = {"device": "tv", "country": "atlantis", "shoe_size": "43"}
+    np.testing.assert_array_equal(log_prior(net, evidence), plain)
+    assert used(net, evidence) == {"device": "tv"}
     np.testing.assert_allclose(log_prior(net, {}), net.log_initial, rtol=0, atol=1e-15)
 
 

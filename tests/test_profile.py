@@ -20,12 +20,15 @@ from personas.hmm import HALF_LIFE_S
 from personas.profile import (
     ACTIVE_P,
     EARLIER_SHARE,
+    KEPT_A_STEP,
     LEDGER,
     PersonaModel,
     PersonaState,
     Signal,
+    explain_step,
     profile,
     rebase,
+    shares,
     start,
     update,
 )
@@ -173,20 +176,68 @@ def test_the_ledger_names_the_factor_and_its_nats(model: PersonaModel) -> None:
     boot = int(items(category=0, tier=1)[0])
     moved = update(model, state, view(0, boot))
     (entry,) = moved.ledger
-    assert (entry.event_id, entry.persona, entry.factor) == ("event-number", ARCHETYPES[2].id, "category")
+    assert (entry.event_id, entry.persona, entry.factor, entry.value) == ("event-number", ARCHETYPES[2].id, "category", "boots")
     table = np.exp(model.hmm.log_emission[FACTORS.index("category")][:, 0])
     assert entry.nats == pytest.approx(math.log(table[2] / (table @ np.exp(state.log_prior))))
     assert entry.p == pytest.approx(math.exp(moved.log_belief[2]))
     assert len(after(model, np.arange(20)).ledger) == LEDGER
 
 
-def test_a_change_of_lead_is_a_shift_with_its_reason(model: PersonaModel) -> None:
+def test_one_persona_giving_way_to_another_is_a_shift_with_its_reason(model: PersonaModel) -> None:
     boots, hats = items(category=0)[:6], items(category=2)[:6]
     assert after(model, boots).shift is None
     shift = after(model, np.concatenate((boots, hats))).shift
     assert shift is not None
-    assert (shift.source, shift.target, shift.factor) == (ARCHETYPES[2].id, ARCHETYPES[3].id, "category")
+    assert (shift.source, shift.target, shift.factor, shift.value) == (ARCHETYPES[2].id, ARCHETYPES[3].id, "category", "hats")
     assert shift.nats > 0
+
+
+def test_taking_turns_is_several_and_no_shift_and_doubt_is_neither(model: PersonaModel) -> None:
+    """Boots and hats in turn, against coats and scarves in the middle price tiers, which fit no persona."""
+    turns = after(model, np.column_stack((items(category=0)[:8], items(category=2)[:8])).ravel())
+    doubt = after(model, np.concatenate((items(category=1, tier=1)[:4], items(category=3, tier=2)[:4])))
+    both, neither = profile(model, turns), profile(model, doubt)
+    assert both.several
+    assert turns.shift is None
+    assert set(both.active) == {ARCHETYPES[2].id, ARCHETYPES[3].id}
+    assert both.mixing > 0.3 > 0.15 > neither.mixing
+    assert not neither.several
+    assert neither.unsure
+
+
+def test_shares_are_the_decayed_means_of_the_beliefs_and_mixing_their_divergence(model: PersonaModel) -> None:
+    state = start(model, evidence={"country": "de"}, at=0.0)
+    assert shares(state) == pytest.approx(np.exp(state.log_prior))
+    beliefs = []
+    for i, position in enumerate(np.random.default_rng(3).permutation(160)[:12].tolist()):
+        state = update(model, state, view(i, position, at=20.0 * i))
+        if i % 3 == 0:  # what an engagement adds belongs to the step before
+            state = update(model, state, view(i, position, at=20.0 * i, code=CODE["user_engagement"])._replace(dwell_s=30.0))
+        beliefs.append(np.exp(state.log_belief))
+    weights = KEPT_A_STEP ** np.arange(len(beliefs))[::-1]
+    mean = weights @ np.array(beliefs) / weights.sum()
+    assert shares(state) == pytest.approx(mean, abs=1e-9)
+    entropies = [-(b * np.log(b)).sum() for b in beliefs]
+    divergence = -(mean * np.log(mean)).sum() - weights @ entropies / weights.sum()
+    assert profile(model, state).mixing == pytest.approx(divergence, abs=1e-9)
+
+
+def test_a_whole_step_adds_up_to_the_belief_that_update_reaches(model: PersonaModel) -> None:
+    rng = np.random.default_rng(4)
+    state = start(model, evidence={"country": "fr"}, at=0.0)
+    for i in range(60):
+        code = int(rng.integers(len(NAMES)))
+        signal = Signal(str(i), code, int(rng.integers(-1, 160)), 40.0 * i, float(rng.exponential(30)), 0, "boots")
+        told, state_after = explain_step(model, state, signal), update(model, state, signal)
+        total = told.before + told.time + sum((f.nats for f in told.factors), np.zeros(4))
+        np.testing.assert_allclose(total - np.logaddexp.reduce(total), state_after.log_belief, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(told.after, state_after.log_belief, rtol=0, atol=1e-12)
+        assert told.step == (code in STEPS)
+        if state_after is not state:
+            entry = state_after.ledger[-1]
+            k = model.ids.index(entry.persona)
+            assert entry.nats in [f.nats[k] for f in told.factors if (f.factor, f.value) == (entry.factor, entry.value)]
+        state = state_after
 
 
 def test_an_event_without_an_item_says_only_its_type(model: PersonaModel) -> None:
@@ -201,7 +252,7 @@ def test_a_state_is_plain_small_and_survives_its_codec() -> None:
     model = trained(archetypes=many)
     state = after(model, np.arange(60), {"country": "de"})
     blob = msgspec.msgpack.encode(state)
-    assert len(blob) < 1_000
+    assert len(blob) < 1_200
     assert msgspec.msgpack.decode(blob, type=PersonaState) == state
 
 
@@ -242,7 +293,7 @@ def test_rebase_to_personas_all_new_starts_from_their_prior(model: PersonaModel)
     new = trained(archetypes=tuple(dataclasses.replace(a, id=a.id + 500) for a in ARCHETYPES))
     moved = rebase(None, new, after(model, items(category=0)[:5]))
     np.testing.assert_allclose(moved.log_belief, new.hmm.log_initial)
-    assert (moved.affinity, moved.ledger, moved.lead, moved.shift) == ((0.0,) * 4, (), 0, None)
+    assert (moved.affinity, moved.ledger, moved.shift) == ((0.0,) * 4, (), None)
 
 
 def test_a_refit_starts_from_the_last_and_stays_there(model: PersonaModel) -> None:

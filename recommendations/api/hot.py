@@ -116,9 +116,16 @@ class ProfileOut(serializers.Serializer[Any]):
     belief = BeliefOut(many=True)
     entropy = serializers.FloatField()
     unsure = serializers.BooleanField()
+    several = serializers.BooleanField()
+    together = serializers.FloatField()
+    mixing = serializers.FloatField()
+    shares = serializers.DictField(child=serializers.FloatField())
     active = serializers.ListField(child=serializers.CharField())
+    shift = serializers.DictField(allow_null=True)
     attributes = serializers.ListField(child=serializers.DictField())
     evidence = serializers.ListField(child=serializers.DictField())
+    evidence_used = serializers.DictField(child=serializers.CharField())
+    learned = serializers.ListField(child=serializers.CharField())
     clusters = serializers.ListField(child=serializers.DictField())
 
 

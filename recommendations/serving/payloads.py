@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 from clusters.alignment import TERMS
+from personas.evidence import used
+from personas.ledger import Shift
 from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.session import SessionState, Slate, SlateItem
@@ -92,7 +94,12 @@ def profile_json(engine: Engine, state: SessionState, *, now: float) -> dict[str
         "belief": [_persona(engine, k) | {"probability": _round(p)} for k, p in belief],
         "entropy": _round(profile.entropy),
         "unsure": bool(profile.unsure),
+        "several": bool(profile.several),
+        "together": _round(profile.together),
+        "mixing": _round(profile.mixing),
+        "shares": {key: _round(share) for key, share in zip(model.archetype_keys, profile.shares, strict=True)},
         "active": [model.archetype_keys[k] for k in profile.active_positions],
+        "shift": _shift(engine, profile.shift) if profile.shift else None,
         "attributes": [
             {"key": model.attribute_keys[a], "name": model.attribute_names[a], "weight": _round(w)} for a, w in weights
         ],
@@ -102,12 +109,26 @@ def profile_json(engine: Engine, state: SessionState, *, now: float) -> dict[str
                 "at": entry.at,
                 "persona": persona_json(engine, entry.persona),
                 "factor": entry.factor,
+                "value": entry.value,
                 "nats": _round(entry.nats),
                 "probability": _round(entry.p),
             }
             for entry in profile.ledger
         ],
+        "evidence_used": used(model.network, loop.clock_evidence(state.started_at) | state.context),
+        "learned": list(profile.learned),
         "clusters": _clusters(engine, state, seen),
+    }
+
+
+def _shift(engine: Engine, shift: Shift) -> dict[str, Any]:
+    return {
+        "from": persona_json(engine, shift.source),
+        "to": persona_json(engine, shift.target),
+        "at": shift.at,
+        "factor": shift.factor,
+        "value": shift.value,
+        "nats": _round(shift.nats),
     }
 
 

@@ -1,0 +1,133 @@
+"""How a session goes: one persona throughout, one that gave way to another, or two taking turns.
+
+The filtered belief alone can't tell two personas that take turns from one that fits neither: both leave it spread.
+Their *courses* can: each explains the events or doesn't, and Bayes' rule weighs the explanations. There are n = 2K + K(K-1)/2:
+
+- K of *one* persona: every step is drawn from P(o | z).
+- K *changed* to a persona: one persona at first, another from some step on. Only the later one still matters, so that the
+  sum over who came before and when is one recursion (Shiryaev 1963, "On optimum methods in quickest detection problems":
+  the posterior of a change whose time is geometric a priori; no rule with as few false alarms finds it sooner).
+- K(K-1)/2 *pairs*: every step is drawn from one of two personas, either as likely: (P(o | i) + P(o | j)) / 2.
+
+Plain functions of arrays; `PersonaState.courses` keeps n whole numbers, `pack` and `unpack`.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+PAIRS_P = 0.15
+"""Prior probability that a session belongs to two personas at once."""
+
+HAZARD = 0.02
+"""Prior probability that a step is the first of another persona: one in six sessions of nine steps."""
+
+DEEPEST = 3_000
+"""Hundredths of a nat below the best at which a course is kept at the least. Thirty nats are as good as never, and a
+session of a thousand events can still be found to have changed."""
+
+
+@lru_cache(maxsize=64)
+def _pairs(k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the second persona of each pair."""
+    return np.triu_indices(k, 1)
+
+
+@lru_cache(maxsize=64)
+def _members(k: int) -> np.ndarray:
+    """(n, K) how likely each persona takes a step under each course; rows sum to 1."""
+    first, second = _pairs(k)
+    pairs = np.zeros((len(first), k))
+    pairs[np.arange(len(first)), first] = pairs[np.arange(len(first)), second] = 0.5
+    return np.vstack((np.eye(k), np.eye(k), pairs))
+
+
+def opening(prior: np.ndarray) -> np.ndarray:
+    """(n,) probabilities of the courses before the first event. prior : (K,) P(persona).
+
+    Nobody has changed yet, and a pair is as likely as its two are together.
+    """
+    k = len(prior)
+    first, second = _pairs(k)
+    courses = np.zeros(2 * k + len(first))
+    if k == 1:
+        courses[0] = 1.0
+        return courses
+    courses[:k] = (1.0 - PAIRS_P) * prior
+    pairs = prior[first] * prior[second] + 1e-12
+    courses[2 * k :] = pairs * (PAIRS_P / np.add.reduce(pairs))
+    return courses
+
+
+def step(courses: np.ndarray, jumps: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
+    """(n,) probabilities after one more step.
+
+    courses : (n,) before it.  jumps : (K, K) P(next | now, a change), rows summing to 1, zero diagonal.
+    likelihood : (K,) P(o | z) up to a factor. A step that no course explains leaves them as they are.
+    """
+    k = len(likelihood)
+    moved = courses.copy()
+    if k > 1:
+        moved[k : 2 * k] += HAZARD * (courses[:k] @ jumps)
+        moved[:k] *= 1.0 - HAZARD
+    return _weigh(moved, _members(k) @ likelihood)
+
+
+def enrich(courses: np.ndarray, belief: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
+    """(n,) probabilities once more is known of the last step, which is no draw of its own.
+
+    belief : (K,) who took that step; within a pair, it says whose the new evidence is.
+    """
+    shares = _members(len(belief)) * (belief + 1e-12)
+    return _weigh(courses, shares @ likelihood / np.add.reduce(shares, axis=1))
+
+
+def relax(courses: np.ndarray, prior: np.ndarray, kept: float) -> np.ndarray:
+    """(n,) probabilities after a silence that leaves `kept` (0 to 1) of what was known. prior : (K,)."""
+    return kept * courses + (1.0 - kept) * opening(prior)
+
+
+def revise(packed: tuple[int, ...], before: np.ndarray, after: np.ndarray) -> tuple[int, ...]:
+    """The courses once a better prior is known than the one they started from. before, after : (K,)."""
+    if not packed or len(before) == 1:
+        return packed
+    old, new = opening(before), opening(after)
+    return pack(unpack(packed) * np.where(old > 0.0, new / np.maximum(old, 1e-300), 1.0))
+
+
+def told(courses: np.ndarray, k: int) -> tuple[float, float, float]:
+    """P(one persona throughout), P(two taking turns), P(one that gave way to another). k : number of personas."""
+    one, changed = float(np.add.reduce(courses[:k])), float(np.add.reduce(courses[k : 2 * k]))
+    return one, max(0.0, 1.0 - one - changed), changed
+
+
+def likeliest_pair(courses: np.ndarray, k: int) -> tuple[int, int]:
+    """The two of K personas that are likeliest to take turns; K of two or more."""
+    first, second = _pairs(k)
+    best = int(courses[2 * k :].argmax())
+    return int(first[best]), int(second[best])
+
+
+def pack(courses: np.ndarray) -> tuple[int, ...]:
+    """Hundredths of a nat below the best, n whole numbers: a hundredth is nothing, and a state stays small."""
+    nats = np.log(np.maximum(courses, math.exp(-DEEPEST / 100.0) * courses.max()))
+    return tuple(np.rint((nats.max() - nats) * 100.0).astype(np.int64).tolist())
+
+
+def unpack(packed: tuple[int, ...]) -> np.ndarray:
+    """(n,) probabilities again; what was kept at the floor stays there."""
+    courses: np.ndarray = np.exp(np.array(packed) * -0.01)
+    courses /= np.add.reduce(courses)
+    return courses
+
+
+def _weigh(courses: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
+    weighed = courses * likelihood
+    total = float(np.add.reduce(weighed))
+    if not 0.0 < total < math.inf:
+        return courses
+    weighed /= total
+    return weighed
