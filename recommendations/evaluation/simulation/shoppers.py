@@ -1,0 +1,431 @@
+"""Shoppers at work: one session after another, each step a choice from what is shown.
+
+A step begins with a move (a category's listing, the first page, a search, an item seen before, the cart), by
+multinomial logit on the acting persona's habits. From a listing the shopper picks one item by multinomial logit on
+utility less a bias against later slots, looks at it for a log-normal time that grows with how well it is liked, and may
+put it into the cart or on the wish list. Every term is kept, so that the exact posterior can be told.
+
+Reference for the choice rule: McFadden (1974), "Conditional logit analysis of qualitative choice behavior".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from personas.events import Event
+from recommendations.evaluation.simulation.kinds import KINDS, SHIFTS, Kinds, draw_length, shift_shares
+from recommendations.evaluation.simulation.posterior import Trace, exact
+from recommendations.evaluation.simulation.world import (
+    ANY,
+    CONTEXT,
+    DEMOGRAPHICS,
+    FOLLOW_UPS,
+    MOVES,
+    OTHER_MAIN,
+    OVERLAP,
+    USUAL_MAIN,
+    Tastes,
+    World,
+    soften,
+)
+
+SHOWN = 24
+"""Items of a listing."""
+
+SLOT_BIAS = 0.35
+"""Utility lost with the log of the slot."""
+
+PASSED_BY = 2.0
+"""Utility, above the persona's mean over the shop, of turning away from the first page without a choice."""
+
+LISTED, ENGAGED, SELECTED = 0.12, 0.3, 0.25
+"""Chances that a listing's view is reported, that the time on an item is, that a click is told as `select_item`."""
+
+LIKED_DWELL, DWELL_SPREAD, LONGEST_DWELL_S = 0.35, 0.7, 1_800.0
+"""Log seconds for one unit of liking; spread of the log; bound in seconds."""
+
+LIKED_CART, LIKED_WISHLIST, LIKED_CHECKOUT = 0.7, 0.5, 0.4
+REPENTS = 0.7
+"""How sharply an item is taken out of the cart for being liked less."""
+
+TWO_WORDS = 0.4
+KNOWN = 0.4
+"""Share of sessions by shoppers with an id."""
+
+VISITS = 4.0
+"""Sessions of a known shopper, on average."""
+
+CONCENTRATION = 8.0
+"""Of the Dirichlet from which a known shopper's own persona shares come."""
+
+REFUNDS, WEATHER_TOLD = 0.05, 0.8
+DAY_S = 86_400.0
+
+Show = Callable[["Visit", np.random.Generator], Sequence[int]]
+"""What the first page shows at this point of a session: item ids, best first; none for the shop's own choice."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What the shop knows of a session so far."""
+
+    key: str
+    shopper: str
+    context: Mapping[str, str]
+    demographics: Mapping[str, str]
+    started_at: float
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class SimulatedSession:
+    """A session of N events whose truth is known; K personas in the order of `World.personas`.
+
+    shopper : id, "" for a guest.  kind : of `KINDS`.  demographics : of a known shopper, else empty.
+    personas : (N,) int, who acted.  shift_at : the second persona's first event in a shifting session, else None.
+    posterior : (N, K) P(persona acting at event n | events <= n, context, time of day, demographics).
+    kind_posterior : (N, 3) P(kind | the same), in the order of `KINDS`.
+    trace : the likelihood terms behind both.
+    """
+
+    key: str
+    shopper: str
+    kind: str
+    events: tuple[Event, ...]
+    context: dict[str, str]
+    demographics: dict[str, str]
+    personas: np.ndarray
+    shift_at: int | None
+    posterior: np.ndarray
+    kind_posterior: np.ndarray
+    trace: Trace
+
+
+@dataclass(frozen=True)
+class _Heads:
+    """What is drawn of S sessions before they start, in order of time. shopper : place in `demographics`, -1 for a guest."""
+
+    start: np.ndarray
+    shopper: np.ndarray
+    kind: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    context: dict[str, np.ndarray]
+    demographics: dict[str, np.ndarray]
+
+
+def simulate(
+    world: World,
+    *,
+    sessions: int,
+    seed: int,
+    start_at: float,
+    days: float = 30.0,
+    kinds: Kinds | None = None,
+    overlap: float = OVERLAP,
+    show: Show | None = None,
+) -> Iterator[SimulatedSession]:
+    """Sessions in order of time, the same for the same arguments.
+
+    start_at : seconds since the epoch; the first day begins at the UTC midnight before it.  days : whole days are used.
+    kinds : shares of the kinds; by default `Kinds()`. With one persona every session is single.
+    overlap : share of tastes and habits that all personas have in common, 0 to 1.
+    show : chooses the first page's items in the shop's place, so that recommendations can be put into the loop.
+    Raises ValueError on an overlap outside 0 to 1.
+    """
+    kinds = kinds or Kinds()
+    if len(world.personas) == 1:
+        kinds = Kinds(1.0, 0.0, 0.0)
+    tastes = soften(world, overlap)
+    heads = _heads(world, np.random.default_rng((seed, 0)), sessions, start_at, max(1, int(days)), kinds)
+    bought: dict[int, list[int]] = {}
+    for s in range(sessions):
+        rng = np.random.default_rng((seed, 1, s))
+        yield _session(world, tastes, heads, s, rng, kinds, bought, f"sim-{seed}-{s}", f"sim-{seed}-shopper-", show)
+
+
+def _heads(world: World, rng: np.random.Generator, sessions: int, start_at: float, days: int, kinds: Kinds) -> _Heads:
+    many = max(1, round(sessions * KNOWN / VISITS))
+    main = _draw(rng, np.tile(world.prior, (many, 1)))
+    other = _draw(rng, world.second[main]) if len(world.personas) > 1 else main
+    own = _own_shares(rng, world, main, other)
+    shopper = np.where(rng.random(sessions) < KNOWN, rng.integers(0, many, sessions), -1)
+    first = _draw(rng, np.where(shopper[:, None] >= 0, own[shopper], world.prior))
+    kind = _draw(rng, np.tile(kinds.shares, (sessions, 1)))
+    second = np.where(kind > 0, _draw(rng, world.second[first]), first)
+    context = {name: _draw(rng, table[first]) for name, table in world.context.items()}
+    context["weather"] = np.where(rng.random(sessions) < WEATHER_TOLD, context["weather"], -1)
+    demographics = {name: _draw(rng, table[main]) for name, table in world.demographics.items()}
+    day = rng.integers(0, days, sessions)
+    start = math.floor(start_at / DAY_S) * DAY_S + DAY_S * (day + (context["daypart"] + rng.random(sessions)) / 4.0)
+    by = np.argsort(start, kind="stable")
+    in_order = {name: values[by] for name, values in context.items()}
+    return _Heads(np.round(start[by], 3), shopper[by], kind[by], first[by], second[by], in_order, demographics)
+
+
+def _own_shares(rng: np.random.Generator, world: World, main: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(shoppers, K) each known shopper's persona shares, with mean `World.usual[main]` over all second personas."""
+    k = len(world.personas)
+    mean = USUAL_MAIN * np.eye(k)[main] + OTHER_MAIN * np.eye(k)[other] + ANY * world.prior
+    gamma = rng.gamma(CONCENTRATION * mean)
+    shares: np.ndarray = gamma / gamma.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _draw(rng: np.random.Generator, shares: np.ndarray) -> np.ndarray:
+    """(m,) one value a row of (m, V) shares."""
+    below = np.cumsum(shares, axis=1)
+    return np.minimum((below < rng.random(len(shares))[:, None] * below[:, -1:]).sum(axis=1), shares.shape[1] - 1)
+
+
+def _first(world: World, heads: _Heads, s: int) -> np.ndarray:
+    """(K,) P(first persona, context, demographics), up to a factor: the session's exact prior."""
+    shopper = int(heads.shopper[s])
+    if shopper < 0:
+        weight = world.prior.copy()
+    else:
+        main = world.prior.copy()
+        for name, table in world.demographics.items():
+            main *= table[:, heads.demographics[name][shopper]]
+        weight = main @ world.usual
+    for name, table in world.context.items():
+        value = int(heads.context[name][s])
+        if value >= 0:
+            weight = weight * table[:, value]
+    return weight
+
+
+def _session(
+    world: World,
+    tastes: Tastes,
+    heads: _Heads,
+    s: int,
+    rng: np.random.Generator,
+    kinds: Kinds,
+    bought: dict[int, list[int]],
+    key: str,
+    shopper_prefix: str,
+    show: Show | None,
+) -> SimulatedSession:
+    shopper, kind = int(heads.shopper[s]), KINDS[heads.kind[s]]
+    a, b = int(heads.first[s]), int(heads.second[s])
+    context = {n: CONTEXT[n][v[s]] for n, v in heads.context.items() if v[s] >= 0 and n != "daypart"}
+    demographics = {n: DEMOGRAPHICS[n][v[shopper]] for n, v in heads.demographics.items()} if shopper >= 0 else {}
+    name = f"{shopper_prefix}{shopper}" if shopper >= 0 else ""
+    shift = int(SHIFTS[_pick(rng, np.log(shift_shares()))]) if kind == "shifting" else None
+    length = draw_length(rng, shift)
+    walk = _Walk(world, tastes, rng, Visit(key, name, context, demographics, float(heads.start[s]), ()), show)
+    earlier = bought.setdefault(shopper, []) if shopper >= 0 else []
+    shift_at = None
+    for step in range(length):
+        if kind == "single":
+            z = a
+        elif kind == "mixed":
+            z = (a, b)[int(rng.random() < 0.5)]
+        else:
+            z = b if shift is not None and step >= shift else a
+            if step == shift:
+                shift_at = len(walk.events)
+        walk.begin(z)
+        if step == 0 and earlier and rng.random() < REFUNDS:
+            walk.tell("refund", earlier.pop())
+        walk.step()
+    earlier += walk.purchases
+    trace = walk.trace()
+    posterior, kind_posterior = exact(trace, _first(world, heads, s), world.second, kinds)
+    return SimulatedSession(
+        key=key,
+        shopper=name,
+        kind=kind,
+        events=tuple(walk.events),
+        context=context,
+        demographics=demographics,
+        personas=np.array(walk.actors)[trace.step],
+        shift_at=shift_at,
+        posterior=posterior,
+        kind_posterior=kind_posterior,
+        trace=trace,
+    )
+
+
+class _Walk:
+    """One session as it unfolds: its events, the likelihood of each under every persona, what was seen, what is in the cart."""
+
+    def __init__(self, world: World, tastes: Tastes, rng: np.random.Generator, visit: Visit, show: Show | None) -> None:
+        self.world, self.tastes, self.rng, self.visit, self.show = world, tastes, rng, visit, show
+        self.events: list[Event] = []
+        self.actors: list[int] = []
+        self.purchases: list[int] = []
+        self._terms: list[np.ndarray] = []
+        self._steps: list[int] = []
+        self._silent: list[np.ndarray] = []
+        self._now = visit.started_at
+        self._owed: np.ndarray | None = None
+        self._seen: list[int] = []
+        self._cart: list[int] = []
+        self._zero = np.zeros(len(world.personas))
+
+    def trace(self) -> Trace:
+        return Trace(np.array(self._terms), np.array(self._steps), np.array(self._silent))
+
+    def begin(self, persona: int) -> None:
+        """A new step, taken by that persona."""
+        self.actors.append(persona)
+        self._silent.append(self._zero)
+
+    def tell(self, name: str, item: int | None = None, *, after: float = 0.0, **fields: object) -> None:
+        """One more event, of the item at a catalogue position; it carries what was owed since the last."""
+        self._now = round(self._now + after, 3)
+        catalogue = self.world.catalogue
+        if item is not None:
+            price = float(catalogue.price[item])
+            fields |= {"items": (int(catalogue.item_ids[item]),), "price": None if math.isnan(price) else round(price, 4)}
+        event_id = f"{self.visit.key}-{len(self.events)}"
+        self.events.append(Event(event_id=event_id, name=name, at=self._now, received_at=self._now, **fields))  # type: ignore[arg-type]
+        self._terms.append(self._zero if self._owed is None else self._owed)
+        self._steps.append(len(self.actors) - 1)
+        self._owed = None
+
+    def step(self) -> None:
+        """One step from its move to what follows on the item."""
+        if len(self.actors) > 1:
+            self._now += 2.0
+        move = MOVES[self._choose(self._move_logits())]
+        if move == "checkout":
+            for item in self._cart:
+                self.tell("purchase", item, after=1.0)
+            self.purchases += self._cart
+            self._cart = []
+        elif move == "remove":
+            item = self._cart[self._choose(-REPENTS * self.tastes.liking[:, self._cart])]
+            self._cart.remove(item)
+            self.tell("remove_from_cart", item, after=3.0)
+        elif move == "return":
+            others = sorted(set(self._seen) - {self._seen[-1]})
+            self._look(others[self._choose(self.tastes.liking[:, others])], "view_item")
+        else:
+            self._pick_from_listing(move)
+
+    def _move_logits(self) -> np.ndarray:
+        logits = self.tastes.moves.copy()
+        if len(set(self._seen)) < 2:
+            logits[:, MOVES.index("return")] = -np.inf
+        if self._cart:
+            logits[:, MOVES.index("checkout")] += LIKED_CHECKOUT * self.tastes.liking[:, self._cart].mean(axis=1)
+        else:
+            logits[:, MOVES.index("remove")] = logits[:, MOVES.index("checkout")] = -np.inf
+        return logits
+
+    def _pick_from_listing(self, move: str) -> None:
+        listed = self.rng.random() < LISTED
+        if move == "home":
+            items, listed = self._front_page(), True
+        elif move == "browse":
+            items = self._page(self.world.members[self._choose(np.log(self.tastes.interest))])
+        else:
+            items = self._page(self._search())
+        utility = self.tastes.utility[:, items] - SLOT_BIAS * np.log1p(np.arange(len(items)))
+        if listed:
+            ids = tuple(self.world.catalogue.item_ids[items].tolist())
+            self.tell("view_item_list", items=ids, slots=tuple(range(len(ids))))
+            self._now += float(self.rng.lognormal(2.0, 0.5))
+        if move == "home":
+            turning_away = self.tastes.utility.mean(axis=1, keepdims=True) + PASSED_BY
+            utility = np.concatenate((utility, turning_away), axis=1)
+        slot = self._choose(utility)
+        if slot == len(items):
+            self._keep_silent()
+        else:
+            self._look(int(items[slot]), "select_item" if self.rng.random() < SELECTED else "view_item")
+
+    def _front_page(self) -> np.ndarray:
+        if self.show is not None:
+            visit = self.visit
+            so_far = Visit(visit.key, visit.shopper, visit.context, visit.demographics, visit.started_at, tuple(self.events))
+            positions = self.world.catalogue.positions(self.show(so_far, self.rng))
+            if (positions >= 0).any():
+                return positions[positions >= 0]
+        return self._page(np.arange(len(self.world.catalogue)))
+
+    def _page(self, items: np.ndarray) -> np.ndarray:
+        """At most `SHOWN` of the items, popular ones likelier and earlier: an exponential race."""
+        arrival = self.rng.standard_exponential(len(items)) / self.world.popularity[items]
+        if len(items) > SHOWN:
+            kept = np.argpartition(arrival, SHOWN)[:SHOWN]
+            return items[kept[np.argsort(arrival[kept])]]
+        return items[np.argsort(arrival)]
+
+    def _search(self) -> np.ndarray:
+        """Words that the persona would use, typed; the items that have all of them, else any."""
+        words, interest = self.world.words, self.tastes.interest
+        c = _pick(self.rng, np.log(interest[self.actors[-1]]))
+        share = words.share[c]
+        count = 1 + int(self.rng.random() < TWO_WORDS)
+        typed = list(dict.fromkeys(_pick_share(self.rng, share) for _ in range(count)))
+        p = words.share[:, typed]
+        once = 1.0 - TWO_WORDS if len(typed) == 1 else 0.0
+        twice = p[:, 0] * p[:, -1]  # one word typed may be the same one drawn twice
+        likelihood = once * p[:, 0] + TWO_WORDS * twice
+        self._owe(np.log(np.maximum(interest @ likelihood, 1e-300)))
+        self.tell("search", query=" ".join(words.names[w] for w in typed))
+        self._now += 2.0
+        found = words.items[typed[0]]
+        for w in typed[1:]:
+            both = np.intersect1d(found, words.items[w], assume_unique=True)
+            found = both if len(both) else np.union1d(found, words.items[w])
+        return found
+
+    def _look(self, item: int, name: str) -> None:
+        """A look at an item, and what follows on it."""
+        rng, liking = self.rng, self.tastes.liking[:, item]
+        self.tell(name, item)
+        self._seen.append(item)
+        usual = self.tastes.dwell + LIKED_DWELL * liking
+        drawn = usual[self.actors[-1]] + DWELL_SPREAD * float(rng.standard_normal())
+        dwell = round(min(LONGEST_DWELL_S, max(0.1, math.exp(drawn))), 3)
+        self._owe(-0.5 * ((math.log(dwell) - usual) / DWELL_SPREAD) ** 2)
+        self._now += dwell
+        if rng.random() < ENGAGED:
+            self.tell("user_engagement", items=(int(self.world.catalogue.item_ids[item]),), dwell_s=dwell)
+        logits = self.tastes.follow_ups.copy()
+        logits[:, 1] = -np.inf if item in self._cart else logits[:, 1] + LIKED_CART * liking
+        logits[:, 2] += LIKED_WISHLIST * liking
+        follow_up = FOLLOW_UPS[self._choose(logits)]
+        if follow_up == "nothing":
+            self._keep_silent()
+            return
+        if follow_up == "add_to_cart":
+            self._cart.append(item)
+        self.tell(follow_up, item, after=1.0)
+
+    def _choose(self, logits: np.ndarray) -> int:
+        """The acting persona's choice by (K, m) logits; its log-probabilities are owed to the next event."""
+        shares = logits - logits.max(axis=1, keepdims=True)
+        np.exp(shares, out=shares)
+        below = shares.cumsum(axis=1)
+        drawn = self.rng.random() * below[self.actors[-1], -1]
+        choice = min(int(below[self.actors[-1]].searchsorted(drawn, side="right")), shares.shape[1] - 1)
+        self._owe(np.log(np.maximum(shares[:, choice] / below[:, -1], 1e-300)))
+        return choice
+
+    def _owe(self, term: np.ndarray) -> None:
+        self._owed = term if self._owed is None else self._owed + term
+
+    def _keep_silent(self) -> None:
+        """What is owed shows only when the next step begins."""
+        if self._owed is not None:
+            self._silent[-1] = self._silent[-1] + self._owed
+            self._owed = None
+
+
+def _pick(rng: np.random.Generator, logits: np.ndarray) -> int:
+    return _pick_share(rng, np.exp(logits - logits.max()))
+
+
+def _pick_share(rng: np.random.Generator, shares: np.ndarray) -> int:
+    below = shares.cumsum()
+    return min(int(below.searchsorted(rng.random() * below[-1], side="right")), len(shares) - 1)
