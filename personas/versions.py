@@ -21,6 +21,8 @@ from personas.models import PersonaVersion, Shop
 Definition = dict[str, Any]
 """{"attributes": [...], "archetypes": [...]}, what `parse_personas` takes, with ids; archetypes in order of display."""
 
+Personas = tuple[tuple[Attribute, ...], tuple[Archetype, ...]]
+
 FIRST_NOTE = "Published by the first training."
 MAX_NOTE = 300
 
@@ -56,22 +58,30 @@ def draft(shop: Shop) -> Definition:
 
 
 def latest(shop: Shop) -> PersonaVersion | None:
-    """The version in force, None before the first."""
+    """The version that was published last, None before the first."""
     return PersonaVersion.objects.filter(shop=shop).order_by("-number").first()
 
 
-def current(shop: Shop) -> tuple[tuple[Attribute, ...], tuple[Archetype, ...]]:
-    """What training reads: the latest version's. Of a shop that has none the draft is published as version 1.
+def in_force(shop: Shop) -> PersonaVersion | None:
+    """The latest version. Of a shop that has none the draft is published as version 1.
 
-    A shop without any archetype has none: training then makes some from its categories.
+    None for a shop without any archetype: training then makes some from its categories.
     Raises PersonaError if the draft of a first version can't be taken.
     """
     version = latest(shop)
-    if version is None:
-        if not ArchetypeRow.objects.filter(shop=shop).exists():
-            return (), ()
+    if version is None and ArchetypeRow.objects.filter(shop=shop).exists():
         version = publish(shop, note=FIRST_NOTE)
-    return parse_personas(version.definition)
+    return version
+
+
+def current(shop: Shop) -> Personas:
+    """What training reads: the version in force (`in_force`)."""
+    return read(in_force(shop))
+
+
+def read(version: PersonaVersion | None) -> Personas:
+    """Attributes and archetypes of a version; none of None."""
+    return ((), ()) if version is None else parse_personas(version.definition)
 
 
 def unpublished(shop: Shop) -> list[str]:

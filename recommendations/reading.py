@@ -1,4 +1,4 @@
-"""Rows become arrays: a shop's items, log and personas as training reads them."""
+"""Rows become arrays: a shop's items and log as training reads them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import numpy as np
 
 from clusters.catalogue import Catalogue, build_catalogue
 from clusters.models import Item
-from personas.archetypes import Archetype, Attribute
-from personas.models import Archetype as ArchetypeRow
 from personas.models import ArchivedEvent, Session, Shop, TrainingEvent
-from personas.models import Attribute as AttributeRow
 from personas.sessions import SessionLog
 
 CHUNK = 50_000
@@ -60,19 +57,6 @@ def read_log(shop: Shop, catalogue: Catalogue) -> tuple[SessionLog, list[dict[st
 def _coarsest(clocks: set[str]) -> str:
     """What can be said of every session's time, when a file knew only the day and live events know the second."""
     return next((c for c in ("order", "day") if c in clocks), "second")
-
-
-def read_personas(shop: Shop) -> tuple[list[Attribute], list[Archetype]]:
-    """The merchandiser's attributes and archetypes."""
-    attributes = [
-        Attribute(a.pk, a.key, a.name, a.description, dict(a.weights), dict(a.behaviours))
-        for a in AttributeRow.objects.filter(shop=shop).order_by("pk")
-    ]
-    archetypes = [
-        Archetype(a.pk, a.key, a.name, a.icon, a.colour, dict(a.mix))
-        for a in ArchetypeRow.objects.filter(shop=shop).order_by("place", "pk")
-    ]
-    return attributes, archetypes
 
 
 def _words(context: Mapping[str, object]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A shop's training from its database to an active release, on the record in a `TrainingRun`."""
+"""A shop's training, or its personas' fit alone, from its database to an active release, on the record in a `TrainingRun`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from django.core.management.color import no_style
@@ -16,12 +17,16 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from clusters.models import ClusterMembership, ClusterRelation, ItemCluster
-from personas.models import Shop
+from personas import versions
+from personas.fitting import FitReport
+from personas.models import ArchivedEvent, PersonaVersion, Shop
+from personas.sessions import SessionLog
 from recommendations import releases
 from recommendations.engine import Engine
+from recommendations.fit_reports import fit_report
 from recommendations.models import Release, TrainingRun
-from recommendations.reading import read_catalogue, read_log, read_personas
-from recommendations.training import QUICK, train_engine
+from recommendations.reading import read_catalogue, read_log
+from recommendations.training import QUICK, Progress, refit_personas, train_engine
 
 logger = logging.getLogger(__name__)
 
@@ -37,22 +42,56 @@ class TrainingBusy(RuntimeError):
     """Another training of the shop is under way."""
 
 
-def train_shop(
-    shop: Shop, *, seed: int = 0, quick: bool = False, progress: Callable[[str, float], None] | None = None
-) -> Release:
+def train_shop(shop: Shop, *, seed: int = 0, quick: bool = False, progress: Progress | None = None) -> Release:
     """Read, train, publish and activate. One at a time a shop. Raises TrainingBusy, ValueError, ReleaseError.
 
     quick : bound the work, and say so in the release's notes; the nightly training then takes its time.
 
     The run's row tells what is under way, and why it failed if it did; a failure leaves the active release as it was.
     """
+    return _on_record(shop, TrainingRun.Kind.ALL, progress, lambda run, tell: _train(shop, run, tell, seed=seed, quick=quick))
+
+
+def fit_personas(shop: Shop, *, progress: Progress | None = None) -> Release:
+    """Fit the personas of the active release anew, on the log as it is and the version in force, and activate the result.
+
+    Catalogue, clusters, ranking and policy stay those of the active release, but for what clusters know of personas. On
+    the record as `train_shop`, and never beside one. Raises TrainingBusy, ValueError, and ReleaseError where no release
+    is active: the first training makes personas and all else.
+    """
+    return _on_record(shop, TrainingRun.Kind.PERSONAS, progress, lambda run, tell: _refit(shop, run, tell))
+
+
+def is_behind(shop: Shop) -> bool:
+    """Whether a fit would see more than the active release's personas have: events since, or another version."""
+    report = _last_report(shop)
+    version = versions.latest(shop)
+    if report.get("version") != (version.number if version else None):
+        return True
+    return ArchivedEvent.objects.filter(shop=shop, pk__gt=report.get("last_event", 0)).exists()
+
+
+def _on_record(shop: Shop, kind: str, progress: Progress | None, work: Callable[[TrainingRun, Progress], Release]) -> Release:
+    """Do the work alone, and tell how it goes in a row of its own."""
     with _alone(shop):
         TrainingRun.objects.filter(shop=shop, state=TrainingRun.State.RUNNING).update(
             state=TrainingRun.State.FAILED, error="interrupted", finished_at=timezone.now()
         )
-        run = TrainingRun.objects.create(shop=shop, state=TrainingRun.State.RUNNING, stage="reading", started_at=timezone.now())
+        run = TrainingRun.objects.create(
+            shop=shop, kind=kind, state=TrainingRun.State.RUNNING, stage="reading", started_at=timezone.now()
+        )
+        told = {"at": 0.0}
+
+        def tell(stage: str, share: float) -> None:
+            if progress:
+                progress(stage, share)
+            # The row is for people: once a second is as often as they look.
+            if time.perf_counter() - told["at"] > 1.0:
+                told["at"] = time.perf_counter()
+                TrainingRun.objects.filter(pk=run.pk).update(stage=stage, progress=share)
+
         try:
-            release = _train(shop, run, seed=seed, quick=quick, progress=progress)
+            release = work(run, tell)
         except Exception as error:
             _finish(run, TrainingRun.State.FAILED, error=f"{type(error).__name__}: {error}")
             raise
@@ -88,27 +127,20 @@ def _alone(shop: Shop) -> Iterator[None]:
             logger.warning("the training lock of %s was not released: %s", shop.slug, error)
 
 
-def _train(shop: Shop, run: TrainingRun, *, seed: int, quick: bool, progress: Callable[[str, float], None] | None) -> Release:
+def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bool) -> Release:
     started = time.perf_counter()
-    told = {"at": 0.0}
-
-    def report(stage: str, share: float) -> None:
-        if progress:
-            progress(stage, share)
-        # The row is for people: once a second is as often as they look.
-        if time.perf_counter() - told["at"] > 1.0:
-            told["at"] = time.perf_counter()
-            TrainingRun.objects.filter(pk=run.pk).update(stage=stage, progress=share)
-
-    report("reading", 0.0)
+    tell("reading", 0.0)
+    last_event = _last_event(shop)
     catalogue = read_catalogue(shop)
     log, contexts = read_log(shop, catalogue)
-    attributes, archetypes = read_personas(shop)
+    version = versions.in_force(shop)
+    attributes, archetypes = versions.read(version)
     try:
         previous: Engine | None = with_edits(shop, releases.load_active(shop.pk))
     except releases.ReleaseError:
         previous = None
     last = ItemCluster.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    fits: list[FitReport] = []
     engine = train_engine(
         log,
         catalogue,
@@ -119,9 +151,11 @@ def _train(shop: Shop, run: TrainingRun, *, seed: int, quick: bool, progress: Ca
         first_cluster_id=last + 1,
         most_examples=QUICK if quick else None,
         seed=seed,
-        progress=report,
+        progress=tell,
+        fitted=fits.append,
     )
-    report("saving", 0.98)
+    tell("saving", 0.98)
+    run.report = _report(shop, fits[0], engine, previous, log, last_event, version, time.perf_counter() - started)
     metrics = {
         "sessions": len(log),
         "events": len(log.code),
@@ -135,6 +169,78 @@ def _train(shop: Shop, run: TrainingRun, *, seed: int, quick: bool, progress: Ca
     releases.activate(release)
     releases.prune(shop)
     return release
+
+
+def _refit(shop: Shop, run: TrainingRun, tell: Progress) -> Release:
+    started = time.perf_counter()
+    tell("reading", 0.0)
+    active = Release.objects.active(shop)
+    if active is None:
+        raise releases.ReleaseError(f"{shop.slug} has no release whose personas could be fitted: train it first")
+    previous = with_edits(shop, releases.load_engine(releases.root_of(shop), active.components, release=str(active.number)))
+    last_event = _last_event(shop)
+    log, contexts = read_log(shop, previous.catalogue)
+    version = versions.in_force(shop)
+    attributes, archetypes = versions.read(version)
+    fits: list[FitReport] = []
+    engine = refit_personas(
+        previous,
+        log,
+        attributes=attributes,
+        archetypes=archetypes,
+        contexts=contexts,
+        progress=lambda stage, share: tell(stage, 0.3 + 0.6 * share),
+        fitted=fits.append,
+    )
+    tell("saving", 0.9)
+    run.report = _report(shop, fits[0], engine, previous, log, last_event, version, time.perf_counter() - started)
+    metrics = {
+        **active.metrics,
+        "sessions": len(log),
+        "events": len(log.code),
+        "personas": len(engine.personas.archetype_ids),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    release = releases.publish(shop, engine, metrics=metrics, notes=f"Personas fitted anew; all else as in {active}.")
+    releases.activate(release)
+    releases.prune(shop)
+    return release
+
+
+def _report(
+    shop: Shop,
+    fit: FitReport,
+    engine: Engine,
+    previous: Engine | None,
+    log: SessionLog,
+    last_event: int,
+    version: PersonaVersion | None,
+    seconds: float,
+) -> dict[str, Any]:
+    """`fit_reports.fit_report`, with what was fitted: version, number of events and sessions, the last event's pk, seconds."""
+    earlier = {entry["id"]: entry["share"] for entry in _last_report(shop).get("archetypes", ())}
+    before = None if previous is None else previous.personas
+    # The groups of a shop without categories are found anew in a training: "group 3" is no longer the same items.
+    same = before is None or len(engine.catalogue.categories) > 1 or engine.personas.facts is before.facts
+    return {
+        "version": None if version is None else version.number,
+        "last_event": last_event,
+        "events": len(log.code),
+        "sessions": len(log),
+        "seconds": round(seconds, 1),
+        **fit_report(fit, engine.personas, before, shares=earlier, same_groups=same),
+    }
+
+
+def _last_event(shop: Shop) -> int:
+    """Highest primary key of the shop's archived events, 0 where there is none."""
+    return ArchivedEvent.objects.filter(shop=shop).order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def _last_report(shop: Shop) -> dict[str, Any]:
+    """How the personas of the active release were fitted, {} where that isn't known."""
+    run = TrainingRun.objects.filter(shop=shop, release__state=Release.State.ACTIVE).order_by("-pk").first()
+    return run.report if run else {}
 
 
 def with_edits(shop: Shop, engine: Engine) -> Engine:

@@ -6,6 +6,7 @@ Pure, so that `manage.py train`, `manage.py evaluate` and the tests train in the
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from clusters.policy import default_policy
 from personas.archetypes import Archetype, Attribute, default_personas
 from personas.encoding import ItemFacts
 from personas.events import CODE, ITEM_ACTIONS
+from personas.fitting import FitReport
 from personas.queries import learn_topics
 from personas.sessions import NO_ITEM, SessionLog
 from personas.training import train_personas
@@ -51,6 +53,7 @@ def train_engine(
     most_examples: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    fitted: Callable[[FitReport], None] | None = None,
 ) -> Engine:
     """An engine fitted on all of `log`.
 
@@ -59,6 +62,7 @@ def train_engine(
     previous : the engine whose cluster ids and persona states are to be kept where they still hold.
     held_out : keys of the sessions that tune the ranking's blend, or None for those of the last days.
     most_examples : bound on the ranking's longest work (`QUICK`), None for none.
+    fitted : called with how the personas' fit went.
     Raises ValueError on an empty catalogue or a log without one item event.
     """
     if not len(catalogue):
@@ -77,7 +81,7 @@ def train_engine(
     if not archetypes:
         attributes, archetypes = default_personas(facts)
     evidence = _evidence(log, contexts)
-    persona_model, beliefs, _ = train_personas(
+    persona_model, beliefs, fit = train_personas(
         log,
         facts,
         catalogue.descriptors,
@@ -88,6 +92,8 @@ def train_engine(
         previous.personas if previous else None,
         progress=_part(progress, "personas"),
     )
+    if fitted:
+        fitted(fit)
     clusters = with_personas(clusters, log, beliefs, persona_model.attribute_descriptors)
     ranker = train_ranker(
         actions,
@@ -106,6 +112,44 @@ def train_engine(
         policy=previous.policy if previous else default_policy(),
         bounds=previous.bounds if previous else Bounds(),
     )
+
+
+def refit_personas(
+    engine: Engine,
+    log: SessionLog,
+    *,
+    attributes: Sequence[Attribute] = (),
+    archetypes: Sequence[Archetype] = (),
+    contexts: Sequence[Mapping[str, str]] | None = None,
+    progress: Progress | None = None,
+    fitted: Callable[[FitReport], None] | None = None,
+) -> Engine:
+    """The engine with its personas fitted anew on `log`, and with what its clusters know of them; all else as it was.
+
+    log : by positions of the engine's own catalogue, whose facts the personas keep reading: a shop without categories
+        keeps its groups, and so its states keep what they know of them.  The rest as for `train_engine`.
+    Raises ValueError on a log without an event.
+    """
+    if not len(log.code):
+        raise ValueError("the log is empty: import events, or let shoppers in, before fitting")
+    facts = engine.personas.facts
+    if not archetypes:
+        attributes, archetypes = default_personas(facts)
+    model, beliefs, fit = train_personas(
+        log,
+        facts,
+        engine.catalogue.descriptors,
+        engine.catalogue.item_descriptors,
+        attributes,
+        archetypes,
+        _evidence(log, contexts),
+        engine.personas,
+        progress=None if progress is None else lambda done, of: progress("personas", done / of if of else 1.0),
+    )
+    if fitted:
+        fitted(fit)
+    clusters = with_personas(engine.clusters, log, beliefs, model.attribute_descriptors)
+    return replace(engine, personas=model, clusters=clusters)
 
 
 def item_facts(catalogue: Catalogue, actions: SessionLog) -> ItemFacts:

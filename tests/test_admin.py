@@ -15,11 +15,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from clusters.models import ClusterMembership, ClusterRelation, Item, ItemCluster
+from personas import versions
 from personas.encoding import FACTORS
 from personas.models import ApiKey, Archetype, ArchivedEvent, Attribute, EventRow, Session, Shop, Shopper, hash_key
 from recommendations import demo, releases
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
-from recommendations.reading import read_personas
 from tests.worlds import make_world, train_world
 
 pytestmark = pytest.mark.django_db
@@ -177,7 +177,7 @@ def test_a_persona_says_what_was_learned_of_it(admin_client: Client, data_dir: o
     skirts = Archetype.objects.get(key="skirts")
     assert "no active release" in admin_client.get(address(Archetype, "change", skirts.pk)).content.decode()
 
-    attributes, archetypes = read_personas(shop)
+    attributes, archetypes = versions.current(shop)
     engine = train_world(make_world(sessions=60), attributes=attributes, archetypes=archetypes[:2])
     manifest = releases.save_engine(releases.root_of(shop), engine)
     Release.objects.create(shop=shop, number=1, components=manifest, state=Release.State.ACTIVE)

@@ -46,7 +46,6 @@ PURE = (
     "recommendations.ranking.*",
     "recommendations.evaluation.baselines",
     "recommendations.evaluation.metrics",
-    "recommendations.evaluation.simulation.*",
     "recommendations.web.drawing.*",
 )
 RANK = {"personas": 0, "clusters": 1, "recommendations": 2, "recsite": 3}
