@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from clusters.catalogue import Catalogue, build_catalogue
 from clusters.models import Item
-from personas.models import ArchivedEvent, Session, Shop, TrainingEvent
+from personas.events import NAMES, UNKNOWN_ITEM, Event
+from personas.models import ArchivedEvent, Session, Shop, TrainingEvent, moment
 from personas.sessions import SessionLog
+from recommendations.models import ServedSlate
+from recommendations.replaying import Served
+from recommendations.session import Pending
 
 CHUNK = 50_000
 """Rows read at a time, so that a million events are never a million Python tuples at once."""
+
+MICROSECOND = 1e-6
+"""How exactly the database keeps a time."""
 
 
 def read_catalogue(shop: Shop) -> Catalogue:
@@ -61,3 +69,60 @@ def _coarsest(clocks: set[str]) -> str:
 
 def _words(context: Mapping[str, object]) -> dict[str, str]:
     return {str(k): str(v) for k, v in context.items() if v not in (None, "")}
+
+
+class PastSession(NamedTuple):
+    """What `replaying.replay` takes of a session. started_at : seconds since the epoch."""
+
+    session: str
+    shopper: str
+    context: dict[str, str]
+    started_at: float
+    events: tuple[Event, ...]
+    served: tuple[Served, ...]
+
+
+def read_session(session: Session) -> PastSession:
+    """A session's archived events as they were when they were observed, and the slates it was given.
+
+    A live session starts when its first turn came, which may be long after its first event's own time. What was received
+    before that is of an earlier life of the same id, whose state had run out, and is left out.
+    """
+    started_at = float((session.persona or {}).get("started_at", session.started_at.timestamp()))
+    rows = ArchivedEvent.objects.of_session(session)
+    lived = tuple(event for event in map(read_event, rows) if event.received_at >= started_at - MICROSECOND)
+    slates = ServedSlate.objects.filter(shop=session.shop_id, session_id=session.session_id, at__gte=moment(started_at))
+    return PastSession(
+        session=session.session_id,
+        shopper=session.shopper.external_id if session.shopper else "",
+        context=_words(session.context),
+        started_at=started_at,
+        events=lived,
+        served=tuple(_served(slate) for slate in slates.order_by("at", "pk")),
+    )
+
+
+def read_event(row: ArchivedEvent) -> Event:
+    """An archived event in the form that `engine.observe` takes; ids of items are those of the time it was received."""
+    data = row.data or {}
+    single = (row.item,) if row.item != UNKNOWN_ITEM or row.item_ref else ()
+    return Event(
+        event_id=row.event_id,
+        name=NAMES[row.code],
+        at=row.at.timestamp(),
+        received_at=row.received_at.timestamp(),
+        items=tuple(data.get("items", single)),
+        query=row.query,
+        dwell_s=row.dwell_s,
+        price=row.price,
+        quantity=row.quantity,
+        recommendation_id=data.get("recommendation_id", ""),
+        slots=tuple(data.get("slots", ())),
+        clock_ahead=bool(data.get("clock_ahead", False)),
+    )
+
+
+def _served(slate: ServedSlate) -> Served:
+    items = tuple(entry["item"] for entry in slate.items)
+    clusters = tuple(entry["cluster"] for entry in slate.items)
+    return Served(slate.at.timestamp(), Pending(slate.recommendation_id, items, clusters))

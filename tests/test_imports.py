@@ -41,11 +41,13 @@ PURE = (
     "clusters.naming",
     "clusters.policy",
     "recommendations.engine",
+    "recommendations.replaying",
     "recommendations.fit_reports",
     "recommendations.session",
     "recommendations.ranking.*",
     "recommendations.evaluation.baselines",
     "recommendations.evaluation.metrics",
+    "recommendations.evaluation.simulation.*",
     "recommendations.web.drawing.*",
 )
 RANK = {"personas": 0, "clusters": 1, "recommendations": 2, "recsite": 3}

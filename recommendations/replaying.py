@@ -1,0 +1,128 @@
+"""A past session told again: its events through the very `engine.observe` that served it, step by step. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from clusters.adaptation import Decision
+from personas import profile as personas
+from personas.events import Event
+from personas.ledger import Shift, StepEvidence
+from personas.profile import PersonaState
+from recommendations import engine as loop
+from recommendations.engine import Engine
+from recommendations.session import MAX_PENDING, Pending, SessionState
+
+
+class Served(NamedTuple):
+    """A slate that the session was given: when it was asked for, seconds since the epoch, and what it held."""
+
+    at: float
+    pending: Pending
+
+
+class Reading(NamedTuple):
+    """What a persona state says at one moment.
+
+    belief : (K,) probabilities, in the model's order.  shares : (K,) of the session's latest steps.  unsure : not sure yet.
+    several : two or more personas take turns.  active : ids of the personas that act, most likely first.
+    """
+
+    belief: tuple[float, ...]
+    shares: tuple[float, ...]
+    unsure: bool
+    several: bool
+    active: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ReplayedStep:
+    """What `observe` made of one event.
+
+    at : the time it counted as, seconds since the epoch: never before what came last.
+    evidence : every factor's nats for every persona, and what the time gone by did.
+    shift : the change of the acting persona that this event brought, None for most.
+    decisions : what the adaptation decided.  changed : cluster id -> (weight before, weight after), where it moved.
+    state : the session after the event.
+    """
+
+    event: Event
+    at: float
+    before: Reading
+    after: Reading
+    evidence: StepEvidence
+    shift: Shift | None
+    decisions: tuple[Decision, ...]
+    changed: Mapping[int, tuple[float, float]]
+    state: SessionState
+
+
+def replay(
+    engine: Engine,
+    *,
+    shop: int,
+    session: str,
+    shopper: str,
+    context: Mapping[str, str],
+    started_at: float,
+    events: Sequence[Event],
+    earlier: Sequence[float] | None = None,
+    served: Sequence[Served] = (),
+) -> tuple[ReplayedStep, ...]:
+    """Each event of a session with what it did, under the engine given, which need not be the one that served it.
+
+    events : in the order in which they were received.  context, earlier : as for `engine.start`; evidence that reached
+        the session in its midst counts from the start on, which is the same by Bayes' rule but for the relaxation
+        towards the prior between the two.
+    served : slates in the order of their times, so that reported impressions find what they are about, and the
+        agent's draws, which follow the state's version, are those of then.
+    """
+    state = loop.start(engine, shop=shop, session=session, at=started_at, context=context, shopper=shopper, earlier=earlier)
+    steps = []
+    waiting = list(served)
+    reading = read(engine, state.persona)
+    for event in events:
+        while waiting and waiting[0].at < event.received_at:
+            state = _given(state, waiting.pop(0).pending)
+        heard = loop.signal(engine, state, event)
+        observed, decisions = loop.observe_with_decisions(engine, state, event)
+        after = read(engine, observed.persona)
+        shift = observed.persona.shift if observed.persona.shift != state.persona.shift else None
+        steps.append(
+            ReplayedStep(
+                event=event,
+                at=heard.at,
+                before=reading,
+                after=after,
+                evidence=personas.explain_step(engine.personas, state.persona, heard),
+                shift=shift,
+                decisions=decisions,
+                changed=_changed(state, observed),
+                state=observed,
+            )
+        )
+        state, reading = observed, after
+    return tuple(steps)
+
+
+def read(engine: Engine, state: PersonaState) -> Reading:
+    """Belief and what it amounts to."""
+    told = personas.profile(engine.personas, state)
+    return Reading(told.belief, told.shares, bool(told.unsure), bool(told.several), told.active)
+
+
+def _given(state: SessionState, pending: Pending) -> SessionState:
+    """The state once a slate was served, as `engine.recommend` leaves it."""
+    return replace(state, version=state.version + 1, pending=(*state.pending, pending)[-MAX_PENDING:])
+
+
+def _changed(before: SessionState, after: SessionState) -> dict[int, tuple[float, float]]:
+    """Cluster id -> its weight before and after; 1 where the session had not touched it."""
+    if before.adapted.weight is after.adapted.weight:
+        return {}
+    old, new = before.adapted.weight, after.adapted.weight
+    pairs = {c: (old.get(c, 1.0), new.get(c, 1.0)) for c in {*old, *new}}
+    return {c: pair for c, pair in sorted(pairs.items()) if not math.isclose(*pair)}
