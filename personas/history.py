@@ -19,6 +19,9 @@ from personas.sessions import SessionLog
 MANY_VISITS = 5
 """Earlier visits with a purchase from which a shopper counts as one who has bought a lot; below that, a few."""
 
+VARIABLES = frozenset({"history", "history_tier", "history_category"})
+"""The names under which a history is evidence."""
+
 NONE, FEW, MANY = "none", "few", "many"
 _PURCHASE = CODE["purchase"]
 

@@ -18,6 +18,7 @@ from personas.archetypes import Archetype, Attribute, default_personas
 from personas.encoding import ItemFacts
 from personas.events import CODE, ITEM_ACTIONS
 from personas.fitting import FitReport
+from personas.history import purchase_history
 from personas.queries import learn_topics
 from personas.sessions import NO_ITEM, SessionLog
 from personas.training import train_personas
@@ -80,7 +81,7 @@ def train_engine(
     facts = item_facts(catalogue, actions)
     if not archetypes:
         attributes, archetypes = default_personas(facts)
-    evidence = _evidence(log, contexts)
+    evidence = _evidence(log, contexts, facts)
     persona_model, beliefs, fit = train_personas(
         log,
         facts,
@@ -142,7 +143,7 @@ def refit_personas(
         engine.catalogue.item_descriptors,
         attributes,
         archetypes,
-        _evidence(log, contexts),
+        _evidence(log, contexts, facts),
         engine.personas,
         progress=None if progress is None else lambda done, of: progress("personas", done / of if of else 1.0),
     )
@@ -179,8 +180,9 @@ def _largest_categories(catalogue: Catalogue) -> tuple[np.ndarray, tuple[str, ..
     return group_of[catalogue.category], names
 
 
-def _evidence(log: SessionLog, contexts: Sequence[Mapping[str, str]] | None) -> list[dict[str, str]] | None:
-    """Evidence of each session, as `engine.start` will see it live. Without a clock there is no weekday to know."""
+def _evidence(log: SessionLog, contexts: Sequence[Mapping[str, str]] | None, facts: ItemFacts) -> list[dict[str, str]] | None:
+    """Evidence of each session, as `engine.start` will see it live: when, what its shopper had bought before, and what came
+    with it. Without a clock there is no weekday to know."""
     if contexts is None and log.clock == "order":
         return None
     given = contexts if contexts is not None else [{}] * len(log)
@@ -191,7 +193,8 @@ def _evidence(log: SessionLog, contexts: Sequence[Mapping[str, str]] | None) -> 
     clocks = (clock_evidence(at) for at in log.starts.tolist())
     if log.clock == "day":
         clocks = ({"weekday": c["weekday"]} for c in clocks)
-    return [c | dict(g) for c, g in zip(clocks, given, strict=True)]
+    bought = purchase_history(log, facts)
+    return [c | b | dict(g) for c, b, g in zip(clocks, bought, given, strict=True)]
 
 
 def _part(progress: Progress | None, stage: str) -> Callable[..., None] | None:
