@@ -75,3 +75,31 @@ def _moved(before: PersonaModel, old: int, after: PersonaModel, new: int, same_g
 
 def _rounded(value: float) -> float:
     return round(float(value), 4)
+
+
+def sentences(report: Mapping[str, Any]) -> list[str]:
+    """A report in plain words, most important first; warnings of drift at the top. Empty for {}, where nothing was fitted."""
+    if not report:
+        return []
+    told = [drift_warning(entry) for entry in report["archetypes"] if entry["drifted"]]
+    told.append(
+        f"Fitted on {report['events']:,} events of {report['sessions']:,} sessions in {report['iterations']} rounds and "
+        f"{report['seconds']:g} s; log-likelihood an event {report['log_likelihood_before']:.3f} → "
+        f"{report['log_likelihood']:.3f}."
+    )
+    told += [f"{name} is no longer among the personas." for name in report["removed"]]
+    return told + [f"{entry['name']}: {share_sentence(entry)}." for entry in report["archetypes"]]
+
+
+def share_sentence(entry: Mapping[str, Any]) -> str:
+    """How much of the log falls under a persona, such as "12 % of the events, 9 % at the fit before"."""
+    now = f"{100 * entry['share']:.0f} % of the events"
+    return now if entry["share_before"] is None else f"{now}, {100 * entry['share_before']:.0f} % at the fit before"
+
+
+def drift_warning(entry: Mapping[str, Any]) -> str:
+    """What a merchandiser is told of a persona whose state has left what its name says."""
+    return (
+        f"{entry['name']} has drifted: {100 * entry['drift']:.0f} % of what its shoppers do is not what its attributes say. "
+        "The name stays; see whether it still fits, or weigh its attributes anew."
+    )

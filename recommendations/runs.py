@@ -64,11 +64,14 @@ def fit_personas(shop: Shop, *, progress: Progress | None = None) -> Release:
 
 def is_behind(shop: Shop) -> bool:
     """Whether a fit would see more than the active release's personas have: events since, or another version."""
-    report = _last_report(shop)
+    last = _last_report(shop).get("last_event", 0)
+    return is_outdated(shop) or ArchivedEvent.objects.filter(shop=shop, pk__gt=last).exists()
+
+
+def is_outdated(shop: Shop) -> bool:
+    """Whether the active release's personas are of another version than the one in force."""
     version = versions.latest(shop)
-    if report.get("version") != (version.number if version else None):
-        return True
-    return ArchivedEvent.objects.filter(shop=shop, pk__gt=report.get("last_event", 0)).exists()
+    return _last_report(shop).get("version") != (version.number if version else None)
 
 
 def _on_record(shop: Shop, kind: str, progress: Progress | None, work: Callable[[TrainingRun, Progress], Release]) -> Release:

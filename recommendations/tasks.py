@@ -8,6 +8,7 @@ from celery import shared_task
 
 from personas.models import Shop
 from recommendations import runs
+from recommendations.models import Release
 from recommendations.serving import access, archiving
 
 logger = logging.getLogger(__name__)
@@ -22,10 +23,45 @@ def archive_activity() -> None:
 @shared_task(ignore_result=True)
 def train_shop(shop_id: int) -> None:
     """Train and activate the shop's next release; nothing to do if that is under way."""
+    shop = Shop.objects.get(pk=shop_id)
     try:
-        runs.train_shop(Shop.objects.get(pk=shop_id))
+        runs.train_shop(shop)
     except runs.TrainingBusy as busy:
         logger.info("%s", busy)
+    else:
+        _catch_up(shop)
+
+
+@shared_task(ignore_result=True)
+def fit_personas(shop_id: int) -> None:
+    """Fit the shop's personas on what is published, and activate the release; nothing to do if a training is under way."""
+    shop = Shop.objects.get(pk=shop_id)
+    try:
+        runs.fit_personas(shop)
+    except runs.TrainingBusy as busy:
+        logger.info("%s", busy)
+    else:
+        _catch_up(shop)
+
+
+def _catch_up(shop: Shop) -> None:
+    """A version that was published meanwhile found the shop busy: it is fitted now."""
+    if runs.is_outdated(shop):
+        fit_personas.delay(shop.pk)
+
+
+@shared_task(ignore_result=True)
+def fit_all_personas(after: int = 0) -> None:
+    """Fit the personas of every shop that has a release and something new to learn, one a task as `train_all_shops`."""
+    shop = Shop.objects.filter(pk__gt=after).order_by("pk").first()
+    if shop is None:
+        return
+    try:
+        if Release.objects.active(shop) is not None and runs.is_behind(shop):
+            fit_personas(shop.pk)
+    except Exception:
+        logger.exception("the fit of the personas of %s failed; the next shop's is not held up", shop.slug)
+    fit_all_personas.delay(after=shop.pk)
 
 
 @shared_task(ignore_result=True)

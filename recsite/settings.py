@@ -9,6 +9,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+from celery.schedules import crontab
 from django.templatetags.static import static
 
 from recsite import environment as env
@@ -144,6 +145,8 @@ CELERY_BEAT_SCHEDULE = {
     # An entry that nobody took in time is dropped: the next one archives the same events.
     "archive-activity": {"task": "recommendations.tasks.archive_activity", "schedule": 2.0, "options": {"expires": 10}},
     "sync-keys": {"task": "recommendations.tasks.sync_keys", "schedule": 60.0, "options": {"expires": 30}},
+    # At an hour of its own: a training that ran since the day's last events leaves nothing to fit.
+    "fit-personas-nightly": {"task": "recommendations.tasks.fit_all_personas", "schedule": crontab(hour=4, minute=10)},
     "train-nightly": {"task": "recommendations.tasks.train_all_shops", "schedule": timedelta(hours=24)},
 }
 

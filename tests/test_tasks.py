@@ -7,9 +7,9 @@ import logging
 import pytest
 import redis
 
-from personas.models import Shop
-from recommendations import tasks
-from recommendations.models import TrainingRun
+from personas.models import Archetype, Attribute, Shop
+from recommendations import publishing, releases, tasks
+from recommendations.models import Release, TrainingRun
 from recsite.celery import app
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +33,45 @@ def test_nightly_training_puts_one_shop_after_the_other(queued: redis.Redis, cap
     tasks.train_all_shops(after=second.pk)
     assert [run.shop for run in TrainingRun.objects.order_by("pk")] == [first, second]
     assert queued.llen("celery:celery") == 2, "after the last shop nothing is put on the queue"
+
+
+def test_nightly_fits_pass_by_shops_that_have_nothing_new(queued: redis.Redis) -> None:
+    shop = Shop.objects.create(slug="one", name="One")
+    tasks.fit_all_personas()
+    assert not TrainingRun.objects.exists(), "no release: nothing to fit"
+    release = Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
+    TrainingRun.objects.create(shop=shop, release=release, report={"version": None, "last_event": 0, "archetypes": []})
+    tasks.fit_all_personas()
+    assert TrainingRun.objects.count() == 1, "no version and no event since"
+    Archetype.objects.create(shop=shop, key="saver", name="Saver", mix={"budget": 1.0})
+    Attribute.objects.create(shop=shop, key="budget", name="Budget", weights={"price_tier=low": 1.0})
+    publishing.publish(shop)
+    tasks.fit_all_personas()
+    run = TrainingRun.objects.latest("pk")
+    assert (run.kind, run.state) == (TrainingRun.Kind.PERSONAS, TrainingRun.State.FAILED), "tried; the release has no parts"
+    assert queued.llen("celery:celery") == 3, "each night goes on to the next shop"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_publishing_asks_for_a_fit_where_there_is_a_release(queued: redis.Redis) -> None:
+    shop = Shop.objects.create(slug="one", name="One")
+    Attribute.objects.create(shop=shop, key="budget", name="Budget", weights={"price_tier=low": 1.0})
+    Archetype.objects.create(shop=shop, key="saver", name="Saver", mix={"budget": 1.0})
+    publishing.publish(shop)
+    assert queued.llen("celery:celery") == 0, "the first training reads the version anyway"
+    Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
+    Archetype.objects.update(name="Thrifty")
+    publishing.publish(shop)
+    publishing.restore(shop, 1)
+    assert queued.llen("celery:celery") == 2
+
+
+def test_a_fit_asked_for_twice_is_made_once(caplog: pytest.LogCaptureFixture) -> None:
+    shop = Shop.objects.create(slug="one", name="One")
+    with releases.redis_client().lock(f"training:{shop.pk}", timeout=30), caplog.at_level(logging.INFO):
+        tasks.fit_personas(shop.pk)
+    assert "under way" in caplog.text
+    assert not TrainingRun.objects.exists()
 
 
 def test_every_task_of_the_schedule_is_there() -> None:
