@@ -93,7 +93,7 @@ class Catalogue:
             title = self.titles[i]
             said = [] if title == self.external_ids[i] else [title]  # an id stands in for a title that is missing
             said += [values[j] for j in matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]].tolist()]
-            yield " ".join(said)
+            yield " ".join(filter(None, said))
 
     def ids_of(self, externals: Sequence[str]) -> list[int]:
         """Item ids of external ids, `UNKNOWN_ITEM` for those that the catalogue lacks."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,12 @@ from personas.archetypes import (
     mix_matrix,
     parse_personas,
     starting_model,
+    unknown_descriptors,
 )
 from personas.encoding import FACTORS, GAPS, ItemFacts
 from tests.persona_world import ARCHETYPES, ATTRIBUTES, DESCRIPTORS, world
 
-CATEGORY, TIER = FACTORS.index("category"), FACTORS.index("price_tier")
+CATEGORY, TIER, QUERY = FACTORS.index("category"), FACTORS.index("price_tier"), FACTORS.index("query")
 VALID = {
     "attributes": [
         {"key": "thrift", "name": "Thrift", "weights": {"price_tier=low": 1}, "behaviours": {"gap=over_10m": 0.5}},
@@ -70,6 +73,8 @@ def test_definitions_are_read_with_ids_by_place_or_as_given() -> None:
         (("attributes", 0, "weights"), {"price_tier=low": True}, r"attributes\[0\].weights"),
         (("attributes", 0, "behaviours"), {"gap=forever": 1}, r"attributes\[0\].behaviours"),
         (("attributes", 0, "behaviours"), {"mood=good": 1}, r"attributes\[0\].behaviours"),
+        (("attributes", 0, "behaviours"), {"discount=half": 1}, r"attributes\[0\].behaviours.*full_price, reduced"),
+        (("attributes", 0, "behaviours"), {"query=boots": 1}, r"attributes\[0\].behaviours.*as category= or term="),
         (("archetypes", 0, "colour"), "red", r"archetypes\[0\].colour"),
         (("archetypes", 0, "mix"), {"thrift": -1}, r"archetypes\[0\].mix"),
         (("archetypes", 0, "mix"), {"unheard-of": 1}, r"archetypes\[0\].mix"),
@@ -157,3 +162,58 @@ def test_default_personas_are_eight_at_most() -> None:
 def test_an_archetype_without_attributes_is_refused() -> None:
     with pytest.raises(PersonaError, match="'x' has no attribute of positive weight"):
         mix_matrix(ATTRIBUTES, [Archetype(1, "x", "X")])
+
+
+def test_weights_that_only_code_could_give_are_refused_too() -> None:
+    mixed = ATTRIBUTES[0].key, ATTRIBUTES[1].key
+    for weight in (math.nan, -0.5, math.inf):
+        with pytest.raises(PersonaError, match=r"archetypes\[0\].mix: weight .* is not a positive number"):
+            mix_matrix(ATTRIBUTES, [Archetype(1, "x", "X", mix={mixed[0]: 1.0, mixed[1]: weight})])
+    broken = (Attribute(1, "x", "X", "", {"category=boots": math.nan}),)
+    with pytest.raises(PersonaError, match=r"attributes\[0\]: 'x' has a weight on category that is not a number"):
+        starting_model(broken, [Archetype(1, "x", "X", mix={"x": 1.0})], world(0, sessions=10).facts)
+
+
+def test_who_is_drawn_to_a_category_searches_for_it() -> None:
+    w = world(0, sessions=10)
+    model, _ = starting_model(ATTRIBUTES, ARCHETYPES, w.facts)
+    np.testing.assert_array_equal(model.log_emission[QUERY], model.log_emission[CATEGORY])
+    facts = ItemFacts(np.repeat(np.arange(2, dtype=np.int16), 10), np.full(20, -1, np.int8), ("g1", "g2"))
+    lace = np.zeros((20, 1), np.float32)
+    lace[:5] = 1.0
+    attributes = (Attribute(1, "lace", "Lace", "", {"term=lace": 1.0}),)
+    drawn, _ = starting_model(
+        attributes, [Archetype(1, "l", "L", mix={"lace": 1.0})], facts, ("term=lace",), sparse.csr_matrix(lace)
+    )
+    assert np.exp(drawn.log_emission[QUERY])[0, 0] > 0.9
+
+
+def test_discount_hunting_is_told_by_descriptor_or_behaviour_and_counts_once() -> None:
+    facts = world(0, sessions=10).facts
+    said = ({"weights": {"discount=reduced": 1.0}}, {"behaviours": {"discount=reduced": 1.0}})
+    for how in (*said, said[0] | said[1]):
+        table = starting_model((Attribute(1, "x", "X", **how),), [Archetype(1, "x", "X", mix={"x": 1.0})], facts)[0]
+        np.testing.assert_allclose(np.exp(table.log_emission[FACTORS.index("discount")]), [[1 / 21, 20 / 21]])
+        assert np.ptp(table.log_emission[CATEGORY]) < 1e-9
+
+
+def test_a_factor_that_few_events_have_is_held_by_its_own_share_of_the_log() -> None:
+    w = world(0, sessions=10)
+    codes = np.full((40_000, len(FACTORS)), -1, np.int16)
+    codes[:400, QUERY] = np.arange(400) % 4
+    _, pseudo = starting_model(ATTRIBUTES, ARCHETYPES, w.facts, codes=codes, sessions=4_000)
+    np.testing.assert_allclose(pseudo.emission[QUERY].sum(axis=1), [200, 200, 250, 250])  # half of 400 searches' even share
+
+
+def test_descriptors_that_no_item_has_are_told_and_skipped() -> None:
+    attributes = (
+        Attribute(1, "a", "A", "", {"category=boots": 1.0, "category=boats": 0.5, "colour=blue": 0.0}, {"novelty=new": 1.0}),
+        Attribute(2, "b", "B", "", {"price_tier=low": 1.0, "term=yacht": -1.0}),
+    )
+    assert unknown_descriptors(attributes, DESCRIPTORS) == [("a", "category=boats"), ("b", "term=yacht")]
+    w = world(0, sessions=10)
+    archetypes = [Archetype(i, a.key, a.name, mix={a.key: 1.0}) for i, a in enumerate(attributes, 1)]
+    without = tuple(dataclasses.replace(a, weights={n: v for n, v in a.weights.items() if n in DESCRIPTORS}) for a in attributes)
+    ours, theirs = (starting_model(a, archetypes, w.facts, DESCRIPTORS, w.item_descriptors)[0] for a in (attributes, without))
+    for mine, other in zip(ours.log_emission, theirs.log_emission, strict=True):
+        np.testing.assert_array_equal(mine, other)

@@ -104,3 +104,24 @@ def test_price_tier_is_the_quartile_within_the_category() -> None:
 
 def test_terms_are_plain_words() -> None:
     assert terms("SET/6 Café LIGHTS no2") == ["set", "cafe", "lights"]
+
+
+def test_an_item_below_its_regular_price_is_reduced() -> None:
+    rows = [
+        *(ItemRow(1, "a", price=8.0, regular_price=10.0), ItemRow(2, "b", price=10.0, regular_price=10.0)),
+        *(ItemRow(3, "c", price=12.0, regular_price=10.0), ItemRow(4, "d", price=5.0), ItemRow(5, "e", regular_price=5.0)),
+    ]
+    catalogue = build_catalogue(rows)
+    assert catalogue.reduced.tolist() == [True, False, False, False, False]
+    column = catalogue.descriptors.index("discount=reduced")
+    assert catalogue.item_descriptors[:, [column]].toarray().ravel().tolist() == [1, 0, 0, 0, 0]
+    assert build_catalogue([ItemRow(1, "a", price=8.0)]).reduced.shape == (0,)  # such a shop knows no regular prices
+
+
+def test_texts_are_what_a_shopper_may_search_by() -> None:
+    rows = [
+        ItemRow(1, "a", "Lace top", "blouses", "Brand X", "navy blue", 8.0, True, ("summer", "sale")),
+        ItemRow(2, "sku-2"),
+        ItemRow(3, "c", "Hat"),
+    ]
+    assert list(build_catalogue(rows).texts()) == ["Lace top blouses Brand X navy blue summer sale", "", "Hat"]

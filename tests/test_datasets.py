@@ -167,6 +167,19 @@ def test_a_split_that_can_t_be_made_is_an_error(tmp_path: Path, how: str) -> Non
         split_dataset(read_dataset(days(tmp_path)), how)
 
 
+def test_words_of_searches_and_regular_prices_are_read(tmp_path: Path) -> None:
+    text = (
+        "session_id,timestamp,event_type,item_id,query\n"
+        "a,2024-03-01T10:00:00Z,view_item,x,\n"
+        "a,2024-03-01T10:01:00Z,search,,red hat\n"
+        "a,2024-03-01T10:02:00Z,view_item,y,\n"
+    )
+    write(tmp_path, "items.csv", "item_id,price,regular_price\nx,20,30\ny,20,\n")
+    data = read_dataset(write(tmp_path, "events.csv", text))
+    assert [data.log.queries[q] if q >= 0 else "" for q in data.log.query.tolist()] == ["", "red hat", ""]
+    assert (data.facts["x"].regular_price, data.facts["y"].regular_price) == (30.0, None)
+
+
 def test_items_give_facts_and_users_only_with_consent(tmp_path: Path) -> None:
     text = "session_id,user_id,timestamp,item_id\n" + "".join(
         f"s{u},{u},2024-03-01T10:00:0{k}Z,i{k}\n" for u in "12" for k in range(2)

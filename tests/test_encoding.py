@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -139,3 +141,38 @@ def test_facts_refuse_more_groups_than_a_state_can_learn() -> None:
         ItemFacts(np.zeros(2, np.int16), np.zeros(1, np.int8), ("a",))
     with pytest.raises(ValueError, match="category 1 has no name"):
         ItemFacts(np.ones(1, np.int16), np.zeros(1, np.int8), ("a",))
+
+
+def test_a_search_tells_what_its_words_are_about() -> None:
+    def codes(query: str, name: str = "search") -> dict[str, int]:
+        given = encode(FACTS, code=CODE[name], position=NO_ITEM, dwell_s=None, gap_s=None, novelty=ABSENT, query=query)
+        return {factor: code for factor, code in zip(FACTORS, given, strict=True) if code != ABSENT}
+
+    search = CODE["search"]
+    assert codes("Boots") == {"event": search, "query": 0}
+    assert codes("rain") == {"event": search}  # coats and hats alike
+    assert codes("gift card") == {"event": search}  # found, but in no category
+    assert codes("boots", "view_item") == {"event": CODE["view_item"]}  # the words of the list that led here
+
+
+def test_discounts_are_told_by_item_actions_of_shops_that_know_regular_prices() -> None:
+    place = FACTORS.index("discount")
+    for name, position, expected in [
+        ("view_item", 0, "reduced"),
+        ("purchase", 1, "full_price"),
+        ("refund", 0, None),
+        ("view_item", NO_ITEM, None),
+    ]:
+        code = encode(FACTS, code=CODE[name], position=position, dwell_s=None, gap_s=None, novelty=NEW)[place]
+        assert (None if code == ABSENT else encoding.DISCOUNTS[code]) == expected
+    unknown = dataclasses.replace(FACTS, reduced=np.zeros(0, bool))
+    assert encode(unknown, code=CODE["view_item"], position=0, dwell_s=None, gap_s=None, novelty=NEW)[place] == ABSENT
+
+
+def test_facts_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"reduced \(2,\) != category \(5,\)"):
+        dataclasses.replace(FACTS, reduced=np.zeros(2, bool))
+    with pytest.raises(ValueError, match="topics of 3 categories, there are 4"):
+        dataclasses.replace(FACTS, category_names=(*FACTS.category_names, "socks"))
+    with pytest.raises(ValueError, match="factors event, category; this version has event, category, price_tier"):
+        dataclasses.replace(FACTS, factors=("event", "category"))

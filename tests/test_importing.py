@@ -17,7 +17,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 import clusters.importing
-from clusters.catalogue import ItemRow
+from clusters.catalogue import ItemRow, build_catalogue
 from clusters.importing import import_catalogue, import_events
 from clusters.models import Item
 from personas import importing
@@ -57,6 +57,16 @@ def test_catalogue_becomes_the_rows_that_training_reads(shop: Shop, tmp_path: Pa
     assert a == ItemRow(a.item_id, "A1", "Blue skirt", "skirts", "", "blue", 28.5, True, ("summer", "sale"))
     assert b == ItemRow(b.item_id, "B2", "Plain top", "blouses", "", "", None, True, ())
     assert Item.objects.get(external_id="A1").attributes == {"views": "12"}
+
+
+@pytest.mark.parametrize("column", ["regular_price", "list_price", "compare_at_price"])
+def test_a_regular_price_above_the_price_makes_an_item_reduced(shop: Shop, tmp_path: Path, column: str) -> None:
+    text = f"item_id,price,{column}\nA1,8,10\nB2,8,\nC3,8,-1\n"
+    report = import_catalogue(shop, written(tmp_path / "i.csv", text))
+    assert [r.field for r in report.rejects] == ["regular_price"]
+    rows = list(Item.objects.of_shop(shop).as_rows())
+    assert [r.regular_price for r in rows] == [10.0, None]
+    assert build_catalogue(rows).reduced.tolist() == [True, False]
 
 
 def test_catalogue_twice_keeps_ids_and_updates_only_the_columns_it_has(shop: Shop, tmp_path: Path) -> None:

@@ -95,6 +95,28 @@ def test_a_component_of_another_version_of_the_software_is_told_apart(shop: Shop
         releases.load_engine(root, manifest | {"policy": older}, release="1")
 
 
+@pytest.mark.parametrize(
+    ("without", "told"),
+    [(("factors", "reduced", "topics"), "facts.reduced"), ((), "factors event, category, price_tier; this version has event")],
+    ids=["of before searches and discounts", "of other factors"],
+)
+def test_personas_of_other_factors_are_not_misread(shop: Shop, engine: Engine, without: tuple[str, ...], told: str) -> None:
+    manifest = releases.publish(shop, engine, metrics={}).components
+    folder = releases.root_of(shop) / "personas"
+    described = json.loads((folder / manifest["personas"] / "component.json").read_text())
+    facts = described["meta"]["facts"]
+    facts["factors"] = facts["factors"][:3]
+    for field in without:
+        facts.pop(field, None)
+        described["arrays"] = {n: c for n, c in described["arrays"].items() if not n.startswith(f"facts.{field}")}
+    text = json.dumps(described, sort_keys=True)
+    older = hashlib.sha256(text.encode()).hexdigest()[:16]
+    shutil.copytree(folder / manifest["personas"], folder / older)
+    (folder / older / "component.json").write_text(text)
+    with pytest.raises(ReleaseError, match=rf"another version of this software.*{told}.*train again"):
+        releases.load_engine(releases.root_of(shop), manifest | {"personas": older}, release="1")
+
+
 def test_components_of_different_catalogues_do_not_mix(shop: Shop, engine: Engine) -> None:
     other = train_world(make_world(seed=1))
     mine, theirs = releases.publish(shop, engine, metrics={}), releases.publish(shop, other, metrics={})

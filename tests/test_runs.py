@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from clusters.models import Item, ItemCluster
+from personas.events import CODE
 from personas.models import ArchivedEvent, EventRow, Session, Shop, moment
+from personas.sessions import NO_QUERY
 from recommendations import releases, runs
 from recommendations.models import Release, TrainingRun
 from recommendations.reading import read_catalogue, read_log
@@ -63,6 +65,18 @@ def test_rows_read_back_as_the_log_they_came_from(shop: Shop, world: World) -> N
     assert log.code.tolist() == world.log.code.tolist()
     assert log.at == pytest.approx(world.log.at, abs=1e-5)
     assert contexts == [{"country": "PL"}] * len(log)
+
+
+def test_words_of_searches_are_read_back(shop: Shop, world: World) -> None:
+    session = Session.objects.get(session_id=str(world.log.keys[3]))
+    at = session.last_at
+    typed = ["blue skirt", "", "blue skirt"]
+    rows = [EventRow(session.pk, f"q{n}", CODE["search"], at, at, 1_000 + n, query=query) for n, query in enumerate(typed)]
+    ArchivedEvent.objects.append(shop=shop, origin="import", rows=rows)
+    log, _ = read_log(shop, read_catalogue(shop))
+    searches = log.query[log.code == CODE["search"]].tolist()
+    assert [log.queries[q] if q != NO_QUERY else "" for q in searches] == typed
+    assert log.keys[log.session_of[log.query != NO_QUERY]].tolist() == [str(session.pk)] * 2
 
 
 def test_training_ends_in_an_active_release_and_rows_to_look_at(shop: Shop) -> None:

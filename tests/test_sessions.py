@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from personas.sessions import SessionLog
+from personas.sessions import NO_QUERY, SessionLog
 
 
 def small() -> SessionLog:
@@ -59,3 +61,26 @@ def test_columns_that_disagree_are_refused() -> None:
     log = small()
     with pytest.raises(ValueError, match="at has 1 rows, code has 5"):
         SessionLog(log.offsets, log.keys, log.users, log.code, log.position, log.at[:1], log.dwell_s, log.price)
+
+
+def test_words_stay_with_their_events_through_grouping_and_selection() -> None:
+    typed = np.array(["tent", "", "a b", "tent", ""], dtype=object)
+    log = SessionLog.of(
+        np.array(["b", "a", "b", "a", "c"]), np.full(5, -1), np.array([50.0, 10.0, 40.0, 30.0, 45.0]), query=typed
+    )
+
+    def said(log: SessionLog) -> list[str]:
+        return [log.queries[q] if q != NO_QUERY else "" for q in log.query.tolist()]
+
+    assert said(log) == ["", "tent", "a b", "tent", ""]
+    assert log.queries == ("tent", "a b")
+    assert said(log.take(np.array([1]))) == ["a b", "tent"]
+    assert said(log.where(log.query != NO_QUERY)) == ["tent", "a b", "tent"]
+    assert said(small()) == [""] * 5
+
+
+def test_a_query_without_words_is_refused() -> None:
+    with pytest.raises(ValueError, match="query 3 has no words; there are 0"):
+        dataclasses.replace(small(), query=np.array([-1, 3, -1, -1, -1]))
+    with pytest.raises(ValueError, match="query has 1 rows, code has 5"):
+        dataclasses.replace(small(), query=np.array([-1]))

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from clusters.catalogue import ItemRow, build_catalogue
+from personas.archetypes import Archetype, Attribute
 from personas.events import CODE
+from personas.queries import NO_TOPIC
 from personas.sessions import SessionLog
 from recommendations.benchmarks import step
+from recommendations.engine import observe, start
 from recommendations.training import MAX_GROUPS, STAGES, item_facts, train_engine
-from tests.worlds import World, make_world
+from tests.worlds import MONDAY, World, event, make_world
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +76,35 @@ def test_the_step_benchmark_reports_what_it_promises() -> None:
     for part in ("observe", "recommend", "advance"):
         assert 0 < results[f"{part}_p50_us"] <= results[f"{part}_p99_us"]
     assert 0 < results["state_bytes_p99"] <= 2_048
+
+
+def test_searches_are_read_by_categories_or_by_groups_where_there_are_none(world: World) -> None:
+    facts = item_facts(world.catalogue, world.log)
+    assert facts.category_names[facts.topics.topic("Skirt")] == "skirts"
+    assert facts.topics.topic("blue") == NO_TOPIC  # of all categories alike
+    # Of groups that are visited together, the titles say which is meant: one is of one category and colour.
+    bare = build_catalogue(
+        ItemRow(n + 1, f"s{n}", f"{name} thing") for n, name in enumerate(f"group{g:02}" for g in world.group.tolist())
+    )
+    grouped = item_facts(bare, world.log)
+    found = [grouped.topics.topic(f"group{g:02}") for g in range(12)]
+    for g, topic in enumerate(found):
+        if topic != NO_TOPIC:
+            assert (grouped.category[world.group == g] == topic).mean() > 2 / 3
+    assert sum(topic != NO_TOPIC for topic in found) >= 10
+
+
+def test_a_search_moves_the_belief_by_its_words(world: World) -> None:
+    """Two archetypes that differ in their category alone, and a log without a single search."""
+    attributes = tuple(Attribute(i, c, c.title(), "", {f"category={c}": 1.0}) for i, c in enumerate(("skirts", "shoes"), 1))
+    archetypes = tuple(Archetype(a.id, a.key, a.name, mix={a.key: 1.0}) for a in attributes)
+    engine = train_engine(world.log, world.catalogue, attributes=attributes, archetypes=archetypes)
+
+    def belief(query: str) -> np.ndarray:
+        state = start(engine, shop=1, session="s", at=MONDAY)
+        return np.exp(np.array(observe(engine, state, event(0, "search", at=MONDAY, query=query)).persona.log_belief))
+
+    neutral = belief("blue")
+    assert belief("skirts")[0] > max(0.8, neutral[0])
+    assert belief("red shoes")[1] > max(0.8, neutral[1])
+    np.testing.assert_allclose(belief("zzz"), neutral)
