@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from personas.encoding import encode_steps, gaps
+from clusters.catalogue import ItemRow, build_catalogue
+from personas.archetypes import Archetype, Attribute
+from personas.encoding import STEPS, encode_steps, gaps
+from personas.events import CODE
 from personas.hmm import HALF_LIFE_S, PersonaHMM
-from recommendations.evaluation.personas import sequences
+from personas.sessions import SessionLog
+from recommendations import engine as loop
+from recommendations.engine import Engine
+from recommendations.evaluation.personas import beliefs, priors, sequences
+from recommendations.evaluation.personas.beliefs import Filtered
 from recommendations.evaluation.personas.sequences import Sequences, Shop
 from recommendations.evaluation.personas.statistics import auc, calibration_error, classwise_error, resample
+from recommendations.evaluation.simulation import KINDS, SimulatedSession, build_world, simulate, to_log
+from recommendations.training import train_engine
 from tests.persona_world import ARCHETYPES, ATTRIBUTES, DESCRIPTORS, world
 
 
@@ -165,3 +175,154 @@ def test_nearest_is_by_total_variation_over_the_learned_factors() -> None:
     assert sequences.nearest(model, [t[::-1] for t in own]).tolist() == [1, 0]
     first_only = PersonaHMM(model.log_initial, model.log_transition, model.log_emission, np.array([True, False]))
     assert sequences.nearest(first_only, [own[0], own[1][::-1]]).tolist() == [0, 1]
+
+
+KEYS = ("thrift", "boots", "hats")
+SHOPPERS = tuple(
+    Attribute(i, key, key, "", weights)
+    for i, (key, weights) in enumerate(
+        zip(KEYS, ({"price_tier=low": 1.0}, {"category=boots": 1.0}, {"category=hats": 1.0}), strict=True), 1
+    )
+)
+KINDS_OF = tuple(Archetype(10 + a.id, a.key, a.name, mix={a.key: 1.0}) for a in SHOPPERS)
+
+
+@pytest.fixture(scope="module")
+def simulated() -> tuple[Engine, list[SimulatedSession]]:
+    """An engine trained on 400 simulated sessions, and 60 others of the same world."""
+    catalogue = build_catalogue(
+        ItemRow(i + 1, f"i{i}", f"{('boots', 'hats', 'coats')[i % 3]} {i}", ("boots", "hats", "coats")[i % 3], price=5.0 + i)
+        for i in range(90)
+    )
+    world = build_world(catalogue, SHOPPERS, KINDS_OF)
+    train, test = (list(simulate(world, sessions=n, seed=n, start_at=1_700_000_000.0)) for n in (400, 60))
+    log, contexts = to_log(train, catalogue)
+    return train_engine(log, catalogue, attributes=SHOPPERS, archetypes=KINDS_OF, contexts=contexts, most_examples=1_000), test
+
+
+def test_what_is_measured_is_what_the_engine_serves(simulated: tuple[Engine, list[SimulatedSession]]) -> None:
+    """After each step of each session, the belief measured is `engine.observe`'s to the last digit."""
+    engine, sessions = simulated
+    for session in sessions:
+        given = session.context | session.demographics
+        state = loop.start(engine, shop=1, session=session.key, at=session.events[0].at, context=given)
+        served = []
+        for event in session.events:
+            state = loop.observe(engine, state, event)
+            if CODE[event.name] in STEPS:
+                served.append(np.exp(state.persona.log_belief))
+        told = beliefs.follow(engine.personas, engine.catalogue, session, np.arange(3))
+        np.testing.assert_array_equal(told.belief, np.array(served).reshape(-1, 3))
+        assert KINDS[told.kind] == session.kind
+
+
+def test_beliefs_are_told_in_the_worlds_order(simulated: tuple[Engine, list[SimulatedSession]]) -> None:
+    engine, sessions = simulated
+    turned = beliefs.follow_all(engine.personas, KEYS[::-1], engine.catalogue, sessions[:5])
+    for session, told in zip(sessions, turned, strict=False):
+        own = beliefs.follow(engine.personas, engine.catalogue, session, np.arange(3))
+        np.testing.assert_array_equal(told.belief, own.belief[:, ::-1])
+    with pytest.raises(ValueError, match="are not the model's"):
+        beliefs.follow_all(engine.personas, ("a", "b"), engine.catalogue, sessions)
+
+
+def test_measures_of_a_belief_that_is_the_exact_one_have_ratios_of_one(simulated: tuple[Engine, list[SimulatedSession]]) -> None:
+    engine, sessions = simulated
+    own = beliefs.follow_all(engine.personas, KEYS, engine.catalogue, sessions)
+    exact = [replace(s, belief=s.exact, told=s.exact_told, together=s.exact_mixed) for s in own]
+    told = beliefs.measures(exact)
+    for name in ("accuracy", "accuracy_single", "mixed_auc"):
+        assert told[f"{name}_ratio"].value == pytest.approx(1.0)
+        assert told[name] == told[f"exact_{name}"]
+    assert told["shifts_found"] == told["exact_shifts_found"]
+    assert told["calibration_error"] == told["exact_calibration_error"]
+
+
+def session_of(truth: list[int], told: list[tuple[int, int]], shift_at: int | None) -> Filtered:
+    belief = np.eye(3)[truth]
+    return Filtered(0, belief[0], belief, belief, np.array(truth), shift_at, tuple(told), (), 0.0, 0.0, False, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [([(4, 1)], True), ([(6, 1)], True), ([(7, 1)], False), ([(3, 1)], False), ([(5, 2)], False), ([(2, 2), (5, 1)], True)],
+)
+def test_a_shift_is_found_by_its_target_within_three_steps(told: list[tuple[int, int]], found: bool) -> None:
+    session = session_of([0] * 4 + [1] * 5, told, 4)
+    assert beliefs.two_sided(session)
+    assert beliefs.found_within(session, session.told) == found
+
+
+def test_a_shift_needs_three_steps_on_both_sides_to_be_asked_for() -> None:
+    assert not beliefs.two_sided(session_of([0] * 2 + [1] * 5, [], 2))
+    assert not beliefs.two_sided(session_of([0] * 5 + [1] * 2, [], 5))
+    assert not beliefs.two_sided(session_of([0] * 9, [], None))
+
+
+def test_a_change_of_lead_needs_half_of_the_belief_and_a_lead_before() -> None:
+    belief = np.array([[0.4, 0.3, 0.3], [0.6, 0.2, 0.2], [0.3, 0.4, 0.3], [0.2, 0.2, 0.6], [0.1, 0.1, 0.8], [0.9, 0.1, 0.0]])
+    assert beliefs.changes(belief) == ((3, 2), (5, 0))
+
+
+def test_the_most_unsure_are_the_third_with_the_most_entropy() -> None:
+    sessions = [Filtered(0, b, b[None], b[None], np.zeros(1), None, (), (), 0.0, 0.0, False, 0.0) for b in spread(9)]
+    chosen = beliefs.most_unsure(sessions, np.arange(9) != 8)
+    assert chosen.tolist() == [False] * 5 + [True] * 3 + [False]
+
+
+def spread(n: int) -> list[np.ndarray]:
+    """Beliefs of rising entropy."""
+    return [np.array([1.0 - p, p / 2, p / 2]) for p in np.linspace(0.0, 0.6, n)]
+
+
+def test_ndcg_of_hand_counted_slates() -> None:
+    assert priors.ndcg([1, 2, 3], frozenset({1, 2, 3})) == pytest.approx(1.0)
+    assert priors.ndcg([9, 1, 8], frozenset({1})) == pytest.approx(1.0 / math.log2(3.0))
+    assert priors.ndcg([9, 1], frozenset({1, 5})) == pytest.approx((1.0 / math.log2(3.0)) / (1.0 + 1.0 / math.log2(3.0)))
+    assert priors.ndcg([9], frozenset()) == 0.0
+
+
+def test_favourites_are_the_most_bought_then_the_latest_then_the_popular() -> None:
+    bought = [priors.Purchase(visit, position) for visit, position in [(0, 7), (0, 3), (1, 7), (2, 5)]]
+    assert priors.Known(bought, []).favourites([3, 1, 2, 7, 4], cut=5) == [7, 5, 3, 1, 2]
+
+
+def purchases(engine: Engine, *, sessions: int, later: int) -> tuple[SessionLog, SessionLog]:
+    """Sessions of eight shoppers a day apart, three purchases each: shopper u buys items 10 u to 10 u + 2 again and again."""
+    n = np.arange(sessions * 3)
+    session = n // 3
+    user = np.array([f"u{s % 8}" for s in session.tolist()])
+    log = SessionLog.of(
+        session,
+        10 * (session % 8) + n % 3,
+        1_700_000_000.0 + 86_400.0 * session + n % 3,
+        code=np.full(len(n), CODE["purchase"], dtype=np.int8),
+        user=user,
+    )
+    return log.take(np.arange(sessions) < sessions - later), log.take(np.arange(sessions) >= sessions - later)
+
+
+def test_first_slates_score_own_favourites_rightly_and_see_nothing_of_the_session(
+    simulated: tuple[Engine, list[SimulatedSession]],
+) -> None:
+    """Who buys the same three items every time is foretold by them alone: NDCG 1; what a session buys later changes no slate."""
+    engine, _ = simulated
+    trained, later = purchases(engine, sessions=40, later=8)
+    scored = priors.first_slates(engine, trained, later, contexts={}, demographics=None, at_most=100)
+    assert scored.ndcg["own"].tolist() == [1.0] * 8
+    assert set(scored.ndcg) == {"popularity", "own", "guest", "history", "memory", "all"}
+    told = priors.gains(scored)
+    assert told["own"].value == 1.0
+    assert told["all_less_own"].value == pytest.approx(told["all"].value - 1.0)
+
+
+def test_only_households_with_demographics_are_asked_where_there_are_some(
+    simulated: tuple[Engine, list[SimulatedSession]],
+) -> None:
+    engine, _ = simulated
+    trained, later = purchases(engine, sessions=40, later=8)
+    told = priors.first_slates(engine, trained, later, contexts={}, demographics={"u3": {"age_band": "25-34"}}, at_most=100)
+    assert len(told.shopper) == 1
+    assert "demographics" in told.ndcg
+    with pytest.raises(ValueError, match="no later session"):
+        priors.first_slates(engine, trained, later, contexts={}, demographics={"stranger": {}}, at_most=100)

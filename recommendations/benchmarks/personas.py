@@ -1,0 +1,418 @@
+"""The personas: beliefs of simulated shoppers against the exact posterior, held-out real sequences, first slates, and cost.
+
+What is measured, and how, is said in `recommendations/evaluation/personas/`; here are the data, the settings and the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from django.conf import settings
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from clusters.catalogue import Catalogue, ItemRow, build_catalogue
+from personas import profile
+from personas.archetypes import Archetype, Attribute, default_personas, parse_personas, starting_model
+from personas.encoding import FACTORS, ItemFacts, encode_steps, gaps
+from personas.events import CODE, ITEM_ACTIONS
+from personas.files import RecordFile, Reject
+from personas.fitting import fit
+from personas.hmm import condition, predict
+from personas.importing import number_of
+from personas.profile import PersonaModel, Signal
+from personas.sessions import NO_ITEM, SessionLog
+from personas.training import train_personas
+from recommendations.benchmarks.load import BenchmarkError
+from recommendations.engine import clock_evidence
+from recommendations.evaluation.datasets import Dataset, DatasetError, Split, read_dataset, split_dataset
+from recommendations.evaluation.personas.beliefs import follow_all, measures
+from recommendations.evaluation.personas.priors import first_slates, gains
+from recommendations.evaluation.personas.sequences import Sequences, Shop, compare, names_kept
+from recommendations.evaluation.personas.statistics import Interval
+from recommendations.evaluation.simulation import build_world, simulate, to_log
+from recommendations.training import QUICK, item_facts, train_engine
+
+PARTS = ("cost", "simulated", "real")
+"""Cost comes first, so that the peak of memory is the fit's own."""
+
+SHOPS = ("fashion", "outfitter")
+START = 1_700_000_000.0
+
+PERIOD_S = 28 * 86_400.0
+"""Completejourney is a sample of lines: its baskets hold one or two. What a household buys in four weeks stands for a visit."""
+
+COST_STATES = 10
+COST_EVENTS = (250_000, 500_000, 1_000_000)
+COST_ITERATIONS = 20
+COST_LENGTH = 8
+
+_ITEM_CODES = np.array([CODE[name] for name in sorted(ITEM_ACTIONS)], dtype=np.int8)
+
+Results = dict[str, float | int | str]
+Report = Callable[[int, int], None]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder that holds eshop_clothing_2008, serenade_bol, online_retail_uci, completejourney; what it lacks is left out",
+    )
+    parser.add_argument("--only", default=",".join(PARTS), help=f"parts to measure, of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--shop", action="append", choices=SHOPS, help="shops of the simulated part (default: all)")
+    parser.add_argument("--train", type=int, default=6_000, help="simulated sessions to train on (default: 6,000)")
+    parser.add_argument("--test", type=int, default=4_000, help="simulated sessions to measure on (default: 4,000)")
+    parser.add_argument("--slates", type=int, default=1_500, help="first slates a data set is asked for (default: 1,500)")
+    parser.add_argument("--splits", type=int, default=10, help="random halvings for the names (default: 10)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same figures, times apart")
+
+
+def run(options: argparse.Namespace) -> Results:
+    """All figures of the parts asked for. Raises BenchmarkError."""
+    parts = [part.strip() for part in options.only.split(",") if part.strip()]
+    if unknown := sorted(set(parts) - set(PARTS)):
+        raise BenchmarkError(f"--only: {unknown[0]!r} is not one of {', '.join(PARTS)}")
+    if options.data is not None and not options.data.is_dir():
+        raise BenchmarkError(f"--data: {options.data} is not a folder")
+    results: Results = {}
+    with _Stages() as stages:
+        if "cost" in parts:
+            results |= cost(stages, seed=options.seed)
+        if "simulated" in parts:
+            for shop in options.shop or SHOPS:
+                results |= simulated(shop, stages, train=options.train, test=options.test, seed=options.seed)
+        if "real" in parts:
+            results |= real(options, stages)
+    return results
+
+
+class _Stages:
+    """What is being done, on standard error: bars on a terminal, a line for each stage elsewhere."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description:<44}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+
+    def __enter__(self) -> _Stages:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Report]:
+        """A stage; call what it yields with (done, of)."""
+        if not self.console.is_terminal:
+            self.say(name)
+        task = self._bars.add_task(name, total=1.0)
+        yield lambda done, of: self._bars.update(task, completed=done / of if of else 1.0)
+        self._bars.update(task, completed=1.0)
+
+    def say(self, text: str) -> None:
+        self.console.print(f"personas: {text}", highlight=False, markup=False)
+
+
+def simulated(slug: str, stages: _Stages, *, train: int, test: int, seed: int) -> Results:
+    """A demo shop's simulated shoppers: a model trained on some of them, measured on others of the same world."""
+    folder = Path(settings.BASE_DIR) / "data" / slug
+    if not (folder / "items.csv.gz").is_file():
+        stages.say(f"{slug}: left out, its data is not there")
+        return {f"{slug}": "left out: no data"}
+    catalogue, attributes, archetypes = demo_shop(folder)
+    world = build_world(catalogue, attributes, archetypes, seed=seed)
+    made = []
+    for purpose, count, offset in (("training", train, 1), ("test", test, 2)):
+        with stages.stage(f"{slug}: {purpose} shoppers") as report:
+            sessions = []
+            for session in simulate(world, sessions=count, seed=seed + offset, start_at=START):
+                sessions.append(session)
+                report(len(sessions), count)
+            made.append(sessions)
+    with stages.stage(f"{slug}: fit") as report:
+        log, contexts = to_log(made[0], catalogue)
+        model = train_model(log, contexts, catalogue, attributes, archetypes, report)
+    with stages.stage(f"{slug}: filter") as report:
+        followed = follow_all(model, world.personas, catalogue, made[1], report)
+    with stages.stage(f"{slug}: measures"):
+        return _flat({f"{slug}_{name}": figure for name, figure in measures(followed, seed=seed).items()})
+
+
+def demo_shop(folder: Path) -> tuple[Catalogue, tuple[Attribute, ...], tuple[Archetype, ...]]:
+    """The catalogue and the personas of a demo shop's folder. Raises BenchmarkError on a line that can't be read."""
+    rows: list[ItemRow] = []
+    with RecordFile(folder / "items.csv.gz") as file:
+        for record in file:
+            if isinstance(record, Reject):
+                raise BenchmarkError(f"{folder.name}: line {record.line}: {record.reason}")
+            values = {name: str(value or "").strip() for name, value in record.values.items()}
+            price, regular = (number_of(name, values.get(name)) for name in ("price", "regular_price"))
+            rows.append(
+                ItemRow(
+                    item_id=len(rows) + 1,
+                    external_id=values["item_id"],
+                    title=values.get("title", ""),
+                    category=values.get("category", ""),
+                    brand=values.get("brand", ""),
+                    colour=values.get("colour", ""),
+                    price=price,
+                    tags=tuple(tag for tag in values.get("tags", "").split("|") if tag),
+                    regular_price=regular,
+                )
+            )
+    attributes, archetypes = parse_personas(json.loads((folder / "personas.json").read_text()))
+    return build_catalogue(rows), attributes, archetypes
+
+
+def train_model(
+    log: SessionLog,
+    contexts: list[dict[str, str]],
+    catalogue: Catalogue,
+    attributes: tuple[Attribute, ...],
+    archetypes: tuple[Archetype, ...],
+    report: Report,
+) -> PersonaModel:
+    """The persona model as `train_engine` makes it. A session's evidence is what its exact posterior knows: no history."""
+    facts = item_facts(catalogue, log.where(np.isin(log.code, _ITEM_CODES) & (log.position != NO_ITEM)))
+    evidence = [clock_evidence(at) | given for at, given in zip(log.starts.tolist(), contexts, strict=True)]
+    model, _, _ = train_personas(
+        log,
+        facts,
+        catalogue.descriptors,
+        catalogue.item_descriptors,
+        attributes,
+        archetypes,
+        evidence,
+        None,
+        progress=report,
+    )
+    return model
+
+
+def real(options: argparse.Namespace, stages: _Stages) -> Results:
+    """Sequences of eshop and bol, first slates of completejourney and online_retail_uci; what is not there is left out."""
+    results: Results = {}
+    measures_of: dict[str, Callable[[Dataset], Results]] = {
+        "eshop_clothing_2008": lambda d: sequences(d, "from=2008-08-01", ("category", "price_tier"), stages, options),
+        "serenade_bol": lambda d: sequences(d, "days=3", ("category", "gap"), stages, options),
+        "completejourney": lambda d: slates(in_periods(d), households(options.data / d.name), stages, options),
+        "online_retail_uci": lambda d: slates(d, None, stages, options),
+    }
+    for name, measure in measures_of.items():
+        folder = None if options.data is None else options.data / name
+        if folder is None or not folder.is_dir():
+            stages.say(f"{name}: left out, {'give --data' if folder is None else 'the folder lacks it'}")
+            results[name] = "left out: not given" if folder is None else "left out: not there"
+            continue
+        with stages.stage(f"{name}: reading"):
+            try:
+                data = read_dataset(folder)
+            except DatasetError as error:
+                raise BenchmarkError(f"{name}: {error}") from error
+        results |= {f"{name}_{figure}": value for figure, value in measure(data).items()}
+    return results
+
+
+def sequences(data: Dataset, split: str, factors: tuple[str, ...], stages: _Stages, options: argparse.Namespace) -> Results:
+    """Held-out log-likelihoods beside simpler models, and names on random halves of the training sessions."""
+    parts = split_dataset(data, split)
+    assert parts.test is not None
+    facts = item_facts(parts.catalogue, parts.train)
+    shop = Shop(*default_personas(facts), facts, parts.catalogue.descriptors, parts.catalogue.item_descriptors)
+    train, test = (read_steps(facts, log) for log in (parts.train, parts.test))
+    with stages.stage(f"{data.name}: likelihoods"):
+        told = compare(shop, train, test, factors)
+    with stages.stage(f"{data.name}: names on halves") as report:
+        seeds = [options.seed + i for i in range(options.splits)]
+        kept, kept_free, lost = names_kept(shop, train, seeds=seeds, progress=report)
+    return {
+        "states": len(shop.archetypes),
+        "test_steps": int(test.later.sum()),
+        **{f"log_likelihood_{name}": round(value, 4) for name, value in told.items()},
+        "names_kept": round(kept, 4),
+        "names_kept_unconstrained": round(kept_free, 4),
+        "names_cost_nats": round(lost, 4),
+    }
+
+
+def read_steps(facts: ItemFacts, log: SessionLog) -> Sequences:
+    """A log's steps as the chain sees them."""
+    steps = encode_steps(facts, log)
+    return Sequences(steps.codes, steps.offsets, gaps(log)[steps.rows])
+
+
+def in_periods(data: Dataset) -> Dataset:
+    """The data set with a session for each shopper and period of `PERIOD_S`, counted from its first day."""
+    log = data.log
+    users = log.users[log.session_of]
+    first = np.floor(log.at.min() / 86_400.0) * 86_400.0
+    keys = np.array([f"{u}/{p:.0f}" for u, p in zip(users.tolist(), ((log.at - first) // PERIOD_S).tolist(), strict=True)])
+    whole = SessionLog.of(keys, log.position, log.at, code=log.code, user=users, price=log.price, clock=log.clock)
+    found = whole.keys.tolist()
+    return replace(data, log=whole, split=dict.fromkeys(found, ""), contexts={key: {} for key in found})
+
+
+def households(folder: Path) -> dict[str, dict[str, str]]:
+    """Demographics by household. The set is published for research with its households' consent and has no such column."""
+    with gzip.open(folder / "users.csv.gz", "rt", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {row["user_id"]: {name: value for name, value in row.items() if name != "user_id" and value} for row in rows}
+
+
+def slates(
+    data: Dataset, demographics: Mapping[str, Mapping[str, str]] | None, stages: _Stages, options: argparse.Namespace
+) -> Results:
+    """First slates of returning shoppers, by an engine trained on the sessions that start in the first 80 % of the events."""
+    log = data.log
+    moment = float(np.quantile(log.at, 0.8))
+    if demographics is not None:  # a period begins for all at once
+        first = np.floor(log.at.min() / 86_400.0) * 86_400.0
+        moment = first + np.floor((moment - first) / PERIOD_S) * PERIOD_S
+    seen = set(data.items)
+    known = replace(data, facts={item: row for item, row in data.facts.items() if item in seen})
+    parts: Split = split_dataset(known, f"from={time.strftime('%Y-%m-%d', time.gmtime(moment))}")
+    assert parts.test is not None
+    contexts = {
+        key: {**parts.contexts.get(key, {}), **(demographics or {}).get(user, {})}
+        for key, user in zip(parts.train.keys.tolist(), parts.train.users.tolist(), strict=True)
+    }
+    with stages.stage(f"{data.name}: training") as report:
+        engine = train_engine(
+            parts.train,
+            parts.catalogue,
+            contexts=[contexts[key] for key in parts.train.keys.tolist()],
+            most_examples=QUICK,
+            seed=options.seed,
+            progress=lambda _, share: report(int(1_000 * share), 1_000),
+        )
+    with stages.stage(f"{data.name}: first slates") as report:
+        scored = first_slates(
+            engine,
+            parts.train,
+            parts.test,
+            contexts=parts.contexts,
+            demographics=demographics,
+            at_most=options.slates,
+            seed=options.seed,
+            progress=report,
+        )
+    figures = {f"ndcg20_{name}": figure for name, figure in gains(scored, seed=options.seed).items()}
+    return {"slates": len(scored.shopper), "shoppers": int(scored.shopper.max()) + 1, **_flat(figures)}
+
+
+def cost(stages: _Stages, *, seed: int) -> Results:
+    """Seconds of a fit by its number of events, and microseconds of a filter step, on made events of `COST_STATES` states."""
+    results: Results = {"cost_states": COST_STATES, "cost_iterations": COST_ITERATIONS}
+    attributes, archetypes, facts = made_shop()
+    before = peak_mb()
+    for events in COST_EVENTS:
+        steps = made_steps(facts, attributes, archetypes, events, seed=seed)
+        start, pseudo = starting_model(attributes, archetypes, facts, codes=steps.codes, sessions=len(steps.offsets) - 1)
+        with stages.stage(f"cost: fit of {events:,} events") as report:
+            t0 = time.perf_counter()
+            _, told = fit(
+                steps.codes, steps.offsets, start=start, pseudo_counts=pseudo, iterations=COST_ITERATIONS, progress=report
+            )
+            seconds = time.perf_counter() - t0
+        iterations = len(told.log_likelihood) - 1
+        results[f"fit_{events // 1_000}k_seconds"] = round(seconds, 2)
+        results[f"fit_{events // 1_000}k_iterations"] = iterations
+        results[f"fit_{events // 1_000}k_us_an_event_pass"] = round(1e6 * seconds / events / max(iterations, 1), 3)
+    results["fit_memory_mb"] = round(peak_mb() - before)
+    with stages.stage("cost: filter steps") as report:
+        results |= step_cost(attributes, archetypes, facts, report, seed=seed)
+    return results
+
+
+def step_cost(
+    attributes: tuple[Attribute, ...], archetypes: tuple[Archetype, ...], facts: ItemFacts, report: Report, *, seed: int
+) -> Results:
+    """Microseconds at p50 of predict and condition, and of `profile.update`, ledger and all."""
+    rng = np.random.default_rng(seed)
+    names = [f"category={name}" for name in facts.category_names]
+    catalogue = build_catalogue(
+        ItemRow(i + 1, f"i{i}", f"item {i}", facts.category_names[c], price=float(5 + i % 50))
+        for i, c in enumerate(facts.category.tolist())
+    )
+    position = rng.integers(len(catalogue), size=20_000)
+    log = SessionLog.of(np.repeat(np.arange(2_500), COST_LENGTH), position, START + 30.0 * np.arange(len(position)))
+    assert set(names) <= set(catalogue.descriptors)
+    model = train_model(log, [{} for _ in range(len(log))], catalogue, attributes, archetypes, report)
+    prior, codes = model.hmm.log_initial, encode_steps(model.facts, log).codes.tolist()
+    belief, times = prior, []
+    for row in codes[:5_000]:
+        t0 = time.perf_counter()
+        predicted = predict(model.hmm, belief, elapsed_s=30.0, log_prior=prior)
+        belief, _ = condition(model.hmm, predicted, row)
+        times.append(time.perf_counter() - t0)
+    updates = []
+    for n, p in enumerate(position[:5_000].tolist()):
+        if n % COST_LENGTH == 0:
+            state = profile.start(model, evidence={}, at=START)
+        signal = Signal(f"e{n}", CODE["view_item"], p, START + 30.0 * n, None, 0)
+        t0 = time.perf_counter()
+        state = profile.update(model, state, signal)
+        updates.append(time.perf_counter() - t0)
+    return {
+        "filter_step_p50_us": round(1e6 * float(np.median(times)), 1),
+        "update_p50_us": round(1e6 * float(np.median(updates)), 1),
+        "update_p99_us": round(1e6 * float(np.quantile(updates, 0.99)), 1),
+    }
+
+
+def made_shop() -> tuple[tuple[Attribute, ...], tuple[Archetype, ...], ItemFacts]:
+    """Ten archetypes, one for each of as many categories of 20, and 2,000 items."""
+    categories = tuple(f"c{i:02}" for i in range(20))
+    attributes = tuple(Attribute(i + 1, f"a{i}", f"a{i}", "", {f"category={categories[i]}": 1.0}) for i in range(COST_STATES))
+    archetypes = tuple(Archetype(i + 1, a.key, a.name, mix={a.key: 1.0}) for i, a in enumerate(attributes))
+    n = np.arange(2_000)
+    return attributes, archetypes, ItemFacts((n % 20).astype(np.int16), (n // 20 % 4).astype(np.int8), categories)
+
+
+def made_steps(
+    facts: ItemFacts, attributes: tuple[Attribute, ...], archetypes: tuple[Archetype, ...], events: int, *, seed: int
+) -> Sequences:
+    """Steps drawn from the archetypes' own model, in sessions of `COST_LENGTH`; a factor in four is absent."""
+    rng = np.random.default_rng(seed)
+    model, _ = starting_model(attributes, archetypes, facts)
+    sessions = events // COST_LENGTH
+    state = rng.integers(len(archetypes), size=(sessions, 1)).repeat(COST_LENGTH, axis=1).ravel()
+    codes = np.empty((len(state), len(FACTORS)), dtype=np.int16)
+    for f, table in enumerate(model.log_emission):
+        cumulative = np.exp(table).cumsum(axis=1)
+        drawn = rng.random(len(state))
+        codes[:, f] = np.minimum((cumulative[state] < drawn[:, None]).sum(axis=1), table.shape[1] - 1)
+    codes[rng.random(codes.shape) < 0.25] = -1
+    return Sequences(codes, np.arange(0, len(state) + 1, COST_LENGTH, dtype=np.int64), np.zeros(len(state)))
+
+
+def peak_mb() -> float:
+    """The process's peak of memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+def _flat(figures: Mapping[str, Interval]) -> Results:
+    """Each figure, and the ends of its interval."""
+    flat: Results = {}
+    for name, figure in figures.items():
+        for suffix, value in (("", figure.value), ("_low", figure.low), ("_high", figure.high)):
+            flat[name + suffix] = round(value, 4)
+    return flat

@@ -1,0 +1,196 @@
+"""What is known of a returning shopper before their first event: how good a slate it makes.
+
+Protocol. The engine is trained on the sessions before a moment; each later session of a shopper who had bought before is
+asked for its first slate, of 20 items, with no event seen. Relevant are the distinct items that the session then bought, of
+those that training has seen; a session without one is left out. Nothing of the session itself, nor of anything after its
+start, is used: purchase history, memory and the shopper's own favourites hold what came before it alone.
+
+The slate is the engine's own (`engine.start`, `engine.recommend`), without exploration, from a state that knows
+
+- "guest": the clock and the session's context;  "demographics", "history", "memory": each of them as well;  "all": all.
+
+Beside it stand the popularity of the training sessions and the shopper's own most bought items, the latest first among equals,
+filled up by popularity ("own"). NDCG@20 with binary relevance (Järvelin & Kekäläinen 2002); intervals over shoppers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clusters.catalogue import Catalogue
+from personas import memory
+from personas import profile as personas
+from personas.events import CODE, NAMES, Event
+from personas.history import Purchase, purchase_evidence
+from personas.memory import Remembered
+from personas.sessions import NO_ITEM, SessionLog
+from recommendations import engine as loop
+from recommendations.engine import Engine
+from recommendations.evaluation.personas.beliefs import Reader
+from recommendations.evaluation.personas.statistics import Interval, resample
+from recommendations.session import Request
+
+CUT = 20
+SHOP = 1
+GUEST = "guest"
+ALL = "all"
+_PURCHASE = CODE["purchase"]
+
+
+def ndcg(slate: Sequence[int], relevant: frozenset[int], *, cut: int = CUT) -> float:
+    """Normalised discounted cumulative gain, 0 to 1, of the first `cut` of a slate; relevance is binary."""
+    gain = sum(1.0 / np.log2(place + 2.0) for place, item in enumerate(slate[:cut]) if item in relevant)
+    best = sum(1.0 / np.log2(place + 2.0) for place in range(min(cut, len(relevant))))
+    return float(gain / best) if best else 0.0
+
+
+@dataclass
+class Known:
+    """What is known of a shopper so far. bought : (visit, position) as it came.  sessions : those remembered."""
+
+    bought: list[Purchase]
+    sessions: list[Remembered]
+
+    def favourites(self, popular: Sequence[int], cut: int = CUT) -> list[int]:
+        """Own items, most bought first, the latest first among equals; then the popular ones."""
+        counts, latest = Counter(p.position for p in self.bought), {p.position: i for i, p in enumerate(self.bought)}
+        own = sorted(counts, key=lambda position: (-counts[position], -latest[position]))[:cut]
+        return [*own, *(p for p in popular[: 2 * cut] if p not in counts)][:cut]
+
+    def earlier(self, engine: Engine, *, now: float) -> tuple[float, ...] | None:
+        """What earlier sessions tell of this one, as serving gives it to `engine.start`."""
+        held = memory.latest(self.sessions)
+        worth = memory.strength(sum(memory.weight(s, now=now) for s in held))
+        shares = {archetype: worth * share for archetype, share in memory.blend(held, now=now).items()}
+        return memory.earlier(shares, engine.personas.ids, np.exp(engine.personas.hmm.log_initial))
+
+    def take(self, engine: Engine, log: SessionLog, s: int, *, visit: int, evidence: Mapping[str, str]) -> None:
+        """Remember session `s` of the log. visit : its number.  evidence : what was known when it began."""
+        rows = range(int(log.offsets[s]), int(log.offsets[s + 1]))
+        at = float(log.at[rows.start])
+        state = personas.start(
+            engine.personas, evidence={**loop.clock_evidence(at), **evidence}, at=at, earlier=self.earlier(engine, now=at)
+        )
+        reader = Reader(engine.catalogue, at)
+        for row in rows:
+            event = _event(engine.catalogue, log, row)
+            state = personas.update(engine.personas, state, reader.signal(event))
+            if log.code[row] == _PURCHASE and log.position[row] != NO_ITEM:
+                self.bought.append(Purchase(visit, int(log.position[row])))
+        shares = dict(zip(state.archetypes, personas.shares(state), strict=True))
+        self.sessions = memory.latest([*self.sessions, Remembered(state.last_at, state.steps, shares)])
+
+
+@dataclass(frozen=True)
+class Scored:
+    """NDCG@20 of V first slates. ndcg : name -> (V,).  shopper : (V,) ints, whose they are."""
+
+    ndcg: dict[str, np.ndarray]
+    shopper: np.ndarray
+
+
+def first_slates(
+    engine: Engine,
+    trained: SessionLog,
+    later: SessionLog,
+    *,
+    contexts: Mapping[str, Mapping[str, str]],
+    demographics: Mapping[str, Mapping[str, str]] | None,
+    at_most: int,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scored:
+    """Scores of first slates of returning shoppers.
+
+    trained, later : sessions in the order of their start, positions of the engine's catalogue; `later` holds only items that
+        `trained` has.  contexts : by session key.
+    demographics : by shopper; only those who have them are asked. None: there are none, and all are asked.
+    at_most : sessions that are asked, drawn at random from those that could be.
+    Raises ValueError where no session could be asked.
+    """
+    customers = set(trained.users.tolist()) - {""}
+    if demographics is not None:
+        customers &= demographics.keys()
+    relevant = {s: frozenset(_bought(later, s)) for s in range(len(later)) if later.users[s] in customers}
+    could = [s for s, items in relevant.items() if items]
+    if not could:
+        raise ValueError("no later session that buys something is of a shopper whom training knows")
+    asked = set(np.random.default_rng(seed).permutation(could)[:at_most].tolist())
+    number = {user: i for i, user in enumerate(sorted({str(later.users[s]) for s in asked}))}
+    known = {user: Known([], []) for user in number}
+    popular = _popular(trained, len(engine.catalogue))
+    scores: dict[str, list[float]] = {}
+    shoppers: list[int] = []
+    todo = [(log, s) for log in (trained, later) for s in range(len(log)) if log.users[s] in number]
+    for done, (log, s) in enumerate(todo):
+        user, key, at = str(log.users[s]), str(log.keys[s]), float(log.starts[s])
+        own, told, context = known[user], (demographics or {}).get(user, {}), contexts.get(key, {})
+        past = purchase_evidence(own.bought, engine.personas.facts)
+        if log is later and s in asked and own.bought:
+            slates = {"popularity": popular, "own": own.favourites(popular)}
+            for name, evidence, earlier in _ways(told, past, own.earlier(engine, now=at)):
+                slates[name] = _slate(engine, key, at=at, context={**context, **evidence}, shopper=user, earlier=earlier)
+            for name, slate in slates.items():
+                scores.setdefault(name, []).append(ndcg(slate, relevant[s]))
+            shoppers.append(number[user])
+        own.take(engine, log, s, visit=done, evidence={**context, **told, **past})
+        if progress and done % 200 == 0:
+            progress(done, len(todo))
+    return Scored({name: np.array(values) for name, values in scores.items()}, np.array(shoppers))
+
+
+def gains(scored: Scored, *, seed: int = 0) -> dict[str, Interval]:
+    """Mean NDCG@20 of each way, and what "all" adds to "guest", to popularity and to "own", paired; intervals over shoppers."""
+    shoppers = int(scored.shopper.max()) + 1
+    columns = dict(scored.ndcg)
+    for other in (GUEST, "popularity", "own"):
+        columns[f"{ALL}_less_{other}"] = scored.ndcg[ALL] - scored.ndcg[other]
+
+    def mean(values: np.ndarray) -> Callable[[np.ndarray], float]:
+        return lambda weights: float(weights[scored.shopper] @ values / max(weights[scored.shopper].sum(), 1e-12))
+
+    return {name: resample(mean(values), shoppers, seed=seed) for name, values in columns.items()}
+
+
+def _ways(
+    told: Mapping[str, str], past: Mapping[str, str], earlier: tuple[float, ...] | None
+) -> list[tuple[str, Mapping[str, str], tuple[float, ...] | None]]:
+    ways: list[tuple[str, Mapping[str, str], tuple[float, ...] | None]] = [(GUEST, {}, None)]
+    if told:
+        ways.append(("demographics", told, None))
+    return [*ways, ("history", past, None), ("memory", {}, earlier), (ALL, {**told, **past}, earlier)]
+
+
+def _slate(
+    engine: Engine, key: str, *, at: float, context: Mapping[str, str], shopper: str, earlier: tuple[float, ...] | None
+) -> list[int]:
+    """Positions of the first slate."""
+    state = loop.start(engine, shop=SHOP, session=key, at=at, context=context, shopper=shopper, earlier=earlier)
+    request = Request(now=at, count=CUT, allow_out_of_stock=True, explore=0.0)
+    _, slate = loop.recommend(engine, state, request, loop.generator(state))
+    return [engine.catalogue.position(entry.item) for entry in slate.items]
+
+
+def _popular(log: SessionLog, n: int) -> list[int]:
+    """The 2 * CUT items bought in most sessions, the lower position first among equals."""
+    rows = (log.code == _PURCHASE) & (log.position != NO_ITEM)
+    pairs = np.unique(np.stack((log.session_of[rows], log.position[rows])), axis=1)
+    counts = np.bincount(pairs[1], minlength=n)
+    popular: list[int] = np.argsort(-counts, kind="stable")[: 2 * CUT].tolist()
+    return popular
+
+
+def _bought(log: SessionLog, s: int) -> list[int]:
+    rows = slice(int(log.offsets[s]), int(log.offsets[s + 1]))
+    bought: list[int] = log.position[rows][(log.code[rows] == _PURCHASE) & (log.position[rows] != NO_ITEM)].tolist()
+    return bought
+
+
+def _event(catalogue: Catalogue, log: SessionLog, row: int) -> Event:
+    position, at = int(log.position[row]), float(log.at[row])
+    items = (int(catalogue.item_ids[position]),) if position != NO_ITEM else ()
+    return Event(event_id=str(row), name=NAMES[int(log.code[row])], at=at, received_at=at, items=items)
