@@ -47,6 +47,7 @@ PURE = (
     "recommendations.ranking.*",
     "recommendations.evaluation.baselines",
     "recommendations.evaluation.metrics",
+    "recommendations.evaluation.personas.*",
     "recommendations.evaluation.simulation.*",
     "recommendations.web.drawing.*",
 )
