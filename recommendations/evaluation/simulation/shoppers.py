@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -42,7 +43,7 @@ SLOT_BIAS = 0.35
 PASSED_BY = 2.0
 """Utility, above the persona's mean over the shop, of turning away from the first page without a choice."""
 
-LISTED, ENGAGED, SELECTED = 0.12, 0.3, 0.25
+LISTED, ENGAGED, SELECTED = 0.06, 0.25, 0.25
 """Chances that a listing's view is reported, that the time on an item is, that a click is told as `select_item`."""
 
 LIKED_DWELL, DWELL_SPREAD, LONGEST_DWELL_S = 0.35, 0.7, 1_800.0
@@ -64,6 +65,7 @@ CONCENTRATION = 8.0
 
 REFUNDS, WEATHER_TOLD = 0.05, 0.8
 DAY_S = 86_400.0
+RETURN, REMOVE, CHECKOUT = (MOVES.index(move) for move in ("return", "remove", "checkout"))
 
 Show = Callable[["Visit", np.random.Generator], Sequence[int]]
 """What the first page shows at this point of a session: item ids, best first; none for the shop's own choice."""
@@ -216,7 +218,7 @@ def _session(
     context = {n: CONTEXT[n][v[s]] for n, v in heads.context.items() if v[s] >= 0 and n != "daypart"}
     demographics = {n: DEMOGRAPHICS[n][v[shopper]] for n, v in heads.demographics.items()} if shopper >= 0 else {}
     name = f"{shopper_prefix}{shopper}" if shopper >= 0 else ""
-    shift = int(SHIFTS[_pick(rng, np.log(shift_shares()))]) if kind == "shifting" else None
+    shift = SHIFTS[_pick(rng, shift_shares())] if kind == "shifting" else None
     length = draw_length(rng, shift)
     walk = _Walk(world, tastes, rng, Visit(key, name, context, demographics, float(heads.start[s]), ()), show)
     earlier = bought.setdefault(shopper, []) if shopper >= 0 else []
@@ -313,11 +315,11 @@ class _Walk:
     def _move_logits(self) -> np.ndarray:
         logits = self.tastes.moves.copy()
         if len(set(self._seen)) < 2:
-            logits[:, MOVES.index("return")] = -np.inf
+            logits[:, RETURN] = -np.inf
         if self._cart:
-            logits[:, MOVES.index("checkout")] += LIKED_CHECKOUT * self.tastes.liking[:, self._cart].mean(axis=1)
+            logits[:, CHECKOUT] += LIKED_CHECKOUT * self.tastes.liking[:, self._cart].sum(axis=1) / len(self._cart)
         else:
-            logits[:, MOVES.index("remove")] = logits[:, MOVES.index("checkout")] = -np.inf
+            logits[:, REMOVE] = logits[:, CHECKOUT] = -np.inf
         return logits
 
     def _pick_from_listing(self, move: str) -> None:
@@ -325,17 +327,16 @@ class _Walk:
         if move == "home":
             items, listed = self._front_page(), True
         elif move == "browse":
-            items = self._page(self.world.members[self._choose(np.log(self.tastes.interest))])
+            items = self._page(self.world.members[self._choose(self.tastes.log_interest)])
         else:
             items = self._page(self._search())
-        utility = self.tastes.utility[:, items] - SLOT_BIAS * np.log1p(np.arange(len(items)))
+        utility = self.tastes.utility[:, items] - _bias(len(items))
         if listed:
             ids = tuple(self.world.catalogue.item_ids[items].tolist())
             self.tell("view_item_list", items=ids, slots=tuple(range(len(ids))))
             self._now += float(self.rng.lognormal(2.0, 0.5))
         if move == "home":
-            turning_away = self.tastes.utility.mean(axis=1, keepdims=True) + PASSED_BY
-            utility = np.concatenate((utility, turning_away), axis=1)
+            utility = np.concatenate((utility, self.tastes.usual + PASSED_BY), axis=1)
         slot = self._choose(utility)
         if slot == len(items):
             self._keep_silent()
@@ -362,10 +363,9 @@ class _Walk:
     def _search(self) -> np.ndarray:
         """Words that the persona would use, typed; the items that have all of them, else any."""
         words, interest = self.world.words, self.tastes.interest
-        c = _pick(self.rng, np.log(interest[self.actors[-1]]))
-        share = words.share[c]
+        share = words.share[_pick(self.rng, interest[self.actors[-1]])]
         count = 1 + int(self.rng.random() < TWO_WORDS)
-        typed = list(dict.fromkeys(_pick_share(self.rng, share) for _ in range(count)))
+        typed = list(dict.fromkeys(_pick(self.rng, share) for _ in range(count)))
         p = words.share[:, typed]
         once = 1.0 - TWO_WORDS if len(typed) == 1 else 0.0
         twice = p[:, 0] * p[:, -1]  # one word typed may be the same one drawn twice
@@ -422,10 +422,13 @@ class _Walk:
             self._owed = None
 
 
-def _pick(rng: np.random.Generator, logits: np.ndarray) -> int:
-    return _pick_share(rng, np.exp(logits - logits.max()))
+@cache
+def _bias(slots: int) -> np.ndarray:
+    """(slots,) utility lost by being shown later."""
+    bias: np.ndarray = SLOT_BIAS * np.log1p(np.arange(slots))
+    return bias
 
 
-def _pick_share(rng: np.random.Generator, shares: np.ndarray) -> int:
+def _pick(rng: np.random.Generator, shares: np.ndarray) -> int:
     below = shares.cumsum()
     return min(int(below.searchsorted(rng.random() * below[-1], side="right")), len(shares) - 1)

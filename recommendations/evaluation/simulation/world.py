@@ -19,10 +19,10 @@ from personas.encoding import ItemFacts
 OVERLAP = 0.15
 """Share of every taste and habit that all personas have in common: even the truest often acts like another."""
 
-TASTE = 5.0
+TASTE = 6.5
 """Utility of an item that suits a persona fully above one that doesn't suit it at all, before the overlap."""
 
-PRICE = 0.9
+PRICE = 1.2
 """Utility of one standard deviation of log price within the category, to a persona that weighs price alone."""
 
 REDUCED = 3.0
@@ -40,11 +40,11 @@ HABIT = 2.0
 MOVES = ("browse", "home", "search", "return", "remove", "checkout")
 """How a step begins: a category's listing, the shop's first page, a search, an item seen before, the cart."""
 
-USUAL_MOVES = (1.6, 0.2, 0.2, -0.6, -2.8, -1.4)
+USUAL_MOVES = (1.6, -0.3, 0.2, -0.6, -2.4, -1.0)
 FOLLOW_UPS = ("nothing", "add_to_cart", "add_to_wishlist")
 """What may follow when an item has been looked at."""
 
-USUAL_FOLLOW_UPS = (0.0, -2.4, -3.4)
+USUAL_FOLLOW_UPS = (0.0, -3.6, -4.2)
 DWELL = math.log(20.0)
 """Log of the usual dwell, seconds."""
 
@@ -125,12 +125,14 @@ class Tastes:
     """What the choice rules read, after the overlap; shapes as in `World`.
 
     utility : (K, n).  liking : (K, n), utility above the persona's mean over the shop, bounded.
-    interest : (K, C) P(category | a category's listing is opened).  log_interest : its log.
+    usual : (K, 1) that mean.  interest, log_interest : (K, C) P(category | a category's listing is opened), and its log.
     """
 
     utility: np.ndarray
+    usual: np.ndarray
     liking: np.ndarray
     interest: np.ndarray
+    log_interest: np.ndarray
     moves: np.ndarray
     follow_ups: np.ndarray
     dwell: np.ndarray
@@ -204,11 +206,19 @@ def soften(world: World, overlap: float) -> Tastes:
         return softened
 
     utility = mixed(world.taste)
+    usual = utility.mean(axis=1, keepdims=True)
     drawn = np.stack([INTEREST * utility[:, m].mean(axis=1) + 0.3 * math.log(len(m)) for m in world.members], axis=1)
-    interest = np.exp(drawn - drawn.max(axis=1, keepdims=True))
-    interest /= interest.sum(axis=1, keepdims=True)
-    liking = np.clip(utility - utility.mean(axis=1, keepdims=True), -2.0, 3.0)
-    return Tastes(utility, liking, interest, mixed(world.moves), mixed(world.follow_ups), mixed(world.dwell))
+    log_interest = drawn - np.logaddexp.reduce(drawn, axis=1, keepdims=True)
+    return Tastes(
+        utility=utility,
+        usual=usual,
+        liking=np.clip(utility - usual, -2.0, 3.0),
+        interest=np.exp(log_interest),
+        log_interest=log_interest,
+        moves=mixed(world.moves),
+        follow_ups=mixed(world.follow_ups),
+        dwell=mixed(world.dwell),
+    )
 
 
 def _price_weight(attribute: Attribute) -> float:
