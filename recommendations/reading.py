@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +28,17 @@ def read_catalogue(shop: Shop) -> Catalogue:
     return build_catalogue(Item.objects.filter(shop=shop).as_rows())
 
 
-def read_log(shop: Shop, catalogue: Catalogue) -> tuple[SessionLog, list[dict[str, str]]]:
-    """The archived log of a shop, and the context of each of its sessions in the log's order."""
-    rows = ArchivedEvent.objects.for_training(shop)
+def read_log(
+    shop: Shop, catalogue: Catalogue, sessions: Collection[int] | None = None
+) -> tuple[SessionLog, list[dict[str, str]]]:
+    """The archived log of a shop, and the context of each of its sessions in the log's order.
+
+    sessions : primary keys of the only ones to read, at most 500; None for all.
+    """
+    all_events, all_sessions = ArchivedEvent.objects.all(), Session.objects.all()
+    if sessions is not None:
+        all_events, all_sessions = all_events.filter(session__in=sessions), all_sessions.filter(pk__in=sessions)
+    rows = all_events.for_training(shop)
     columns: list[np.ndarray] = []
     buffer: list[tuple[float, ...]] = []
     queries: list[str] = []
@@ -44,7 +52,7 @@ def read_log(shop: Shop, catalogue: Catalogue) -> tuple[SessionLog, list[dict[st
         columns.append(np.array(buffer, dtype=np.float64))
     table = np.concatenate(columns) if columns else np.zeros((0, len(TrainingEvent._fields) - 1))
     session, code, item, at, place, dwell, price, _ = table.T
-    sessions = {row.pk: row for row in Session.objects.for_training(shop)}
+    told = {row.pk: row for row in all_sessions.for_training(shop)}
     keys = session.astype(np.int64)
     log = SessionLog.of(
         keys,
@@ -52,13 +60,13 @@ def read_log(shop: Shop, catalogue: Catalogue) -> tuple[SessionLog, list[dict[st
         at,
         code=code.astype(np.int8),
         order=place,
-        user=np.array([sessions[k].shopper for k in keys.tolist()]) if len(keys) else None,
+        user=np.array([told[k].shopper for k in keys.tolist()]) if len(keys) else None,
         dwell_s=dwell,
         price=price,
-        clock=_coarsest({row.clock for row in sessions.values()}),
+        clock=_coarsest({row.clock for row in told.values()}),
         query=np.array(queries, dtype=object),
     )
-    read = [sessions[int(k)] for k in log.keys.tolist()]
+    read = [told[int(k)] for k in log.keys.tolist()]
     return log, [_words({**row.context, **row.demographics}) for row in read]
 
 

@@ -40,6 +40,8 @@ class SessionState:
     seed : 64-bit, from shop and session id; with `version` it seeds every random draw.
     last_at : event time of the latest event that moved the belief, seconds.
     context : evidence given with the session (country, device, ...), by name.
+    remembered : the names in `context` that come from the shopper's memory and not from this visit.
+    earlier : archetype id -> share that earlier sessions of the shopper left, summing to at most 1; {} for a guest.
     """
 
     shop: int
@@ -56,6 +58,8 @@ class SessionState:
     context: dict[str, str] = field(default_factory=dict)
     touches: tuple[Touch, ...] = ()
     pending: tuple[Pending, ...] = ()
+    remembered: tuple[str, ...] = ()
+    earlier: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

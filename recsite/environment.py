@@ -63,6 +63,14 @@ def names(name: str, default: tuple[str, ...] = (), environ: Mapping[str, str] =
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+def web_address(name: str, environ: Mapping[str, str] = os.environ) -> str:
+    """An http or https address, "" when unset."""
+    value = environ.get(name, "").strip()
+    if value and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+        raise BadSetting(f"{name}: expected an address that begins with http:// or https://")
+    return value
+
+
 def database(url: str, *, sqlite_synchronous: str = "FULL", pool_max: int = 8) -> dict[str, Any]:
     """Django's DATABASES entry for a URL: `sqlite:///relative`, `sqlite:////absolute`, `postgres://user:pw@host:port/name`.
 

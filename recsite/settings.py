@@ -41,6 +41,10 @@ ACTIVITY_FSYNC = env.choice("ACTIVITY_FSYNC", "always", ("always", "everysec"))
 """`appendfsync` of the embedded Valkey: with `always`, whatever is acknowledged is on disk."""
 DURABILITY = env.choice("DURABILITY", "always", ("always", "waitaof", "everysec"))
 """What an acknowledged event means: the server syncs every write; we wait for its AOF; up to a second may be lost."""
+TRUSTED_PROXIES = env.whole("TRUSTED_PROXIES", 0)
+"""Proxies of our own in front: so many entries at the end of `X-Forwarded-For` are to be believed."""
+WEATHER_URL = env.web_address("WEATHER_URL")
+"""Forecasts in Open-Meteo's form; empty for no weather."""
 SESSION_TOKEN_TTL_S = env.whole("SESSION_TOKEN_TTL_S", 12 * 3600, minimum=60)
 
 # Django ----------------------------------------------------------------------------------------------------------------
@@ -202,5 +206,6 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
     # Every visitor who asks for a page that isn't there would be a warning.
-    "loggers": {"django.request": {"level": "ERROR"}},
+    # httpx would tell of every request to the weather service, key and all.
+    "loggers": {"django.request": {"level": "ERROR"}, "httpx": {"level": "WARNING"}},
 }

@@ -31,6 +31,7 @@ PURE = (
     "personas.profile",
     "personas.queries",
     "personas.sessions",
+    "personas.summaries",
     "personas.training",
     "clusters.adaptation",
     "clusters.alignment",

@@ -70,7 +70,7 @@ class Principal:
         if not self.session:
             return named
         if named and not hmac.compare_digest(self.shopper.encode(), named.encode()):
-            detail = "This token doesn't vouch for that shopper: have the shop's server name `shopper_id` when it asks for the token."
+            detail = "This token doesn't vouch for that shopper: the shop's server names `shopper_id` when it asks for a token."
             raise Problem(403, "foreign_shopper", detail)
         return self.shopper
 

@@ -118,6 +118,9 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     """One commit of one session. New fields go to the end, with a default: old records stay readable.
 
     version : the state's version after the commit.  belief : archetype id -> probability after the commit.
+    context : what came with the visit; what was remembered of the shopper is not repeated here.
+    shares : archetype id -> share of the session's steps so far.  steps : of the persona, so far.
+    earlier, history : what the shopper's memory gave the prior: archetype id -> share, and evidence of purchases.
     """
 
     shop: int
@@ -133,6 +136,10 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     slate: LoggedSlate | None = None
     belief: dict[int, float] = {}
     origin: str = "live"
+    shares: dict[int, float] = {}
+    steps: int = 0
+    earlier: dict[int, float] = {}
+    history: dict[str, str] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

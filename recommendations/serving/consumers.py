@@ -42,7 +42,7 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
     async def connect(self) -> None:
         self.here: Process = await process.current()
         self.ask = turns.Ask()
-        self.seen_events = -1
+        self.seen_version = -1
         self.dirty = asyncio.Event()
         self.pusher: asyncio.Task[None] | None = None
         self.expiry: asyncio.TimerHandle | None = None
@@ -57,7 +57,7 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
         except Problem:
             await self.close(code=UNAUTHORISED)
             return
-        self.visit = turns.Visit(self.who.shop, self.who.session)
+        self.visit = turns.Visit(self.who.shop, self.who.session, self.who.shopper)
         self.channel_name_of_session = channel(self.who.shop, self.who.session)
         # Listening comes before reading: an event between the two is pushed, not lost.
         await self.here.bus.listen(self.channel_name_of_session, self.moved)
@@ -84,8 +84,8 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
             await asyncio.gather(self.pusher, return_exceptions=True)
 
     def moved(self, message: bytes) -> None:
-        """The session has events that this socket hasn't shown, or (b"") it may have."""
-        if not message or int(message) > self.seen_events:
+        """The session moved on from what this socket has shown, or (b"") it may have."""
+        if not message or int(message) > self.seen_version:
             self.dirty.set()
 
     async def push(self) -> None:
@@ -104,7 +104,9 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
     async def send_slate(self, ask: turns.Ask) -> None:
         now = time.time()
         turn = await turns.take(self.here, self.visit, ask=ask, now=now)
-        self.seen_events = max(self.seen_events, turn.state.events)
+        # Not the highest: a session whose state was lost starts again.
+        self.seen_version = turn.state.version
+        self.here.surroundings.look(turn, self.scope)
         if self.gone:
             return
         await self.send_json({"type": "profile", "profile": profile_json(turn.engine, turn.state, now=now)})
@@ -136,8 +138,9 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
 
     async def take_event(self, content: Mapping[str, Any]) -> None:
         """Count the event; the push that follows comes as it does for every subscriber of the session."""
-        visit = turns.read_visit(self.who.shop, {**content, "session_id": self.who.session})
+        visit = turns.read_visit(self.who, {**content, "session_id": self.who.session})
         turn = await turns.take(self.here, visit, [content.get("event")], ask=None, now=time.time())
+        self.here.surroundings.look(turn, self.scope)
         await self.send_json({"type": "result", "result": turn.results[0], "version": turn.state.version})
 
     async def send_problem(self, problem: Problem) -> None:

@@ -125,7 +125,7 @@ def change_state(client: Redis, shop: int, session: str, change: Callable[[Sessi
                 return False
             pipe.multi()
             pipe.set(key, encode_state(changed), keepttl=True)
-            pipe.publish(channel(shop, session), b"%d" % changed.events)
+            pipe.publish(channel(shop, session), b"%d" % changed.version)
             try:
                 pipe.execute()
             except WatchError:
@@ -172,8 +172,8 @@ def _entries(client: Redis, stream: str, shop: int, sessions: Collection[str], s
 
 
 def forget_unreadable(client: Redis, names: Collection[str]) -> int:
-    """Delete entries set aside that are no record and hold one of the names all the same; their number."""
-    spelled, gone = [name.encode() for name in names], 0
+    """Delete entries set aside that are no record and hold one of the names, spelled as in one, all the same; their number."""
+    spelled, gone = [msgspec.msgpack.encode(name) for name in names], 0
     for part in range(settings.ACTIVITY_PARTITIONS):
         rows: Any = client.xrange(aside_key(part))
         for entry_id, fields in rows:
@@ -182,6 +182,20 @@ def forget_unreadable(client: Redis, names: Collection[str]) -> int:
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 if any(name in value for value in fields.values() for name in spelled):
                     gone += int(client.xdel(aside_key(part), entry_id))
+    return gone
+
+
+def forget_old(client: Redis, shop: int, *, before: float) -> int:
+    """Delete the shop's entries that were set aside before a time, in seconds since the epoch; their number."""
+    gone = 0
+    for part in range(settings.ACTIVITY_PARTITIONS):
+        rows: Any = client.xrange(aside_key(part), max=f"({int(1000 * before)}")
+        for entry_id, fields in rows:
+            try:
+                of_shop = decode_record(fields.get(FIELD, b"")).shop == shop
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                of_shop = False
+            gone += int(client.xdel(aside_key(part), entry_id)) if of_shop else 0
     return gone
 
 

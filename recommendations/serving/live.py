@@ -120,18 +120,18 @@ async def answer(scope: Scope, receive: Receive) -> dict[str, Any]:
     if is_profile(path):
         return await read_profile(here, who, scope, now)
     if method == "GET":
-        return await recommend(here, who, _query(scope), now)
+        return await recommend(here, who, scope, _query(scope), now)
     body = await read_json(headers, receive)
     if path == EVENTS:
-        return await take_events(here, who, body, now)
+        return await take_events(here, who, scope, body, now)
     if path == RECOMMENDATIONS:
-        return await recommend(here, who, body, now)
+        return await recommend(here, who, scope, body, now)
     return issue_token(who, body, now)
 
 
-async def take_events(here: Process, who: Principal, body: dict[str, Any], now: float) -> dict[str, Any]:
+async def take_events(here: Process, who: Principal, scope: Scope, body: dict[str, Any], now: float) -> dict[str, Any]:
     """POST events: what became of each, and a slate if `recommend` is there."""
-    visit = turns.read_visit(who.shop, body)
+    visit = turns.read_visit(who, body)
     who.require("ingest", visit.session)
     ask = None
     if body.get("recommend") is not None:
@@ -141,27 +141,35 @@ async def take_events(here: Process, who: Principal, body: dict[str, Any], now: 
     if not isinstance(events, list):
         raise invalid(EventError("events", "must be a list"))
     turn = await turns.take(here, visit, events, ask=ask, now=now)
+    look_around(here, who, scope, turn)
     answer: dict[str, Any] = {"results": turn.results, "version": turn.state.version, "release": turn.engine.release}
     if turn.slate is not None:
         answer["slate"] = slate_json(turn.engine, turn.state, turn.slate)
     return answer
 
 
-async def recommend(here: Process, who: Principal, body: dict[str, Any], now: float) -> dict[str, Any]:
+async def recommend(here: Process, who: Principal, scope: Scope, body: dict[str, Any], now: float) -> dict[str, Any]:
     """A slate for the session as it stands; a session not seen before gets one from its prior."""
-    visit = turns.read_visit(who.shop, body)
+    visit = turns.read_visit(who, body)
     who.require("read", visit.session)
     turn = await turns.take(here, visit, ask=read_ask(body.get("recommend") or {}), now=now)
+    look_around(here, who, scope, turn)
     if turn.slate is None:
         raise RuntimeError("a slate was asked for and none came")
     return slate_json(turn.engine, turn.state, turn.slate)
+
+
+def look_around(here: Process, who: Principal, scope: Scope, turn: turns.Turn) -> None:
+    """Have the world asked about a new session. Only a page's own request comes from where its shopper is."""
+    here.surroundings.look(turn, scope if who.session else None)
 
 
 async def read_profile(here: Process, who: Principal, scope: Scope, now: float) -> dict[str, Any]:
     """The profile of a session; before its first event, its prior."""
     raw = scope.get("raw_path")
     path = unquote(raw.split(b"?")[0].decode("latin-1")) if raw else scope["path"]
-    visit = turns.read_visit(who.shop, {"session_id": path[len(SESSIONS) : -len(PROFILE)]})
+    # Looking logs nobody in: only a turn does, and that is committed.
+    visit = turns.read_visit(who, {"session_id": path[len(SESSIONS) : -len(PROFILE)]})._replace(shopper="")
     who.require("read", visit.session)
     engine = turns.engine_of(here, who.shop)
     loaded = await here.store.load(visit.shop, visit.session)
@@ -175,12 +183,13 @@ def issue_token(who: Principal, body: dict[str, Any], now: float) -> dict[str, A
         raise Problem(403, "key_needed", "A session token can't issue tokens; use an API key.")
     try:
         session = check_id("session_id", body.get("session_id"))
+        shopper = "" if body.get("shopper_id") in (None, "") else check_id("shopper_id", body["shopper_id"])
     except EventError as error:
         raise invalid(error) from error
     ttl_s = body.get("ttl_s")
     if ttl_s is not None and (type(ttl_s) is not int or not MIN_TOKEN_S <= ttl_s <= MAX_TOKEN_S):
         raise invalid(EventError("ttl_s", f"must be a whole number of seconds, {MIN_TOKEN_S} to {MAX_TOKEN_S}"))
-    token = access.issue_session_token(who.shop, session, ttl_s=ttl_s, now=now)
+    token = access.issue_session_token(who.shop, session, ttl_s=ttl_s, now=now, shopper=shopper)
     return {"token": token, "session_id": session, "websocket": "/ws/v1/session"}
 
 

@@ -13,6 +13,7 @@ from recommendations.serving import access
 from recommendations.serving.bus import Bus
 from recommendations.serving.engines import Engines
 from recommendations.serving.store import Durability, Store
+from recommendations.serving.surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Process:
             partitions=settings.ACTIVITY_PARTITIONS,
             durability=Durability(settings.DURABILITY),
         )
+        self.surroundings = Surroundings(self)
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -47,8 +49,10 @@ class Process:
         )
         await self.engines.refresh()
         self._watch = asyncio.create_task(self.engines.watch(), name="watch releases")
+        self.surroundings.start()
 
     async def stop(self) -> None:
+        await self.surroundings.stop()
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)

@@ -102,7 +102,7 @@ def ids_key(part: int, shop: int, session: str) -> str:
 
 
 def channel(shop: int, session: str) -> str:
-    """Pub/sub channel on which a session's subscribers hear of its events; the message is the count of events."""
+    """Pub/sub channel on which a session's subscribers hear that it moved; the message is the version it has then."""
     return f"session:{shop}:{session}"
 
 

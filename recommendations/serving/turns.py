@@ -8,19 +8,28 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+import numpy as np
 from redis.exceptions import RedisError
 
+from personas import memory as blending
 from personas.events import UNKNOWN_ITEM, Event, EventError, check_id, parse_event
+from personas.history import VARIABLES
+from personas.profile import shares
 from recommendations import engine as loop
 from recommendations.engine import Engine
+from recommendations.serving import memory as memories
+from recommendations.serving.access import Principal
 from recommendations.serving.activity import LoggedDecision, LoggedEvent, LoggedItem, LoggedSlate, Record, encode_record
+from recommendations.serving.memory import Memory
 from recommendations.serving.problems import Problem, busy, invalid, no_release, storage_unavailable
-from recommendations.serving.process import Process
 from recommendations.serving.store import Durability, Loaded, NotDurableError
 from recommendations.session import Request, SessionState, Slate
+
+if TYPE_CHECKING:
+    from recommendations.serving.process import Process
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +80,18 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Visit(NamedTuple):
-    """Whose turn it is, checked. context : evidence by name."""
+    """Whose turn it is, checked.
+
+    context : evidence by name that the request brought.  offered : evidence that is taken only where nothing of that name is
+    known: what an adapter found out.  withheld : the request states that the shopper does not consent to demographics.
+    """
 
     shop: int
     session: str
     shopper: str = ""
     context: Mapping[str, str] = {}
+    offered: Mapping[str, str] = {}
+    withheld: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -91,12 +106,13 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Turn:
-    """What a turn led to."""
+    """What a turn led to. opened : whether it was the session's first."""
 
     engine: Engine
     state: SessionState
     results: tuple[Result, ...]
     slate: Slate | None
+    opened: bool = False
 
 
 class _Parsed(NamedTuple):
@@ -104,15 +120,15 @@ class _Parsed(NamedTuple):
     refs: tuple[str, ...]
 
 
-def read_visit(shop: int, body: Mapping[str, object]) -> Visit:
-    """`session_id`, `shopper_id`, `context` and `consent` of a request. Raises Problem."""
+def read_visit(who: Principal, body: Mapping[str, object]) -> Visit:
+    """`session_id`, `shopper_id`, `context` and `consent` of a request, as far as `who` may name them. Raises Problem."""
     try:
         session = check_id("session_id", body.get("session_id"))
         shopper = "" if body.get("shopper_id") in (None, "") else check_id("shopper_id", body["shopper_id"])
         context = _read_context(body.get("context"), consent=body.get("consent") is True)
     except EventError as error:
         raise invalid(error) from error
-    return Visit(shop, session, shopper, context)
+    return Visit(who.shop, session, who.shopper_of(shopper), context, withheld=body.get("consent") is False)
 
 
 def _read_context(raw: object, *, consent: bool) -> dict[str, str]:
@@ -159,7 +175,8 @@ async def take(process: Process, visit: Visit, raw_events: Sequence[object] = ()
         async with process.store.lock(visit.shop, visit.session):
             for attempt in range(ATTEMPTS):
                 loaded = await process.store.load(visit.shop, visit.session, list(parsed))
-                turn = await _attempt(process, engine, visit, loaded, parsed, results, ask, now)
+                memory = await _recall(process, visit) if _comes_in(visit, loaded.state) else None
+                turn = await _attempt(process, engine, visit, memory, loaded, parsed, results, ask, now)
                 if turn is not None:
                     return turn
                 if attempt >= AT_ONCE:
@@ -170,10 +187,20 @@ async def take(process: Process, visit: Visit, raw_events: Sequence[object] = ()
     raise busy()
 
 
+def _comes_in(visit: Visit, state: SessionState | None) -> bool:
+    """Whether the visit names a shopper whom the session didn't know: at its start, or at a log-in on the way."""
+    return bool(visit.shopper) and (state is None or state.shopper != visit.shopper)
+
+
+async def _recall(process: Process, visit: Visit) -> Memory | None:
+    return await memories.recall(process.client, visit.shop, visit.shopper, partitions=process.store.partitions)
+
+
 async def _attempt(
     process: Process,
     engine: Engine,
     visit: Visit,
+    memory: Memory | None,
     loaded: Loaded,
     parsed: Mapping[str, _Parsed],
     results: Sequence[Result],
@@ -181,7 +208,9 @@ async def _attempt(
     now: float,
 ) -> Turn | None:
     """The turn upon what was loaded, or None if another commit came first."""
-    state = resume(process, engine, visit, loaded.state, now=now)
+    state = resume(process, engine, visit, loaded.state, memory, now=now)
+    told = _told(loaded.state, state)
+    moved = loaded.state is not None and told and state.persona.log_prior != loaded.state.persona.log_prior
     fresh = [p for event_id, p in parsed.items() if event_id not in loaded.seen]
     decisions: list[LoggedDecision] = []
     for i, (event, _) in enumerate(fresh):
@@ -200,7 +229,7 @@ async def _attempt(
             shop=visit.shop,
             session=visit.session,
             shopper=state.shopper,
-            context=state.context,
+            context={name: value for name, value in state.context.items() if name not in state.remembered},
             release=engine.release,
             version=state.version,
             started_at=state.started_at,
@@ -208,34 +237,111 @@ async def _attempt(
             events=tuple(LoggedEvent.of(event, refs) for event, refs in fresh),
             decisions=tuple(decisions),
             slate=_logged(slate, now),
-            belief=_belief(state),
+            belief=_by_id(state, [math.exp(p) for p in state.persona.log_belief]),
+            shares=_by_id(state, shares(state.persona)),
+            steps=state.persona.steps,
+            earlier=state.earlier,
+            history={name: state.context[name] for name in state.remembered if name in VARIABLES},
         )
         committed = await process.store.commit(
             loaded,
             state,
-            record=encode_record(record) if fresh or slate is not None else b"",
+            record=encode_record(record) if fresh or slate is not None or told else b"",
             event_ids=[event.event_id for event, _ in fresh],
-            message=b"%d" % state.events if fresh else b"",
+            message=b"%d" % state.version if fresh or moved else b"",
         )
         if not committed:
             return None
-    return Turn(engine, state, final, slate)
+    return Turn(engine, state, final, slate, opened=loaded.state is None)
 
 
-def resume(process: Process, engine: Engine, visit: Visit, state: SessionState | None, *, now: float) -> SessionState:
-    """The state to go on from: a new session's prior, or the stored one, carried over to this release if need be."""
+def _told(before: SessionState | None, state: SessionState) -> bool:
+    """Whether the visit brought something for the archive beside events: evidence, or who it is."""
+    if before is None:
+        return bool(state.context or state.shopper)
+    return state.context != before.context or state.shopper != before.shopper
+
+
+def resume(
+    process: Process,
+    engine: Engine,
+    visit: Visit,
+    state: SessionState | None,
+    memory: Memory | None = None,
+    *,
+    now: float,
+) -> SessionState:
+    """The state to go on from: a new session's prior, or the stored one, carried over to this release if need be.
+
+    memory : what is remembered of the visit's shopper, if the session didn't know them. Evidence that is new, or that of a
+    log-in, revises the prior; what the session's events said stands.
+    """
     if state is None:
-        return loop.start(
-            engine, shop=visit.shop, session=visit.session, at=now, context=dict(visit.context), shopper=visit.shopper
+        brought = {**visit.offered, **visit.context}
+        remembered = _remembered(visit, memory, brought)
+        earlier = memory.earlier(now) if memory else {}
+        started = loop.start(
+            engine,
+            shop=visit.shop,
+            session=visit.session,
+            at=now,
+            context={**remembered, **brought},
+            shopper=visit.shopper,
+            earlier=_earlier(engine, earlier),
         )
+        return replace(started, remembered=tuple(remembered), earlier=earlier) if memory else started
     if state.release != engine.release:
         state = loop.rebase(process.engines.made_under(visit.shop, state.release), engine, state)
-    context = {**state.context, **visit.context}
-    if len(context) <= MAX_CONTEXT and context != state.context:
-        state = replace(state, context=context)
-    if visit.shopper and visit.shopper != state.shopper:
-        state = replace(state, shopper=visit.shopper)
-    return state
+    came = _comes_in(visit, state)
+    if not came and not visit.withheld and not visit.offered and visit.context.items() <= state.context.items():
+        return state
+    gone = _let_go(visit, state, came=came)
+    known = {name: value for name, value in state.context.items() if name not in gone}
+    offered = {name: value for name, value in visit.offered.items() if name not in known}
+    brought = _fitting({**offered, **visit.context}, known)
+    context = {**known, **brought}
+    names, earlier = tuple(n for n in state.remembered if n in known and n not in brought), state.earlier
+    if came:
+        remembered = _remembered(visit, memory, context)
+        context, names = {**remembered, **context}, tuple(remembered)
+        earlier = memory.earlier(now) if memory else {}
+    elif context == state.context:
+        return state
+    bare = replace(state, context={}, remembered=names, earlier=earlier)
+    return loop.inform(engine, bare, context=context, shopper=visit.shopper, earlier=_earlier(engine, earlier))
+
+
+def _let_go(visit: Visit, state: SessionState, *, came: bool) -> set[str]:
+    """Names that are evidence no more: what was remembered of whoever was here before a log-in; demographics withheld."""
+    if came:
+        gone = set(state.remembered)
+    elif visit.withheld:
+        gone = {name for name in state.remembered if name not in VARIABLES}
+    else:
+        gone = set()
+    return gone | (DEMOGRAPHIC & state.context.keys() if visit.withheld else set())
+
+
+def _earlier(engine: Engine, earlier: Mapping[int, float]) -> tuple[float, ...] | None:
+    """What earlier sessions left, for the model of this release: archetypes that it lacks are nobody's."""
+    model = engine.personas
+    return blending.earlier(earlier, model.ids, np.exp(model.hmm.log_initial)) if earlier else None
+
+
+def _fitting(brought: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """What may be added to a session's evidence: all of it, or, beyond `MAX_CONTEXT` names, new values of known ones."""
+    if len({*known, *brought}) <= MAX_CONTEXT:
+        return dict(brought)
+    return {name: value for name, value in brought.items() if name in known}
+
+
+def _remembered(visit: Visit, memory: Memory | None, brought: Mapping[str, str]) -> dict[str, str]:
+    """Evidence out of the shopper's memory, where the visit itself doesn't say; what of it fits into `MAX_CONTEXT`."""
+    if memory is None:
+        return {}
+    told = memory.history if visit.withheld else memory.history | memory.demographics
+    fresh = {name: value for name, value in told.items() if name not in brought}
+    return dict(list(fresh.items())[: max(0, MAX_CONTEXT - len(brought))])
 
 
 def _parse(engine: Engine, raw_events: Sequence[object], now: float) -> tuple[dict[str, _Parsed], tuple[Result, ...]]:
@@ -288,6 +394,5 @@ def _logged(slate: Slate | None, now: float) -> LoggedSlate | None:
     return LoggedSlate(slate.recommendation_id, now, slate.context, items)
 
 
-def _belief(state: SessionState) -> dict[int, float]:
-    pairs = zip(state.persona.archetypes, state.persona.log_belief, strict=True)
-    return {archetype: round(math.exp(p), 4) for archetype, p in pairs}
+def _by_id(state: SessionState, values: Sequence[float]) -> dict[int, float]:
+    return {archetype: round(p, 4) for archetype, p in zip(state.persona.archetypes, values, strict=True)}
