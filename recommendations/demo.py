@@ -23,6 +23,9 @@ GROUP = "Merchandisers"
 EDITED = ("shop", "attribute", "archetype", "item", "itemcluster", "release")
 """Models that a merchandiser may change; all others of ours may be looked at, API keys apart."""
 
+OWNED = ("attribute", "archetype")
+"""Models of which they may add and delete rows too; a persona version they may add, which is publishing."""
+
 HIDDEN = ("apikey",)
 
 Shown = Callable[[str], AbstractContextManager[Progress]]
@@ -113,6 +116,7 @@ def merchandisers() -> Group:
             name = model._meta.model_name or ""
             if name not in HIDDEN:
                 names += [f"view_{name}", *([f"change_{name}"] if name in EDITED else [])]
+    names += [*(f"{right}_{name}" for name in OWNED for right in ("add", "delete")), "add_personaversion"]
     ours = Permission.objects.filter(content_type__app_label__in=("personas", "clusters", "recommendations"))
     group.permissions.add(*ours.filter(codename__in=names))
     return group

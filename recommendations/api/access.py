@@ -12,11 +12,18 @@ from rest_framework import authentication, exceptions, pagination, permissions, 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from personas.models import ApiKey, hash_key
+from personas.models import ApiKey, Shop, hash_key
 from recommendations.serving.problems import Problem
 
 PROBLEM_TYPE = "application/problem+json"
-CODES = {400: "invalid_field", 401: "missing_credentials", 403: "missing_scope", 404: "not_found", 405: "method_not_allowed"}
+CODES = {
+    400: "invalid_field",
+    401: "missing_credentials",
+    403: "missing_scope",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+}
 """Codes by status, for what the framework raises; an error with a code of ours keeps it."""
 
 
@@ -39,6 +46,9 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     headers = {name: answer[name] for name in ("Allow", "WWW-Authenticate") if name in answer}
     body = Problem(answer.status_code, code, detail, field=field).as_json()
     return Response(body, status=answer.status_code, headers=headers, content_type=PROBLEM_TYPE)
+
+RIGHTS = {"POST": "add", "DELETE": "delete"}
+"""The admin's permission that a method asks of staff; all others ask for "change"."""
 
 
 # Who may read
@@ -83,6 +93,26 @@ class MayRead(permissions.BasePermission):
         return bool(user and user.is_active and user.is_staff and user.has_perm(f"{meta.app_label}.view_{meta.model_name}"))
 
 
+class MayManage(MayRead):
+    """Reading as `MayRead`; changing with the scope `manage`, or for staff who may do so in the admin too."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if request.method in permissions.SAFE_METHODS:
+            return super().has_permission(request, view)
+        if isinstance(request.auth, ApiKey):
+            return "manage" in request.auth.scopes
+        meta, user = view.queryset.model._meta, request.user
+        right = f"{meta.app_label}.{RIGHTS.get(request.method or '', 'change')}_{meta.model_name}"
+        return bool(user and user.is_active and user.is_staff and user.has_perm(right))
+
+
+class Conflict(exceptions.APIException):
+    """What was asked for is sound, but not as things stand."""
+
+    status_code = 409
+    default_code = "conflict"
+
+
 class Pages(pagination.LimitOffsetPagination):
     max_limit = 500
 
@@ -105,3 +135,12 @@ class ShopRows(viewsets.ReadOnlyModelViewSet[Any]):
         if self.detail and self.lookup_field != "pk":
             raise exceptions.ValidationError({"shop": ["name it: several shops may have a row of this name"]})
         return rows
+
+    def written_shop(self) -> Shop:
+        """The one shop that a request is about: the key's own; staff name it with `?shop=SLUG`."""
+        if isinstance(self.request.auth, ApiKey):
+            return self.request.auth.shop
+        shop = Shop.objects.filter(slug=self.request.query_params.get("shop", "")).first()
+        if shop is None:
+            raise exceptions.ValidationError({"shop": ["name an existing shop: ?shop=SLUG"]})
+        return shop

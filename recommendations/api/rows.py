@@ -1,11 +1,11 @@
-"""Read-only views of a shop's rows: items, clusters, personas, releases."""
+"""Read-only views of a shop's rows: items, clusters, releases."""
 
 from __future__ import annotations
 
 from rest_framework import serializers
 
 from clusters.models import Item, ItemCluster
-from personas.models import Archetype, Attribute, Shop
+from personas.models import Shop
 from recommendations.api.access import ShopRows
 from recommendations.models import Release
 
@@ -29,18 +29,6 @@ class ClusterSerializer(serializers.ModelSerializer[ItemCluster]):
     class Meta:
         model = ItemCluster
         fields = ("id", "name", "kind", "size", "share", "descriptors", "locked", "updated_at")
-
-
-class ArchetypeSerializer(serializers.ModelSerializer[Archetype]):
-    class Meta:
-        model = Archetype
-        fields = ("id", "key", "name", "icon", "colour", "mix")
-
-
-class AttributeSerializer(serializers.ModelSerializer[Attribute]):
-    class Meta:
-        model = Attribute
-        fields = ("id", "key", "name", "description", "weights", "behaviours")
 
 
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
@@ -67,16 +55,6 @@ class Clusters(ShopRows):
     queryset = ItemCluster.objects.live().order_by("pk")
     serializer_class = ClusterSerializer
     filterset_fields = ("kind", "locked")
-
-
-class Personas(ShopRows):
-    queryset = Archetype.objects.order_by("place", "pk")
-    serializer_class = ArchetypeSerializer
-
-
-class Attributes(ShopRows):
-    queryset = Attribute.objects.order_by("pk")
-    serializer_class = AttributeSerializer
 
 
 class Releases(ShopRows):

@@ -6,7 +6,8 @@ from django.urls import include, path
 from rest_framework import routers
 
 from recommendations.api.hot import EventsView, ProfileView, RecommendationsView, TokensView
-from recommendations.api.rows import Attributes, Clusters, Items, Personas, Releases, Shops
+from recommendations.api.personas import Attributes, Personas, PersonaVersions
+from recommendations.api.rows import Clusters, Items, Releases, Shops
 from recommendations.serving.live import EVENTS, RECOMMENDATIONS, TOKENS
 
 router = routers.DefaultRouter()
@@ -17,6 +18,7 @@ for prefix, view in (
     ("clusters", Clusters),
     ("personas", Personas),
     ("attributes", Attributes),
+    ("persona-versions", PersonaVersions),
     ("releases", Releases),
 ):
     router.register(prefix, view)
