@@ -136,7 +136,7 @@ def import_events(
     coarsest clock that its log holds. Raises FileError.
     """
     batches = Batches(path, rejects=rejects, progress=progress)
-    reader, writer = EventRecords(now=now.timestamp()), _EventWriter(shop, now)
+    reader, writer = EventRecords(now=now.timestamp()), _EventWriter(shop, now, Origin.IMPORT)
     for batch in batches:
         events: list[EventRecord] = []
         for record in batch:
@@ -159,6 +159,19 @@ def import_events(
     return batches.report
 
 
+def archive_events(shop: Shop, batches: Iterable[list[EventRecord]], *, now: datetime, origin: Origin) -> ImportReport:
+    """Events that come from no file into the archive, a batch a transaction; those known already stay as they are."""
+    report, writer = ImportReport(), _EventWriter(shop, now, origin)
+    for events in batches:
+        with transaction.atomic():
+            added = writer.write(events)
+        report.read += len(events)
+        report.added += added
+        report.known += len(events) - added
+    _note_clock(shop, writer.clocks)
+    return report
+
+
 def _note_clock(shop: Shop, clocks: set[str]) -> None:
     """Remember the coarsest clock of the shop's log: training must not learn dwell from days."""
     order = [Clock.SECOND.value, Clock.DAY.value, Clock.ORDER.value]
@@ -173,8 +186,8 @@ def _note_clock(shop: Shop, clocks: set[str]) -> None:
 class _EventWriter:
     """Batches of events into rows, with bounded caches of the ids that batches share."""
 
-    def __init__(self, shop: Shop, now: datetime) -> None:
-        self.shop, self.now = shop, now
+    def __init__(self, shop: Shop, now: datetime, origin: Origin) -> None:
+        self.shop, self.now, self.origin = shop, now, origin
         self.clocks: set[str] = set()
         self.unknown = self.ahead = 0
         self._items: dict[str, int] = {}
@@ -185,7 +198,7 @@ class _EventWriter:
         self._find_items(events)
         self._find_sessions(events)
         rows = [self._row(event) for event in events]
-        added = ArchivedEvent.objects.append(shop=self.shop, rows=rows, origin=Origin.IMPORT)
+        added = ArchivedEvent.objects.append(shop=self.shop, rows=rows, origin=self.origin)
         if added:
             Session.objects.recount({row.session for row in rows})
         return added
@@ -251,7 +264,7 @@ class _EventWriter:
                     shopper_id=shoppers.get(users.get(key, "")),
                     started_at=moment(event.at),
                     last_at=moment(event.at),
-                    origin=Origin.IMPORT,
+                    origin=self.origin,
                     clock=event.clock,
                     context=event.context,
                 )

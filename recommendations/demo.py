@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 from django.apps import apps
 from django.contrib.auth.models import AbstractUser, Group, Permission
 from django.db import transaction
 
-from clusters.importing import import_catalogue, import_events
+from clusters.importing import archive_events, import_catalogue, import_events
 from personas.archetypes import parse_personas
+from personas.event_records import EventRecord
+from personas.events import CODE
 from personas.importing import ImportReport, Progress
-from personas.models import Archetype, Attribute, Shop
+from personas.models import Archetype, Attribute, Clock, Origin, Shop, Shopper
+from recommendations.evaluation.simulation import SimulatedSession, build_world, simulate
+from recommendations.reading import read_catalogue
 
 USER = "merchandiser"
 GROUP = "Merchandisers"
@@ -27,6 +32,15 @@ OWNED = ("attribute", "archetype")
 """Models of which they may add and delete rows too; a persona version they may add, which is publishing."""
 
 HIDDEN = ("apikey",)
+
+SIMULATED_DAYS, SIMULATED_SEED = 30, 3
+"""The days before set-up in which a simulated shop's sessions lie, and the seed from which its shoppers come."""
+
+LAST_SESSION_S = 7_200.0
+"""A session that starts just before the last midnight has this long to end before now."""
+
+SESSIONS_AT_ONCE = 250
+"""Simulated sessions written in one transaction."""
 
 Shown = Callable[[str], AbstractContextManager[Progress]]
 
@@ -45,13 +59,17 @@ def set_up(*, root: Path, slug: str, now: datetime, shown: Shown) -> dict[str, I
 
     Interrupted, it takes up where it stopped: every step may be repeated. When the shipped data has changed, items are read
     from it again, over what was edited of the columns that it has; personas that merchandisers edited stay.
-    Raises DemoError.
+    A shop whose `shop.json` says that it is simulated ships no log: its sessions are simulated, once, up to the midnight
+    before `now`, and so marked. Raises DemoError.
     """
     folder = root / slug
     if slug not in demo_shops(root):
         raise DemoError(f"there is no demo shop {slug!r}; there are: {', '.join(demo_shops(root)) or 'none'}")
     facts = json.loads((folder / "shop.json").read_text())
-    shop, _ = Shop.objects.get_or_create(slug=slug, defaults={"name": facts["name"], "currency": facts["currency"], "demo": True})
+    simulated = {"simulated": True} if facts.get("simulated") else {}
+    shop, _ = Shop.objects.get_or_create(
+        slug=slug, defaults={"name": facts["name"], "currency": facts["currency"], "demo": True, "settings": simulated}
+    )
     fingerprint = _fingerprint(folder)
     if shop.settings.get("demo_data") == fingerprint:
         return {}
@@ -60,13 +78,16 @@ def set_up(*, root: Path, slug: str, now: datetime, shown: Shown) -> dict[str, I
     write_personas(shop, folder / "personas.json")
     with shown("items") as progress:
         items = import_catalogue(shop, folder / "items.csv.gz", progress=progress)
+    reports = {"items": items}
     with shown("events") as progress:
-        events = import_events(shop, folder / "events.csv.gz", now=now, progress=progress)
-    reports = {"items": items, "events": events}
+        if not simulated:
+            reports["events"] = import_events(shop, folder / "events.csv.gz", now=now, progress=progress)
+        elif not items.failed and not shop.settings.get("simulated_sessions"):
+            reports["events"] = _simulate(shop, folder / "personas.json", int(facts["sessions"]), now=now, progress=progress)
     for name, report in reports.items():
         if report.failed:
             raise DemoError(f"{folder / name}.csv.gz could not be imported: {report.broke or 'nothing in it could be taken'}")
-    shop.settings = {**shop.settings, "demo_data": fingerprint}
+    shop.settings = {**shop.settings, **simulated, "demo_data": fingerprint}
     shop.save(update_fields=["settings"])
     return reports
 
@@ -74,8 +95,71 @@ def set_up(*, root: Path, slug: str, now: datetime, shown: Shown) -> dict[str, I
 def _fingerprint(folder: Path) -> str:
     digest = sha256()
     for name in ("items.csv.gz", "events.csv.gz", "personas.json"):
-        digest.update(sha256((folder / name).read_bytes()).digest())
+        if (folder / name).exists():  # a simulated shop has no events
+            digest.update(sha256((folder / name).read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _simulate(shop: Shop, personas: Path, count: int, *, now: datetime, progress: Progress) -> ImportReport:
+    """Simulated sessions into the archive, marked as such; their known shoppers with consent and demographics.
+
+    The day on which they end is kept before the first is written: taken up again on another day, an interrupted
+    simulation goes on as it began.
+    """
+    until = int(shop.settings.get("simulated_until") or (now.timestamp() - LAST_SESSION_S) // 86_400 * 86_400)
+    shop.settings = {**shop.settings, "simulated_until": until}
+    shop.save(update_fields=["settings"])
+    catalogue = read_catalogue(shop)
+    world = build_world(catalogue, *parse_personas(json.loads(personas.read_text())), seed=SIMULATED_SEED)
+    external = {item: name for name, item in catalogue.id_of.items()}
+    start = until - SIMULATED_DAYS * 86_400.0
+    sessions = simulate(world, sessions=count, seed=SIMULATED_SEED, start_at=start, days=SIMULATED_DAYS)
+
+    def batches() -> Iterator[list[EventRecord]]:
+        done = events = 0
+        while part := list(islice(sessions, SESSIONS_AT_ONCE)):
+            _write_shoppers(shop, {s.shopper: s.demographics for s in part if s.shopper}, now)
+            records = [record for session in part for record in _records(session, external)]
+            yield records
+            done, events = done + len(part), events + len(records)
+            progress(done, count, events)
+
+    report = archive_events(shop, batches(), now=now, origin=Origin.SIMULATED)
+    shop.settings = {**shop.settings, "simulated_sessions": count}
+    return report
+
+
+def _records(session: SimulatedSession, external: Mapping[int, str]) -> Iterator[EventRecord]:
+    for event in session.events:
+        yield EventRecord(
+            session_id=session.key,
+            user_id=session.shopper,
+            event_id=event.event_id,
+            code=CODE[event.name],
+            at=event.at,
+            place=round(event.at * 1e6),
+            clock=Clock.SECOND.value,
+            items=tuple(external[item] for item in event.items),
+            slots=event.slots,
+            price=event.price,
+            quantity=event.quantity,
+            dwell_s=event.dwell_s,
+            query=event.query,
+            recommendation_id="",
+            context=session.context,
+            clock_ahead=False,
+        )
+
+
+def _write_shoppers(shop: Shop, demographics: Mapping[str, dict[str, str]], now: datetime) -> None:
+    """Simulated shoppers, who all consent; those that are there stay as they are."""
+    Shopper.objects.bulk_create(
+        [
+            Shopper(shop=shop, external_id=key, consent_demographics=True, consent_at=now, demographics=told)
+            for key, told in demographics.items()
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def write_personas(shop: Shop, path: Path) -> None:

@@ -84,7 +84,7 @@ def shown_progress(noun: str) -> Iterator[Progress]:
             nonlocal told
             if time.monotonic() - told >= SILENT_S:
                 told = time.monotonic()
-                console.print(f"{records:,} {noun}, {100 * done // max(size, 1)} % of the file")
+                console.print(f"{records:,} {noun}, {100 * done // max(size, 1)} %")
 
         yield line
         return

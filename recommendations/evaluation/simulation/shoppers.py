@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -89,9 +89,7 @@ class SimulatedSession:
 
     shopper : id, "" for a guest.  kind : of `KINDS`.  demographics : of a known shopper, else empty.
     personas : (N,) int, who acted.  shift_at : the second persona's first event in a shifting session, else None.
-    posterior : (N, K) P(persona acting at event n | events <= n, context, time of day, demographics).
-    kind_posterior : (N, 3) P(kind | the same), in the order of `KINDS`.
-    trace : the likelihood terms behind both.
+    trace, first, second, kinds : what `posterior.exact` takes.
     """
 
     key: str
@@ -102,9 +100,24 @@ class SimulatedSession:
     demographics: dict[str, str]
     personas: np.ndarray
     shift_at: int | None
-    posterior: np.ndarray
-    kind_posterior: np.ndarray
     trace: Trace
+    first: np.ndarray
+    second: np.ndarray
+    kinds: Kinds
+
+    @property
+    def posterior(self) -> np.ndarray:
+        """(N, K) P(persona acting at event n | events <= n, context, time of day, demographics)."""
+        return self._exact[0]
+
+    @property
+    def kind_posterior(self) -> np.ndarray:
+        """(N, 3) P(kind | the same), in the order of `KINDS`."""
+        return self._exact[1]
+
+    @cached_property
+    def _exact(self) -> tuple[np.ndarray, np.ndarray]:
+        return exact(self.trace, self.first, self.second, self.kinds)
 
 
 @dataclass(frozen=True)
@@ -238,7 +251,6 @@ def _session(
         walk.step()
     earlier += walk.purchases
     trace = walk.trace()
-    posterior, kind_posterior = exact(trace, _first(world, heads, s), world.second, kinds)
     return SimulatedSession(
         key=key,
         shopper=name,
@@ -248,9 +260,10 @@ def _session(
         demographics=demographics,
         personas=np.array(walk.actors)[trace.step],
         shift_at=shift_at,
-        posterior=posterior,
-        kind_posterior=kind_posterior,
         trace=trace,
+        first=_first(world, heads, s),
+        second=world.second,
+        kinds=kinds,
     )
 
 

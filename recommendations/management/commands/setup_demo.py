@@ -17,10 +17,10 @@ from recommendations import demo
 
 
 class Command(BaseCommand):
-    help = "Import a demo shop from the data that ships with the project, and create its merchandiser."
+    help = "Import a demo shop from the data that ships with the project, or simulate its log, and create its merchandiser."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("shop", help="fashion or gifts")
+        parser.add_argument("shop", help="fashion, gifts or outfitter")
         parser.add_argument(
             "--password-file", type=Path, help="file with the merchandiser's password; without it one is made and printed once"
         )
