@@ -7,6 +7,9 @@ what an online step can know:
   an item (`ITEM_ACTIONS`). A list says what we showed, a refund what is regretted: neither says who is shopping.
 - *Query* is the category that a search's words are about, by the shop's own texts (`personas.queries`): absent where
   they say nothing clear. A table of its own, since shoppers don't search for what they browse.
+- The item that answers a search has no *category* where that is what the search was about: the results hold little else,
+  so it would say the words again. Counted twice, it put the expected calibration error of simulated shoppers at 0.034
+  instead of 0.011, and had the persona right at 81.4 % of their events instead of 82.6 %.
 - *Steps* are the events by which time passes for the persona. A reported list takes none: it says what we showed, not
   who looks. An engagement takes none either: its *dwell* is one more factor of the step before it. The `dwell_s` of a
   view in a log is the gap to the event after it, which nobody knows at the time of the view.
@@ -110,13 +113,21 @@ def novelty(recent: Sequence[int], item: int) -> int:
 
 
 def encode(
-    facts: ItemFacts, *, code: int, position: int, dwell_s: float | None, gap_s: float | None, novelty: int, query: str = ""
+    facts: ItemFacts,
+    *,
+    code: int,
+    position: int,
+    dwell_s: float | None,
+    gap_s: float | None,
+    novelty: int,
+    query: str = "",
+    searched: int = ABSENT,
 ) -> tuple[int, ...]:
     """Codes of one event, F ints in the order of `FACTORS`, `ABSENT` where the event lacks the factor.
 
     position : catalogue position, `NO_ITEM` where none or unknown: the event still carries its type.
     dwell_s : the event's own dwell.  gap_s : seconds since the session's last step, None on its first.
-    query : the words of a search; those of any other event are not read.
+    query : the words of a search; those of any other event are not read.  searched : of the events before, by `searching`.
     """
     if code not in STEPS:
         dwell = ABSENT if dwell_s is None or code != _ENGAGEMENT_CODE else bisect_right(DWELL_EDGES_S, dwell_s)
@@ -124,12 +135,24 @@ def encode(
     category = tier = new = topic = discount = ABSENT
     if position >= 0 and code in _ITEM_CODES:
         category, tier, new = facts.category.item(position), facts.price_tier.item(position), novelty
+        if category == searched:
+            category = ABSENT
         if len(facts.reduced):
             discount = int(facts.reduced.item(position))
     elif code == _SEARCH_CODE:
         topic = facts.topics.topic(query)
     gap = ABSENT if gap_s is None else bisect_right(GAP_EDGES_S, gap_s)
     return code, category, tier, ABSENT, gap, new, topic, discount
+
+
+def searching(before: int, codes: Sequence[int]) -> int:
+    """What the latest search was about while no item action has followed it, else `ABSENT`.
+
+    before : the same before the event.  codes : the event's, as `encode` gives them.
+    """
+    if codes[0] == _SEARCH_CODE:
+        return codes[6]
+    return ABSENT if codes[0] in _ITEM_CODES else before
 
 
 def encode_log(facts: ItemFacts, log: SessionLog) -> np.ndarray:
@@ -150,6 +173,10 @@ def encode_log(facts: ItemFacts, log: SessionLog) -> np.ndarray:
     searches = np.flatnonzero((log.code == _SEARCH_CODE) & (log.query != NO_QUERY))
     asked, which = np.unique(log.query[searches], return_inverse=True)
     codes[searches, 6] = np.array([facts.topics.topic(log.queries[q]) for q in asked.tolist()], dtype=np.int16)[which]
+    turns = np.flatnonzero(_IS_ITEM_CODE[log.code] | (log.code == _SEARCH_CODE))
+    follows = np.flatnonzero(np.diff(log.session_of[turns]) == 0)
+    answers = turns[1:][follows]
+    codes[answers[codes[answers, 1] == codes[turns[follows], 6]], 1] = ABSENT
     engaged = np.flatnonzero((log.code == _ENGAGEMENT_CODE) & ~np.isnan(log.dwell_s))
     codes[engaged, 3] = np.searchsorted(DWELL_EDGES_S, log.dwell_s[engaged].astype(np.float64), side="right")
     if log.clock == "second":

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from personas import courses
-from personas.encoding import ABSENT, FACTORS, STEPS, ItemFacts, encode, value_names
+from personas.encoding import ABSENT, FACTORS, STEPS, ItemFacts, encode, searching, value_names
 from personas.events import ENGAGEMENT, ITEM_ACTIONS, NAMES
 from personas.evidence import EvidenceNetwork, log_prior
 from personas.hmm import PersonaHMM, condition, predict, remembered
@@ -137,6 +137,7 @@ class PersonaState:
     occupancy, doubt, weight : of the belief after each step, of its entropy (nats) and of 1, the sums decayed by
         `KEPT_A_STEP`; K of them, empty before the first step, and two numbers.
     courses : `courses.pack` of how the session goes, since its last shift; empty before the first event.
+    searched : what the search was about that no item has answered yet (`encoding.searching`).
     """
 
     archetypes: tuple[int, ...]
@@ -152,6 +153,7 @@ class PersonaState:
     doubt: float = 0.0
     weight: float = 0.0
     courses: tuple[int, ...] = ()
+    searched: int = ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,7 @@ def _read(model: PersonaModel, state: PersonaState, signal: Signal) -> _Reading:
         gap_s=elapsed if state.steps else None,
         novelty=signal.novelty,
         query=signal.query,
+        searched=state.searched,
     )
     step = signal.code in STEPS
     predicted = np.array(state.log_belief)
@@ -298,6 +301,7 @@ def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaS
         doubt=doubt,
         weight=weight,
         courses=held,
+        searched=searching(state.searched, read.codes),
     )
 
 
@@ -469,6 +473,7 @@ def rebase(old: PersonaModel | None, new: PersonaModel, state: PersonaState) -> 
         affinity=tuple(affinity.get(i, 0.0) for i in new.attributes),
         ledger=tuple(e for e in state.ledger if e.persona in kept),
         shift=state.shift if state.shift and {state.shift.source, state.shift.target} <= kept else None,
+        searched=ABSENT,  # a place among the old release's categories
     )
 
 

@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 from personas import encoding
-from personas.encoding import ABSENT, FACTORS, NEW, REPEAT, RETURN, ItemFacts, encode, encode_log, encode_steps, novelty
+from personas.encoding import (
+    ABSENT,
+    FACTORS,
+    NEW,
+    REPEAT,
+    RETURN,
+    ItemFacts,
+    encode,
+    encode_log,
+    encode_steps,
+    novelty,
+    searching,
+)
 from personas.events import CODE, ITEM_ACTIONS, NAMES
 from personas.queries import learn_topics
 from personas.sessions import NO_ITEM, NO_QUERY, SessionLog
@@ -30,13 +42,26 @@ def online(facts: ItemFacts, log: SessionLog) -> np.ndarray:
     for part in log.slices():
         recent: list[int] = []
         last_at: float | None = None
+        searched = ABSENT
         for i in range(part.start, part.stop):
             code, position, at = int(log.code[i]), int(log.position[i]), float(log.at[i])
             dwell = None if np.isnan(log.dwell_s[i]) else float(log.dwell_s[i])
             gap = None if last_at is None or log.clock != "second" else at - last_at
             query = "" if log.query[i] == NO_QUERY else log.queries[log.query[i]]
             new = novelty(recent, position)
-            rows.append(encode(facts, code=code, position=position, dwell_s=dwell, gap_s=gap, novelty=new, query=query))
+            rows.append(
+                encode(
+                    facts,
+                    code=code,
+                    position=position,
+                    dwell_s=dwell,
+                    gap_s=gap,
+                    novelty=new,
+                    query=query,
+                    searched=searched,
+                )
+            )
+            searched = searching(searched, rows[-1])
             if NAMES[code] in ITEM_ACTIONS and position != NO_ITEM:
                 recent = [*recent, position][-encoding.NOVELTY_WINDOW :]
             last_at = at if code in encoding.STEPS else last_at
@@ -176,3 +201,26 @@ def test_facts_that_do_not_fit_together_are_refused() -> None:
         dataclasses.replace(FACTS, category_names=(*FACTS.category_names, "socks"))
     with pytest.raises(ValueError, match="factors event, category; this version has event, category, price_tier"):
         dataclasses.replace(FACTS, factors=("event", "category"))
+
+
+def test_the_item_that_answers_a_search_does_not_say_its_category_again() -> None:
+    names = [
+        "search",
+        "view_item_list",
+        "view_item",
+        "view_item",
+        "search",
+        "user_engagement",
+        "view_item",
+        "search",
+        "view_item",
+    ]
+    positions = [NO_ITEM, 0, 0, 4, NO_ITEM, 0, 1, NO_ITEM, 1]
+    typed = np.array(["boots", "", "", "", "boots", "", "", "rain", ""], dtype=object)
+    log = SessionLog.of(
+        np.zeros(9), np.array(positions), np.arange(9.0), code=np.array([CODE[name] for name in names]), query=typed
+    )
+    category = encode_log(FACTS, log)[:, FACTORS.index("category")]
+    # boots for boots, then boots of one's own accord; a coat in spite of boots; a coat where "rain" could mean a hat
+    assert category[[2, 3, 6, 8]].tolist() == [ABSENT, 0, 1, 1]
+    np.testing.assert_array_equal(encode_log(FACTS, log), online(FACTS, log))
