@@ -9,15 +9,31 @@ from celery import shared_task
 from personas.models import Shop
 from recommendations import runs
 from recommendations.models import Release
-from recommendations.serving import access, archiving
+from recommendations.serving import access, archiving, memory
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task(ignore_result=True)
 def archive_activity() -> None:
-    """Take what the activity log holds into the database."""
+    """Take what the activity log holds into the database, and what that says of shoppers back to where visits read it."""
     archiving.archive(archiving.open_log(), consumer=archiving.consumer_name())
+    memory.rebuild_wanted()
+    for shop_id in memory.unsynced():
+        sync_shoppers.delay(shop_id)
+
+
+@shared_task(ignore_result=True)
+def sync_shoppers(shop_id: int) -> None:
+    """Write anew what Redis holds of a shop's shoppers: it may be lost, and every release reads purchases in its own way."""
+    memory.sync(Shop.objects.get(pk=shop_id))
+
+
+@shared_task(ignore_result=True)
+def sync_all_shoppers() -> None:
+    """`sync_shoppers` of every shop."""
+    for shop_id in Shop.objects.order_by("pk").values_list("pk", flat=True):
+        sync_shoppers.delay(shop_id)
 
 
 @shared_task(ignore_result=True)

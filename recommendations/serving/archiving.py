@@ -11,16 +11,16 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 from redis import Redis
 
-from personas.models import ArchivedEvent, EventRow, Session, Shop, Shopper, moment
+from personas.models import ArchivedEvent, EventRow, Session, Shop, Shopper, ShopperAlias, in_chunks, moment
 from recommendations.models import AdaptationDecision, Release, ServedSlate
-from recommendations.serving import held
+from recommendations.serving import held, memory
 from recommendations.serving.activity import ActivityLog, Entry, LoggedEvent, Record, StreamLog, decode_record, place
 
 logger = logging.getLogger(__name__)
@@ -65,23 +65,29 @@ def keep(log: ActivityLog, entries: Sequence[Entry]) -> None:
     A database that can't be reached raises: the entries stay with the log until it can.
     """
     read, unusable = _read(entries)
+    shoppers: dict[int, set[str]] = {}
     try:
-        unusable += _write_all(read)
+        unusable += _write_all(read, shoppers)
     except UNWRITABLE:
         # One entry of many: alone, it holds up none of the others.
         for entry, record in read:
             try:
-                unusable += _write_all([(entry, record)])
+                unusable += _write_all([(entry, record)], shoppers)
             except UNWRITABLE:
                 logger.exception("entry %s of partition %s can't be written; it is set aside", entry.entry_id, entry.partition)
                 unusable.append(entry)
     if unusable:
         log.set_aside(unusable)
+    for shop_id, ids in shoppers.items():
+        memory.want(shop_id, ids)
     log.ack(entries)
 
 
-def _write_all(read: Sequence[tuple[Entry, Record]]) -> list[Entry]:
-    """Write records in one transaction; those of shops that are not there, which are nowhere to be written, come back."""
+def _write_all(read: Sequence[tuple[Entry, Record]], shoppers: dict[int, set[str]]) -> list[Entry]:
+    """Write records in one transaction; those of shops that are not there, which are nowhere to be written, come back.
+
+    shoppers : ids by shop, to which those are added of whom something was written.
+    """
     homeless: list[Entry] = []
     with transaction.atomic():
         for shop_id, records in _by_shop(read).items():
@@ -92,7 +98,9 @@ def _write_all(read: Sequence[tuple[Entry, Record]]) -> list[Entry]:
                 logger.error("%s entries of the activity log name shop %s, which is not there", len(records), shop_id)
                 continue
             erased = held.refused(held.connect(), shop_id, (record for _, record in records))
-            write(shop, [(entry, record) for entry, record in records if record.session not in erased])
+            kept = [(entry, record) for entry, record in records if record.session not in erased]
+            write(shop, kept)
+            shoppers.setdefault(shop_id, set()).update(record.shopper for _, record in kept if record.shopper)
     return homeless
 
 
@@ -184,7 +192,11 @@ def _write_sessions(shop: Shop, records: Iterable[Record]) -> dict[str, int]:
             "started_at": record.started_at,
             "version": record.version,
             "release": record.release,
-            "belief": {str(archetype): p for archetype, p in record.belief.items()},
+            "belief": _by_id(record.belief),
+            "shares": _by_id(record.shares),
+            "steps": record.steps,
+            **({"earlier": _by_id(record.earlier)} if record.earlier else {}),
+            **({"history": record.history} if record.history else {}),
         }
         rows.append(row)
     Session.objects.bulk_update(rows, ["context", "shopper", "persona"], batch_size=100)
@@ -192,14 +204,20 @@ def _write_sessions(shop: Shop, records: Iterable[Record]) -> dict[str, int]:
 
 
 def _write_shoppers(shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:
+    """Shopper's id -> pk, made where missing; the id of a guest who was merged is that of the shopper they became."""
     names = sorted(external_ids)
     if not names:
         return {}
-    Shopper.objects.bulk_create([Shopper(shop=shop, external_id=n) for n in names], ignore_conflicts=True, batch_size=500)
     found: dict[str, int] = {}
-    for i in range(0, len(names), 500):  # SQLite takes at most 999 parameters
-        found.update(Shopper.objects.filter(shop=shop, external_id__in=names[i : i + 500]).values_list("external_id", "pk"))
-    return found
+    for chunk in in_chunks(names):
+        found.update(ShopperAlias.objects.filter(shop=shop, external_id__in=chunk).values_list("external_id", "shopper"))
+    own = [name for name in names if name not in found]
+    Shopper.objects.bulk_create([Shopper(shop=shop, external_id=n) for n in own], ignore_conflicts=True, batch_size=500)
+    return found | Shopper.objects.ids_of(shop, own)
+
+
+def _by_id(shares: Mapping[int, float]) -> dict[str, float]:
+    return {str(archetype): p for archetype, p in shares.items()}
 
 
 def _event_row(session: int, event: LoggedEvent, place: int) -> EventRow:

@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 from django.conf import settings
+from django.db import OperationalError
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
 
 from clusters.catalogue import Catalogue
 from personas import memory as blending
@@ -48,6 +50,9 @@ WANTED = "shoppers:wanted"
 
 MOST_WANTED = 100_000
 """Beyond as many, misses ask no more; what is archived, and every night, still does."""
+
+SYNCED = "shoppers:synced"
+"""Hash of shop -> number of the release under which all of its shoppers' memory was last asked to be written anew."""
 
 LOCK_S = 120.0
 
@@ -136,12 +141,37 @@ def rebuild_wanted(*, seconds: float = 10.0, client: Redis | None = None, batch:
             wanted.setdefault(shop, []).append(shopper)
         try:
             for row in Shop.objects.filter(pk__in=wanted):
-                rebuild(row, wanted[row.pk], client=client)
-        except Exception:
+                _rebuild_some(row, wanted[row.pk], client)
+        except (OperationalError, RedisError):
             client.sadd(WANTED, *members)
             raise
         done += len(members)
     return done
+
+
+def _rebuild_some(shop: Shop, shoppers: Collection[str], client: Redis) -> None:
+    """`rebuild`, where what can't be rebuilt is told and left for the night: asking again at once would fail again."""
+    try:
+        rebuild(shop, shoppers, client=client)
+    except (OperationalError, RedisError):
+        raise
+    except Exception:
+        logger.exception("the memory of %s shoppers of shop %s could not be written anew", len(shoppers), shop.pk)
+
+
+def unsynced(client: Redis | None = None) -> list[int]:
+    """Shops to `sync`: those with a release that their memory was not yet written under, as after a Redis that lost its data.
+
+    Each is named once, to whoever asks first.
+    """
+    client = client or _connect()
+    active = Release.objects.filter(state=Release.State.ACTIVE).order_by().values_list("shop_id", "number")
+    held: Any = client.hgetall(SYNCED)
+    found = [shop for shop, number in active if held.get(b"%d" % shop) != b"%d" % number]
+    numbers = dict(active)
+    for shop in found:
+        client.hset(SYNCED, str(shop), str(numbers[shop]))
+    return found
 
 
 def sync(shop: Shop, *, client: Redis | None = None) -> int:
