@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
 from clusters.catalogue import ItemRow, build_catalogue
-from personas.archetypes import Archetype, Attribute
-from personas.events import CODE
+from personas.archetypes import Archetype, Attribute, default_personas
+from personas.events import CODE, NAMES
 from personas.queries import NO_TOPIC
 from personas.sessions import SessionLog
+from personas.training import train_personas
 from recommendations.benchmarks import step
 from recommendations.engine import observe, start
 from recommendations.training import MAX_GROUPS, STAGES, item_facts, train_engine
@@ -108,3 +110,29 @@ def test_a_search_moves_the_belief_by_its_words(world: World) -> None:
     assert belief("skirts")[0] > max(0.8, neutral[0])
     assert belief("red shoes")[1] > max(0.8, neutral[1])
     np.testing.assert_allclose(belief("zzz"), neutral)
+
+
+def test_a_session_with_searches_is_believed_online_as_in_training(world: World) -> None:
+    rng = np.random.default_rng(4)
+    n = len(world.log.code)
+    searches = rng.random(n) < 0.3
+    typed = rng.choice(np.array(["skirts", "red shoes", "blue", "blouse", "?"], dtype=object), n)
+    log = SessionLog.of(
+        world.log.session_of,
+        np.where(searches, -1, world.log.position),
+        world.log.at,
+        code=np.where(searches, CODE["search"], world.log.code),
+        query=np.where(searches, typed, ""),
+    )
+    facts = item_facts(world.catalogue, log)
+    descriptors, matrix = world.catalogue.descriptors, world.catalogue.item_descriptors
+    model, beliefs, _ = train_personas(log, facts, descriptors, matrix, *default_personas(facts), None, None)
+    assert "query" in model.learned
+    engine = dataclasses.replace(train_engine(world.log, world.catalogue), personas=model)
+    for part in list(log.slices())[:20]:
+        state = start(engine, shop=1, session="s", at=float(log.at[part.start]))
+        for i in range(part.start, part.stop):
+            item = int(world.catalogue.item_ids[log.position[i]])
+            query = log.queries[log.query[i]] if log.query[i] >= 0 else ""
+            state = observe(engine, state, event(i, NAMES[log.code[i]], item, at=float(log.at[i]), query=query))
+            np.testing.assert_allclose(np.exp(np.array(state.persona.log_belief)), beliefs[i], rtol=0, atol=1e-5)
