@@ -80,7 +80,10 @@ def _words(context: Mapping[str, object]) -> dict[str, str]:
 
 
 class PastSession(NamedTuple):
-    """What `replaying.replay` takes of a session. started_at : seconds since the epoch."""
+    """What `replaying.replay` takes of a session. started_at : seconds since the epoch.
+
+    earlier : archetype id -> share that the shopper's earlier sessions gave its prior, {} for a guest.
+    """
 
     session: str
     shopper: str
@@ -88,25 +91,30 @@ class PastSession(NamedTuple):
     started_at: float
     events: tuple[Event, ...]
     served: tuple[Served, ...]
+    earlier: dict[int, float]
 
 
 def read_session(session: Session) -> PastSession:
     """A session's archived events as they were when they were observed, and the slates it was given.
 
     A live session starts when its first turn came, which may be long after its first event's own time. What was received
-    before that is of an earlier life of the same id, whose state had run out, and is left out.
+    before that is of an earlier life of the same id, whose state had run out, and is left out. Its evidence is what came
+    with it, the purchases that were remembered of its shopper, and their demographics while they consent.
     """
-    started_at = float((session.persona or {}).get("started_at", session.started_at.timestamp()))
+    summary, shopper = session.persona or {}, session.shopper
+    started_at = float(summary.get("started_at", session.started_at.timestamp()))
+    consented = shopper.demographics if shopper is not None and shopper.consent_demographics else {}
     rows = ArchivedEvent.objects.of_session(session)
     lived = tuple(event for event in map(read_event, rows) if event.received_at >= started_at - MICROSECOND)
     slates = ServedSlate.objects.filter(shop=session.shop_id, session_id=session.session_id, at__gte=moment(started_at))
     return PastSession(
         session=session.session_id,
-        shopper=session.shopper.external_id if session.shopper else "",
-        context=_words(session.context),
+        shopper=shopper.external_id if shopper is not None else "",
+        context=_words({**summary.get("history", {}), **consented, **session.context}),
         started_at=started_at,
         events=lived,
         served=tuple(_served(slate) for slate in slates.order_by("at", "pk")),
+        earlier={int(archetype): float(share) for archetype, share in summary.get("earlier", {}).items()},
     )
 
 

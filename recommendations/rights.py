@@ -27,6 +27,7 @@ from recommendations.serving import archiving, held, memory
 from recommendations.serving.problems import Problem, invalid
 from recommendations.serving.turns import DEMOGRAPHIC, MAX_CONTEXT, MAX_CONTEXT_NAME, MAX_CONTEXT_VALUE
 from recommendations.session import SessionState
+from recommendations.stories import earlier_of
 
 ARCHIVE_S = 5.0
 """Longest that a withdrawal of consent archives the log for, so that what the log holds of demographics goes as well."""
@@ -105,7 +106,7 @@ def set_consent(shop: Shop, external_id: str, *, demographics: bool) -> Shopper:
     return row
 
 
-def set_demographics(shop: Shop, external_id: str, values: Mapping[str, object]) -> Shopper:
+def set_demographics(shop: Shop, external_id: str, values: object) -> Shopper:
     """Keep these demographics of the shopper, in the place of all that were. Raises Problem: 404 for nobody, 409 without
     consent, 422 on a name or value that can't be taken."""
     checked = read_demographics(values)
@@ -166,16 +167,17 @@ def _without(engine: Engine | None, state: SessionState, names: frozenset[str]) 
     kept = {k: v for k, v in state.context.items() if k not in names}
     if len(kept) == len(state.context):
         return state
-    stripped = replace(state, context=kept, version=state.version + 1)
+    remembered = tuple(n for n in state.remembered if n in kept)
     if engine is None or state.release != engine.release:
-        return stripped
-    return replace(loop.inform(engine, stripped), version=stripped.version)
+        return replace(state, context=kept, remembered=remembered, version=state.version + 1)
+    bare = replace(state, context={}, remembered=remembered)
+    return loop.inform(engine, bare, context=kept, earlier=earlier_of(engine, state.earlier))
 
 
 # Two ids, one person
 
 
-def merge(shop: Shop, external_id: str, guest_id: str) -> dict[str, Any]:
+def merge(shop: Shop, external_id: str, guest_id: object) -> dict[str, Any]:
     """From now on the guest's id is another of the shopper's: sessions move, and what still comes in under it counts for them.
 
     Either may be unknown: at a log-in the guest's visit may not be archived yet. Done again it changes nothing. What the

@@ -30,10 +30,14 @@ CODES = {
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """Django REST framework's exception handler: the same problem documents as on the hot endpoints."""
     answer = views.exception_handler(error, context)
+    if isinstance(error, Problem):
+        return Response(error.as_json(), status=error.status, headers=error.headers, content_type=PROBLEM_TYPE)
     if answer is None:
         return None
     code, field = CODES.get(answer.status_code, "refused"), ""
     match error:
+        case exceptions.ParseError():
+            code, detail = "malformed_json", str(error.detail)
         case exceptions.AuthenticationFailed():
             code, detail = "invalid_key", str(error.detail)
         case exceptions.ValidationError(detail=dict() as by_field) if by_field:
@@ -46,6 +50,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     headers = {name: answer[name] for name in ("Allow", "WWW-Authenticate") if name in answer}
     body = Problem(answer.status_code, code, detail, field=field).as_json()
     return Response(body, status=answer.status_code, headers=headers, content_type=PROBLEM_TYPE)
+
 
 RIGHTS = {"POST": "add", "DELETE": "delete"}
 """The admin's permission that a method asks of staff; all others ask for "change"."""
@@ -117,7 +122,22 @@ class Pages(pagination.LimitOffsetPagination):
     max_limit = 500
 
 
-class ShopRows(viewsets.ReadOnlyModelViewSet[Any]):
+class OneShop:
+    """For views that are about one shop."""
+
+    request: Any
+
+    def written_shop(self) -> Shop:
+        """The one shop that a request is about: the key's own; staff name it with `?shop=SLUG`."""
+        if isinstance(self.request.auth, ApiKey):
+            return self.request.auth.shop
+        shop = Shop.objects.filter(slug=self.request.query_params.get("shop", "")).first()
+        if shop is None:
+            raise exceptions.ValidationError({"shop": ["name an existing shop: ?shop=SLUG"]})
+        return shop
+
+
+class ShopRows(OneShop, viewsets.ReadOnlyModelViewSet[Any]):
     """Rows of the key's own shop; staff see every shop's, or one's with `?shop=SLUG`."""
 
     pagination_class = Pages
@@ -135,12 +155,3 @@ class ShopRows(viewsets.ReadOnlyModelViewSet[Any]):
         if self.detail and self.lookup_field != "pk":
             raise exceptions.ValidationError({"shop": ["name it: several shops may have a row of this name"]})
         return rows
-
-    def written_shop(self) -> Shop:
-        """The one shop that a request is about: the key's own; staff name it with `?shop=SLUG`."""
-        if isinstance(self.request.auth, ApiKey):
-            return self.request.auth.shop
-        shop = Shop.objects.filter(slug=self.request.query_params.get("shop", "")).first()
-        if shop is None:
-            raise exceptions.ValidationError({"shop": ["name an existing shop: ?shop=SLUG"]})
-        return shop

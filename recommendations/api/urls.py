@@ -8,6 +8,16 @@ from rest_framework import routers
 from recommendations.api.hot import EventsView, ProfileView, RecommendationsView, TokensView
 from recommendations.api.personas import Attributes, Personas, PersonaVersions
 from recommendations.api.rows import Clusters, Items, Releases, Shops
+from recommendations.api.shoppers import (
+    Consent,
+    Demographics,
+    Export,
+    Ledger,
+    Merge,
+    OneShopper,
+    Sessions,
+    Timeline,
+)
 from recommendations.serving.live import EVENTS, RECOMMENDATIONS, TOKENS
 
 router = routers.DefaultRouter()
@@ -28,5 +38,13 @@ urlpatterns = [
     path(RECOMMENDATIONS.removeprefix("/api/"), RecommendationsView.as_view()),
     path(TOKENS.removeprefix("/api/"), TokensView.as_view()),
     path("v1/sessions/<str:session_id>/profile", ProfileView.as_view()),
+    path("v1/sessions", Sessions.as_view()),
+    path("v1/sessions/<str:session_id>/ledger", Ledger.as_view()),
+    path("v1/shoppers/<str:shopper_id>", OneShopper.as_view()),
+    path("v1/shoppers/<str:shopper_id>/timeline", Timeline.as_view()),
+    path("v1/shoppers/<str:shopper_id>/consent", Consent.as_view()),
+    path("v1/shoppers/<str:shopper_id>/demographics", Demographics.as_view()),
+    path("v1/shoppers/<str:shopper_id>/merge", Merge.as_view()),
+    path("v1/shoppers/<str:shopper_id>/export", Export.as_view()),
     path("v1/", include(router.urls)),
 ]

@@ -1,0 +1,152 @@
+"""A session's story: its archived events replayed on the shop's active release, for the API and the admin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from clusters.adaptation import Decision
+from clusters.models import Item
+from personas import memory as blending
+from personas.events import UNKNOWN_ITEM
+from personas.ledger import Shift
+from personas.models import Session, Shop
+from recommendations import releases
+from recommendations.engine import Engine
+from recommendations.models import Release
+from recommendations.reading import PastSession, read_session
+from recommendations.replaying import ReplayedStep, replay
+from recommendations.serving.payloads import cluster_json
+from recommendations.serving.process import engines_here
+
+MOST_EVENTS = 2_000
+"""Events of a session that are replayed, the first ones: a replay takes a tenth of a millisecond an event. No shopper does as
+much in one visit; a file without sessions may say so."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """A session as the active release reads it. cut : how many of its last events are beyond `MOST_EVENTS`."""
+
+    engine: Engine
+    past: PastSession
+    steps: tuple[ReplayedStep, ...]
+    cut: int
+
+
+def tell(session: Session) -> Story:
+    """Replay a session. Raises ReleaseError if the shop has no release that can be read."""
+    engine = engine_of(session.shop)
+    past = read_session(session)
+    steps = replay(
+        engine,
+        shop=session.shop_id,
+        session=past.session,
+        shopper=past.shopper,
+        context=past.context,
+        started_at=past.started_at,
+        events=past.events[:MOST_EVENTS],
+        earlier=earlier_of(engine, past.earlier),
+        served=past.served,
+    )
+    return Story(engine, past, steps, len(past.events) - len(steps))
+
+
+def earlier_of(engine: Engine, shares: Mapping[int, float]) -> tuple[float, ...] | None:
+    """(K,) what a shopper's memory gave a prior, for the personas of this release; None for a guest."""
+    model = engine.personas
+    return blending.earlier(shares, model.ids, np.exp(model.hmm.log_initial)) if shares else None
+
+
+def engine_of(shop: Shop) -> Engine:
+    """The engine of the active release: this process's own if it serves with it, else read from disk once.
+
+    Raises ReleaseError if there is none that can be read.
+    """
+    release = Release.objects.active(shop)
+    if release is None:
+        raise releases.ReleaseError(f"shop {shop.slug} has no active release: run manage.py train {shop.slug}")
+    here = engines_here()
+    engine = here.get(shop.pk) if here is not None else None
+    if engine is not None and engine.release == str(release.number):
+        return engine
+    return _load(shop, str(release.number), tuple(sorted(release.components.items())))
+
+
+@lru_cache(maxsize=4)
+def _load(shop: Shop, number: str, components: tuple[tuple[str, str], ...]) -> Engine:
+    return releases.load_engine(releases.root_of(shop), dict(components), release=number)
+
+
+class Page(NamedTuple):
+    """Which steps of a ledger are asked for."""
+
+    offset: int
+    limit: int
+
+
+def ledger_json(story: Story, page: Page) -> dict[str, Any]:
+    """The whole evidence ledger: every event's factors with their nats for every persona, and what the event changed."""
+    engine, model = story.engine, story.engine.personas
+    steps = story.steps[page.offset : page.offset + page.limit]
+    items = dict(Item.objects.filter(pk__in={s.event.item for s in steps} - {UNKNOWN_ITEM}).values_list("pk", "external_id"))
+    names = ("id", "key", "name", "icon", "colour")
+    columns = (model.ids, model.archetype_keys, model.archetype_names, model.archetype_icons, model.archetype_colours)
+    return {
+        "session_id": story.past.session,
+        "release": engine.release,
+        "started_at": story.past.started_at,
+        "personas": [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)],
+        "evidence": story.past.context,
+        "count": len(story.steps),
+        "cut": story.cut,
+        "steps": [_step(engine, step, items) for step in steps],
+    }
+
+
+def _step(engine: Engine, step: ReplayedStep, items: Mapping[int, str]) -> dict[str, Any]:
+    keys, event = engine.personas.archetype_keys, step.event
+
+    def by_key(values: Any) -> dict[str, float]:
+        return {key: round(float(value), 6) for key, value in zip(keys, values, strict=True)}
+
+    return {
+        "event_id": event.event_id,
+        "event": event.name,
+        "at": step.at,
+        "item_id": items.get(event.item),
+        "search_term": event.query or None,
+        "before": by_key(step.before.belief),
+        "time": {"elapsed_s": round(step.evidence.elapsed_s, 3), "nats": by_key(step.evidence.time)},
+        "factors": [{"factor": f.factor, "value": f.value, "nats": by_key(f.nats)} for f in step.evidence.factors],
+        "after": by_key(step.after.belief),
+        "shares": by_key(step.after.shares),
+        "unsure": step.after.unsure,
+        "several": step.after.several,
+        "active": [keys[engine.personas.ids.index(i)] for i in step.after.active],
+        "shift": _shift(engine, step.shift) if step.shift else None,
+        "decisions": [_decision(engine, decision) for decision in step.decisions],
+        "clusters": [
+            {**(cluster_json(engine, cluster) or {"id": cluster, "name": None}), "before": before, "after": after}
+            for cluster, (before, after) in step.changed.items()
+        ],
+    }
+
+
+def _shift(engine: Engine, shift: Shift) -> dict[str, Any]:
+    key_of = dict(zip(engine.personas.ids, engine.personas.archetype_keys, strict=True))
+    told = {"from": key_of[shift.source], "to": key_of[shift.target], "at": shift.at}
+    return told | {"factor": shift.factor, "value": shift.value, "nats": round(shift.nats, 6)}
+
+
+def _decision(engine: Engine, decision: Decision) -> dict[str, Any]:
+    return {
+        "cluster": cluster_json(engine, decision.cluster),
+        "action": decision.action,
+        "target": cluster_json(engine, decision.target),
+        "propensity": round(decision.propensity, 6),
+    }
