@@ -7,7 +7,7 @@ import gzip
 import json
 import shutil
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from django.core.management import CommandError, call_command
 
 from clusters.models import Item
 from personas.archetypes import parse_personas
+from personas.events import CODE
 from personas.importing import Progress
-from personas.models import Archetype, ArchivedEvent, Session, Shop
+from personas.models import Archetype, ArchivedEvent, Session, Shop, Shopper
 from recommendations import demo
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,7 +34,10 @@ def silent(noun: str) -> AbstractContextManager[Progress]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The shipped shops with the first 300 events of each."""
+    """The shipped shops with the first 300 events of each; the simulated one is to have 300 sessions."""
+    shutil.copytree(SHIPPED / "outfitter", tmp_path / "outfitter")
+    facts = json.loads((SHIPPED / "outfitter" / "shop.json").read_text())
+    (tmp_path / "outfitter" / "shop.json").write_text(json.dumps({**facts, "sessions": 300}))
     for slug in ("fashion", "gifts"):
         shutil.copytree(SHIPPED / slug, tmp_path / slug)
         with gzip.open(SHIPPED / slug / "events.csv.gz", "rt") as source:
@@ -79,8 +83,67 @@ def test_set_up_twice_leaves_one_shop_and_edits_alone(root: Path, slug: str, ite
 
 
 @pytest.mark.django_db
+def test_what_is_simulated_says_so_and_lies_before_now(root: Path) -> None:
+    reports = demo.set_up(root=root, slug="outfitter", now=NOW, shown=silent)
+    shop = Shop.objects.get(slug="outfitter")
+    assert shop.settings["simulated"] is True
+    assert shop.settings["clock"] == "second"
+    assert (reports["items"].added, Item.objects.exclude(regular_price=None).count()) == (2_465, 349)
+    assert Session.objects.count() == 300
+    assert set(Session.objects.values_list("origin", flat=True)) == {"simulated"}
+    assert ArchivedEvent.objects.count() == reports["events"].added > 3_000
+    assert set(ArchivedEvent.objects.values_list("origin", flat=True)) == {"simulated"}
+    assert not ArchivedEvent.objects.filter(item=0).exclude(code=CODE["search"]).exists()
+    assert not ArchivedEvent.objects.filter(at__gt=NOW).exists()
+    assert not ArchivedEvent.objects.filter(at__lt=NOW - timedelta(days=31)).exists()
+    assert ArchivedEvent.objects.filter(code=CODE["search"]).exclude(query="").exists()
+    assert ArchivedEvent.objects.filter(code=CODE["view_item_list"], data__slots__0=0).exists()
+    assert all("country" in context for context in Session.objects.values_list("context", flat=True))
+    known = Shopper.objects.filter(sessions__isnull=False).distinct()
+    assert 20 <= known.count() <= 30
+    assert all(s.consent_demographics and s.consent_at == NOW and s.demographics["age_band"] for s in known)
+    assert demo.set_up(root=root, slug="outfitter", now=NOW, shown=silent) == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_simulation_cut_short_goes_on_as_it_began(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken up three days later, it ends with the same log as one that nothing interrupted."""
+
+    def log() -> list[tuple[object, ...]]:
+        rows = ArchivedEvent.objects.order_by("session__session_id", "place", "pk")
+        return list(rows.values_list("session__session_id", "event_id", "code", "item_ref", "at", "query"))
+
+    def cut(noun: str) -> AbstractContextManager[Progress]:
+        def stop(done: int, size: int, records: int) -> None:
+            if noun == "events" and done >= 100:
+                raise KeyboardInterrupt
+
+        return nullcontext(stop)
+
+    monkeypatch.setattr(demo, "SESSIONS_AT_ONCE", 50)
+    demo.set_up(root=root, slug="outfitter", now=NOW, shown=silent)
+    whole = log()
+    Shop.objects.all().delete()
+    with pytest.raises(KeyboardInterrupt):
+        demo.set_up(root=root, slug="outfitter", now=NOW, shown=cut)
+    assert 0 < ArchivedEvent.objects.count() < len(whole)
+    demo.set_up(root=root, slug="outfitter", now=NOW + timedelta(days=3), shown=silent)
+    assert log() == whole
+
+
+@pytest.mark.django_db
+def test_new_data_does_not_simulate_again(root: Path) -> None:
+    demo.set_up(root=root, slug="outfitter", now=NOW, shown=silent)
+    before = ArchivedEvent.objects.count()
+    personas = root / "outfitter" / "personas.json"
+    personas.write_text(personas.read_text() + "\n")
+    assert list(demo.set_up(root=root, slug="outfitter", now=NOW + timedelta(days=5), shown=silent)) == ["items"]
+    assert ArchivedEvent.objects.count() == before
+
+
+@pytest.mark.django_db
 def test_broken_data_and_foreign_shops_are_refused(root: Path) -> None:
-    with pytest.raises(demo.DemoError, match="no demo shop 'nope'; there are: fashion, gifts"):
+    with pytest.raises(demo.DemoError, match="no demo shop 'nope'; there are: fashion, gifts, outfitter"):
         demo.set_up(root=root, slug="nope", now=NOW, shown=silent)
     events = root / "fashion" / "events.csv.gz"
     events.write_bytes(events.read_bytes()[:-20])

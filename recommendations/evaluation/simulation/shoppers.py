@@ -40,6 +40,9 @@ SHOWN = 24
 SLOT_BIAS = 0.35
 """Utility lost with the log of the slot."""
 
+SEEN = 3.0
+"""Utility lost, in a listing, by an item that was looked at before: who wants it back goes back to it."""
+
 PASSED_BY = 2.0
 """Utility, above the persona's mean over the shop, of turning away from the first page without a choice."""
 
@@ -281,6 +284,7 @@ class _Walk:
         self._now = visit.started_at
         self._owed: np.ndarray | None = None
         self._seen: list[int] = []
+        self._seen_before = np.zeros(len(world.catalogue))
         self._cart: list[int] = []
         self._zero = np.zeros(len(world.personas))
 
@@ -343,7 +347,7 @@ class _Walk:
             items = self._page(self.world.members[self._choose(self.tastes.log_interest)])
         else:
             items = self._page(self._search())
-        utility = self.tastes.utility[:, items] - _bias(len(items))
+        utility = self.tastes.utility[:, items] - _bias(len(items)) - self._seen_before[items]
         if listed:
             ids = tuple(self.world.catalogue.item_ids[items].tolist())
             self.tell("view_item_list", items=ids, slots=tuple(range(len(ids))))
@@ -397,6 +401,7 @@ class _Walk:
         rng, liking = self.rng, self.tastes.liking[:, item]
         self.tell(name, item)
         self._seen.append(item)
+        self._seen_before[item] = SEEN
         usual = self.tastes.dwell + LIKED_DWELL * liking
         drawn = usual[self.actors[-1]] + DWELL_SPREAD * float(rng.standard_normal())
         dwell = round(min(LONGEST_DWELL_S, max(0.1, math.exp(drawn))), 3)
