@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from recommendations.web.drawing.giftware import SHAPES, drawer_for
+from recommendations.web.drawing.goods import SHELVES, shape_for
 from recommendations.web.drawing.household import parcel
 from recommendations.web.drawing.paint import PIGMENTS, Dice, deep, lightness, mix
 from recommendations.web.drawing.pictures import picture, pigment
@@ -24,10 +26,12 @@ def items(shop: str) -> list[dict[str, str]]:
 
 
 def draw(row: dict[str, str], tier: int = 1) -> str:
-    return picture(row["item_id"], title=row["title"], category=row.get("category", ""), colour=row.get("colour", ""), tier=tier)
+    tags = tuple(row.get("tags", "").split("|"))
+    colour = row.get("colour", "")
+    return picture(row["item_id"], title=row["title"], category=row.get("category", ""), colour=colour, tier=tier, tags=tags)
 
 
-@pytest.mark.parametrize(("shop", "step", "share"), [("fashion", 1, 1.0), ("gifts", 9, 0.99)])
+@pytest.mark.parametrize(("shop", "step", "share"), [("fashion", 1, 1.0), ("gifts", 9, 0.99), ("outfitter", 7, 0.99)])
 def test_items_look_distinct_and_each_picture_repeats(shop: str, step: int, share: float) -> None:
     rows = items(shop)[::step]
     drawn = [draw(row) for row in rows]
@@ -35,7 +39,7 @@ def test_items_look_distinct_and_each_picture_repeats(shop: str, step: int, shar
     assert len({svg.split("</title>", 1)[1] for svg in drawn}) >= share * len(rows)
 
 
-@pytest.mark.parametrize("shop", ["fashion", "gifts"])
+@pytest.mark.parametrize("shop", ["fashion", "gifts", "outfitter"])
 def test_pictures_are_well_formed_small_and_refer_only_to_themselves(shop: str) -> None:
     for row in items(shop)[::20]:
         svg = draw(row, tier=3)
@@ -65,6 +69,42 @@ def test_the_thing_wins_over_its_decoration() -> None:
     assert shape("CREAM CUPID HEARTS COAT HANGER") == "knob"
     assert shape("HEART OF WICKER") == "heart"
     assert drawer_for(frozenset({"thing"}), "thing") is parcel
+
+
+def test_every_outfitter_item_is_small_and_soon_drawn() -> None:
+    spent = time.process_time()
+    sizes = {row["title"]: len(draw(row, tier=i % 4).encode()) for i, row in enumerate(items("outfitter"))}
+    spent = time.process_time() - spent
+    assert max(sizes.values()) < 6_144, max(sizes, key=lambda title: sizes[title])
+    assert spent / len(sizes) < 0.005, "seconds of this process for each"
+
+
+@pytest.mark.parametrize("category", sorted(SHELVES))
+@pytest.mark.parametrize("tier", range(4))
+def test_every_shape_of_a_shelf_draws_itself_at_every_price(category: str, tier: int) -> None:
+    shelf = SHELVES[category]
+    asked = [(words.split()[0], "", drawer) for words, drawer in shelf.rules]
+    asked += [("", style, drawer) for style, drawer in shelf.styles.items()]
+    for word, style, drawer in [*asked, ("", "", shelf.otherwise)]:
+        assert shape_for(category, frozenset({word}), frozenset({style})) is drawer, (word, style)
+        for seed in range(3):
+            svg = picture(f"{seed}", title=word, category=category, colour="", tier=tier, tags=(style,))
+            root = ElementTree.fromstring(svg)
+            ids = {e.get("id") for e in root.iter() if e.get("id")}
+            referred = {part.split(")")[0] for part in svg.split("url(#")[1:]}
+            referred |= {(e.get("href") or "#")[1:] for e in root.iter(f"{SVG}use")}
+            assert referred <= ids
+
+
+def test_words_of_a_title_outweigh_the_tag_and_the_category_catches_the_rest() -> None:
+    def name(title: str, *tags: str, category: str = "furniture") -> str:
+        return shape_for(category, frozenset(title.lower().split()), frozenset(tags)).__name__
+
+    assert name("Modern Dining Set", "tables") == "dining"
+    assert name("Rustic Harmony", "sofas") == "sofa"
+    assert name("Rustic Harmony", "women") == "cabinet"
+    assert name("Jumbo Tiger Prawns", "seafood", category="groceries") == "shrimp"
+    assert {row["category"] for row in items("outfitter")} <= set(SHELVES)
 
 
 def test_a_dearer_garment_has_more_detail() -> None:

@@ -125,12 +125,19 @@ def item_picture(request: HttpRequest, slug: str, external_id: str) -> HttpRespo
     """The item's drawing. It depends on the item's own columns only, so its address may be kept for long."""
     found = get_object_or_404(Item, shop__slug=slug, shop__demo=True, external_id=external_id)
     tier = price_tier(found) or 0
-    drawn_from = f"{STYLE}|{external_id}|{found.title}|{found.category}|{found.colour}|{tier}"
+    drawn_from = f"{STYLE}|{external_id}|{found.title}|{found.category}|{found.colour}|{tier}|{found.tags}"
     etag = f'"{hashlib.blake2b(drawn_from.encode(), digest_size=12).hexdigest()}"'
     if etag in request.headers.get("If-None-Match", ""):
         response: HttpResponse = HttpResponseNotModified()
     else:
-        drawn = picture(external_id, title=readable(found.title), category=found.category, colour=found.colour, tier=tier)
+        drawn = picture(
+            external_id,
+            title=readable(found.title),
+            category=found.category,
+            colour=found.colour,
+            tier=tier,
+            tags=tuple(str(tag) for tag in found.tags),
+        )
         response = HttpResponse(drawn, content_type="image/svg+xml")
     response["ETag"] = etag
     response["Cache-Control"] = "public, max-age=604800"

@@ -345,10 +345,10 @@ def cutlery(canvas: Canvas, tier: int) -> float | None:
     colour = canvas.colour
     for x in (76, 120, 164):
         canvas.volume(rounded(x - 9, 158, 18, 94, 8), colour, weave=weave_of(canvas, tier) if x == 76 else "")
-        canvas.volume(rounded(x - 4, 112, 8, 50, 3), "#b9c0c7")
-    canvas.volume("M62 66h6v34h5V66h6v34h5V66h6v44q0 14 -14 14t-14 -14z", "#c3cad0")
-    canvas.volume("M112 122V72Q114 60 128 62V122z", "#c3cad0")
-    canvas.volume(ellipse(164, 88, 15, 26), "#c3cad0")
+        canvas.solid(rounded(x - 4, 112, 8, 50, 3), "#b9c0c7")
+    canvas.solid("M62 66h6v34h5V66h6v34h5V66h6v44q0 14 -14 14t-14 -14z", "#c3cad0")
+    canvas.solid("M112 122V72Q114 60 128 62V122z", "#c3cad0")
+    canvas.solid(ellipse(164, 88, 15, 26), "#c3cad0")
     return None
 
 

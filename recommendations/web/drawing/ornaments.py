@@ -164,5 +164,5 @@ def lights(canvas: Canvas, tier: int) -> float | None:
             x, y = 10 + 220 * t, y0 + 120 * t * (1 - t)
             tone = tones[(i + row) % 3]
             canvas.add(f'<g filter="url(#soft)">{disc(x, y + 16, 16, pale(tone, 0.4), opacity=0.6)}</g>')
-            canvas.volume(f"M{num(x - 4)} {num(y + 2)}h8q7 12 5 19q-9 10 -18 0q-2 -7 5 -19z", tone)
+            canvas.solid(f"M{num(x - 4)} {num(y + 2)}h8q7 12 5 19q-9 10 -18 0q-2 -7 5 -19z", tone)
     return None

@@ -63,3 +63,22 @@ def cord(canvas: Canvas, y: float, x: float = 120) -> None:
     canvas.add(
         line(f"M{num(x)} {num(y)}L{num(x - 20)} 34M{num(x)} {num(y)}L{num(x + 20)} 34", "#b39a78", 1.8), disc(x, y, 3, "#a5865c")
     )
+
+
+def limb(x0: float, y0: float, x1: float, y1: float, start: float, end: float) -> str:
+    """A straight limb from one point to another, so wide at its start and at its end: a leg, a handle, a neck."""
+    long = math.hypot(x1 - x0, y1 - y0)
+    across, down = (y0 - y1) / long / 2, (x1 - x0) / long / 2
+    return (
+        f"M{num(x0 + across * start)} {num(y0 + down * start)}L{num(x1 + across * end)} {num(y1 + down * end)}"
+        f"L{num(x1 - across * end)} {num(y1 - down * end)}L{num(x0 - across * start)} {num(y0 - down * start)}z"
+    )
+
+
+def ring(x: float, y: float, rx: float, ry: float, width: float) -> str:
+    """A flat ring: paint it with `fill-rule` as it is, the inner outline runs the other way."""
+    inner = rx - width, ry - width
+    return ellipse(x, y, rx, ry) + (
+        f"M{num(x - inner[0])} {num(y)}a{num(inner[0])} {num(inner[1])} 0 1 0 {num(2 * inner[0])} 0"
+        f"a{num(inner[0])} {num(inner[1])} 0 1 0 {num(-2 * inner[0])} 0z"
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -52,6 +53,50 @@ PIGMENTS = {
     "purple": "#7b5e9e",
     "lilac": "#ac98c4",
     "lavender": "#ac98c4",
+    "noir": "#33343b",
+    "midnight": "#323a55",
+    "charcoal": "#4a4c54",
+    "stainless": "#a9b1b8",
+    "steel": "#9aa3ab",
+    "platinum": "#bfc4c9",
+    "marble": "#e6e2da",
+    "pearl": "#ece5d8",
+    "sand": "#d8c3a0",
+    "tan": "#c39a6b",
+    "camel": "#bb9160",
+    "caramel": "#b5743f",
+    "cognac": "#99592f",
+    "leather": "#8b5c3d",
+    "suede": "#a07a58",
+    "espresso": "#4f382c",
+    "mocha": "#75543f",
+    "walnut": "#71503a",
+    "mahogany": "#6f3b2c",
+    "oak": "#b98f5f",
+    "bamboo": "#cdaa70",
+    "rattan": "#c2955d",
+    "denim": "#4d6b92",
+    "sapphire": "#33559b",
+    "azure": "#5b97c9",
+    "teal": "#2f7c80",
+    "emerald": "#2f7d5b",
+    "sage": "#93a583",
+    "forest": "#466a4b",
+    "mustard": "#cf9f3d",
+    "sunshine": "#e8bf50",
+    "golden": "#c9a24b",
+    "amber": "#cf8a3a",
+    "honey": "#cf9a48",
+    "tangerine": "#e0813f",
+    "terracotta": "#bd6b48",
+    "coral": "#e07f6c",
+    "blush": "#e0b0a8",
+    "fuchsia": "#b8457f",
+    "scarlet": "#b9363a",
+    "crimson": "#9f2c3d",
+    "cherry": "#9a2f3d",
+    "amethyst": "#8664a3",
+    "plum": "#6a4066",
 }
 """Colour word -> pigment. Slightly greyed, as cloth and glaze are, so that a wall of items stays calm."""
 
@@ -154,6 +199,7 @@ class Canvas:
         self.dice = dice
         self._defs: list[str] = []
         self._body: list[str] = []
+        self._lights: dict[str, str] = {}
         self._count = 0
 
     def name(self) -> str:
@@ -194,6 +240,43 @@ class Canvas:
         parts.extend(inside)
         parts.append(f'<path d="{d}" fill="none" stroke="{rim}" stroke-width="{num(7 * depth)}" opacity=".34"/></g></g>')
         self._body.extend(parts)
+
+    def solid(self, d: str, colour: str | None = None, *, weave: str = "") -> None:
+        """A part, or a thing of many parts: light across it and a thin edge, a fifth of a volume's bytes."""
+        base = colour or self.colour
+        light = self._lights.get(base)
+        if light is None:
+            light = self._lights[base] = self.name()
+            self._defs.append(
+                f'<linearGradient id="{light}" x1="0" y1="0" x2="1" y2=".45"><stop stop-color="{pale(base, 0.22)}"/>'
+                f'<stop offset=".45" stop-color="{base}"/><stop offset="1" stop-color="{deep(base, 0.24)}"/></linearGradient>'
+            )
+        self._body.append(f'<path d="{d}" fill="url(#{light})" stroke="{deep(base, 0.4)}"/>')
+        if weave:
+            self._body.append(f'<path d="{d}" fill="url(#{weave})"/>')
+
+    @contextmanager
+    def placed(self, x: float = 0, y: float = 0, *, turn: float = 0, scale: float = 1, flip: bool = False) -> Iterator[None]:
+        """What is painted within is moved by (x, y), after being turned (degrees), scaled and mirrored about the origin."""
+        across = -scale if flip else scale
+        self._body.append(f'<g transform="translate({num(x)} {num(y)}) rotate({num(turn)}) scale({across:.2f} {scale:.2f})">')
+        yield
+        self._body.append("</g>")
+
+    @contextmanager
+    def stencil(self) -> Iterator[str]:
+        """What is painted within is kept aside under the id given, for `stamp`: a leaf or a flower told once."""
+        name, body = self.name(), self._body
+        self._body = []
+        yield name
+        self._defs.append(f'<g id="{name}">{"".join(self._body)}</g>')
+        self._body = body
+
+    def stamp(self, name: str, x: float, y: float, *, turn: float = 0, scale: float = 1) -> None:
+        """A stencil's picture, moved by (x, y) after being turned (degrees) and scaled."""
+        turned = f" rotate({num(turn)})" if turn else ""
+        scaled = f" scale({scale:.2f})" if scale != 1 else ""
+        self._body.append(f'<use href="#{name}" transform="translate({num(x)} {num(y)}){turned}{scaled}"/>')
 
     def fold(self, d: str, *, opacity: float = 0.3, colour: str | None = None) -> str:
         """A fold's shade, for `inside` of a volume."""
@@ -267,7 +350,7 @@ class Canvas:
             f'<radialGradient id="wall" cx=".4" cy=".32" r=".9"><stop stop-color="{pale(ground, 0.6)}"/>'
             f'<stop offset="1" stop-color="{deep(ground, 0.07)}"/></radialGradient>{"".join(self._defs)}</defs>'
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="url(#wall)"/>{shadow}'
-            f'<g filter="url(#cast)">{"".join(self._body)}</g></svg>'
+            f'<g filter="url(#cast)" stroke-width=".8">{"".join(self._body)}</g></svg>'
         )
 
 
