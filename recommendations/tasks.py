@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 
 from personas.models import Shop
-from recommendations import runs
+from recommendations import retention, runs
 from recommendations.models import Release
 from recommendations.serving import access, archiving, memory
 
@@ -91,6 +91,22 @@ def train_all_shops(after: int = 0) -> None:
     except Exception:
         logger.exception("the training of shop %s failed; the next shop's is not held up", shop_id)
     train_all_shops.delay(after=shop_id)
+
+
+@shared_task(ignore_result=True)
+def expire_shop(shop_id: int) -> None:
+    """Delete what the shop keeps no longer than it said."""
+    shop = Shop.objects.get(pk=shop_id)
+    gone = {what: count for what, count in retention.expire(shop).items() if count}
+    if gone:
+        logger.info("%s keeps %s days: deleted %s", shop.slug, shop.retention_days, gone)
+
+
+@shared_task(ignore_result=True)
+def expire_all_shops() -> None:
+    """`expire_shop` of every shop that keeps its log for a time only."""
+    for shop_id in Shop.objects.filter(retention_days__isnull=False).order_by("pk").values_list("pk", flat=True):
+        expire_shop.delay(shop_id)
 
 
 @shared_task(ignore_result=True)

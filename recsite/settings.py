@@ -151,6 +151,7 @@ CELERY_BEAT_SCHEDULE = {
     "sync-keys": {"task": "recommendations.tasks.sync_keys", "schedule": 60.0, "options": {"expires": 30}},
     # At an hour of its own: a training that ran since the day's last events leaves nothing to fit.
     "fit-personas-nightly": {"task": "recommendations.tasks.fit_all_personas", "schedule": crontab(hour=4, minute=10)},
+    "expire-nightly": {"task": "recommendations.tasks.expire_all_shops", "schedule": crontab(hour=3, minute=20)},
     "sync-shoppers": {"task": "recommendations.tasks.sync_all_shoppers", "schedule": crontab(hour=5, minute=40)},
     "train-nightly": {"task": "recommendations.tasks.train_all_shops", "schedule": timedelta(hours=24)},
 }

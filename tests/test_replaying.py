@@ -15,6 +15,7 @@ from asgiref.sync import sync_to_async
 from personas.events import MAX_DWELL_S
 from personas.models import Session, Shop
 from recommendations import engine as loop
+from recommendations import rights
 from recommendations.engine import Engine
 from recommendations.models import AdaptationDecision
 from recommendations.reading import read_session
@@ -22,6 +23,7 @@ from recommendations.replaying import ReplayedStep, replay
 from recommendations.serving import archiving, process, turns
 from recommendations.serving.activity import Entry, encode_record
 from recommendations.serving.process import Process
+from recommendations.stories import earlier_of
 from tests.live_shops import SHOP, start_process
 from tests.test_archiving import NOW, make_record
 from tests.worlds import MONDAY, event, make_world, train_world
@@ -118,7 +120,7 @@ async def test_an_archived_live_session_replays_to_what_was_served(engine: Engin
         archiving.archive(archiving.open_log(), consumer="test")
         past = read_session(Session.objects.get(session_id="visit-1"))
         logged = set(AdaptationDecision.objects.values_list("event_id", "cluster", "action", "target"))
-        steps = replay(engine, shop=SHOP, **past._asdict())
+        steps = replay(engine, shop=SHOP, **past._asdict() | {"earlier": None})
         return steps, logged
 
     steps, logged = await sync_to_async(archived)()
@@ -133,6 +135,40 @@ async def test_an_archived_live_session_replays_to_what_was_served(engine: Engin
     assert any(step.changed for step in steps)
     assert 0 < steps[0].event.received_at - steps[0].event.at < MAX_DWELL_S
     assert steps[0].at >= STARTED
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_returning_shoppers_session_replays_with_what_was_remembered(engine: Engine, here: Process) -> None:
+    """The prior came from memory: earlier visits, purchases, demographics under consent. Oracle: the store's own state."""
+    shop = await sync_to_async(Shop.objects.create)(pk=SHOP, slug="s", name="S")
+
+    async def come(session: str, at: float) -> None:
+        visit = turns.Visit(SHOP, session, "anna", {"country": "PL"})
+        for n in range(6):
+            given = [live(n, ("view_item", "purchase")[n % 2], 30 + n)]
+            await turns.take(here, visit, given, ask=None, now=at + 30.0 * n)
+
+    def settle() -> None:
+        archiving.archive(archiving.open_log(), consumer="test")
+        rights.set_consent(shop, "anna", demographics=True)
+        rights.set_demographics(shop, "anna", {"age_band": "30-39"})
+
+    await come("visit-1", STARTED)
+    await sync_to_async(settle)()
+    await come("visit-2", STARTED + 86_400.0)
+    served = (await here.store.load(SHOP, "visit-2")).state
+    assert served is not None
+    assert served.earlier
+    assert {"age_band", "history"} <= served.context.keys()
+
+    def archived() -> tuple[ReplayedStep, ...]:
+        archiving.archive(archiving.open_log(), consumer="test")
+        past = read_session(Session.objects.get(session_id="visit-2"))
+        return replay(engine, shop=SHOP, **past._asdict() | {"earlier": earlier_of(engine, past.earlier)})
+
+    steps = await sync_to_async(archived)()
+    assert steps[-1].state.persona.log_belief == pytest.approx(served.persona.log_belief, abs=1e-6)
+    assert steps[-1].state.persona.log_prior == pytest.approx(served.persona.log_prior, abs=1e-6)
 
 
 @pytest.mark.django_db

@@ -21,12 +21,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.utils import timezone
 
 from personas.models import Archetype, ArchivedEvent, Attribute, Erasure, Session, Shop, Shopper, ShopperAlias, moment
-from recommendations import retention, rights
+from recommendations import retention, rights, tasks
 from recommendations.engine import Engine
 from recommendations.exporting import export
 from recommendations.models import AdaptationDecision, ServedSlate
 from recommendations.serving import archiving, held, memory, process, turns
-from recommendations.serving.activity import encode_record
+from recommendations.serving.activity import Entry, encode_record
 from recommendations.serving.problems import Problem
 from recommendations.serving.process import Process
 from recommendations.serving.store import decode_state, state_key
@@ -392,8 +392,6 @@ async def test_an_export_holds_all_that_an_erasure_would_delete(here: Process, s
 
 def _old(shop: Shop, days: float, n: int, shopper: Shopper | None = None) -> Session:
     record = make_record(shop.pk, f"visit-{n}", n, shopper=shopper.external_id if shopper else "")
-    from recommendations.serving.activity import Entry
-
     archiving.write(shop, [(Entry(0, f"{n + 1}-0", b""), record)])
     session = Session.objects.get(session_id=f"visit-{n}")
     Session.objects.filter(pk=session.pk).update(last_at=timezone.now() - timedelta(days=days))
@@ -427,3 +425,18 @@ def test_what_is_older_than_the_shop_keeps_goes(shop: Shop, redis_client: redis.
     }
     assert redis_client.xlen("{2}:aside") == 1
     assert retention.expire(shop)["sessions"] == 0
+
+
+def test_every_night_asks_for_the_shops_that_keep_for_a_time_only(
+    shop: Shop, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.CELERY_BEAT_SCHEDULE["expire-nightly"]["task"] == tasks.expire_all_shops.name
+    asked: list[int] = []
+    monkeypatch.setattr(tasks.expire_shop, "delay", asked.append)  # the broker's side
+    Shop.objects.create(slug="o", name="O")
+    Shop.objects.filter(pk=shop.pk).update(retention_days=30)
+    tasks.expire_all_shops()
+    assert asked == [shop.pk]
+    _old(shop, 31, 0)
+    tasks.expire_shop(shop.pk)
+    assert not Session.objects.exists()
