@@ -60,7 +60,7 @@ class Weather:
             if len(answer.content) > MAX_ANSWER:
                 raise ValueError(f"{len(answer.content)} bytes")
             found = evidence(msgspec.json.decode(answer.content))
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, ValueError, RecursionError) as error:
             if not self._failing:
                 # Not the error's words: they may name the address, and with it a key.
                 logger.warning("the weather service failed (%s); shoppers go without until it is back", type(error).__name__)
