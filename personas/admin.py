@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from personas.forms import ArchetypeForm, AttributeForm
 from personas.models import SCOPES, ApiKey, Archetype, ArchivedEvent, Attribute, Session, Shop, Shopper
 
 admin.site.unregister(User)
@@ -169,8 +170,10 @@ class ApiKeyAdmin(ModelAdmin):
         self.message_user(request, f"{len(keys)} revoked.")
 
 
-@admin.register(Attribute)
 class AttributeAdmin(ModelAdmin):
+    """Registered by `recommendations.persona_pages`, which knows what items there are to weigh."""
+
+    form = AttributeForm
     list_display = ("name", "key", "shop", "shown_weights", "shown_behaviours")
     list_filter = ("shop",)
     list_select_related = ("shop",)
@@ -203,6 +206,7 @@ class AttributeAdmin(ModelAdmin):
 class ArchetypeAdmin(ModelAdmin):
     """Registered by `recommendations.persona_pages`, which knows what was learned of a persona."""
 
+    form = ArchetypeForm
     list_display = ("name", "key", "shop", "shown_colour", "icon", "shown_mix", "place")
     list_filter = ("shop",)
     list_select_related = ("shop",)
@@ -215,6 +219,16 @@ class ArchetypeAdmin(ModelAdmin):
     @admin.display(description="colour", ordering="colour")
     def shown_colour(self, archetype: Archetype) -> SafeString:
         return swatch(archetype.colour)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Archetype | None = None) -> bool:
+        if obj is not None and not Archetype.objects.filter(shop=obj.shop_id).exclude(pk=obj.pk).exists():
+            return False  # a shop needs one
+        return super().has_delete_permission(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)  # it would delete the last one too
+        return actions
 
     @admin.display(description="mix")
     def shown_mix(self, archetype: Archetype) -> str:

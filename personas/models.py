@@ -167,7 +167,7 @@ class Attribute(models.Model):
 
     def clean(self) -> None:
         """The same checks as for a personas file. Raises ValidationError."""
-        check_personas([self], [{**_BARE, "mix": {self.key: 1.0}}])
+        check_personas([self], [{**_BARE, "mix": {self.key: 1.0}}], "attributes")
 
 
 class Archetype(models.Model):
@@ -191,19 +191,25 @@ class Archetype(models.Model):
     def clean(self) -> None:
         """The same checks as for a personas file, against the shop's attributes. Raises ValidationError."""
         names = ("key", "name", "icon", "colour", "mix")
-        check_personas(Attribute.objects.filter(shop=self.shop_id), [{name: getattr(self, name) for name in names}])
+        check_personas(Attribute.objects.filter(shop=self.shop_id), [{name: getattr(self, name) for name in names}], "archetypes")
 
 
+_WEIGHED = ("weights", "behaviours", "mix")
 _BARE = {"key": "any", "name": "Any", "icon": "tag", "colour": "#000000"}
 
 
-def check_personas(attributes: Iterable[Attribute], archetypes: list[dict[str, Any]]) -> None:
-    """Raises ValidationError where `personas.archetypes.parse_personas` would not take them."""
+def check_personas(attributes: Iterable[Attribute], archetypes: list[dict[str, Any]], own: str) -> None:
+    """Raises ValidationError where `parse_personas` would not take them; by field where it is a weight of what is checked.
+
+    own : "attributes" or "archetypes", of which there is one then.
+    """
     names = ("key", "name", "description", "weights", "behaviours")
     try:
         parse_personas({"attributes": [{n: getattr(a, n) for n in names} for a in attributes], "archetypes": archetypes})
     except PersonaError as error:
-        raise ValidationError(str(error)) from error
+        field = error.field.rpartition(".")[2]
+        own_weights = field in _WEIGHED and error.field.startswith(own)
+        raise ValidationError({field: error.reason} if own_weights else str(error)) from error
 
 
 class PersonaVersion(models.Model):

@@ -36,10 +36,13 @@ class VersionError(ValueError):
 
 def draft(shop: Shop) -> Definition:
     """The rows as they stand, valid or not."""
-    attributes = AttributeRow.objects.filter(shop=shop).order_by("pk")
-    archetypes = ArchetypeRow.objects.filter(shop=shop).order_by("place", "pk")
-    return {
-        "attributes": [
+    return _drafts([shop])[shop.pk]
+
+
+def _drafts(shops: Sequence[Shop]) -> dict[int, Definition]:
+    drafts: dict[int, Definition] = {shop.pk: {"attributes": [], "archetypes": []} for shop in shops}
+    for a in AttributeRow.objects.filter(shop__in=shops).order_by("pk"):
+        drafts[a.shop_id]["attributes"].append(
             {
                 "id": a.pk,
                 "key": a.key,
@@ -48,13 +51,12 @@ def draft(shop: Shop) -> Definition:
                 "weights": a.weights,
                 "behaviours": a.behaviours,
             }
-            for a in attributes
-        ],
-        "archetypes": [
-            {"id": a.pk, "key": a.key, "name": a.name, "icon": a.icon or _ICON, "colour": a.colour, "mix": a.mix}
-            for a in archetypes
-        ],
-    }
+        )
+    for p in ArchetypeRow.objects.filter(shop__in=shops).order_by("place", "pk"):
+        drafts[p.shop_id]["archetypes"].append(
+            {"id": p.pk, "key": p.key, "name": p.name, "icon": p.icon or _ICON, "colour": p.colour, "mix": p.mix}
+        )
+    return drafts
 
 
 def latest(shop: Shop) -> PersonaVersion | None:
@@ -88,6 +90,20 @@ def unpublished(shop: Shop) -> list[str]:
     """What the draft changes against the version in force, in sentences; nothing before the first version."""
     version = latest(shop)
     return difference(version.definition, draft(shop)) if version else []
+
+
+def pending(shops: Sequence[Shop]) -> list[tuple[Shop, list[str]]]:
+    """The shops whose draft isn't what is in force, each with its `unpublished`; a shop that has archetypes and no version
+    yet comes with no sentence. As many queries for many shops as for one."""
+    drafts = _drafts(shops)
+    published = {version.shop_id: version for version in PersonaVersion.objects.filter(shop__in=shops).order_by("number")}
+    told = []
+    for shop in shops:
+        version, drafted = published.get(shop.pk), drafts[shop.pk]
+        changes = difference(version.definition, drafted) if version else []
+        if changes or (version is None and drafted["archetypes"]):
+            told.append((shop, changes))
+    return told
 
 
 def publish(shop: Shop, *, note: str = "", user: Any = None) -> PersonaVersion:

@@ -1,64 +1,335 @@
-"""Admin of personas, with what only this app knows: what the active release has learned of them."""
+"""Admin of attributes, personas and their versions, with what only this app knows: what was learned, and how to publish."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 
-from personas.admin import ArchetypeAdmin, once, table
-from personas.models import Archetype
-from recommendations.models import Component, Release
+from personas import versions
+from personas.admin import ArchetypeAdmin, AttributeAdmin, ReadOnlyAdmin, once
+from personas.archetypes import PersonaError
+from personas.models import Archetype, Attribute, PersonaVersion, Shop
+from recommendations import fit_reports
+from recommendations.models import Component, Release, TrainingRun
 
-TELLING = 10
-"""Values that a persona's page shows of what was learned."""
+PUBLISH = "personas.add_personaversion"
+"""Who may add a version may publish, restore and discard."""
+
+
+class DraftPages:
+    """Of rows that are the draft: what isn't published yet is announced above their list."""
+
+    list_before_template = "admin/personas/unpublished.html"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        pending = [
+            (shop, len(changes), reverse("admin:personas_personaversion_publish", args=[shop.pk]))
+            for shop, changes in versions.pending(list(Shop.objects.all()))
+        ]
+        extra = {"pending": pending, "may_publish": request.user.has_perm(PUBLISH), **(extra_context or {})}
+        response: HttpResponse = super().changelist_view(request, extra)  # type: ignore[misc]
+        return response
+
+
+@admin.register(Attribute)
+class DraftAttributeAdmin(DraftPages, AttributeAdmin):
+    """An attribute, whose descriptors are suggested as one types."""
+
+    def get_urls(self) -> list[URLPattern]:
+        own = path("descriptors/", self.admin_site.admin_view(self.suggest), name="personas_attribute_descriptors")
+        urls: list[URLPattern] = super().get_urls()
+        return [own, *urls]
+
+    def get_form(self, request: HttpRequest, obj: Attribute | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        form.suggest = reverse("admin:personas_attribute_descriptors")
+        return form
+
+    def suggest(self, request: HttpRequest) -> JsonResponse:
+        """`?shop=PK&q=TYPED` -> {"suggestions": [{"name", "items"}]}."""
+        from recommendations import vocabulary  # the numeric stack, which other pages of the admin do without
+
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        shop = Shop.objects.filter(pk=number(request.GET.get("shop", ""))).first()
+        found = vocabulary.suggestions(shop, request.GET.get("q", "")) if shop else []
+        return JsonResponse({"suggestions": [{"name": name, "items": items} for name, items in found]})
 
 
 @admin.register(Archetype)
-class LearnedArchetypeAdmin(ArchetypeAdmin):
+class LearnedArchetypeAdmin(DraftPages, ArchetypeAdmin):
     """A persona with what the shop's active release has learned of it."""
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Archetype | None = None) -> tuple[str, ...]:
-        return (*super().get_readonly_fields(request, obj), "learned") if obj else ()
+    change_form_outer_after_template = "admin/personas/learned.html"
 
-    @admin.display(description="learned from the log, in the active release")
+    class Media:
+        css = {"all": ("personas.css",)}
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        fits = fits_in_force()  # once for the whole list
+
+        @admin.display(description="of the events")
+        def share(archetype: Archetype) -> SafeString | str:
+            entry = fits.get(archetype.pk)
+            if entry is None:
+                return "–"
+            drifted = format_html(' <span class="persona-drifted">drifted</span>') if entry["drifted"] else ""
+            return format_html("{} %{}", f"{100 * entry['share']:.0f}", drifted)
+
+        return [*self.list_display, share]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        archetype = self.get_object(request, object_id)
+        extra = {"learned": learned(archetype)} if archetype else {}
+        response: HttpResponse = super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+        return response
+
+
+def fits_in_force() -> dict[int, dict[str, Any]]:
+    """Archetype id -> what the fit of its shop's active release says of it."""
+    runs = TrainingRun.objects.filter(release__state=Release.State.ACTIVE).order_by("pk")
+    return {entry["id"]: entry for run in runs for entry in run.report.get("archetypes", ())}
+
+
+def learned(archetype: Archetype) -> dict[str, Any]:
+    """What the page of a persona shows of it: charts, or why there are none; its share, what moved, whether it drifted."""
+    from recommendations import persona_charts, releases  # the numeric stack, which other pages of the admin do without
+
+    release = Release.objects.active(archetype.shop_id)
+    if release is None:
+        return {"missing": "Nothing yet: the shop has no active release. Its first training learns from the log."}
+    try:
+        model = releases.load_component(
+            releases.root_of(archetype.shop),
+            Component.Kind.PERSONAS.value,
+            release.components[Component.Kind.PERSONAS.value],
+            catalogue=release.components[Component.Kind.CATALOGUE.value],
+        )
+    except (releases.ReleaseError, KeyError) as error:
+        return {"missing": f"{release} can't be read: {error}"}
+    if archetype.pk not in model.ids:
+        return {"missing": f"{release} was trained before this persona was added; publish it, and the next fit learns of it."}
+    run = TrainingRun.objects.filter(release=release).order_by("-pk").first()
+    entries = {entry["id"]: entry for entry in run.report.get("archetypes", ())} if run else {}
+    entry = entries.get(archetype.pk)
+    return {
+        "release": release,
+        "charts": persona_charts.charts(model, model.ids.index(archetype.pk)),
+        "run": run,
+        "entry": entry,
+        "share": entry and fit_reports.share_sentence(entry),
+        "percent": entry and 100 * entry["share"],
+        "moved": entry and persona_charts.moved(entry),
+        "warning": entry and entry["drifted"] and fit_reports.drift_warning(entry),
+        "colour": archetype.colour,
+    }
+
+
+# Versions
+
+
+@admin.register(PersonaVersion)
+class PersonaVersionAdmin(ReadOnlyAdmin):
+    """What was published, when, by whom; the draft against it; and the way back."""
+
+    list_display = ("number", "shop", "published_at", "shown_by", "shown_note", "shown_state")
+    list_display_links = ("number",)
+    list_filter = ("shop",)
+    list_select_related = ("shop", "published_by")
+    list_before_template = "admin/personas/versions.html"
+    fields = ("shop", "number", "published_at", "shown_by", "shown_note", "shown_state", "brought", "content")
+    readonly_fields = fields
+
+    class Media:
+        css = {"all": ("personas.css",)}
+
+    def get_urls(self) -> list[URLPattern]:
+        view, name = self.admin_site.admin_view, "personas_personaversion"
+        urls: list[URLPattern] = super().get_urls()
+        return [
+            path("publish/<int:shop_id>/", view(self.publish), name=f"{name}_publish"),
+            path("publish/<int:shop_id>/progress/", view(self.progress), name=f"{name}_progress"),
+            path("publish/<int:shop_id>/discard/", view(require_POST(self.discard)), name=f"{name}_discard"),
+            path("<int:pk>/restore/", view(self.restore), name=f"{name}_restore"),
+            *urls,
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        shops = [(shop, reverse("admin:personas_personaversion_publish", args=[shop.pk])) for shop in Shop.objects.all()]
+        response: HttpResponse = super().changelist_view(request, {"shops": shops, **(extra_context or {})})
+        return response
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).annotate(in_force=number_in_force())
+
+    @admin.display(description="published by", ordering="published_by")
+    def shown_by(self, version: PersonaVersion) -> str:
+        return version.published_by.get_username() if version.published_by else "–"
+
+    @admin.display(description="note")
+    def shown_note(self, version: PersonaVersion) -> str:
+        return version.note or "–"
+
+    @admin.display(description="state")
+    def shown_state(self, version: PersonaVersion) -> SafeString | str:
+        if version.number == version.in_force:  # type: ignore[attr-defined]
+            return "in force"
+        at = reverse("admin:personas_personaversion_restore", args=[version.pk])
+        return format_html('<a class="underline" href="{}">Restore version {}</a>', at, version.number)
+
+    @admin.display(description="what it changed")
     @once
-    def learned(self, archetype: Archetype) -> SafeString | str:
-        from recommendations import releases  # the numeric stack, which other pages of the admin do without
+    def brought(self, version: PersonaVersion) -> SafeString | str:
+        before = PersonaVersion.objects.filter(shop=version.shop_id, number__lt=version.number).order_by("-number").first()
+        return listed(versions.difference(before.definition, version.definition)) if before else "It is the first."
 
-        release = None if archetype.shop_id is None else Release.objects.active(archetype.shop_id)
-        if release is None:
-            return "nothing yet: the shop has no active release"
+    @admin.display(description="what it holds")
+    @once
+    def content(self, version: PersonaVersion) -> SafeString:
+        names = {a["key"]: a["name"] for a in version.definition["attributes"]}
+        told = []
+        for archetype in version.definition["archetypes"]:
+            mix = sorted(archetype["mix"].items(), key=lambda pair: -pair[1])
+            told.append(f"{archetype['name']}: " + ", ".join(f"{names.get(key, key)} {weight:g}" for key, weight in mix))
+        return listed(told)
+
+    def publish(self, request: HttpRequest, shop_id: int) -> HttpResponse:
+        """The draft against what is in force, and the button that makes it so."""
+        from recommendations import publishing, vocabulary  # the numeric stack, which other pages of the admin do without
+
+        shop = get_object_or_404(Shop, pk=shop_id)
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            if not request.user.has_perm(PUBLISH):
+                raise PermissionDenied
+            try:
+                made = publishing.publish(shop, note=request.POST.get("note", ""), user=request.user)
+            except (versions.VersionError, PersonaError) as error:
+                messages.error(request, f"Not published. {sentence(error)}")
+            else:
+                self.log_change(request, made, "Published.")
+                messages.success(request, f"Version {made.number} is published.")
+            return HttpResponseRedirect(reverse("admin:personas_personaversion_publish", args=[shop.pk]))
+        drafted, version = versions.draft(shop), versions.latest(shop)
+        changes = versions.difference(version.definition, drafted) if version else []
+        context = {
+            "title": f"Publish the personas of {shop}",
+            "shop": shop,
+            "version": version,
+            "changes": changes,
+            "first": version is None and bool(drafted["archetypes"]),
+            "warnings": vocabulary.warnings(shop, drafted) if changes or version is None else [],
+            "problem": versions.problem(drafted),
+            "may_publish": request.user.has_perm(PUBLISH),
+            "most": versions.MAX_NOTE,
+            "fit": fit_state(shop),
+            "versions": PersonaVersion.objects.filter(shop=shop).select_related("published_by").order_by("-number")[:10],
+        }
+        return self._page(request, "publish", context)
+
+    def progress(self, request: HttpRequest, shop_id: int) -> HttpResponse:
+        """How the fit of what is in force goes, as a part of a page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        shop = get_object_or_404(Shop, pk=shop_id)
+        return TemplateResponse(request, "admin/personas/personaversion/fit.html", {"shop": shop, "fit": fit_state(shop)})
+
+    def discard(self, request: HttpRequest, shop_id: int) -> HttpResponse:
+        """The draft as it was published."""
+        shop = get_object_or_404(Shop, pk=shop_id)
+        if not request.user.has_perm(PUBLISH):
+            raise PermissionDenied
         try:
-            model = releases.load_component(
-                releases.root_of(archetype.shop),
-                Component.Kind.PERSONAS.value,
-                release.components[Component.Kind.PERSONAS.value],
-                catalogue=release.components[Component.Kind.CATALOGUE.value],
-            )
-        except (releases.ReleaseError, KeyError) as error:
-            return f"{release} can't be read: {error}"
-        if archetype.pk not in model.ids:
-            return f"{release} was trained before this persona was added"
-        head = ("what its events show", "share", "average of the personas")
-        rows = telling(model, model.ids.index(archetype.pk))
-        return table(head, ((name, f"{100 * share:.1f} %", f"{100 * average:.1f} %") for name, share, average in rows))
+            versions.discard(shop)
+        except (versions.VersionError, PersonaError) as error:
+            messages.error(request, f"Nothing discarded. {sentence(error)}")
+        else:
+            messages.success(request, "The draft is as it was published.")
+        return HttpResponseRedirect(reverse("admin:personas_personaversion_publish", args=[shop.pk]))
+
+    def restore(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What an earlier version would change, and the button that brings it back."""
+        from recommendations import publishing  # the numeric stack, which other pages of the admin do without
+
+        earlier = PersonaVersion.objects.select_related("shop").filter(pk=pk).first()
+        if earlier is None:
+            raise Http404
+        if not request.user.has_perm(PUBLISH):
+            raise PermissionDenied
+        shop = earlier.shop
+        if request.method == "POST":
+            try:
+                made = publishing.restore(shop, earlier.number, user=request.user)
+            except (versions.VersionError, PersonaError) as error:
+                messages.error(request, f"Not restored. {sentence(error)}")
+            else:
+                self.log_change(request, made, f"Restored version {earlier.number}.")
+                messages.success(request, f"Version {earlier.number} is back, as version {made.number}.")
+            return HttpResponseRedirect(reverse("admin:personas_personaversion_publish", args=[shop.pk]))
+        version = versions.latest(shop)
+        context = {
+            "title": f"Restore version {earlier.number} of {shop}'s personas",
+            "shop": shop,
+            "earlier": earlier,
+            "changes": versions.difference(version.definition, earlier.definition) if version else [],
+            "lost": versions.unpublished(shop),
+        }
+        return self._page(request, "restore", context)
+
+    def _page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
+        whole = {**self.admin_site.each_context(request), "opts": self.model._meta, "media": self.media, **context}
+        return TemplateResponse(request, f"admin/personas/personaversion/{name}.html", whole)
 
 
-def telling(model: Any, persona: int) -> list[tuple[str, float, float]]:
-    """("factor=value", share, average share) that set a persona apart most, of the factors that the log has taught.
+def number_in_force() -> Any:
+    from django.db.models import OuterRef, Subquery
 
-    model : a `PersonaModel`.  persona : its position.  Ranked by how far the share is from that of all personas alike.
+    latest = PersonaVersion.objects.filter(shop=OuterRef("shop")).order_by("-number").values("number")
+    return Subquery(latest[:1])
+
+
+def fit_state(shop: Shop) -> dict[str, Any]:
+    """Where the fit of the version in force stands: "none", "waiting", "running", "busy", "failed" or "done", and of what.
+
+    "none" : nothing to fit, for want of a version or of a release.  "busy" : another training is under way first.
     """
-    import numpy as np
+    version, active = versions.latest(shop), Release.objects.active(shop)
+    if version is None or active is None:
+        return {"state": "none", "version": version, "untrained": active is None}
+    run = TrainingRun.objects.filter(shop=shop).order_by("-pk").first()
+    served = TrainingRun.objects.filter(release=active).order_by("-pk").first()
+    about = {"version": version, "run": run}
+    if run and run.state == TrainingRun.State.RUNNING:
+        fits = run.kind == TrainingRun.Kind.PERSONAS and run.started_at >= version.published_at
+        return {"state": "running" if fits else "busy", "percent": 100 * run.progress, **about}
+    if served and served.report.get("version") == version.number:
+        return {"state": "done", **about, "run": served, "sentences": fit_reports.sentences(served.report)}
+    if run and run.state == TrainingRun.State.FAILED and run.started_at >= version.published_at:
+        return {"state": "failed", **about}
+    return {"state": "waiting", **about}
 
-    from personas.encoding import FACTORS, value_names
 
-    rows: list[tuple[str, float, float]] = []
-    for f in np.flatnonzero(model.hmm.learned).tolist():
-        shares = np.exp(model.hmm.log_emission[f])
-        pairs = zip(value_names(model.facts)[f], shares[persona].tolist(), shares.mean(axis=0).tolist(), strict=True)
-        rows += [(f"{FACTORS[f]}={value}", share, average) for value, share, average in pairs]
-    return sorted(rows, key=lambda row: -abs(row[1] - row[2]))[:TELLING]
+def listed(sentences: list[str]) -> SafeString:
+    return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", ((line,) for line in sentences)))
+
+
+def sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def number(text: str) -> int:
+    """The primary key that a query string names, 0 for none."""
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
