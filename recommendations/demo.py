@@ -68,7 +68,13 @@ def set_up(*, root: Path, slug: str, now: datetime, shown: Shown) -> dict[str, I
     facts = json.loads((folder / "shop.json").read_text())
     simulated = {"simulated": True} if facts.get("simulated") else {}
     shop, _ = Shop.objects.get_or_create(
-        slug=slug, defaults={"name": facts["name"], "currency": facts["currency"], "demo": True, "settings": simulated}
+        slug=slug,
+        defaults={
+            "name": facts["name"],
+            "currency": facts["currency"],
+            "demo": True,
+            "settings": {**simulated, "preparing": True},
+        },
     )
     fingerprint = _fingerprint(folder)
     if shop.settings.get("demo_data") == fingerprint:
@@ -87,7 +93,7 @@ def set_up(*, root: Path, slug: str, now: datetime, shown: Shown) -> dict[str, I
     for name, report in reports.items():
         if report.failed:
             raise DemoError(f"{folder / name}.csv.gz could not be imported: {report.broke or 'nothing in it could be taken'}")
-    shop.settings = {**shop.settings, **simulated, "demo_data": fingerprint}
+    shop.settings = {**shop.settings, **simulated, "demo_data": fingerprint, "preparing": False}
     shop.save(update_fields=["settings"])
     return reports
 

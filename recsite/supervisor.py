@@ -33,6 +33,8 @@ MAX_QUICK_ENDS = 6
 """So many ends in a row, each sooner than HEALTHY_S, and the supervisor gives up: about half a minute of trying."""
 STOP_TIMEOUT_S = 15.0
 LOG_BYTES = 10_000_000
+NICENESS = 15
+"""Of an errand: whatever serves goes before it."""
 
 
 class CannotRun(RuntimeError):
@@ -98,6 +100,14 @@ class _Child:
     read: int = 0
 
 
+@dataclass(slots=True)
+class _Errand:
+    name: str
+    log: Path
+    process: subprocess.Popen[bytes]
+    started: float
+
+
 class Supervisor:
     """Keeps programs running until a signal comes.
 
@@ -112,6 +122,7 @@ class Supervisor:
         self.log_dir.mkdir(parents=True, exist_ok=True)
         self.stopping = threading.Event()
         self._children: list[_Child] = []
+        self._errands: list[_Errand] = []
         self._valkey: embedded.Server | None = None
         self._valkey_start: Callable[[], embedded.Server] | None = None
         self._previous: dict[int, object] = {}
@@ -155,6 +166,25 @@ class Supervisor:
             self._end(process, timeout_s=5.0)
         if process.returncode:
             raise CannotRun(f"{name} failed with code {process.returncode}; see the message above. Nothing else was started")
+
+    def run_behind(self, program: Program) -> None:
+        """Run a program to its end beside the programs, giving way to them; its output goes to a log of its own.
+
+        How it ends is told, and nothing else depends on it.
+        """
+        log = self.log_dir / f"{program.name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["nice", "-n", str(NICENESS), *program.command] if shutil.which("nice") else program.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **program.environ},
+                preexec_fn=dies_with_parent(),
+                start_new_session=True,
+            )
+        self._tell("+", process.pid)
+        self._errands.append(_Errand(program.name, log, process, time.monotonic()))
 
     def start(self, program: Program) -> None:
         log = self.log_dir / f"{program.name}.log"
@@ -212,6 +242,12 @@ class Supervisor:
                     self._launch(child)
             elif child.process.poll() is not None:
                 self._ended(child, now)
+        for errand in [e for e in self._errands if e.process.poll() is not None]:
+            self._errands.remove(errand)
+            code = errand.process.returncode
+            self._end(errand.process, timeout_s=0.0)
+            spent = f"{errand.name} ended after {now - errand.started:.0f} s"
+            self.say(f"{spent}." if code == 0 else f"{spent} with code {code}. End of {errand.log}:\n{embedded.tail(errand.log)}")
 
     def _look_at_valkey(self) -> None:
         if self._valkey is None or self._valkey_start is None or self._valkey.process.poll() is None:
@@ -264,6 +300,9 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything, newest first, Valkey last. Safe to call twice."""
         self.stopping.set()
+        for errand in self._errands:
+            self._end(errand.process, STOP_TIMEOUT_S)
+        self._errands.clear()
         for child in reversed(self._children):
             if child.process is not None:
                 self._end(child.process, STOP_TIMEOUT_S)

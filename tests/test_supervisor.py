@@ -162,6 +162,26 @@ def test_step_ends_at_a_signal(home: Path) -> None:
             supervisor.run_step("training", [sys.executable, "-c", "import time; time.sleep(600)"])
 
 
+def test_an_errand_gives_way_and_its_failure_ends_nothing_else(home: Path) -> None:
+    said: list[str] = []
+    with Supervisor(home, said.append) as supervisor:
+        supervisor.start(Program("steady", [sys.executable, "-c", "import time; time.sleep(600)"]))
+        niceness = "import os, sys; print(os.nice(0)); sys.exit('it broke')"
+        supervisor.run_behind(Program("errand", [sys.executable, "-c", niceness]))
+        assert supervisor.wait_until(lambda: bool(said), 20)
+        assert len(said) == 1
+        assert "errand ended after" in said[0]
+        assert "code 1" in said[0]
+        assert "it broke" in said[0]
+        assert int((home / "log" / "errand.log").read_text().split()[0]) > os.nice(0)
+        supervisor.run_behind(Program("endless", [sys.executable, "-c", PARENT_AND_STUBBORN_CHILD, str(home / "endless.pid")]))
+        assert supervisor.wait_until(lambda: (home / "endless.pid").exists(), 20)
+        supervisor.look()
+        assert len(said) == 1, "neither started again nor told of twice; the steady one still runs"
+    pids = [int(pid) for pid in (home / "endless.pid").read_text().split()]
+    assert eventually(lambda: not any(running(pid) for pid in pids))
+
+
 def test_port_in_use_names_port_and_way_out() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -27,6 +27,8 @@ from recsite.environment import kept_secret, whole
 from recsite.supervisor import CannotRun, Program, SingleInstance, Supervisor, check_port
 
 READY_TIMEOUT_S = 60.0
+BESIDE = "outfitter"
+"""The demo shop that is prepared behind the chosen one, once that one serves."""
 LEFTOVERS_S = 10.0
 
 
@@ -35,7 +37,7 @@ class Command(BaseCommand):
     requires_system_checks = []  # migrate runs them, with the database there
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--shop", default="fashion", help="demo shop to import and train if need be (fashion, gifts)")
+        parser.add_argument("--shop", default="fashion", help="demo shop to import and train first (fashion, gifts)")
         parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
         parser.add_argument("--port", type=int, default=settings.PORT)
         parser.add_argument("--web-workers", type=int, default=whole("WEB_WORKERS", 1, minimum=1))
@@ -61,7 +63,9 @@ class Command(BaseCommand):
                         if supervisor.stopping.is_set():
                             return
                         raise CannotRun(f"web was not ready after {READY_TIMEOUT_S:.0f} s; see {supervisor.log_dir / 'web.log'}")
-                    self.welcome(host, port, time.monotonic() - began)
+                    self.welcome(host, port, shop, time.monotonic() - began)
+                    if shop != BESIDE and BESIDE in shops:
+                        self.prepare_beside(supervisor)
                     supervisor.run()
                     self.say("\nStopping.")
             finally:
@@ -101,6 +105,13 @@ class Command(BaseCommand):
             releases.announce(release)  # a Redis that is new, or was emptied, doesn't know it
         connections.close_all()
 
+    def prepare_beside(self, supervisor: Supervisor) -> None:
+        """Have the second shop imported and trained, unless it was. Whatever becomes of it, the first one serves."""
+        self.say(f"Preparing the shop {BESIDE} behind this one; its log is {supervisor.log_dir / f'{BESIDE}.log'}")
+        password_file = settings.DATA_DIR / "demo_login.txt"
+        command = manage("prepare_demo", BESIDE, "--password-file", str(password_file))
+        supervisor.run_behind(Program(BESIDE, command, {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}))
+
     def start_redis(self, supervisor: Supervisor) -> None:
         given = os.environ.get("REDIS_URL")
         if given is None:
@@ -127,11 +138,11 @@ class Command(BaseCommand):
                     raise
                 time.sleep(0.2)
 
-    def welcome(self, host: str, port: int, seconds: float) -> None:
+    def welcome(self, host: str, port: int, shop: str, seconds: float) -> None:
         shown = "localhost" if host in {"127.0.0.1", "0.0.0.0", "::1", "::"} else host
         password = (settings.DATA_DIR / "demo_login.txt").read_text().strip()
         self.say(f"\nReady after {seconds:.0f} s.")
-        self.say(f"  Storefront  http://{shown}:{port}/")
+        self.say(f"  Storefront  http://{shown}:{port}/shop/{shop}/")
         self.say(f"  Admin       http://{shown}:{port}/admin/   {demo.USER} / {password}")
         self.say(f"  API         http://{shown}:{port}/api/docs/")
         self.say(f"  Logs        {settings.DATA_DIR / 'log'}")
