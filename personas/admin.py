@@ -21,7 +21,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from personas.forms import ArchetypeForm, AttributeForm
-from personas.models import SCOPES, ApiKey, Archetype, ArchivedEvent, Attribute, Session, Shop, Shopper
+from personas.models import SCOPES, ApiKey, Archetype, ArchivedEvent, Attribute, Session, Shop
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -235,8 +235,9 @@ class ArchetypeAdmin(ModelAdmin):
         return weights_of(archetype.mix)
 
 
-@admin.register(Shopper)
 class ShopperAdmin(ReadOnlyAdmin):
+    """Registered by `recommendations.shopper_pages`, which knows all that is held of a shopper."""
+
     list_display = ("external_id", "shop", "consent_demographics", "consent_at")
     list_filter = ("shop", "consent_demographics")
     list_select_related = ("shop",)

@@ -12,8 +12,9 @@ from clusters.admin import cluster_link, item_link
 from clusters.models import Item, ItemCluster
 from personas.admin import ReadOnlyAdmin, once, table
 from personas.models import Archetype
+from recommendations import fit_reports, persona_pages
 from recommendations import inspecting as inspecting  # registers its pages
-from recommendations import persona_pages as persona_pages
+from recommendations import shopper_pages as shopper_pages  # registers its pages
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
 
 SEEN = {
@@ -114,13 +115,19 @@ class ComponentAdmin(ReadOnlyAdmin):
 
 @admin.register(TrainingRun)
 class TrainingRunAdmin(ReadOnlyAdmin):
-    list_display = ("__str__", "state", "stage", "shown_progress", "started_at", "finished_at", "release", "error")
-    list_filter = ("shop", "state")
+    list_display = ("__str__", "kind", "state", "stage", "shown_progress", "started_at", "finished_at", "release", "error")
+    list_filter = ("shop", "kind", "state")
     list_select_related = ("shop", "release__shop")
+    fields = ("shop", "kind", "state", "stage", "shown_progress", "started_at", "finished_at", "release", "error", "told")
+    readonly_fields = fields
 
     @admin.display(description="progress", ordering="progress")
     def shown_progress(self, run: TrainingRun) -> str:
         return f"{100 * run.progress:.0f} %"
+
+    @admin.display(description="how the personas were fitted")
+    def told(self, run: TrainingRun) -> SafeString | str:
+        return persona_pages.listed(fit_reports.sentences(run.report)) if run.report else "–"
 
 
 @admin.register(ServedSlate)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -31,6 +33,21 @@ class SessionStoryAdmin(SessionAdmin):
 
     fields = (*SessionAdmin.fields, "story")
     readonly_fields = fields
+    change_form_outer_before_template = "admin/personas/session_course.html"
+
+    class Media:
+        css = {"all": ("story.css",)}
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        from recommendations import session_charts  # the numeric stack, which other pages of the admin do without
+
+        session = self.get_object(request, object_id)
+        allowed = session is not None and self.has_view_permission(request, session)
+        extra = {"course": session_charts.course(session)} if allowed else {}
+        response: HttpResponse = super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+        return response
 
     @admin.display(description=f"what happened, the latest first: at most {SHOWN_EVENTS} of each kind")
     @once

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -14,13 +14,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from personas.events import CODE, EventError
-from personas.models import ApiKey, Archetype, Origin, Session, Shop, Shopper
+from personas.events import EventError
+from personas.models import ApiKey, Origin, Session, Shop, Shopper
 from recommendations import exporting, rights
 from recommendations.api.access import KeyAuthentication, MayManage, OneShop
 from recommendations.api.hot import ProblemOut
 from recommendations.serving import memory
 from recommendations.serving.problems import Problem, invalid
+from recommendations.timelines import timeline
 
 SHOWN_SESSIONS = 50
 MOST_SESSIONS = 200
@@ -324,32 +325,6 @@ class Export(ShopperCall):
         return Response(
             given, headers={"Content-Disposition": 'attachment; filename="shopper.json"', "Cache-Control": "no-store"}
         )
-
-
-def timeline(shop: Shop, row: Shopper, *, limit: int) -> list[dict[str, Any]]:
-    """The shopper's sessions, latest first, each with its persona shares, largest first."""
-    personas = {a.pk: a for a in Archetype.objects.filter(shop=shop)}
-    bought = Count("archived", filter=Q(archived__code=CODE["purchase"]))
-    found = []
-    for session in row.sessions.annotate(purchases=bought).order_by("-last_at", "-pk")[:limit]:
-        summary = session.persona or {}
-        shares = {int(i): p for i, p in (summary.get("shares") or summary.get("belief") or {}).items()}
-        known = sorted(((i, p) for i, p in shares.items() if i in personas), key=lambda pair: -pair[1])
-        found.append(
-            {
-                "session_id": session.session_id,
-                "started_at": session.started_at,
-                "last_at": session.last_at,
-                "origin": session.origin,
-                "events": session.events,
-                "purchases": session.purchases,
-                "personas": [
-                    {name: getattr(personas[i], name) for name in ("id", "key", "name", "icon", "colour")} | {"share": p}
-                    for i, p in known
-                ],
-            }
-        )
-    return found
 
 
 def _consent(row: Shopper) -> dict[str, datetime | bool | None]:

@@ -1,0 +1,174 @@
+"""Pages of sessions and shoppers: charts with their words, consent, merge, export, erasure, and who may do what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from personas import versions
+from personas.models import Archetype, Attribute, Erasure, Session, Shop, Shopper, ShopperAlias
+from recommendations import releases, rights, session_charts, stacks, stories
+from recommendations.models import Release
+from recommendations.serving import archiving
+from recommendations.serving.activity import Entry
+from tests.test_archiving import NOW, make_record
+from tests.worlds import make_world, train_world
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def shop(transactional_db: None, redis_client: redis.Redis, data_dir: Path, settings: Any) -> Shop:
+    """A shop of two personas with an active release, and a visit of anna's."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    shop = Shop.objects.create(slug="s", name="S")
+    for kind in ("skirts", "shirts"):
+        Attribute.objects.create(shop=shop, key=kind, name=kind, weights={f"category={kind}": 1.0})
+        Archetype.objects.create(shop=shop, key=kind, name=f"<{kind}>", mix={kind: 1.0})
+    attributes, archetypes = versions.current(shop)
+    engine = train_world(make_world(sessions=60), attributes=attributes, archetypes=archetypes)
+    manifest = releases.save_engine(releases.root_of(shop), engine)
+    Release.objects.create(shop=shop, number=7, components=manifest, state=Release.State.ACTIVE)
+    saver = Archetype.objects.get(key="skirts")
+    for n in range(3):
+        visit(shop, "visit-0", n, "anna", started_at=NOW - 5.0, shares={saver.pk: 1.0}, steps=2 * n + 2)
+    return shop
+
+
+def visit(shop: Shop, session: str, n: int, shopper: str = "", **changes: Any) -> None:
+    archiving.write(shop, [(Entry(0, f"{n + 1}-0", b""), make_record(shop.pk, session, n, shopper=shopper, **changes))])
+
+
+def page(name: str, row: Any) -> str:
+    kind = "session" if isinstance(row, Session) else "shopper"
+    return reverse(f"admin:personas_{kind}_{name}", args=[row.pk])
+
+
+def test_a_session_tells_its_course_in_a_picture_and_in_words(admin_client: Client, shop: Shop) -> None:
+    """Oracle: the replay itself; the picture has its sentence, and the table its numbers."""
+    session = Session.objects.get()
+    story = stories.tell(session)
+    shown = admin_client.get(page("change", session)).content.decode()
+    told = session_charts.sentence(story)
+    assert told.startswith("6 events in 2 seconds.")
+    assert told.replace("<", "&lt;").replace(">", "&gt;") in shown
+    assert shown.count("<g><title>") == len(story.steps)
+    assert 'role="img" aria-label="6 events' in shown
+    assert "&lt;skirts&gt;" in shown
+    assert "<skirts>" not in shown
+    k = int(story.steps[-1].after.belief[0] < story.steps[-1].after.belief[1])
+    assert f"{100 * story.steps[-1].after.belief[k]:.0f} in 100" in shown
+    factor = story.steps[-1].evidence.factors[0]
+    assert f"<td>{factor.nats[0]:+.2f}</td>" in shown
+
+
+def test_evidence_is_told_in_words_with_its_sign(shop: Shop) -> None:
+    """A factor that speaks for a persona in the replay is said to, by as many nats."""
+    story = stories.tell(Session.objects.get())
+    for step in story.steps:
+        for words in session_charts.said(story, step):
+            if " spoke " not in words:
+                continue
+            name = words.split(" for ")[-1].split(" against ")[-1].rsplit(",", 1)[0]
+            k = story.engine.personas.archetype_names.index(name)
+            nats = float(words.rsplit(", ", 1)[1].removesuffix(" nats"))
+            assert any(abs(float(f.nats[k]) - nats) < 0.051 for f in step.evidence.factors)
+            assert (nats > 0) == (" spoke for " in words)
+
+
+def test_a_session_without_a_release_says_what_is_missing(admin_client: Client, shop: Shop) -> None:
+    Release.objects.update(state=Release.State.RETIRED)
+    assert "there is none to use" in admin_client.get(page("change", Session.objects.get())).content.decode()
+
+
+def test_a_stack_leaves_what_is_not_known_grey_and_thins_what_is_long() -> None:
+    assert stacks.standing(0.5, 2) == stacks.standing(0.25, 4) == stacks.standing(0.1, 4) == 0.0
+    assert stacks.standing(1.0, 4) == stacks.standing(0.3, 1) == 1.0
+    columns = [stacks.Column((0.5, 0.25), f"{n} <b>", "here" if n == 3 else "") for n in range(1_000)]
+    drawn = stacks.draw(columns, ("#111111", "#222222"), sentence='a "sentence"')
+    assert drawn.count("<g><title>") == len(stacks.thin(columns)) <= stacks.MOST_COLUMNS
+    assert drawn.count('class="stack-mark"') == 1, "a mark is not lost"
+    assert (drawn.count(f'height="{stacks.HEIGHT / 2:.1f}"'), "<b>" in drawn) == (len(stacks.thin(columns)), False)
+    assert 'aria-label="a &quot;sentence&quot;"' in drawn
+
+
+def test_a_shopper_has_a_time_line_and_consent(admin_client: Client, shop: Shop) -> None:
+    anna = Shopper.objects.get()
+    shown = admin_client.get(page("change", anna)).content.decode()
+    assert "1 visit, 0 purchases. Mostly &lt;skirts&gt;." in shown
+    assert "never asked" in shown
+    ask = admin_client.get(page("change_consent", anna)).content.decode()
+    assert "Record consent of anna" in ask
+    assert not Shopper.objects.get().consent_demographics, "to look is not to do"
+    assert admin_client.post(page("change_consent", anna)).status_code == 302
+    rights.set_demographics(shop, "anna", {"age_band": "30-39"})
+    assert "30-39" in admin_client.get(page("change", anna)).content.decode()
+    assert "deleted at once" in admin_client.get(page("change_consent", anna)).content.decode()
+    admin_client.post(page("change_consent", anna))
+    anna.refresh_from_db()
+    assert (anna.consent_demographics, anna.demographics) == (False, {})
+
+
+def test_merge_and_export(admin_client: Client, shop: Shop) -> None:
+    visit(shop, "visit-1", 9, "guest")
+    anna = Shopper.objects.get(external_id="anna")
+    wrong = admin_client.post(page("merge", anna), {"guest": "anna"})
+    assert (wrong.status_code, "own id" in wrong.content.decode()) == (422, True)
+    done = admin_client.post(page("merge", anna), {"guest": " guest "}, follow=True).content.decode()
+    assert "1 visit moved" in done
+    assert "guest (guest, merged" in done
+    assert ShopperAlias.objects.get().shopper == anna
+    given = admin_client.get(page("export", anna))
+    assert "attachment" in given["content-disposition"]
+    assert "no-store" in given["cache-control"]
+    assert {s["session_id"] for s in json.loads(given.content)["sessions"]} == {"visit-0", "visit-1"}
+
+
+def test_erasing_asks_for_the_id_and_says_what_goes(admin_client: Client, shop: Shop) -> None:
+    anna = Shopper.objects.get()
+    ask = admin_client.get(page("erase", anna)).content.decode()
+    assert "1 visit with their events" in ask
+    assert "be undone" in ask
+    wrong = admin_client.post(page("erase", anna), {"confirm": "anne"})
+    assert (wrong.status_code, Shopper.objects.count()) == (422, 1)
+    done = admin_client.post(page("erase", anna), {"confirm": "anna"}, follow=True)
+    assert "Erased: 1 sessions, 6 events" in done.content.decode()
+    assert not Shopper.objects.exists()
+    assert not Session.objects.exists()
+    erasure = Erasure.objects.get()
+    assert erasure.by == "admin"
+    listed = admin_client.get(reverse("admin:personas_erasure_changelist")).content.decode()
+    assert "6 events" in listed
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        (("view_shopper", "view_session"), {"change", "export"}),
+        (("view_shopper",), {"change"}),
+        (("view_shopper", "change_shopper"), {"change", "change_consent", "merge"}),
+        (("view_shopper", "delete_shopper"), {"change", "erase"}),
+        (("view_session",), set()),
+    ],
+)
+def test_each_page_asks_for_its_permission(client: Client, shop: Shop, given: tuple[str, ...], allowed: set[str]) -> None:
+    user = get_user_model().objects.create(username="clerk", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=given))
+    client.force_login(user)
+    anna = Shopper.objects.get()
+    for name in ("change", "export", "change_consent", "merge", "erase"):
+        send: Callable[..., Any] = client.get if name in ("change", "export") else client.post
+        assert (send(page(name, anna)).status_code == 403) == (name not in allowed), name
+    if "change" in allowed:
+        buttons = client.get(page("change", anna)).content.decode()
+        for name in ("export", "merge", "erase"):
+            assert (page(name, anna) in buttons) == (name in allowed), "no button for what one may not do"
