@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.widgets import BASE_INPUT_CLASSES, UnfoldAdminColorInputWidget
+from unfold.widgets import BASE_INPUT_CLASSES, UnfoldAdminColorInputWidget, UnfoldAdminTextareaWidget
 
 from personas.archetypes import BEHAVIOURS, STRENGTH
 from personas.encoding import DISCOUNTS, DWELLS, GAPS, NOVELTIES
@@ -130,6 +130,7 @@ class AttributeForm(forms.ModelForm):
     class Meta:
         model = Attribute
         fields = ("shop", "key", "name", "description", "weights", "behaviours")
+        widgets = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
 
     suggest = ""
     """Address that names descriptors."""

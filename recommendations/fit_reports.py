@@ -81,20 +81,25 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
     """A report in plain words, most important first; warnings of drift at the top. Empty for {}, where nothing was fitted."""
     if not report:
         return []
-    told = [drift_warning(entry) for entry in report["archetypes"] if entry["drifted"]]
-    told.append(
-        f"Fitted on {report['events']:,} events of {report['sessions']:,} sessions in {report['iterations']} rounds and "
-        f"{report['seconds']:g} s; log-likelihood an event {report['log_likelihood_before']:.3f} → "
-        f"{report['log_likelihood']:.3f}."
-    )
-    told += [f"{name} is no longer among the personas." for name in report["removed"]]
-    return told + [f"{entry['name']}: {share_sentence(entry)}." for entry in report["archetypes"]]
+    warnings = [drift_warning(entry) for entry in report["archetypes"] if entry["drifted"]]
+    shares = [f"{entry['name']}: {share_sentence(entry)}." for entry in report["archetypes"]]
+    return [*warnings, *summary(report), *shares]
+
+
+def summary(report: Mapping[str, Any]) -> list[str]:
+    """What was fitted, how well it explains the log, and which personas are gone."""
+    before, after = (f"{report[name]:.3f}".replace("-", "−") for name in ("log_likelihood_before", "log_likelihood"))
+    told = [
+        f"Learned from {report['events']:,} events of {report['sessions']:,} sessions, in {report['iterations']} rounds.",
+        f"Log-likelihood an event, which is higher the better the log is explained: {before} before, {after} now.",
+    ]
+    return told + [f"{name} is no longer among the personas." for name in report["removed"]]
 
 
 def share_sentence(entry: Mapping[str, Any]) -> str:
-    """How much of the log falls under a persona, such as "12 % of the events, 9 % at the fit before"."""
+    """How much of the log falls under a persona, such as "12 % of the events, 9 % before"."""
     now = f"{100 * entry['share']:.0f} % of the events"
-    return now if entry["share_before"] is None else f"{now}, {100 * entry['share_before']:.0f} % at the fit before"
+    return now if entry["share_before"] is None else f"{now}, {100 * entry['share_before']:.0f} % before"
 
 
 def drift_warning(entry: Mapping[str, Any]) -> str:

@@ -315,7 +315,18 @@ def fit_state(shop: Shop) -> dict[str, Any]:
         fits = run.kind == TrainingRun.Kind.PERSONAS and run.started_at >= version.published_at
         return {"state": "running" if fits else "busy", "percent": 100 * run.progress, **about}
     if served and served.report.get("version") == version.number:
-        return {"state": "done", **about, "run": served, "sentences": fit_reports.sentences(served.report)}
+        colours = dict(Archetype.objects.filter(shop=shop).values_list("pk", "colour"))
+        rows = [
+            {
+                "name": entry["name"],
+                "colour": colours.get(entry["id"], "#999999"),
+                "percent": 100 * entry["share"],
+                "told": fit_reports.share_sentence(entry),
+                "warning": fit_reports.drift_warning(entry) if entry["drifted"] else "",
+            }
+            for entry in served.report["archetypes"]
+        ]
+        return {"state": "done", **about, "run": served, "rows": rows, "summary": fit_reports.summary(served.report)}
     if run and run.state == TrainingRun.State.FAILED and run.started_at >= version.published_at:
         return {"state": "failed", **about}
     return {"state": "waiting", **about}

@@ -6,7 +6,7 @@ const WAIT_MS = 150;
 
 function meaning(list, text) {
   const weight = Number(text);
-  if (text === "" || !Number.isFinite(weight)) return "";
+  if (text === "" || !(weight >= Number(list.dataset.low) && weight <= Number(list.dataset.high))) return "";
   if (list.dataset.times) {
     const times = Number(list.dataset.times) ** weight;
     if (Math.abs(weight) < 0.005) return "as everybody";
@@ -17,8 +17,19 @@ function meaning(list, text) {
   return sum > 0 ? `${Math.round((100 * weight) / sum)} % of the mix` : "";
 }
 
+// The slider's colour runs from nought, wherever that lies, to the weight. A position in percent counts in what the coloured
+// part leaves free of the slider's width.
+function paint(list, slider) {
+  const low = Number(list.dataset.low);
+  const part = (weight) => (Math.min(Math.max(weight, low), Number(list.dataset.high)) - low) / (list.dataset.high - low);
+  const [a, b] = [part(0), part(Number(slider.value))].sort((x, y) => x - y);
+  slider.style.setProperty("--span", `${100 * (b - a)}%`);
+  slider.style.setProperty("--from", `${b - a < 1 ? (100 * a) / (1 - b + a) : 0}%`);
+}
+
 function tellAll(list) {
   for (const row of list.querySelectorAll(".weights-row")) {
+    paint(list, row.querySelector(".weights-slider"));
     row.querySelector(".weights-meaning").textContent = meaning(list, row.querySelector(".weights-number").value);
   }
 }
