@@ -54,44 +54,86 @@ export function standing(probability, count) {
   return count > 1 ? Math.max(0, (probability - 1 / count) * count / (count - 1)) : 1;
 }
 
+/** "A", "A and B", "A, B and C" */
+const listed = (names) => (names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names[0] ?? "");
+
+/** Who is shopping, in one sentence. */
 export function sentence(profile) {
-  if (!profile.events) return "Nothing seen yet. Look at an item or two.";
   const [first, second] = profile.belief;
-  const active = profile.belief.filter((p) => profile.active.includes(p.key));
-  if (profile.unsure || !active.length) return `Not sure yet. Nearest is ${first.name}, ${inHundred(first.probability)}.`;
-  if (active.length > 1) {
-    const told = active.map((p) => `${p.name} (${inHundred(p.probability)})`);
-    return `${told.length === 2 ? "Both " : ""}${told.slice(0, -1).join(", ")} and ${told.at(-1)}${told.length > 2 ? " at once" : ""}.`;
+  if (!profile.events) {
+    const told = "history" in (profile.evidence_used ?? {}) || standing(first.probability, profile.belief.length) > 0.25;
+    return told && !profile.unsure ? `Nothing seen yet; from what was known before, ${first.name} is likeliest.` : "Nothing seen yet. Look at an item or two.";
   }
+  const active = profile.belief.filter((p) => profile.active.includes(p.key));
+  if (profile.several && active.length > 1) {
+    const count = ["two", "three", "four"][active.length - 2] ?? "several";
+    return `You are shopping as ${count}: ${listed(active.map((p) => p.name))}.`;
+  }
+  if (profile.unsure || !active.length) return `Not sure yet. Nearest is ${first.name}, ${inHundred(first.probability)}.`;
+  if (active.length > 1) return `One of these: ${listed(active.map((p) => `${p.name} (${inHundred(p.probability)})`))}.`;
   const next = second && second.probability >= 0.005 ? `; then ${second.name}, ${inHundred(second.probability)}` : "";
   return `Most like ${first.name}, ${inHundred(first.probability)}${next}.`;
 }
 
-/** Why one event moved the belief. seen: what this browser remembers of the event, if it sent it. */
-export function reasonFor(entry, seen) {
+const SPANS = { "5s": "5 seconds", "15s": "15 seconds", "30s": "half a minute", "45s": "45 seconds", "1m": "a minute", "2m": "2 minutes", "3m": "3 minutes", "10m": "10 minutes" };
+
+function span(value) {
+  const [side, length] = value.split("_");
+  return length in SPANS ? `${side} ${SPANS[length]}` : value.replaceAll("_", " ");
+}
+
+/** What a factor's value means, in words. seen: what this browser remembers of the event, if it sent it. */
+export function clue(factor, value, seen) {
   const of = seen?.title ? ` of “${seen.title}”` : "";
-  const causes = {
-    event: ACTIONS[seen?.name] ?? "what you did",
-    category: seen?.category ? `category “${seen.category}”` : `the category${of}`,
-    price_tier: seen?.tier ? `price tier “${seen.tier}”` : `the price${of}`,
-    dwell: "how long you looked",
-    gap: "the pace of the visit",
-    novelty: "going back or going on",
-  };
-  const cause = causes[entry.factor] ?? entry.factor;
-  const where = entry.nats >= 0 ? "towards" : "away from";
-  return `${cause[0].toUpperCase()}${cause.slice(1)} moved you ${where} ${entry.persona.name}`;
+  const told = value || { category: seen?.category, price_tier: seen?.tier }[factor] || "";
+  switch (factor) {
+    case "event": return ACTIONS[seen?.name ?? value] ?? "what you did";
+    case "category": return told ? `category “${told}”` : `the category${of}`;
+    case "price_tier": return told ? `price tier “${told}”` : `the price${of}`;
+    case "dwell": return told ? `a look of ${span(told)}` : "how long you looked";
+    case "gap": return told ? `${span(told)} between clicks` : "the pace of the visit";
+    case "novelty": return { new: "going on to something new", return: "coming back to an item", repeat: "staying with an item" }[value] ?? "going back or going on";
+    case "query": return seen?.query ? `your search for “${seen.query}”` : told ? `a search about “${told}”` : "your search";
+    case "discount": return { reduced: "a reduced price", full_price: "a full price" }[value] ?? "the price";
+    default: return [factor, value].filter(Boolean).join(" ").replaceAll("_", " ");
+  }
+}
+
+const upper = (text) => text[0].toUpperCase() + text.slice(1);
+
+/** Why one event moved the belief. */
+export function reasonFor(entry, seen) {
+  return `${upper(clue(entry.factor, entry.value, seen))} moved you ${entry.nats >= 0 ? "towards" : "away from"} ${entry.persona.name}`;
+}
+
+/** When one persona gave way to another, and at what. evidence: the ledger, which tells the event. */
+export function shiftSentence(shift, evidence, remembered) {
+  if (!shift?.from || !shift.to) return "";
+  const entry = evidence.find((e) => e.at === shift.at && e.factor === shift.factor);
+  return `Changed from ${shift.from.name} to ${shift.to.name} after ${clue(shift.factor, shift.value, remembered[entry?.event])}.`;
+}
+
+const KNOWN = {
+  weekday: "day", daypart: "part of the day", device: "device", country: "country", region: "region", weather: "weather", temperature: "temperature",
+  referrer: "came from", history: "bought before", history_tier: "usual price tier", history_category: "bought most of", age_band: "age", income_band: "income",
+};
+
+/** The evidence that made up the start of the visit: "Weekday Sunday". */
+export function knownBefore(used) {
+  return Object.entries(used ?? {}).map(([name, value]) => `${KNOWN[name] ?? name.replaceAll("_", " ")}: ${String(value).replaceAll("_", " ")}`);
 }
 
 export function show(profile, remembered) {
   const words = document.getElementById("belief-words");
   if (!words || (known && known.session_id === profile.session_id && known.version > profile.version)) return;
   known = profile;
-  const said = sentence(profile);
+  const said = [sentence(profile), shiftSentence(profile.shift, profile.evidence, remembered)].filter(Boolean).join(" ");
   if (words.textContent !== said) words.textContent = said;
   const personas = inPlace(profile.belief);
-  showBar(personas);
+  showBar("belief-bar", personas, (p) => p.probability, profile.unsure);
+  showBar("shares-bar", personas, (p) => profile.shares?.[p.key] ?? p.probability, profile.unsure);
   showPersonas(personas, profile.active);
+  showKnown(profile.evidence_used);
   showEvidence(profile, remembered);
   showClusters(profile);
 }
@@ -103,8 +145,9 @@ function inPlace(belief) {
   return [...belief].sort((a, b) => place(a) - place(b) || a.id - b.id);
 }
 
-function showBar(personas) {
-  const bar = document.getElementById("belief-bar");
+function showBar(id, personas, share, unsure) {
+  const bar = document.getElementById(id);
+  bar.classList.toggle("doubtful", unsure);
   const grey = bar.querySelector(".unsure");
   for (const persona of personas) {
     let part = bar.querySelector(`[data-id="${persona.id}"]`);
@@ -114,7 +157,7 @@ function showBar(personas) {
       grey.before(part);
       part.getBoundingClientRect();
     }
-    part.style.width = `${(100 * standing(persona.probability, personas.length)).toFixed(2)}%`;
+    part.style.width = `${(100 * standing(share(persona), personas.length)).toFixed(2)}%`;
   }
 }
 
@@ -132,6 +175,14 @@ function showPersonas(personas, active) {
     row.classList.toggle("active", active.includes(persona.key));
     row.querySelector(".share").textContent = `${Math.round(persona.probability * 100)} %`;
   }
+}
+
+function showKnown(used) {
+  const told = knownBefore(used);
+  const line = document.getElementById("used");
+  const said = told.length ? `Known before the first click: ${told.join(", ")}.` : "Nothing was known before the first click.";
+  if (line.textContent !== said) line.textContent = said;
+  line.title = said;
 }
 
 function showEvidence(profile, remembered) {

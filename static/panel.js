@@ -1,5 +1,6 @@
 // Makes a page of the storefront live: tells what the shopper does, shows what comes back.
 
+import "./progress.js";
 import { Bag } from "./bag.js";
 import { colourFaces, show } from "./belief.js";
 import { Live, newId } from "./live.js";
@@ -86,7 +87,7 @@ if (settings.live) {
     const item = { item_id: settings.item, ...(settings.price === null ? {} : { price: settings.price }) };
     tell([event("view_item", { items: [item] }, about)]);
   } else if (settings.query) {
-    tell([event("search", { search_term: settings.query })]);
+    tell([event("search", { search_term: settings.query }, { query: settings.query })]);
   }
 
   document.getElementById("rail-items").addEventListener("click", (click) => {

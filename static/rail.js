@@ -64,7 +64,7 @@ export class Rail {
     const at = `${this.settings.base}item/${item.item_id.split("/").map(encodeURIComponent).join("/")}/`;
     const image = el("img", { src: `${at}picture.svg`, alt: "", width: 240, height: 300, decoding: "async" });
     return el("li", { class: "rail-card", "data-item": item.item_id },
-      el("a", { href: at }, el("span", { class: "shot" }, image), el("span", { class: "title" }), el("span", { class: "price" }), el("span", { class: "why" })));
+      el("a", { href: at }, el("span", { class: "shot" }, image), el("span", { class: "title" }), el("span", { class: "price" }), el("span", { class: "for" }), el("span", { class: "why" })));
   }
 
   fill(card, item, slate) {
@@ -76,12 +76,8 @@ export class Rail {
     const why = card.querySelector(".why");
     why.textContent = calm(item.reason);
     why.title = why.textContent;
-    card.querySelector(".face")?.remove();
-    if (item.persona) {
-      const mark = face(item.persona);
-      mark.title = `For ${item.persona.name}`;
-      card.querySelector(".shot").append(mark);
-    }
+    const whom = item.persona ? [face(item.persona), el("span", {}, el("span", { class: "unseen" }, "For "), item.persona.name)] : [];
+    card.querySelector(".for").replaceChildren(...whom);
     return card;
   }
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.core import signing
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from clusters.catalogue import price_tiers
 from clusters.models import Item
-from personas.models import Archetype, Shop
-from recommendations.models import Release
+from personas.models import Archetype, Session, Shop, Shopper
+from recommendations.models import Release, TrainingRun
 from recommendations.serving.access import read_session_token
 from recommendations.web.storefront import COOKIE, money, price_tier, readable
 
@@ -206,10 +208,106 @@ def test_money_and_titles_by_hand(shop: Shop) -> None:
     assert readable("navy blue trousers A1") == "navy blue trousers A1"
 
 
-@pytest.mark.parametrize("folder", ["fashion", "gifts"])
+@pytest.mark.parametrize("folder", ["fashion", "gifts", "outfitter"])
 def test_every_persona_of_a_demo_shop_has_its_icon(folder: str) -> None:
     root = Path(__file__).resolve().parent.parent
     drawn = set(re.findall(r'<symbol id="([a-z]+)"', (root / "static" / "icons.svg").read_text()))
     personas = json.loads((root / "data" / folder / "personas.json").read_text())
     assert {a["icon"] for a in personas["archetypes"]} <= drawn
     assert {"tag", "gem", "compass", "repeat", "star", "user"} <= drawn, "those of a shop that brings no personas"
+
+
+def a_shopper(shop: Shop, external_id: str, visits: int) -> Shopper:
+    shopper = Shopper.objects.create(shop=shop, external_id=external_id)
+    now = timezone.now()
+    Session.objects.bulk_create(
+        Session(shop=shop, session_id=f"{external_id}-{n}", shopper=shopper, started_at=now, last_at=now) for n in range(visits)
+    )
+    return shopper
+
+
+def tickets(page: Any) -> list[str]:
+    return re.findall(r'name="shopper" value="([^"]+)"', page.content.decode())
+
+
+@pytest.mark.usefixtures("items")
+def test_a_visitor_goes_on_as_a_shopper_on_offer_and_the_token_vouches_for_them(
+    client: Client, shop: Shop, redis_url: str
+) -> None:
+    for name, visits in (("seldom", 1), ("ada", 3), ("bea", 2)):
+        a_shopper(shop, name, visits)
+    page = client.get("/shop/boutique/sign-in/")
+    assert re.findall(r"Shopper (\w+)</strong>", page.content.decode()) == ["ada", "bea"], "who came back, most visits first"
+    guest = settings_of(client.get("/shop/boutique/"))
+    assert read_session_token(guest["token"], now=0).shopper == ""
+    chosen, other = tickets(page)
+    assert client.post("/shop/boutique/sign-in/", {"shopper": chosen}).status_code == 302
+    known = settings_of(client.get("/shop/boutique/"))
+    assert known["session"] == guest["session"], "the visit goes on"
+    assert read_session_token(known["token"], now=0).shopper == "ada"
+    renewed = client.get("/shop/boutique/token/").json()["token"]
+    assert read_session_token(renewed, now=0).shopper == "ada"
+    client.post("/shop/boutique/sign-in/", {"shopper": other})
+    after = settings_of(client.get("/shop/boutique/"))
+    assert read_session_token(after["token"], now=0).shopper == "bea"
+    assert after["session"] != known["session"], "what one did is not the other's"
+    client.post("/shop/boutique/new-session/")
+    assert read_session_token(settings_of(client.get("/shop/boutique/"))["token"], now=0).shopper == ""
+
+
+@pytest.mark.usefixtures("items")
+def test_nobody_can_be_who_was_not_offered(client: Client, shop: Shop, redis_url: str) -> None:
+    a_shopper(shop, "ada", 2)
+    elsewhere = Shop.objects.create(slug="elsewhere", name="Elsewhere", demo=True)
+    a_shopper(elsewhere, "ada", 2)
+    foreign = tickets(client.get("/shop/elsewhere/sign-in/"))[0]
+    for ticket in ("", "ada", foreign, signing.Signer(salt="another").sign_object({"s": shop.pk, "u": "ada"})):
+        assert client.post("/shop/boutique/sign-in/", {"shopper": ticket}).status_code == 404
+        client.cookies["shop_shopper"] = ticket
+        assert read_session_token(settings_of(client.get("/shop/boutique/"))["token"], now=0).shopper == ""
+    client.cookies.clear()
+    client.post("/shop/boutique/sign-in/", {"shopper": tickets(client.get("/shop/boutique/sign-in/"))[0]})
+    assert read_session_token(settings_of(client.get("/shop/boutique/"))["token"], now=0).shopper == "ada"
+    Shopper.objects.all().delete()
+    assert read_session_token(settings_of(client.get("/shop/boutique/"))["token"], now=0).shopper == "", "gone since"
+
+
+@pytest.mark.usefixtures("items")
+def test_what_is_simulated_says_so_on_every_page(client: Client, shop: Shop, redis_url: str) -> None:
+    paths = ("/shop/boutique/", "/shop/boutique/item/X3/", "/shop/boutique/search/?q=red", "/shop/boutique/sign-in/")
+    said = "Invented goods and simulated shoppers"
+    assert not any(said in client.get(path).content.decode() for path in paths)
+    Shop.objects.update(settings={"simulated": True})
+    assert all(said in client.get(path).content.decode() for path in paths)
+    Shop.objects.create(slug="second", name="Second", demo=True)
+    assert said in client.get("/").content.decode()
+
+
+@pytest.mark.usefixtures("items")
+def test_a_shop_on_its_way_in_says_how_far_it_is(client: Client, shop: Shop) -> None:
+    Shop.objects.update(settings={"preparing": True})
+    page = client.get("/shop/boutique/").content.decode()
+    assert "Boutique is being prepared" in page
+    assert "60 goods and 0 past visits are in." in page
+    said = client.get("/shop/boutique/progress/").json()
+    assert (said["ready"], said["open"], said["waiting"]) == (False, False, True)
+    Shop.objects.update(settings={"preparing": True, "preparing_failed": "DemoError: the disk is full."})
+    assert "could not be prepared: DemoError: the disk is full." in client.get("/shop/boutique/progress/").json()["said"]
+    Shop.objects.update(settings={"preparing": False, "demo_data": "x"})
+    assert "learning from them begins" in client.get("/shop/boutique/").content.decode()
+    run = TrainingRun.objects.create(
+        shop=shop, state=TrainingRun.State.RUNNING, stage="ranking", progress=0.5, started_at=timezone.now()
+    )
+    assert "ranking, 50 in 100 done" in client.get("/shop/boutique/").content.decode()
+    run.delete()
+    Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
+    assert client.get("/shop/boutique/progress/").json()["ready"] is True
+
+
+def test_the_front_door_waits_for_a_second_shop_until_it_is_ready(client: Client, shop: Shop, items: list[Item]) -> None:
+    second = Shop.objects.create(slug="second", name="Second", demo=True, settings={"preparing": True})
+    Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
+    assert client.get("/").headers["Location"] == "/shop/boutique/"
+    assert 'href="/shop/second/">Second</a>' in client.get("/shop/boutique/").content.decode()
+    Release.objects.create(shop=second, number=1, state=Release.State.ACTIVE)
+    assert {"Boutique", "Second"} <= set(re.findall(r"<strong>(\w+)</strong>", client.get("/").content.decode()))

@@ -26,15 +26,17 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from clusters.catalogue import PRICE_TIERS
 from clusters.models import Item
 from personas.events import MAX_QUERY
-from personas.models import Archetype, Shop
+from personas.models import Archetype, Session, Shop
 from recommendations.models import Release, TrainingRun
 from recommendations.serving.access import issue_session_token
+from recommendations.web import shoppers
 from recommendations.web.drawing.pictures import STYLE, picture
 
 COOKIE = "shop_session"
 COOKIE_AGE_S = 12 * 3600
 PAGE_SIZE = 24
 RAIL_SIZE = 12
+DOOR_PICTURES = 5
 SIGNS = {"EUR": "€", "GBP": "£", "USD": "$"}
 
 
@@ -51,11 +53,26 @@ class Card:
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """The demo shops; the only one, if there is only one."""
-    shops = list(Shop.objects.filter(demo=True).annotate(size=Count("items")))
-    if len(shops) == 1:
-        return redirect("storefront:home", slug=shops[0].slug)
-    return render(request, "storefront/index.html", {"shops": [(shop, f"{shop.size:,}") for shop in shops]})
+    """The demo shops; the only one, if there is only one that is ready."""
+    shops = list(Shop.objects.filter(demo=True).order_by("pk"))
+    ready = set(Release.objects.filter(state=Release.State.ACTIVE).values_list("shop_id", flat=True))
+    usable = [shop for shop in shops if shop.pk in ready] or shops
+    if len(usable) == 1:
+        return redirect("storefront:home", slug=usable[0].slug)
+    doors = [_door(shop, ready=shop.pk in ready) for shop in shops]
+    return render(request, "storefront/index.html", {"doors": doors})
+
+
+def _door(shop: Shop, *, ready: bool) -> dict[str, object]:
+    """What the front page shows of a shop."""
+    items = Item.objects.of_shop(shop)
+    return {
+        "shop": shop,
+        "size": f"{items.count():,}",
+        "ready": ready,
+        "simulated": is_simulated(shop),
+        "cards": [card(shop, found) for found in _shuffled(items.filter(in_stock=True))[:DOOR_PICTURES]],
+    }
 
 
 @require_safe
@@ -63,6 +80,8 @@ def index(request: HttpRequest) -> HttpResponse:
 @gzip_page
 def home(request: HttpRequest, slug: str) -> HttpResponse:
     shop = _shop(slug)
+    if is_preparing(shop):
+        return render(request, "storefront/preparing.html", {"shop": shop, "simulated": is_simulated(shop), **_progress(shop)})
     items = Item.objects.of_shop(shop).filter(in_stock=True)
     return _listing(request, shop, _shuffled(items), heading="", context="home")
 
@@ -146,19 +165,63 @@ def item_picture(request: HttpRequest, slug: str, external_id: str) -> HttpRespo
 
 @require_GET
 @never_cache
+def progress(request: HttpRequest, slug: str) -> JsonResponse:
+    """How far the shop is on its way to the first release, for the page that waits for it."""
+    return JsonResponse(_progress(_shop(slug)))
+
+
+def _progress(shop: Shop) -> dict[str, object]:
+    """`ready`, whether visitors' personas are followed; `waiting`, whether that is on its way; `open`, whether the goods
+    are there; and in words where it is."""
+    ready = Release.objects.active(shop) is not None
+    running = None if ready else TrainingRun.objects.filter(shop=shop).order_by("-pk").first()
+    failed = str(shop.settings.get("preparing_failed", ""))
+    if ready:
+        said = "Ready."
+    elif failed:
+        said = f"It could not be prepared: {failed} The next start tries again; the log tells more."
+    elif running is not None and running.state == TrainingRun.State.RUNNING:
+        said = f"Learning from its past visits: {running.stage or 'starting'}, {running.progress * 100:.0f} in 100 done."
+    elif is_preparing(shop):
+        items, visits = Item.objects.of_shop(shop).count(), Session.objects.filter(shop=shop).count()
+        said = f"{items:,} goods and {visits:,} past visits are in." if items else "Its catalogue is being read."
+    else:
+        said = "Its goods and past visits are in; learning from them begins in a moment."
+    waiting = not ready and (running is not None or "demo_data" in shop.settings or is_preparing(shop))
+    return {"ready": ready, "waiting": waiting, "open": not is_preparing(shop), "said": said, "failed": bool(failed)}
+
+
+@never_cache
+@gzip_page
+def sign_in(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who has been here before: pick one of a few, and their memory counts for this visit."""
+    shop = _shop(slug)
+    if request.method != "POST":
+        return _page(request, shop, "storefront/sign_in.html", context="home", chosen="", known=shoppers.on_offer(shop))
+    response = redirect("storefront:home", slug=shop.slug)
+    before = shoppers.signed_in(request, shop)
+    if shoppers.sign_in(request, response, shop, max_age=COOKIE_AGE_S) != before and before:
+        _keep_session(response, uuid.uuid4().hex, secure=request.is_secure())  # what one did is not the other's
+    return response
+
+
+@require_GET
+@never_cache
 def token(request: HttpRequest, slug: str) -> JsonResponse:
     """A fresh token for the page's session, for a page that was left open until its own expired."""
     shop, session = _shop(slug), _session_of(request)
     if session is None:
         raise Http404("This browser has no session here; load a page of the shop first.")
-    return JsonResponse({"session_id": session, "token": issue_session_token(shop.pk, session)})
+    shopper = shoppers.signed_in(request, shop)
+    return JsonResponse({"session_id": session, "token": issue_session_token(shop.pk, session, shopper=shopper)})
 
 
 @require_POST
 def new_session(request: HttpRequest, slug: str) -> HttpResponse:
-    """Start as somebody else."""
+    """Start as somebody else: another visit, of a guest."""
     shop = _shop(slug)
     response = redirect("storefront:home", slug=shop.slug)
+    shoppers.sign_out(response)
     _keep_session(response, uuid.uuid4().hex, secure=request.is_secure())
     return response
 
@@ -201,6 +264,16 @@ def card(shop: Shop, found: Item) -> Card:
     )
 
 
+def is_simulated(shop: Shop) -> bool:
+    """Whether its goods and shoppers are invented: its pages say so."""
+    return shop.settings.get("simulated") is True
+
+
+def is_preparing(shop: Shop) -> bool:
+    """Whether its catalogue and past visits are still on their way in."""
+    return bool(shop.settings.get("preparing")) and "demo_data" not in shop.settings
+
+
 def _shop(slug: str) -> Shop:
     shop = Shop.objects.filter(slug=slug, demo=True).first()
     if shop is None:
@@ -236,6 +309,7 @@ def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chos
     """A page of the shop with the panel's settings and, if the visitor is new, a new session."""
     session = _session_of(request)
     session_id = session or uuid.uuid4().hex
+    shopper = shoppers.signed_in(request, shop)
     found = values.get("item")
     about: dict[str, object] = {"item": None, "price": None}
     if isinstance(found, Item):
@@ -247,16 +321,14 @@ def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chos
             "category": found.category,
             "tier": None if tier is None else PRICE_TIERS[tier],
         }
-    training = None
-    ready = Release.objects.active(shop) is not None
-    if not ready:
-        training = TrainingRun.objects.filter(shop=shop, state=TrainingRun.State.RUNNING).order_by("-pk").first()
+    progress = _progress(shop)
+    ready = progress["ready"]
     settings = {
         "shop": shop.slug,
         "base": reverse("storefront:home", kwargs={"slug": shop.slug}),
         "currency": shop.currency,
         "session": session_id,
-        "token": issue_session_token(shop.pk, session_id),
+        "token": issue_session_token(shop.pk, session_id, shopper=shopper),
         "context": context,
         **about,
         "query": values.get("query") or None,
@@ -274,7 +346,10 @@ def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chos
             "rail": [card(shop, i) for i in _shuffled(in_stock, step=4_241)[:RAIL_SIZE]],
             "personas": Archetype.objects.filter(shop=shop) if ready else (),
             "ready": ready,
-            "training": training,
+            "progress": progress,
+            "shopper": shopper,
+            "simulated": is_simulated(shop),
+            "shops": Shop.objects.filter(demo=True).order_by("pk"),
             **values,
         },
     )

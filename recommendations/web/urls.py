@@ -14,6 +14,8 @@ urlpatterns = [
     path("shop/<slug:slug>/search/", storefront.search, name="search"),
     path("shop/<slug:slug>/item/<path:external_id>/picture.svg", storefront.item_picture, name="picture"),
     path("shop/<slug:slug>/item/<path:external_id>/", storefront.item, name="item"),
+    path("shop/<slug:slug>/progress/", storefront.progress, name="progress"),
+    path("shop/<slug:slug>/sign-in/", storefront.sign_in, name="sign-in"),
     path("shop/<slug:slug>/token/", storefront.token, name="token"),
     path("shop/<slug:slug>/new-session/", storefront.new_session, name="new-session"),
 ]

@@ -1,0 +1,112 @@
+"""The demo's log-in: a visitor may go on as one of a few shoppers whom the shop has seen before.
+
+Only the server picks who is on offer, and signs what the browser carries, so nobody can be named who was not offered.
+A page's session token then vouches for that shopper, as an integrator's own server would have it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from django.core import signing
+from django.db.models import Count
+from django.http import Http404, HttpRequest, HttpResponse
+from redis.exceptions import RedisError
+
+from personas.models import Archetype, Session, Shop, Shopper
+from recommendations import releases
+from recommendations.serving import memory
+
+COOKIE = "shop_shopper"
+SALT = "recommendations.demo-shopper"
+OFFERED = 4
+LOOKED_THROUGH = 40
+"""Shoppers of the most visits, among whom those on offer are picked: one for each persona, as far as it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A shopper on offer. ticket : what a form sends back. persona : whom the earlier visits point to, None if not known yet."""
+
+    external_id: str
+    visits: int
+    persona: Archetype | None
+    ticket: str
+
+    @property
+    def name(self) -> str:
+        return f"Shopper {self.external_id}"
+
+
+def on_offer(shop: Shop) -> list[Known]:
+    """Up to `OFFERED` shoppers of several visits, of different personas where their memory tells. A worker is asked for
+    the memory of those who have none yet."""
+    rows = (
+        Session.objects.filter(shop=shop, shopper__isnull=False)
+        .values_list("shopper__external_id")
+        .annotate(visits=Count("pk"))
+        .filter(visits__gt=1)
+        .order_by("-visits", "shopper__external_id")[:LOOKED_THROUGH]
+    )
+    visits = dict(rows)
+    personas = _personas(shop, list(visits))
+    picked: dict[object, str] = {}
+    for external_id in visits:
+        picked.setdefault(personas.get(external_id), external_id)
+    chosen = [external_id for persona, external_id in picked.items() if persona is not None][:OFFERED]
+    chosen += [external_id for external_id in visits if external_id not in chosen][: OFFERED - len(chosen)]
+    return [Known(i, visits[i], personas.get(i), _sign(shop, i)) for i in chosen]
+
+
+def _personas(shop: Shop, external_ids: list[str]) -> dict[str, Archetype]:
+    """Whom each shopper's memory points to most."""
+    found: dict[str, Archetype] = {}
+    archetypes = Archetype.objects.filter(shop=shop).in_bulk()
+    try:
+        client = releases.redis_client()
+        memories = {i: memory.read(shop.pk, i, client) for i in external_ids}
+        memory.want(shop.pk, [i for i, held in memories.items() if held is None], client)
+    except RedisError:
+        return {}  # the page goes without
+    for external_id, held in memories.items():
+        if held is not None and held.personas:
+            top = archetypes.get(max(held.personas, key=lambda pk: (held.personas.get(pk, -math.inf), -pk)))
+            if top is not None:
+                found[external_id] = top
+    return found
+
+
+def _sign(shop: Shop, external_id: str) -> str:
+    return signing.Signer(salt=SALT).sign_object({"s": shop.pk, "u": external_id})
+
+
+def _read(shop: Shop, ticket: str) -> str:
+    """The shopper's id in a ticket of this shop, "" if it is none of ours or they are no longer there."""
+    try:
+        said = signing.Signer(salt=SALT).unsign_object(ticket)
+    except (signing.BadSignature, ValueError):
+        return ""
+    if said["s"] != shop.pk or not Shopper.objects.filter(shop=shop, external_id=said["u"]).exists():
+        return ""
+    return str(said["u"])
+
+
+def signed_in(request: HttpRequest, shop: Shop) -> str:
+    """The shopper as whom the visitor goes on in this shop, "" for a guest."""
+    ticket = request.COOKIES.get(COOKIE, "")
+    return _read(shop, ticket) if ticket else ""
+
+
+def sign_in(request: HttpRequest, response: HttpResponse, shop: Shop, *, max_age: int) -> str:
+    """Have the response keep the shopper whose ticket the form sent; their id. Raises Http404 on another's."""
+    external_id = _read(shop, request.POST.get("shopper", ""))
+    if not external_id:
+        raise Http404("That shopper is not on offer here. Go back, load the page anew, and pick one of those shown.")
+    ticket = _sign(shop, external_id)
+    response.set_cookie(COOKIE, ticket, max_age=max_age, samesite="Lax", httponly=True, secure=request.is_secure())
+    return external_id
+
+
+def sign_out(response: HttpResponse) -> None:
+    response.delete_cookie(COOKIE, samesite="Lax")
