@@ -39,7 +39,7 @@ VALID = {
 }
 
 
-@pytest.mark.parametrize("shop", ["fashion", "gifts"])
+@pytest.mark.parametrize("shop", ["fashion", "gifts", "outfitter"])
 def test_the_demo_shops_personas_are_valid_and_distinct_in_colour(shop: str) -> None:
     raw = json.loads((Path(__file__).parent.parent / "data" / shop / "personas.json").read_text())
     attributes, archetypes = parse_personas(raw)
