@@ -44,7 +44,7 @@ class VisitIn(serializers.Serializer[Any]):
     session_id = serializers.CharField(max_length=128)
     shopper_id = serializers.CharField(required=False, max_length=128)
     context = serializers.DictField(required=False, help_text="Evidence by name: country, device, weather...")  # type: ignore[assignment]
-    consent = serializers.BooleanField(required=False, help_text="True lets demographic evidence be used.")
+    consent = serializers.BooleanField(required=False, help_text="True lets demographic evidence be used, false none at all.")
     recommend = AskIn(required=False)
 
 
@@ -131,6 +131,7 @@ class ProfileOut(serializers.Serializer[Any]):
 
 class TokenIn(serializers.Serializer[Any]):
     session_id = serializers.CharField(max_length=128)
+    shopper_id = serializers.CharField(required=False, max_length=128, help_text="Who is logged in: the token vouches for them.")
     ttl_s = serializers.IntegerField(required=False)
 
 
