@@ -22,8 +22,10 @@ import numpy as np
 PAIRS_P = 0.15
 """Prior probability that a session belongs to two personas at once."""
 
-HAZARD = 0.02
-"""Prior probability that a step is the first of another persona: one in six sessions of nine steps."""
+HAZARD = 0.04
+"""Prior probability that a step is the first of another persona: three in ten sessions of nine steps.
+
+More than sessions do, so that a change is told while it matters; `profile.SHIFT_P` keeps false alarms rare."""
 
 DEEPEST = 3_000
 """Hundredths of a nat below the best at which a course is kept at the least. Thirty nats are as good as never, and a
@@ -83,6 +85,17 @@ def enrich(courses: np.ndarray, belief: np.ndarray, likelihood: np.ndarray) -> n
     """
     shares = _members(len(belief)) * (belief + 1e-12)
     return _weigh(courses, shares @ likelihood / np.add.reduce(shares, axis=1))
+
+
+def settle(courses: np.ndarray, k: int) -> np.ndarray:
+    """(n,) probabilities once a change has been told: who took over is now the one persona, and may give way in turn.
+
+    The pairs stay as they are: a second change back speaks for two taking turns.
+    """
+    settled = courses.copy()
+    settled[:k] = courses[k : 2 * k] * (np.add.reduce(courses[: 2 * k]) / np.add.reduce(courses[k : 2 * k]))
+    settled[k : 2 * k] = 0.0
+    return settled
 
 
 def relax(courses: np.ndarray, prior: np.ndarray, kept: float) -> np.ndarray:

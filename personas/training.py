@@ -13,6 +13,7 @@ from personas.evidence import fit_evidence, log_prior
 from personas.fitting import FitReport, expect, filter_log, fit
 from personas.hmm import PersonaHMM
 from personas.profile import PersonaModel
+from personas.repeats import steps_once
 from personas.sessions import SessionLog
 
 
@@ -38,7 +39,7 @@ def train_personas(
     """
     if item_descriptors.shape != (len(facts.category), len(catalogue_descriptors)):
         raise ValueError(f"item_descriptors {item_descriptors.shape} != {(len(facts.category), len(catalogue_descriptors))}")
-    steps = encode_steps(facts, log)
+    steps = steps_once(encode_steps(facts, log))
     codes, offsets, sessions = steps.codes, steps.offsets, len(steps.sessions)
     if evidence is not None:
         evidence = [evidence[s] for s in steps.sessions.tolist()]

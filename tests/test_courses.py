@@ -99,3 +99,15 @@ def test_silence_brings_the_courses_back_and_one_persona_alone_is_one() -> None:
     np.testing.assert_allclose(courses.relax(held, prior, 0.0), courses.opening(prior))
     alone = courses.step(courses.opening(np.ones(1)), np.zeros((1, 1)), np.array([0.3]))
     assert courses.told(alone, 1) == (1.0, 0.0, 0.0)
+
+
+def test_a_change_that_was_told_is_who_acts_now_and_turns_keep_what_speaks_for_them() -> None:
+    prior, jumps = even(3)
+    held = courses.opening(prior)
+    for z in (0, 0, 0, 1, 1, 1):
+        held = courses.step(held, jumps, np.where(np.arange(3) == z, 1.0, 0.1))
+    settled = courses.settle(held, 3)
+    assert courses.told(settled, 3)[2] == 0.0
+    assert settled[:3].argmax() == 1
+    assert settled.sum() == pytest.approx(1.0)
+    np.testing.assert_array_equal(settled[6:], held[6:])

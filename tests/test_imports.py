@@ -30,6 +30,7 @@ PURE = (
     "personas.memory",
     "personas.profile",
     "personas.queries",
+    "personas.repeats",
     "personas.sessions",
     "personas.summaries",
     "personas.training",

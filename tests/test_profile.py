@@ -14,7 +14,7 @@ from scipy import sparse
 
 from personas.archetypes import Archetype, PersonaError
 from personas.components import from_parts, to_parts
-from personas.encoding import ABSENT, DWELLS, FACTORS, STEPS, novelty
+from personas.encoding import ABSENT, DWELLS, FACTORS, REPEAT, STEPS, novelty
 from personas.events import CODE, ITEM_ACTIONS, NAMES
 from personas.hmm import HALF_LIFE_S
 from personas.profile import (
@@ -238,6 +238,16 @@ def test_a_whole_step_adds_up_to_the_belief_that_update_reaches(model: PersonaMo
             k = model.ids.index(entry.persona)
             assert entry.nats in [f.nats[k] for f in told.factors if (f.factor, f.value) == (entry.factor, entry.value)]
         state = state_after
+
+
+def test_a_cart_of_what_was_looked_at_says_neither_repeat_nor_another_turn(model: PersonaModel) -> None:
+    state = update(model, start(model, evidence={}, at=0.0), view(0, 0))
+    cart = view(1, 0, at=20.0, new=REPEAT, code=CODE["add_to_cart"])
+    assert [f.factor for f in explain_step(model, state, cart).factors] == ["event", "category", "price_tier", "gap"]
+    again = view(1, 0, at=20.0, new=REPEAT)
+    assert "novelty" in [f.factor for f in explain_step(model, state, again).factors]
+    together = [profile(model, update(model, state, signal)).together for signal in (again, again._replace(novelty=0))]
+    assert together[0] > together[1]  # the turn goes on, against a second draw of the same kind
 
 
 def test_an_event_without_an_item_says_only_its_type(model: PersonaModel) -> None:
