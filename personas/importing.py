@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.dispatch import Signal
 
 from personas.events import EventError, check_id
 from personas.files import Record, RecordFile, Reject
@@ -24,6 +25,9 @@ BATCH = 5_000
 SHOWN_REJECTS = 20
 MAX_DEMOGRAPHICS = 40
 MAX_WORD = 64
+
+shoppers_changed = Signal()
+"""Sent with `shop` and `external_ids` once shoppers who were known before are in the database as they are now."""
 
 Progress = Callable[[int, int, int], None]
 """Called as (bytes read, bytes in all, records read)."""
@@ -215,9 +219,11 @@ def import_users(
             withheld += bool(user.demographics) and not user.consent
             users[user.external_id] = user
         with transaction.atomic():
-            added = _write_users(shop, users, now)
-        batches.report.added += added
-        batches.report.known += len(users) - added
+            known = _write_users(shop, users, now)
+        if known:
+            shoppers_changed.send(sender=Shopper, shop=shop, external_ids=known)
+        batches.report.added += len(users) - len(known)
+        batches.report.known += len(known)
     if withheld:
         batches.report.notes.append(
             f"{withheld:,} shoppers without recorded consent: their demographics were not kept "
@@ -238,8 +244,8 @@ def _trimmed(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-def _write_users(shop: Shop, users: Mapping[str, _User], now: datetime) -> int:
-    """Upsert; how many are new. A shopper of whose consent nothing is said keeps what is recorded."""
+def _write_users(shop: Shop, users: Mapping[str, _User], now: datetime) -> list[str]:
+    """Upsert; ids of those who were known. A shopper of whose consent nothing is said keeps what is recorded."""
     known: dict[str, Shopper] = {}
     for chunk in in_chunks(users):
         known.update((s.external_id, s) for s in Shopper.objects.filter(shop=shop, external_id__in=chunk))
@@ -254,4 +260,4 @@ def _write_users(shop: Shop, users: Mapping[str, _User], now: datetime) -> int:
     fields = ["consent_demographics", "consent_at", "demographics"]
     Shopper.objects.bulk_create([s for s in changed if s.pk is None], batch_size=BATCH)
     Shopper.objects.bulk_update([s for s in changed if s.pk is not None], fields, batch_size=200)
-    return len(users) - len(known)
+    return list(known)

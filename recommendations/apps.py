@@ -7,6 +7,7 @@ class RecommendationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from recommendations.serving import access
+        from recommendations.serving import access, memory
 
         access.connect_signals()
+        memory.connect_signals()

@@ -27,6 +27,15 @@ def test_numbers_flags_choices_and_lists() -> None:
     assert env.names("none", ("x",), given) == ["x"]
 
 
+def test_a_web_address_is_one_and_an_error_does_not_repeat_the_key_in_it() -> None:
+    assert env.web_address("W", {"W": " https://weather.example/v1?key=secret "}) == "https://weather.example/v1?key=secret"
+    assert env.web_address("W", {}) == ""
+    for bad in ("ftp://weather.example/?key=secret", "weather.example/?key=secret", "https:///v1?key=secret"):
+        with pytest.raises(env.BadSetting, match="W: expected an address") as error:
+            env.web_address("W", {"W": bad})
+        assert "secret" not in str(error.value)
+
+
 def test_bad_values_are_named_and_shown() -> None:
     with pytest.raises(env.BadSetting, match="N='twelve': expected a whole number"):
         env.whole("N", 3, environ={"N": "twelve"})

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from django.db import OperationalError
 
 from personas.events import CODE
 from personas.evidence import EvidenceNetwork
+from personas.importing import import_users
 from personas.models import ArchivedEvent, EventRow, Session, Shop, Shopper, ShopperAlias, moment
 from personas.profile import shares
 from recommendations import engine as loop
@@ -402,6 +404,31 @@ def test_a_new_release_and_a_redis_that_lost_its_data_have_every_shopper_written
     tasks.sync_shoppers(shop.pk)
     assert memory.read(shop.pk, "anna") is not None
     assert memory.read(shop.pk, "bob") is None, "who was away for long is looked up when they come"
+
+
+def test_a_consent_that_an_import_withdraws_leaves_redis_at_the_next_batch(
+    shop: Shop, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    users = tmp_path / "users.csv"
+    users.write_text("user_id,consent,age\nanna,true,34\n")
+    import_users(shop, users, now=moment(NOW))
+    assert not redis_client.exists(memory.WANTED), "nobody knew her: nothing is held that could be wrong"
+    memory.rebuild(shop, ["anna"])
+    users.write_text("user_id,consent,age\nanna,false,34\n")
+    import_users(shop, users, now=moment(NOW))
+    tasks.archive_activity()
+    held = memory.read(shop.pk, "anna")
+    assert held is not None
+    assert held.demographics == {}
+
+
+def test_the_nightly_round_lets_go_of_those_whom_the_database_no_longer_knows(shop: Shop) -> None:
+    colon = Shopper.objects.create(shop=shop, external_id="a:b:c")
+    memory.rebuild(shop, ["a:b:c"])
+    colon.delete()
+    assert memory.read(shop.pk, "a:b:c") is not None
+    assert memory.sync(shop) == 1
+    assert memory.read(shop.pk, "a:b:c") is None
 
 
 def test_what_the_database_could_not_tell_stays_wanted(

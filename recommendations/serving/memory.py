@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +29,7 @@ from personas import memory as blending
 from personas.encoding import ItemFacts
 from personas.events import CODE
 from personas.history import Purchase, purchase_evidence
+from personas.importing import shoppers_changed
 from personas.memory import Remembered
 from personas.models import ArchivedEvent, Session, Shop, Shopper, ShopperAlias, in_chunks, moment
 from personas.profile import PersonaModel
@@ -175,17 +176,29 @@ def unsynced(client: Redis | None = None) -> list[int]:
 
 
 def sync(shop: Shop, *, client: Redis | None = None) -> int:
-    """Write anew what is held of every shopper who came within `TTL_S`, and of every alias; the number of ids."""
+    """Write anew what is held of a shop's shoppers, and what should be: of those who came within `TTL_S`, and of aliases.
+
+    The number of ids.
+    """
     client, done = client or _connect(), 0
     since = time.time() - TTL_S
     lately = Session.objects.filter(shop=shop, last_at__gte=moment(since), shopper__isnull=False).order_by()
     recent = Shopper.objects.filter(shop=shop, pk__in=lately.values("shopper")).order_by("pk")
     aliases = ShopperAlias.objects.filter(shop=shop).order_by("pk")
-    for rows in (recent, aliases):
-        for chunk in in_chunks(rows.values_list("external_id", flat=True).iterator(chunk_size=2_000)):
+    due = (rows.values_list("external_id", flat=True).iterator(chunk_size=2_000) for rows in (recent, aliases))
+    written: set[str] = set()
+    for source in (_held(client, shop.pk), *due):
+        for chunk in in_chunks(shopper for shopper in source if shopper not in written):
             rebuild(shop, chunk, client=client)
+            written.update(chunk)
             done += len(chunk)
     return done
+
+
+def _held(client: Redis, shop: int) -> Iterator[str]:
+    """Ids of a shop of which something is held."""
+    for found in client.scan_iter(match=f"*:shopper:{shop}:*", count=1_000):
+        yield found.decode().split(":", 3)[3]
 
 
 def rebuild(shop: Shop, shopper_ids: Collection[str], *, client: Redis | None = None, now: float | None = None) -> int:
@@ -226,6 +239,19 @@ def forget(shop: int, shopper_ids: Collection[str], *, client: Redis | None = No
         for shopper in shopper_ids:
             pipe.delete(key(shop, shopper, settings.ACTIVITY_PARTITIONS))
         return sum(int(n) for n in pipe.execute())
+
+
+def renew(sender: Any, shop: Shop, external_ids: Collection[str], **_: object) -> None:
+    """Have shoppers' memory written anew upon a change of their rows, such as a consent that was withdrawn."""
+    try:
+        want(shop.pk, external_ids)
+    except RedisError:
+        logger.exception("the memory of %s shoppers of %s stays as it was until the night", len(external_ids), shop.slug)
+
+
+def connect_signals() -> None:
+    """Called once when the app is ready."""
+    shoppers_changed.connect(renew, dispatch_uid="shoppers-memory")
 
 
 def _connect() -> Redis:
