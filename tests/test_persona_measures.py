@@ -168,13 +168,17 @@ def test_states_keep_their_names_on_halves(shop_and_steps: tuple[Shop, Sequences
     assert cost < 0.1
 
 
-def test_nearest_is_by_total_variation_over_the_learned_factors() -> None:
+def test_a_state_keeps_its_name_by_the_learned_factors_that_name_it() -> None:
+    """Two states whose second factor changed places: both lost by it, neither by the first; unlearned, it doesn't count."""
     model = small_hmm()
     own = [np.exp(t) for t in model.log_emission]
-    assert sequences.nearest(model, own).tolist() == [0, 1]
-    assert sequences.nearest(model, [t[::-1] for t in own]).tolist() == [1, 0]
+    crossed = [own[0], own[1][::-1]]
+    by_first, by_second = np.array([[True, True], [False, False]]), np.array([[False, False], [True, True]])
+    assert sequences.kept_names(model, own, by_first).tolist() == [True, True]
+    assert sequences.kept_names(model, crossed, by_first).tolist() == [True, True]
+    assert sequences.kept_names(model, crossed, by_second).tolist() == [False, False]
     first_only = PersonaHMM(model.log_initial, model.log_transition, model.log_emission, np.array([True, False]))
-    assert sequences.nearest(first_only, [own[0], own[1][::-1]]).tolist() == [0, 1]
+    assert sequences.kept_names(first_only, crossed, by_second).tolist() == [True, True]
 
 
 KEYS = ("thrift", "boots", "hats")
@@ -240,7 +244,9 @@ def test_measures_of_a_belief_that_is_the_exact_one_have_ratios_of_one(simulated
 
 def session_of(truth: list[int], told: list[tuple[int, int]], shift_at: int | None) -> Filtered:
     belief = np.eye(3)[truth]
-    return Filtered(0, belief[0], belief, belief, np.array(truth), shift_at, tuple(told), (), 0.0, 0.0, False, 0.0)
+    return Filtered(
+        0, belief[0], belief, belief, np.zeros_like(belief), np.array(truth), shift_at, tuple(told), (), 0.0, 0.0, False, 0.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -264,8 +270,21 @@ def test_a_change_of_lead_needs_half_of_the_belief_and_a_lead_before() -> None:
     assert beliefs.changes(belief) == ((3, 2), (5, 0))
 
 
+def test_the_best_rule_keeps_to_its_false_alarms_and_finds_a_plain_shift() -> None:
+    """100 sessions of one persona of which 5 look most like a shift: only those are told; a session that shifts plainly is."""
+    plain, still = np.repeat([[0.9, 0.1], [0.1, 0.9]], 4, axis=0), np.tile([0.9, 0.1], (8, 1))
+    cases = [(still, np.full(8, 0.1 + i / 1_000)) for i in range(100)] + [(plain, np.repeat([0.1, 0.9], 4))]
+    made = [
+        Filtered(0, b[0], b, b, beliefs.change(b, shifts), np.zeros(8, int), None, (), (), 0.0, 0.0, False, 0.0)
+        for b, shifts in cases
+    ]
+    told = beliefs.best_rule(made, np.arange(101) < 100)
+    assert sum(bool(t) for t in told[:100]) == 5
+    assert told[100][0] == (4, 1)
+
+
 def test_the_most_unsure_are_the_third_with_the_most_entropy() -> None:
-    sessions = [Filtered(0, b, b[None], b[None], np.zeros(1), None, (), (), 0.0, 0.0, False, 0.0) for b in spread(9)]
+    sessions = [Filtered(0, b, b[None], b[None], b[None], np.zeros(1), None, (), (), 0.0, 0.0, False, 0.0) for b in spread(9)]
     chosen = beliefs.most_unsure(sessions, np.arange(9) != 8)
     assert chosen.tolist() == [False] * 5 + [True] * 3 + [False]
 

@@ -9,8 +9,8 @@ ones: those that follow another step of their session.
 - *The Markov chains* are of first order, one for each factor: what the factor showed last tells what it shows next. A
   factor that has shown nothing yet in its session is foretold by its overall shares.
 
-A state that is named must stay what its name says: `names_kept` fits random halves of a log and asks which archetype
-each state is nearest to, `loss` what holding the names costs in held-out likelihood.
+A state that is named must stay what its name says: `names_kept` fits random halves of a log and asks whether each
+state is still nearest to its archetype, and what holding the names costs in held-out likelihood.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from personas.archetypes import Archetype, Attribute, starting_model
+from personas.archetypes import KAPPA, Archetype, Attribute, starting_model
 from personas.encoding import ABSENT, FACTORS, ItemFacts, sizes
 from personas.fitting import filter_log, fit
 from personas.hmm import HALF_LIFE_S, PersonaHMM, PseudoCounts, log_likelihoods
@@ -31,6 +31,9 @@ NEVER = 1e-300
 
 FREE = 0.1
 """Pseudo-count of every cell of an unconstrained fit: enough that no value is impossible, too little to name a state."""
+
+TIE = 1e-9
+"""Distances that differ by less are the same: two archetypes may mean the same of a factor."""
 
 SMOOTHING = 1.0
 """Pseudo-count of a chain's row, spread by the factor's overall shares."""
@@ -172,18 +175,28 @@ def compare(shop: Shop, train: Sequences, test: Sequences, factors: Sequence[str
     return {f"{model}_{name}": float(np.nanmean(by[rows, f])) for name, f in columns.items() for model, by in scores.items()}
 
 
-def nearest(model: PersonaHMM, archetypes: Sequence[np.ndarray]) -> np.ndarray:
-    """(K,) which archetype each state is nearest to: the least total variation distance, mean over the learned factors.
+def kept_names(model: PersonaHMM, archetypes: Sequence[np.ndarray], named: np.ndarray) -> np.ndarray:
+    """(K,) bool, the states whose own archetype is as near as any, by what names it.
 
-    archetypes : F tables (K, V_f) of probabilities.
+    Nearness is the total variation distance, mean over the learned factors that the archetype is named by, or over all of
+    them where it is named by none of those: an archetype of low prices says nothing of categories, so that its state may
+    lean to one as the log has it.
+
+    archetypes : F tables (K, V_f) of probabilities.  named : (F, K) bool.
     """
     k = len(model.log_initial)
-    distance = np.zeros((k, k))
-    for table, meant, learned in zip(model.log_emission, archetypes, model.learned.tolist(), strict=True):
-        if learned:
-            distance += 0.5 * np.abs(np.exp(table)[:, None, :] - meant[None, :, :]).sum(axis=2)
-    closest: np.ndarray = distance.argmin(axis=1)
-    return closest
+    kept = np.zeros(k, dtype=bool)
+    distances = np.stack(
+        [
+            0.5 * np.abs(np.exp(table)[:, None, :] - meant[None, :, :]).sum(axis=2)
+            for table, meant in zip(model.log_emission, archetypes, strict=True)
+        ]
+    )
+    for state in range(k):
+        factors = model.learned & named[:, state]
+        distance = distances[factors if factors.any() else model.learned, state].mean(axis=0)
+        kept[state] = distance[state] <= distance.min() + TIE
+    return kept
 
 
 def names_kept(
@@ -197,9 +210,9 @@ def names_kept(
     """(share of states that keep their name, the same without pseudo-counts, what the names cost in nats a step).
 
     For each seed the sessions are halved at random and both halves fitted, each held to its archetypes by the pseudo-counts
-    that training uses, and once more from the same start with next to none (`FREE`). A state keeps its name if its archetype
-    is the nearest. The cost is the held-out log-likelihood of a half under the free fit of the other, less that under the
-    held one.
+    that training uses, and once more from the same start with next to none (`FREE`). See `kept_names` for the name. The
+    cost is the held-out log-likelihood of a half under the free fit of the other, less that under the held one, over the
+    factors learned.
     """
     kept, free_kept, losses = [], [], []
     for i, seed in enumerate(seeds):
@@ -211,8 +224,10 @@ def names_kept(
             free = _free(pseudo)
             held, _ = fit(half.codes, half.offsets, start=start, pseudo_counts=pseudo, iterations=iterations)
             loose, _ = fit(half.codes, half.offsets, start=start, pseudo_counts=free, iterations=iterations)
-            kept.append(np.mean(nearest(held, meant) == np.arange(len(meant[0]))))
-            free_kept.append(np.mean(nearest(loose, meant) == np.arange(len(meant[0]))))
+            named = np.array([counts.sum(axis=1) > KAPPA + 0.5 for counts in pseudo.emission])
+            kept.append(kept_names(held, meant, named).mean())
+            free_kept.append(kept_names(loose, meant, named).mean())
+            other = Sequences(np.where(held.learned, other.codes, ABSENT), other.offsets, other.elapsed_s)
             losses.append(log_scores(loose, other)[:, -1].mean() - log_scores(held, other)[:, -1].mean())
         if progress:
             progress(i + 1, len(seeds))
