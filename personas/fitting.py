@@ -1,4 +1,4 @@
-"""MAP EM for the persona HMM, batched across sessions by time step.
+"""MAP EM for the persona HMM, batched across sessions by time step, in chunks of sessions side by side.
 
 hmmlearn runs forward-backward one session after the other; real sessions are short and many, so here step t of all
 sessions that last that long is one matrix product. Rows are laid out *time-major*: first event 0 of every session,
@@ -10,9 +10,10 @@ Reference: Rabiner (1989), sections III.C and V.A (scaling); Dirichlet priors as
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy import sparse
 
 from personas.hmm import HALF_LIFE_S, PersonaHMM, PseudoCounts, log_likelihoods, maximise
@@ -23,6 +24,16 @@ ENOUGH = 1e-6
 HEARSAY = 20.0
 """Expected sightings of a value in a state at which half of its learned lift stands: a chance count of 20 is good to a
 fifth or so, one of 1 to nothing."""
+
+NAMING = 1.5
+"""How many times as often as the others an archetype must have a value for it to be what it is named by."""
+
+NAME_KEPT = 0.25
+"""Share of what an archetype is named by (in nats of lift) below which a state is reported to have drifted from it."""
+
+CHUNK = 60_000
+"""Events of a chunk: its arrays stay near the processor, and a million events make work for a dozen. The cut doesn't depend
+on how many work side by side, so that the result doesn't either."""
 
 LONGEST = 2_000
 """Events after which the fit starts a session anew: a robot's session of 100,000 must not cost that many steps."""
@@ -36,12 +47,19 @@ class FitReport:
     objective : the same with the log-prior, which EM never lowers.
     drift : (K,) how far each state is from its archetype: total variation distance, 0 to 1, mean over learned factors.
     share : (K,) share of the events that each state takes.
+    kept : (K,) how much of what its archetype is named by a state still shows, of the learned factor that lost most: 1 as the
+        archetype has it, 0 no more than the shop's usual shopper, negative the contrary; NaN where no factor names it.
+    worst : (K,) that factor's place, -1 where none names it.
+    drifted : (K,) bool, states whose `kept` is below `NAME_KEPT`: reported, never renamed.
     """
 
     log_likelihood: tuple[float, ...]
     objective: tuple[float, ...]
     drift: np.ndarray
     share: np.ndarray
+    kept: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    worst: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    drifted: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
 
 @dataclass(frozen=True)
@@ -65,6 +83,30 @@ class _Layout:
     starts: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Chunk:
+    """Some sessions, of about the same length.
+
+    patterns : (u,) the patterns they show.  which : (n,) place in `patterns` of each time-major row.  starts : (T + 1,).
+    gather : (u, n) 0/1 CSR, sums rows by pattern.
+    """
+
+    patterns: np.ndarray
+    which: np.ndarray
+    starts: np.ndarray
+    gather: sparse.csr_matrix
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Expected counts over all chunks. weight : (U, K) events of each pattern and state."""
+
+    log_likelihood: float
+    initial: np.ndarray
+    transition: np.ndarray
+    weight: np.ndarray
+
+
 def fit(
     codes: np.ndarray,
     offsets: np.ndarray,
@@ -73,47 +115,60 @@ def fit(
     pseudo_counts: PseudoCounts,
     iterations: int = 20,
     progress: Callable[[int, int], None] | None = None,
+    jobs: int = 1,
 ) -> tuple[PersonaHMM, FitReport]:
     """The maximum a posteriori model reached by EM from `start`, and how it went.
 
     codes : (N, F) ints, -1 absent.  offsets : (S + 1,) session boundaries.
+    jobs : threads that share the chunks of the E-step, -1 for all processors; the result is the same. Threads and not
+        processes: numpy lets go of the interpreter's lock, and nothing is copied.
     progress : called with (iterations done, of how many).
     An empty log gives the prior's model. Raises ValueError on shapes that disagree.
     """
     _check(codes, offsets, start)
     seen = _seen(codes, start)
     learned = np.array([int(s.sum()) >= 2 for s in seen])
-    layout = _time_major(_cut(offsets))
     patterns, pattern_of = _patterns(codes, start)
-    by_pattern = sparse.csr_matrix((np.ones(len(codes)), (pattern_of, np.arange(len(codes)))), shape=(len(patterns), len(codes)))
+    chunks = _chunks(_cut(offsets), pattern_of)
     model = PersonaHMM(start.log_initial, start.log_transition, start.log_emission, learned)
     n = max(1, len(codes))
     likelihoods: list[float] = []
     objectives: list[float] = []
-    expected = _expect(model, log_likelihoods(model, patterns), pattern_of, layout)
-    for i in range(iterations):
-        likelihoods.append(expected.log_likelihood / n)
-        objectives.append(likelihoods[-1] + _log_prior(model, pseudo_counts) / n)
-        if len(objectives) > 1 and objectives[-1] - objectives[-2] < ENOUGH:
-            break
-        model = _maximise_all(expected, patterns, by_pattern @ expected.posteriors, pseudo_counts, seen, learned)
-        expected = _expect(model, log_likelihoods(model, patterns), pattern_of, layout)
-        if progress:
-            progress(i + 1, iterations)
+    with Parallel(n_jobs=jobs, prefer="threads") as workers:
+        expected = _expect_all(model, patterns, chunks, workers)
+        for i in range(iterations):
+            likelihoods.append(expected.log_likelihood / n)
+            objectives.append(likelihoods[-1] + _log_prior(model, pseudo_counts) / n)
+            if len(objectives) > 1 and objectives[-1] - objectives[-2] < ENOUGH:
+                break
+            model = _maximise_all(expected, patterns, pseudo_counts, seen, learned)
+            expected = _expect_all(model, patterns, chunks, workers)
+            if progress:
+                progress(i + 1, iterations)
     likelihoods.append(expected.log_likelihood / n)
     objectives.append(likelihoods[-1] + _log_prior(model, pseudo_counts) / n)
     if progress:
         progress(iterations, iterations)
-    share = expected.posteriors.sum(axis=0) / n
-    model = _without_hearsay(model, share * len(codes), pseudo_counts)
-    return model, FitReport(tuple(likelihoods), tuple(objectives), _drift(model, pseudo_counts), share)
+    events = expected.weight.sum(axis=0)
+    model = _without_hearsay(model, events, pseudo_counts)
+    drift, kept, worst, drifted = _drift(model, pseudo_counts, events)
+    return model, FitReport(tuple(likelihoods), tuple(objectives), drift, events / n, kept, worst, drifted)
 
 
 def expect(model: PersonaHMM, codes: np.ndarray, offsets: np.ndarray) -> Expectation:
     """One E-step over all sessions: the forward-backward algorithm with scaling."""
     _check(codes, offsets, model)
+    n, k = len(codes), len(model.log_initial)
+    if not n:
+        return Expectation(0.0, np.zeros(k), np.zeros((k, k)), np.zeros((0, k)))
     patterns, pattern_of = _patterns(codes, model)
-    return _expect(model, log_likelihoods(model, patterns), pattern_of, _time_major(offsets))
+    layout = _time_major(offsets)
+    likelihood, top = _scaled(log_likelihoods(model, patterns))
+    which = pattern_of[layout.rows]
+    scaled, alpha, initial, transition = _forward_backward(model, likelihood[which], layout.starts)
+    posteriors = np.empty((n, k))
+    posteriors[layout.rows] = alpha
+    return Expectation(scaled + float(top[which].sum()), initial, transition, posteriors)
 
 
 def filter_log(
@@ -132,8 +187,7 @@ def filter_log(
     _check(codes, offsets, model)
     layout = _time_major(offsets)
     patterns, pattern_of = _patterns(codes, model)
-    frames = log_likelihoods(model, patterns)
-    frames = np.exp(frames - frames.max(axis=1, keepdims=True, initial=-np.inf))[pattern_of[layout.rows]]
+    frames = log_likelihoods(model, patterns)[pattern_of[layout.rows]]
     lengths = np.diff(offsets)
     order = np.argsort(-lengths, kind="stable")
     prior = np.exp(
@@ -147,12 +201,22 @@ def filter_log(
             belief = belief @ model.transition
             if kept is not None:
                 belief = kept[a:b] * belief + (1.0 - kept[a:b]) * prior[: b - a]
-        frames[a:b] *= belief
-        frames[a:b] /= frames[a:b].sum(axis=1, keepdims=True)
-        previous = frames[a:b]
+        previous = frames[a:b] = _conditioned(belief, frames[a:b])
     beliefs = np.empty(frames.shape, dtype=np.float32)
     beliefs[layout.rows] = frames
     return beliefs
+
+
+def _conditioned(belief: np.ndarray, log_likelihood: np.ndarray) -> np.ndarray:
+    """(n, K) beliefs after an observation each, as `hmm.condition` has them: the maximum is taken of the sum, so that what is
+    hardly likely under the only state possible stays with it, and what is impossible under all leaves the belief."""
+    with np.errstate(divide="ignore"):
+        joint = np.log(belief) + log_likelihood
+    top = joint.max(axis=1, keepdims=True)
+    possible = top > -np.inf
+    after = np.where(possible, np.exp(joint - np.where(possible, top, 0.0)), belief)
+    after /= after.sum(axis=1, keepdims=True)
+    return after
 
 
 def _check(codes: np.ndarray, offsets: np.ndarray, model: PersonaHMM) -> None:
@@ -202,20 +266,65 @@ def _seen(codes: np.ndarray, model: PersonaHMM) -> list[np.ndarray]:
     ]
 
 
-def _expect(model: PersonaHMM, frames: np.ndarray, pattern_of: np.ndarray, layout: _Layout) -> Expectation:
-    """frames : (U, K) log-likelihood of each pattern.
+def _chunks(offsets: np.ndarray, pattern_of: np.ndarray) -> list[_Chunk]:
+    """The sessions in chunks of some `CHUNK` events, longest first: a chunk takes as many steps as its longest session has."""
+    lengths = np.diff(offsets)
+    order = np.argsort(-lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    done = np.cumsum(lengths[order])
+    chunks = []
+    for sessions in np.split(order, np.flatnonzero(np.diff((done - 1) // CHUNK)) + 1) if len(order) else []:
+        bounds = np.concatenate(([0], np.cumsum(lengths[sessions])))
+        layout = _time_major(bounds)
+        session = np.searchsorted(bounds, layout.rows, side="right") - 1
+        rows = offsets[sessions][session] + layout.rows - bounds[session]
+        patterns, which = np.unique(pattern_of[rows], return_inverse=True)
+        n = len(rows)
+        gather = sparse.csr_matrix((np.ones(n), (which, np.arange(n))), shape=(len(patterns), n))
+        chunks.append(_Chunk(patterns, which, layout.starts, gather))
+    return chunks
 
+
+def _expect_all(model: PersonaHMM, patterns: np.ndarray, chunks: list[_Chunk], workers: Parallel) -> _Counts:
+    """One E-step over all chunks; their counts are added up in their order, whoever counted."""
+    likelihood, top = _scaled(log_likelihoods(model, patterns))
+    parts = workers(delayed(_expect_chunk)(model, likelihood[c.patterns], top[c.patterns], c) for c in chunks)
+    k = len(model.log_initial)
+    total = _Counts(0.0, np.zeros(k), np.zeros((k, k)), np.zeros((len(patterns), k)))
+    log_likelihood = 0.0
+    for chunk, (part, initial, transition, weight) in zip(chunks, parts, strict=True):
+        log_likelihood += part
+        total.initial[:] += initial
+        total.transition[:] += transition
+        total.weight[chunk.patterns] += weight
+    return _Counts(log_likelihood, total.initial, total.transition, total.weight)
+
+
+def _expect_chunk(
+    model: PersonaHMM, likelihood: np.ndarray, top: np.ndarray, chunk: _Chunk
+) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    scaled, alpha, initial, transition = _forward_backward(model, likelihood[chunk.which], chunk.starts)
+    return scaled + float(top[chunk.which].sum()), initial, transition, chunk.gather @ alpha
+
+
+def _scaled(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(U, K) likelihoods over their largest, and its (U,) logarithms, of (U, K) log-likelihoods."""
+    top = frames.max(axis=1, initial=-np.inf)
+    return np.exp(frames - top[:, None]), top
+
+
+def _forward_backward(
+    model: PersonaHMM, likelihood: np.ndarray, starts: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """Log-likelihood in nats, (n, K) posteriors, (K,) first states and (K, K) transitions expected, of time-major rows.
+
+    likelihood : (n, K), rows up to a factor.
     Works on probabilities scaled at every step; with pseudo-counts no table entry is small enough to underflow.
     """
-    n, k = len(pattern_of), frames.shape[1]
-    if not n:
-        return Expectation(0.0, np.zeros(k), np.zeros((k, k)), np.zeros((0, k)))
-    top = frames.max(axis=1)
-    which = pattern_of[layout.rows]
-    likelihood = np.exp(frames - top[:, None])[which]
+    n, k = likelihood.shape
     alpha = np.empty((n, k))
     scale = np.empty((n, 1))
-    bounds = list(zip(layout.starts[:-1].tolist(), layout.starts[1:].tolist(), strict=True))
+    bounds = list(zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True))
     previous = np.broadcast_to(np.exp(model.log_initial), (bounds[0][1], k))
     for t, (a, b) in enumerate(bounds):
         joint = (previous[: b - a] @ model.transition if t else previous) * likelihood[a:b]
@@ -233,26 +342,22 @@ def _expect(model: PersonaHMM, frames: np.ndarray, pattern_of: np.ndarray, layou
             beta[: d - c] = message @ model.transition.T
         alpha[a:b] *= beta
         backward = beta
-    posteriors = np.empty((n, k))
-    posteriors[layout.rows] = alpha
-    log_likelihood = float(np.log(scale).sum() + top[which].sum())
-    return Expectation(log_likelihood, alpha[: bounds[0][1]].sum(axis=0), counts * model.transition, posteriors)
+    return float(np.log(scale).sum()), alpha, alpha[: bounds[0][1]].sum(axis=0), counts * model.transition
 
 
 def _maximise_all(
-    expected: Expectation,
+    expected: _Counts,
     patterns: np.ndarray,
-    weight: np.ndarray,
     pseudo: PseudoCounts,
     seen: list[np.ndarray],
     learned: np.ndarray,
 ) -> PersonaHMM:
-    """The M-step. weight : (U, K) expected events of each pattern and state."""
+    """The M-step."""
     tables = []
     for f, prior in enumerate(pseudo.emission):
         counts = np.zeros(prior.shape)
         present = patterns[:, f] >= 0
-        np.add.at(counts.T, patterns[present, f], weight[present])
+        np.add.at(counts.T, patterns[present, f], expected.weight[present])
         tables.append(np.log(maximise(counts, prior, seen[f])))
     initial = expected.initial + pseudo.initial
     transition = expected.transition + pseudo.transition
@@ -291,10 +396,31 @@ def _log_prior(model: PersonaHMM, pseudo: PseudoCounts) -> float:
     return float(sum((counts * np.where(counts > 0, logs, 0.0)).sum() for counts, logs in tables))
 
 
-def _drift(model: PersonaHMM, pseudo: PseudoCounts) -> np.ndarray:
-    distances = [
-        0.5 * np.abs(np.exp(table) - counts / counts.sum(axis=1, keepdims=True)).sum(axis=1)
-        for table, counts, learned in zip(model.log_emission, pseudo.emission, model.learned, strict=True)
-        if learned
-    ]
-    return np.mean(distances, axis=0) if distances else np.zeros(len(model.log_initial))
+def _drift(model: PersonaHMM, pseudo: PseudoCounts, events: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`drift`, `kept`, `worst` and `drifted` of the report. events : (K,) expected events of each state.
+
+    A factor names an archetype by the values that it has `NAMING` times as often as the archetypes on the whole. What is kept
+    of them is the log of how much more often the state shows them than the shop does, over what the archetype says.
+    """
+    k = len(model.log_initial)
+    share = events / events.sum() if events.any() else np.full(k, 1.0 / k)
+    distances = []
+    kept = np.full((len(model.log_emission), k), np.nan)
+    for f, (table, counts, learned) in enumerate(zip(model.log_emission, pseudo.emission, model.learned, strict=True)):
+        if not learned:
+            continue
+        meant, shown = counts / counts.sum(axis=1, keepdims=True), np.exp(table)
+        distances.append(0.5 * np.abs(shown - meant).sum(axis=1))
+        usual, pooled = meant.mean(axis=0), share @ shown
+        named = meant >= NAMING * usual
+        lifts = [
+            np.log(np.maximum((own * named).sum(axis=1), 1e-300)) - np.log(np.maximum((everyone * named).sum(axis=1), 1e-300))
+            for own, everyone in ((shown, pooled), (meant, usual))
+        ]
+        some = named.any(axis=1)
+        kept[f, some] = lifts[0][some] / lifts[1][some]
+    drift = np.mean(distances, axis=0) if distances else np.zeros(k)
+    some = ~np.isnan(kept).all(axis=0)
+    worst = np.where(some, np.where(np.isnan(kept), np.inf, kept).argmin(axis=0), -1)
+    least = np.where(some, kept[np.maximum(worst, 0), np.arange(k)], np.nan)
+    return drift, least, worst, some & (least < NAME_KEPT)

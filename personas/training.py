@@ -28,6 +28,7 @@ def train_personas(
     previous: PersonaModel | None,
     iterations: int = 20,
     progress: Callable[[int, int], None] | None = None,
+    jobs: int = 1,
 ) -> tuple[PersonaModel, np.ndarray, FitReport]:
     """A persona model fitted on a log, (N, K) float32 beliefs after each of its events, and how the fit went.
 
@@ -35,6 +36,7 @@ def train_personas(
     evidence : one mapping a session, or None.  previous : the last model of the shop, from which EM starts where it
         explains the log better than the archetypes do (its categories are matched by name, and the names of
         co-visit groups need not mean the same from one release to the next).
+    jobs : threads of the fit, -1 for all processors; the result is the same.
     An empty log gives the archetypes' own model. Raises PersonaError if there is no archetype.
     """
     if item_descriptors.shape != (len(facts.category), len(catalogue_descriptors)):
@@ -48,7 +50,9 @@ def train_personas(
         last = _previous_start(previous, begin, archetypes, facts)
         if expect(last, codes, offsets).log_likelihood > expect(begin, codes, offsets).log_likelihood:
             begin = last
-    hmm, report = fit(codes, offsets, start=begin, pseudo_counts=pseudo_counts, iterations=iterations, progress=progress)
+    hmm, report = fit(
+        codes, offsets, start=begin, pseudo_counts=pseudo_counts, iterations=iterations, progress=progress, jobs=jobs
+    )
     heads = expect(hmm, codes, offsets).posteriors[offsets[:-1]] if evidence is not None else np.zeros((sessions, 1))
     network = fit_evidence(heads, evidence, log_initial=hmm.log_initial)
     model = PersonaModel(

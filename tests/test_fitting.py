@@ -122,6 +122,48 @@ def test_filter_log_matches_the_filter_of_each_session(seed: int) -> None:
         np.testing.assert_allclose(beliefs[a:b], np.exp(filter_sequence(model, codes[a:b])), rtol=0, atol=1e-6)
 
 
+def test_how_many_threads_share_the_chunks_makes_no_difference_and_neither_do_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, pseudo, codes, offsets = random_log(5)
+    whole, report = fit(codes, offsets, start=model, pseudo_counts=pseudo, iterations=5)
+    monkeypatch.setattr(fitting, "CHUNK", 30)
+    one, _ = fit(codes, offsets, start=model, pseudo_counts=pseudo, iterations=5)
+    two, two_report = fit(codes, offsets, start=model, pseudo_counts=pseudo, iterations=5, jobs=2)
+    for a, b in ((one, two), (one, whole)):
+        np.testing.assert_allclose(a.log_transition, b.log_transition, rtol=0, atol=1e-9)
+        for mine, theirs in zip(a.log_emission, b.log_emission, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-9)
+    assert two_report.log_likelihood == pytest.approx(report.log_likelihood, abs=1e-12)
+
+
+def test_filter_log_keeps_to_the_only_possible_state_800_nats_against_it() -> None:
+    even = np.log(np.full((2, 2), 0.5))
+    model = PersonaHMM(np.log([0.5, 0.5]), even, (np.array([[-800.0, 0.0], [0.0, -800.0]]),), np.array([True]))
+    with np.errstate(divide="ignore"):
+        prior = np.log([[1.0, 0.0]])
+    beliefs = filter_log(model, np.array([[0], [1], [-1]]), np.array([0, 3]), log_prior=prior)
+    np.testing.assert_allclose(beliefs, [[1.0, 0.0], [1.0, 0.0], [0.5, 0.5]], atol=1e-7)
+    impossible = PersonaHMM(np.log([0.3, 0.7]), even, (np.full((2, 2), -np.inf),), np.array([True]))
+    np.testing.assert_allclose(filter_log(impossible, np.array([[0]]), np.array([0, 1])), [[0.3, 0.7]], atol=1e-7)
+
+
+def test_a_state_that_lost_what_names_it_is_reported_with_the_factor() -> None:
+    """Two archetypes, named by the second factor; the log's states part by the first alone."""
+    rng = np.random.default_rng(0)
+    persona = np.repeat(rng.integers(0, 2, 400), 10)
+    first = np.where(rng.random(4_000) < 0.9, persona, 1 - persona)
+    named = np.array([[0.9, 0.1], [0.1, 0.9]])
+    even = np.full((2, 2), 0.5)
+    stay = np.array([[0.9, 0.1], [0.1, 0.9]])
+    start = PersonaHMM(np.log([0.5, 0.5]), np.log(stay), (np.log(even), np.log(named)), np.ones(2, dtype=bool))
+    pseudo = PseudoCounts(np.ones(2), 100 * stay, (100 * even, 100 * named))
+    offsets = np.arange(0, 4_001, 10)
+    for second, drifted in ((persona, False), (rng.integers(0, 2, 4_000), True)):
+        _, report = fit(np.column_stack((first, second)), offsets, start=start, pseudo_counts=pseudo)
+        assert report.worst.tolist() == [1, 1]
+        assert report.drifted.tolist() == [drifted, drifted]
+        assert (report.kept < fitting.NAME_KEPT).all() == drifted
+
+
 def test_an_empty_log_gives_the_priors_model() -> None:
     model, pseudo, codes, _ = random_log(1)
     fitted, report = fit(codes[:0], np.zeros(1, dtype=np.int64), start=model, pseudo_counts=pseudo)
