@@ -57,14 +57,19 @@ export function standing(probability, count) {
 /** "A", "A and B", "A, B and C" */
 const listed = (names) => (names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names[0] ?? "");
 
+/** Those who act in this visit: all of them when they take turns, else who is likely now. */
+function acting(profile) {
+  return profile.belief.filter((p) => profile.active.includes(p.key) && (profile.several || p.probability >= 0.1));
+}
+
 /** Who is shopping, in one sentence. */
 export function sentence(profile) {
   const [first, second] = profile.belief;
   if (!profile.events) {
-    const told = "history" in (profile.evidence_used ?? {}) || standing(first.probability, profile.belief.length) > 0.25;
-    return told && !profile.unsure ? `Nothing seen yet; from what was known before, ${first.name} is likeliest.` : "Nothing seen yet. Look at an item or two.";
+    const told = standing(first.probability, profile.belief.length) > 0.1;
+    return told ? `Nothing seen yet. What was known before points to ${first.name}, ${inHundred(first.probability)}.` : "Nothing seen yet. Look at an item or two.";
   }
-  const active = profile.belief.filter((p) => profile.active.includes(p.key));
+  const active = acting(profile);
   if (profile.several && active.length > 1) {
     const count = ["two", "three", "four"][active.length - 2] ?? "several";
     return `You are shopping as ${count}: ${listed(active.map((p) => p.name))}.`;
@@ -118,8 +123,8 @@ const KNOWN = {
   referrer: "came from", history: "bought before", history_tier: "usual price tier", history_category: "bought most of", age_band: "age", income_band: "income",
 };
 
-/** The evidence that made up the start of the visit: "Weekday Sunday". */
-export function knownBefore(used) {
+/** What else counts for this visit, beside what happens in it: "day: Sunday". */
+export function besides(used) {
   return Object.entries(used ?? {}).map(([name, value]) => `${KNOWN[name] ?? name.replaceAll("_", " ")}: ${String(value).replaceAll("_", " ")}`);
 }
 
@@ -127,15 +132,20 @@ export function show(profile, remembered) {
   const words = document.getElementById("belief-words");
   if (!words || (known && known.session_id === profile.session_id && known.version > profile.version)) return;
   known = profile;
-  const said = [sentence(profile), shiftSentence(profile.shift, profile.evidence, remembered)].filter(Boolean).join(" ");
-  if (words.textContent !== said) words.textContent = said;
+  tell(words, sentence(profile));
+  tell(document.getElementById("shift-words"), shiftSentence(profile.shift, profile.evidence, remembered));
   const personas = inPlace(profile.belief);
   showBar("belief-bar", personas, (p) => p.probability, profile.unsure);
   showBar("shares-bar", personas, (p) => profile.shares?.[p.key] ?? p.probability, profile.unsure);
-  showPersonas(personas, profile.active);
+  showPersonas(personas, acting(profile).map((p) => p.key));
   showKnown(profile.evidence_used);
   showEvidence(profile, remembered);
   showClusters(profile);
+}
+
+/** Says it, unless it is said already: a screen reader would read it again. */
+function tell(element, said) {
+  if (element.textContent !== said) element.textContent = said;
 }
 
 /** In the order of the page's list, which is the merchandiser's; personas that the page didn't have come last. */
@@ -178,11 +188,10 @@ function showPersonas(personas, active) {
 }
 
 function showKnown(used) {
-  const told = knownBefore(used);
+  const told = besides(used);
   const line = document.getElementById("used");
-  const said = told.length ? `Known before the first click: ${told.join(", ")}.` : "Nothing was known before the first click.";
-  if (line.textContent !== said) line.textContent = said;
-  line.title = said;
+  tell(line, told.length ? `Counted beside the clicks: ${told.join(", ")}.` : "Nothing but the clicks counts.");
+  line.title = line.textContent;
 }
 
 function showEvidence(profile, remembered) {

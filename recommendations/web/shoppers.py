@@ -6,7 +6,7 @@ A page's session token then vouches for that shopper, as an integrator's own ser
 
 from __future__ import annotations
 
-import math
+import re
 from dataclasses import dataclass
 
 from django.core import signing
@@ -36,7 +36,13 @@ class Known:
 
     @property
     def name(self) -> str:
-        return f"Shopper {self.external_id}"
+        return short_name(self.external_id)
+
+
+def short_name(external_id: str) -> str:
+    """What a page calls a shopper: the number at the end of a long id."""
+    number = re.search(r"\d+\Z", external_id)
+    return f"Shopper {number[0] if number else external_id}"
 
 
 def on_offer(shop: Shop) -> list[Known]:
@@ -50,31 +56,27 @@ def on_offer(shop: Shop) -> list[Known]:
         .order_by("-visits", "shopper__external_id")[:LOOKED_THROUGH]
     )
     visits = dict(rows)
-    personas = _personas(shop, list(visits))
-    picked: dict[object, str] = {}
-    for external_id in visits:
-        picked.setdefault(personas.get(external_id), external_id)
-    chosen = [external_id for persona, external_id in picked.items() if persona is not None][:OFFERED]
+    clearest: dict[int, tuple[float, str]] = {}
+    pointed = _pointed(shop, list(visits))
+    for external_id, (persona, share) in pointed.items():
+        if persona not in clearest or share > clearest[persona][0]:
+            clearest[persona] = (share, external_id)
+    chosen = [external_id for _, external_id in sorted(clearest.values(), reverse=True)[:OFFERED]]
     chosen += [external_id for external_id in visits if external_id not in chosen][: OFFERED - len(chosen)]
-    return [Known(i, visits[i], personas.get(i), _sign(shop, i)) for i in chosen]
+    archetypes = Archetype.objects.filter(shop=shop).in_bulk([persona for persona, _ in pointed.values()])
+    return [Known(i, visits[i], archetypes.get(pointed[i][0]) if i in pointed else None, _sign(shop, i)) for i in chosen]
 
 
-def _personas(shop: Shop, external_ids: list[str]) -> dict[str, Archetype]:
-    """Whom each shopper's memory points to most."""
-    found: dict[str, Archetype] = {}
-    archetypes = Archetype.objects.filter(shop=shop).in_bulk()
+def _pointed(shop: Shop, external_ids: list[str]) -> dict[str, tuple[int, float]]:
+    """The archetype that each shopper's memory points to most, and its share; nothing of those without memory."""
     try:
         client = releases.redis_client()
         memories = {i: memory.read(shop.pk, i, client) for i in external_ids}
         memory.want(shop.pk, [i for i, held in memories.items() if held is None], client)
     except RedisError:
         return {}  # the page goes without
-    for external_id, held in memories.items():
-        if held is not None and held.personas:
-            top = archetypes.get(max(held.personas, key=lambda pk: (held.personas.get(pk, -math.inf), -pk)))
-            if top is not None:
-                found[external_id] = top
-    return found
+    personas = {i: held.personas for i, held in memories.items() if held is not None and held.personas}
+    return {i: max(shares.items(), key=lambda pair: (pair[1], -pair[0])) for i, shares in personas.items()}
 
 
 def _sign(shop: Shop, external_id: str) -> str:

@@ -25,8 +25,9 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from clusters.catalogue import PRICE_TIERS
 from clusters.models import Item
+from personas import versions
 from personas.events import MAX_QUERY
-from personas.models import Archetype, Session, Shop
+from personas.models import Session, Shop
 from recommendations.models import Release, TrainingRun
 from recommendations.serving.access import issue_session_token
 from recommendations.web import shoppers
@@ -344,10 +345,10 @@ def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chos
             "chosen": chosen,
             "panel": settings,
             "rail": [card(shop, i) for i in _shuffled(in_stock, step=4_241)[:RAIL_SIZE]],
-            "personas": Archetype.objects.filter(shop=shop) if ready else (),
+            "personas": versions.read(versions.latest(shop))[1] if ready else (),
             "ready": ready,
             "progress": progress,
-            "shopper": shopper,
+            "shopper": {"id": shopper, "name": shoppers.short_name(shopper)} if shopper else None,
             "simulated": is_simulated(shop),
             "shops": Shop.objects.filter(demo=True).order_by("pk"),
             **values,

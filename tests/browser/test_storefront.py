@@ -145,6 +145,48 @@ def test_updates_do_not_shift_the_layout(open_page: Open) -> None:
     assert page.locator(".wall").bounding_box() == grid
 
 
+def test_each_recommendation_names_whom_it_is_for(open_page: Open) -> None:
+    page = open_page("/shop/fashion/item/C20/")
+    live(page)
+    recommended(page)
+    personas = set(page.locator("#personas li span:nth-child(2)").all_text_contents())
+    told = page.locator(".rail-card .for").all_inner_texts()
+    assert len(told) == 12
+    assert {text.removeprefix("For").strip() for text in told if text} <= personas
+    assert any(told), "at least one slot is a persona's"
+
+
+SAYINGS = """async ([profile, remembered]) => {
+  const m = await import(document.querySelector('script[type=module]').src.replace("panel.js", "belief.js"));
+  return [m.sentence(profile), m.shiftSentence(profile.shift, profile.evidence, remembered), ...m.besides(profile.evidence_used)];
+}"""
+
+
+def test_the_panel_tells_one_from_several_from_unsure(open_page: Open) -> None:
+    page = open_page("/shop/fashion/")
+    names = {"a": "Home Decorator", "b": "Budget-conscious", "c": "Home Cook"}
+
+    def said(shares: dict[str, float], **profile: Any) -> list[str]:
+        belief = [{"key": k, "name": names[k], "probability": p} for k, p in shares.items()]
+        told = {"events": 5, "belief": belief, "active": list(names)[:2], "several": False, "unsure": False, "evidence": []}
+        answer: list[str] = page.evaluate(SAYINGS, [told | profile, {"e7": {"name": "search", "query": "tents"}}])
+        return answer
+
+    both = {"a": 0.5, "b": 0.45, "c": 0.05}
+    assert said(both, several=True)[0] == "You are shopping as two: Home Decorator and Budget-conscious."
+    assert said(both)[0] == "One of these: Home Decorator (50 in 100) and Budget-conscious (45 in 100)."
+    assert said(both, unsure=True)[0] == "Not sure yet. Nearest is Home Decorator, 50 in 100."
+    one = {"a": 0.98, "b": 0.02, "c": 0.0}
+    assert said(one)[0] == "Most like Home Decorator, 98 in 100; then Budget-conscious, 2 in 100."
+    assert said(one, events=0)[0] == "Nothing seen yet. What was known before points to Home Decorator, 98 in 100."
+    shift = {"from": {"name": "Home Cook"}, "to": {"name": "Home Decorator"}, "at": 3.0, "factor": "query", "value": "outdoors"}
+    entry = {"event": "e7", "at": 3.0, "factor": "query", "value": "outdoors", "nats": 1.0}
+    told = said(one, shift=shift, evidence=[entry], evidence_used={"weekday": "Sunday", "history": "few"})
+    assert told[1] == "Changed from Home Cook to Home Decorator after your search for “tents”."
+    assert told[2:] == ["day: Sunday", "bought before: few"]
+    assert said(one, shift=shift)[1].endswith("after a search about “outdoors”.")
+
+
 def test_rail_clicks_dwell_and_bag_are_told(open_page: Open) -> None:
     told: list[dict[str, Any]] = []
 
@@ -239,7 +281,7 @@ def test_without_scripts_the_shop_still_works(open_page: Open) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/shop/fashion/", "/shop/fashion/item/C20/"])
+@pytest.mark.parametrize("path", ["/shop/fashion/", "/shop/fashion/item/C20/", "/shop/fashion/sign-in/"])
 def test_axe_finds_nothing_serious(open_page: Open, scheme: str, path: str) -> None:
     page = open_page(path, color_scheme=scheme, reduced_motion="reduce")
     live(page)
@@ -249,7 +291,7 @@ def test_axe_finds_nothing_serious(open_page: Open, scheme: str, path: str) -> N
 
 @pytest.mark.parametrize("width", [360, 768, 2560])
 def test_no_sideways_scroll(open_page: Open, width: int) -> None:
-    for path in ("/shop/fashion/", "/shop/fashion/item/C20/"):
+    for path in ("/shop/fashion/", "/shop/fashion/item/C20/", "/shop/fashion/sign-in/"):
         page = open_page(path, viewport={"width": width, "height": 800})
         recommended(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
