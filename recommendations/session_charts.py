@@ -13,6 +13,7 @@ from personas.evidence import used
 from personas.models import Session, moment
 from recommendations import stacks, stories
 from recommendations.engine import clock_evidence
+from recommendations.persona_charts import WORDS
 from recommendations.releases import ReleaseError
 from recommendations.replaying import Reading, ReplayedStep
 from recommendations.stories import Story
@@ -24,18 +25,19 @@ TOLD_NATS = 0.1
 """Nats under which a factor says nothing worth words: it moves odds by less than a tenth."""
 
 MOST_TOLD = 3
+LONG_S = 60.0
 EASED = 0.05
-"""Probability that time must have moved for a line of its own."""
+"""Seconds that went by, and probability that they moved, from which time has a line of its own."""
 
 FACTORS = {
-    "event": "the kind of event",
+    "event": "",
     "category": "category",
     "price_tier": "price tier",
     "dwell": "time spent",
-    "gap": "pause before it",
-    "novelty": "new or seen before",
-    "query": "search for",
-    "discount": "price",
+    "gap": "a pause of",
+    "novelty": "",
+    "query": "a search for",
+    "discount": "",
 }
 
 
@@ -51,7 +53,9 @@ def course(session: Session) -> dict[str, Any]:
     marks = {i: shift_words(story, step) for i, step in enumerate(story.steps) if step.shift}
     columns = [
         stacks.Column(
-            _standing(step.after), f"{_clock(step)} {step.event.name}: {_likeliest(story, step.after)}", marks.get(i, "")
+            _standing(step.after),
+            f"{_clock(step)} {WORDS.get(step.event.name, step.event.name)}: {_likeliest(story, step.after)}",
+            marks.get(i, ""),
         )
         for i, step in enumerate(story.steps)
     ]
@@ -64,6 +68,7 @@ def course(session: Session) -> dict[str, Any]:
         "chart": mark_safe(stacks.draw(columns, model.archetype_colours, sentence=told)),
         "key": stacks.key(model.archetype_names, model.archetype_colours, {k: v for k, v in seen.items() if v >= 0.03}),
         "sentence": told,
+        "width": stacks.width(len(columns)),
         "release": story.engine.release,
         "evidence": sorted(evidence.items()),
         "remembered": bool(story.past.earlier),
@@ -117,7 +122,7 @@ def shift_words(story: Story, step: ReplayedStep) -> str:
     if shift is None:
         raise ValueError("the step has no shift")
     names = dict(zip(story.engine.personas.ids, story.engine.personas.archetype_names, strict=True))
-    why = f"{FACTORS.get(shift.factor, shift.factor)} {shift.value}"
+    why = label(shift.factor, shift.value)
     return (
         f"At {_clock(step)} {names[shift.source]} gave way to {names[shift.target]}: {why} spoke for it, {shift.nats:+.1f} nats"
     )
@@ -127,7 +132,7 @@ def _row(story: Story, step: ReplayedStep, items: dict[int, Item]) -> dict[str, 
     model, event = story.engine.personas, step.event
     return {
         "at": _clock(step),
-        "event": event.name,
+        "event": WORDS.get(event.name, event.name),
         "about": str(items.get(event.item, "")) or event.query,
         "said": said(story, step),
         "after": _likeliest(story, step.after),
@@ -137,7 +142,7 @@ def _row(story: Story, step: ReplayedStep, items: dict[int, Item]) -> dict[str, 
             if part >= 0.02
         ],
         "shift": shift_words(story, step) if step.shift else "",
-        "factors": [(FACTORS.get(f.factor, f.factor), f.value, [f"{n:+.2f}" for n in f.nats]) for f in step.evidence.factors],
+        "factors": [(label(f.factor, f.value), [f"{n:+.2f}" for n in f.nats]) for f in step.evidence.factors],
         "time": [f"{n:+.2f}" for n in step.evidence.time],
         "now": [f"{100 * p:.0f}" for p in step.after.belief],
     }
@@ -153,17 +158,24 @@ def said(story: Story, step: ReplayedStep) -> list[str]:
         nats = float(factor.nats[k])
         if abs(nats) >= TOLD_NATS:
             way = "for" if nats > 0 else "against"
-            words = f"{FACTORS.get(factor.factor, factor.factor)} {factor.value} spoke {way} {names[k]}, {nats:+.1f} nats"
+            words = f"{label(factor.factor, factor.value)} spoke {way} {names[k]}, {nats:+.1f} nats"
             told.append((abs(nats) * relevant[k], words))
     sentences = [words for _, words in sorted(told, key=lambda pair: -pair[0])[:MOST_TOLD]]
     eased = np.exp(evidence.before + evidence.time) - np.exp(evidence.before)
-    if evidence.step and np.abs(eased).max() >= EASED:
+    if evidence.step and evidence.elapsed_s >= LONG_S and np.abs(eased).max() >= EASED:
         k = int(np.abs(eased).argmax())
         way = "more" if eased[k] > 0 else "less"
         sentences.append(
             f"{_duration(evidence.elapsed_s)} had gone by, which made {names[k]} {way} likely ({100 * eased[k]:+.0f} in 100)"
         )
     return sentences
+
+
+def label(factor: str, value: str) -> str:
+    """A factor with its value, in the shop's words: "price tier top", "full price"."""
+    words = WORDS.get(value, value.replace("_", " "))
+    name = FACTORS.get(factor, factor)
+    return f"{name} {words}" if name else f"that the visitor {words}" if factor == "event" else f"it being {words}"
 
 
 def _duration(seconds: float) -> str:

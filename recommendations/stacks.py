@@ -42,15 +42,19 @@ def draw(columns: Sequence[Column], colours: Sequence[str], *, sentence: str) ->
     """
     shown = thin(columns)
     step = min(WIDEST, WIDTH / max(1, len(shown)))
-    width = step * len(shown)
     parts = [
-        f'<svg viewBox="0 0 {width:.1f} {HEIGHT + TOP:.0f}" role="img" aria-label="{escape(sentence)}" '
-        f'preserveAspectRatio="none" class="stack" style="max-width:{width:.0f}px">'
+        f'<svg viewBox="0 0 {step * len(shown):.1f} {HEIGHT + TOP:.0f}" role="img" aria-label="{escape(sentence)}" '
+        f'preserveAspectRatio="none" class="stack" style="max-width:{width(len(columns))}px">'
     ]
     for i, column in enumerate(shown):
         parts.append(_column(column, colours, i * step, step - (GAP if step > 3 * GAP else 0.0)))
     parts += [_mark(column.mark, i * step) for i, column in enumerate(shown) if column.mark]
     return "".join(parts) + "</svg>"
+
+
+def width(columns: int) -> int:
+    """Pixels that a chart of so many columns is wide at most."""
+    return round(min(WIDTH, WIDEST * max(1, columns)))
 
 
 def thin(columns: Sequence[Column]) -> list[Column]:
