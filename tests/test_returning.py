@@ -406,6 +406,24 @@ def test_a_new_release_and_a_redis_that_lost_its_data_have_every_shopper_written
     assert memory.read(shop.pk, "bob") is None, "who was away for long is looked up when they come"
 
 
+def test_demographics_withheld_on_the_way_leave_the_archive_too(
+    shop: Shop, engine: Engine, redis_client: redis.Redis, redis_url: str
+) -> None:
+    put_key(redis_client, KEY)
+
+    async def say(body: Mapping[str, object]) -> None:
+        await start_process(redis_url, engine)
+        await call("POST", EVENTS, {"session_id": "s", "events": []} | body)
+        await process.stop()
+
+    async_to_sync(say)({"consent": True, "context": {"age": "34", "device": "phone"}, "events": [view("e1")]})
+    tasks.archive_activity()
+    assert Session.objects.get().context == {"age": "34", "device": "phone"}
+    async_to_sync(say)({"consent": False})
+    tasks.archive_activity()
+    assert Session.objects.get().context == {"device": "phone"}
+
+
 def test_a_consent_that_an_import_withdraws_leaves_redis_at_the_next_batch(
     shop: Shop, redis_client: redis.Redis, tmp_path: Path
 ) -> None:

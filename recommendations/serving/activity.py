@@ -20,6 +20,9 @@ from personas.events import CODE, Event
 FIELD = b"r"
 """The one field of a stream entry; it holds the record."""
 
+DEMOGRAPHIC = frozenset({"age", "age_band", "gender", "sex", "income", "income_band"})
+"""Evidence that is taken only with the shopper's recorded consent, which a request states by `consent`: true."""
+
 PLACES_PER_MS = 1 << 20
 PLACES_PER_ENTRY = 512
 """A stream id is (millisecond, sequence); with 512 places an entry, and 2,048 entries a millisecond, one bigint orders

@@ -21,7 +21,7 @@ from redis import Redis
 from personas.models import ArchivedEvent, EventRow, Session, Shop, Shopper, ShopperAlias, in_chunks, moment
 from recommendations.models import AdaptationDecision, Release, ServedSlate
 from recommendations.serving import held, memory
-from recommendations.serving.activity import ActivityLog, Entry, LoggedEvent, Record, StreamLog, decode_record, place
+from recommendations.serving.activity import DEMOGRAPHIC, ActivityLog, Entry, LoggedEvent, Record, StreamLog, decode_record, place
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +185,8 @@ def _write_sessions(shop: Shop, records: Iterable[Record]) -> dict[str, int]:
         record = latest[row.session_id]
         if row.persona and row.persona.get("at", 0.0) > record.at:
             continue  # delivered again after something newer was written
-        row.context = {**row.context, **record.context}
+        # Demographics that the session no longer holds were withdrawn on the way.
+        row.context = {n: v for n, v in row.context.items() if n not in DEMOGRAPHIC} | record.context
         row.shopper_id = shoppers.get(record.shopper, row.shopper_id)
         row.persona = {
             "at": record.at,

@@ -22,7 +22,15 @@ from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.serving import memory as memories
 from recommendations.serving.access import Principal
-from recommendations.serving.activity import LoggedDecision, LoggedEvent, LoggedItem, LoggedSlate, Record, encode_record
+from recommendations.serving.activity import (
+    DEMOGRAPHIC,
+    LoggedDecision,
+    LoggedEvent,
+    LoggedItem,
+    LoggedSlate,
+    Record,
+    encode_record,
+)
 from recommendations.serving.memory import Memory
 from recommendations.serving.problems import Problem, busy, invalid, no_release, storage_unavailable
 from recommendations.serving.store import Durability, Loaded, NotDurableError
@@ -42,9 +50,6 @@ MAX_PAGE = 60
 MAX_CONTEXT = 20
 MAX_CONTEXT_NAME = 40
 MAX_CONTEXT_VALUE = 80
-
-DEMOGRAPHIC = frozenset({"age", "age_band", "gender", "sex", "income", "income_band"})
-"""Evidence that is taken only with the shopper's recorded consent, which a request states by `consent`: true."""
 
 ATTEMPTS = 64
 """Replays before giving up. Each lost race means that another turn of the session went through."""
