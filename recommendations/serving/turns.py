@@ -7,14 +7,12 @@ import logging
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-import numpy as np
 from redis.exceptions import RedisError
 
-from personas import memory as blending
 from personas.events import UNKNOWN_ITEM, Event, EventError, check_id, parse_event
 from personas.history import VARIABLES
 from personas.profile import shares
@@ -33,6 +31,7 @@ from recommendations.serving.activity import (
 )
 from recommendations.serving.memory import Memory
 from recommendations.serving.problems import Problem, busy, invalid, no_release, storage_unavailable
+from recommendations.serving.resuming import MAX_CONTEXT, Visit, comes_in, resume
 from recommendations.serving.store import Durability, Loaded, NotDurableError
 from recommendations.session import Request, SessionState, Slate
 
@@ -47,7 +46,6 @@ MAX_EVENTS = 500
 MAX_COUNT = 50
 MAX_EXCLUDE = 200
 MAX_PAGE = 60
-MAX_CONTEXT = 20
 MAX_CONTEXT_NAME = 40
 MAX_CONTEXT_VALUE = 80
 
@@ -82,21 +80,6 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         if not 0 < len(self.context) <= MAX_PAGE or not self.context.isprintable():
             raise invalid(EventError("recommend.context", f"must be 1 to {MAX_PAGE} printable characters"))
         return self
-
-
-class Visit(NamedTuple):
-    """Whose turn it is, checked.
-
-    context : evidence by name that the request brought.  offered : evidence that is taken only where nothing of that name is
-    known: what an adapter found out.  withheld : the request states that the shopper does not consent to demographics.
-    """
-
-    shop: int
-    session: str
-    shopper: str = ""
-    context: Mapping[str, str] = {}
-    offered: Mapping[str, str] = {}
-    withheld: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -180,7 +163,7 @@ async def take(process: Process, visit: Visit, raw_events: Sequence[object] = ()
         async with process.store.lock(visit.shop, visit.session):
             for attempt in range(ATTEMPTS):
                 loaded = await process.store.load(visit.shop, visit.session, list(parsed))
-                memory = await _recall(process, visit) if _comes_in(visit, loaded.state) else None
+                memory = await _recall(process, visit) if comes_in(visit, loaded.state) else None
                 turn = await _attempt(process, engine, visit, memory, loaded, parsed, results, ask, now)
                 if turn is not None:
                     return turn
@@ -190,11 +173,6 @@ async def take(process: Process, visit: Visit, raw_events: Sequence[object] = ()
         logger.exception("the session store failed")
         raise storage_unavailable() from error
     raise busy()
-
-
-def _comes_in(visit: Visit, state: SessionState | None) -> bool:
-    """Whether the visit names a shopper whom the session didn't know: at its start, or at a log-in on the way."""
-    return bool(visit.shopper) and (state is None or state.shopper != visit.shopper)
 
 
 async def _recall(process: Process, visit: Visit) -> Memory | None:
@@ -265,88 +243,6 @@ def _told(before: SessionState | None, state: SessionState) -> bool:
     if before is None:
         return bool(state.context or state.shopper)
     return state.context != before.context or state.shopper != before.shopper
-
-
-def resume(
-    process: Process,
-    engine: Engine,
-    visit: Visit,
-    state: SessionState | None,
-    memory: Memory | None = None,
-    *,
-    now: float,
-) -> SessionState:
-    """The state to go on from: a new session's prior, or the stored one, carried over to this release if need be.
-
-    memory : what is remembered of the visit's shopper, if the session didn't know them. Evidence that is new, or that of a
-    log-in, revises the prior; what the session's events said stands.
-    """
-    if state is None:
-        brought = {**visit.offered, **visit.context}
-        remembered = _remembered(visit, memory, brought)
-        earlier = memory.earlier(now) if memory else {}
-        started = loop.start(
-            engine,
-            shop=visit.shop,
-            session=visit.session,
-            at=now,
-            context={**remembered, **brought},
-            shopper=visit.shopper,
-            earlier=_earlier(engine, earlier),
-        )
-        return replace(started, remembered=tuple(remembered), earlier=earlier) if memory else started
-    if state.release != engine.release:
-        state = loop.rebase(process.engines.made_under(visit.shop, state.release), engine, state)
-    came = _comes_in(visit, state)
-    if not came and not visit.withheld and not visit.offered and visit.context.items() <= state.context.items():
-        return state
-    gone = _let_go(visit, state, came=came)
-    known = {name: value for name, value in state.context.items() if name not in gone}
-    offered = {name: value for name, value in visit.offered.items() if name not in known}
-    brought = _fitting({**offered, **visit.context}, known)
-    context = {**known, **brought}
-    names, earlier = tuple(n for n in state.remembered if n in known and n not in brought), state.earlier
-    if came:
-        remembered = _remembered(visit, memory, context)
-        context, names = {**remembered, **context}, tuple(remembered)
-        earlier = memory.earlier(now) if memory else {}
-    elif context == state.context:
-        return state
-    bare = replace(state, context={}, remembered=names, earlier=earlier)
-    return loop.inform(engine, bare, context=context, shopper=visit.shopper, earlier=_earlier(engine, earlier))
-
-
-def _let_go(visit: Visit, state: SessionState, *, came: bool) -> set[str]:
-    """Names that are evidence no more: what was remembered of whoever was here before a log-in; demographics withheld."""
-    if came:
-        gone = set(state.remembered)
-    elif visit.withheld:
-        gone = {name for name in state.remembered if name not in VARIABLES}
-    else:
-        gone = set()
-    return gone | (DEMOGRAPHIC & state.context.keys() if visit.withheld else set())
-
-
-def _earlier(engine: Engine, earlier: Mapping[int, float]) -> tuple[float, ...] | None:
-    """What earlier sessions left, for the model of this release: archetypes that it lacks are nobody's."""
-    model = engine.personas
-    return blending.earlier(earlier, model.ids, np.exp(model.hmm.log_initial)) if earlier else None
-
-
-def _fitting(brought: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """What may be added to a session's evidence: all of it, or, beyond `MAX_CONTEXT` names, new values of known ones."""
-    if len({*known, *brought}) <= MAX_CONTEXT:
-        return dict(brought)
-    return {name: value for name, value in brought.items() if name in known}
-
-
-def _remembered(visit: Visit, memory: Memory | None, brought: Mapping[str, str]) -> dict[str, str]:
-    """Evidence out of the shopper's memory, where the visit itself doesn't say; what of it fits into `MAX_CONTEXT`."""
-    if memory is None:
-        return {}
-    told = memory.history if visit.withheld else memory.history | memory.demographics
-    fresh = {name: value for name, value in told.items() if name not in brought}
-    return dict(list(fresh.items())[: max(0, MAX_CONTEXT - len(brought))])
 
 
 def _parse(engine: Engine, raw_events: Sequence[object], now: float) -> tuple[dict[str, _Parsed], tuple[Result, ...]]:
