@@ -22,8 +22,8 @@ import numpy as np
 PAIRS_P = 0.15
 """Prior probability that a session belongs to two personas at once."""
 
-HAZARD = 0.04
-"""Prior probability that a step is the first of another persona: three in ten sessions of nine steps.
+HAZARD = 0.03
+"""Prior probability that a step is the first of another persona: a quarter of sessions of nine steps.
 
 More than sessions do, so that a change is told while it matters; `profile.SHIFT_P` keeps false alarms rare."""
 

@@ -31,8 +31,8 @@ SEVERAL_P = 0.5
 SHIFT_P = 0.5
 """Probability of one persona having given way to another from which a shift is told: likelier than not.
 
-With `courses.HAZARD` it is the price of a false alarm: on simulated shoppers of two shops, 3 and 5 in 100 sessions of one
-persona are told a shift, and half of the shifts are told within three steps. At 0.6, 2 and 3 in 100, and two in five."""
+With `courses.HAZARD` it is the price of a false alarm. On simulated shoppers of two shops, 2 and 4 in 100 sessions of one
+persona are told a shift, and 40 and 49 in 100 shifts are told within three steps; at a hazard of 0.04, 4 and 6, 48 and 52."""
 
 UNSURE_SHARE = 0.75
 """Entropy, as a share of log K, above which the profile says that it isn't sure yet."""
