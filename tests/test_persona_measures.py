@@ -163,9 +163,9 @@ def test_where_personas_change_the_hmm_foretells_better_than_mixture_and_chains(
 
 def test_states_keep_their_names_on_halves(shop_and_steps: tuple[Shop, Sequences]) -> None:
     shop, steps = shop_and_steps
-    kept, _, cost = sequences.names_kept(shop, steps, seeds=(0, 1), iterations=10)
-    assert kept == 1.0
-    assert cost < 0.1
+    told = sequences.names_kept(shop, steps, seeds=(0, 1), iterations=10)
+    assert told["kept"] == 1.0
+    assert told["cost"] < 0.1
 
 
 def test_a_state_keeps_its_name_by_the_learned_factors_that_name_it() -> None:

@@ -242,14 +242,12 @@ def sequences(data: Dataset, split: str, factors: tuple[str, ...], stages: _Stag
         told = compare(shop, train, test, factors)
     with stages.stage(f"{data.name}: names on halves") as report:
         seeds = [options.seed + i for i in range(options.splits)]
-        kept, kept_free, lost = names_kept(shop, train, seeds=seeds, progress=report)
+        names = names_kept(shop, train, seeds=seeds, progress=report)
     return {
         "states": len(shop.archetypes),
         "test_steps": int(test.later.sum()),
         **{f"log_likelihood_{name}": round(value, 4) for name, value in told.items()},
-        "names_kept": round(kept, 4),
-        "names_kept_unconstrained": round(kept_free, 4),
-        "names_cost_nats": round(lost, 4),
+        **{f"names_{name}": round(value, 4) for name, value in names.items()},
     }
 
 

@@ -206,32 +206,35 @@ def names_kept(
     seeds: Sequence[int],
     iterations: int = 20,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[float, float, float]:
-    """(share of states that keep their name, the same without pseudo-counts, what the names cost in nats a step).
+) -> dict[str, float]:
+    """Shares of states that keep their name, and what the names cost in nats a step.
+
+    "kept" by the factors that name a state, "kept_by_all" by all that are learned, both also "_free" of pseudo-counts; "cost".
 
     For each seed the sessions are halved at random and both halves fitted, each held to its archetypes by the pseudo-counts
     that training uses, and once more from the same start with next to none (`FREE`). See `kept_names` for the name. The
     cost is the held-out log-likelihood of a half under the free fit of the other, less that under the held one, over the
     factors learned.
     """
-    kept, free_kept, losses = [], [], []
+    found: dict[str, list[float]] = {}
     for i, seed in enumerate(seeds):
         first = np.random.default_rng(seed).permutation(len(steps.offsets) - 1) % 2 == 0
         halves = (steps.take(first), steps.take(~first))
         for half, other in (halves, halves[::-1]):
             start, pseudo = shop.start(half)
             meant = [np.exp(table) for table in start.log_emission]
-            free = _free(pseudo)
-            held, _ = fit(half.codes, half.offsets, start=start, pseudo_counts=pseudo, iterations=iterations)
-            loose, _ = fit(half.codes, half.offsets, start=start, pseudo_counts=free, iterations=iterations)
             named = np.array([counts.sum(axis=1) > KAPPA + 0.5 for counts in pseudo.emission])
-            kept.append(kept_names(held, meant, named).mean())
-            free_kept.append(kept_names(loose, meant, named).mean())
+            held, _ = fit(half.codes, half.offsets, start=start, pseudo_counts=pseudo, iterations=iterations)
+            loose, _ = fit(half.codes, half.offsets, start=start, pseudo_counts=_free(pseudo), iterations=iterations)
+            for name, by in (("kept", named), ("kept_by_all", np.ones_like(named))):
+                for suffix, model in (("", held), ("_free", loose)):
+                    found.setdefault(name + suffix, []).append(float(kept_names(model, meant, by).mean()))
             other = Sequences(np.where(held.learned, other.codes, ABSENT), other.offsets, other.elapsed_s)
-            losses.append(log_scores(loose, other)[:, -1].mean() - log_scores(held, other)[:, -1].mean())
+            loss = log_scores(loose, other)[:, -1].mean() - log_scores(held, other)[:, -1].mean()
+            found.setdefault("cost", []).append(float(loss))
         if progress:
             progress(i + 1, len(seeds))
-    return float(np.mean(kept)), float(np.mean(free_kept)), float(np.mean(losses))
+    return {name: float(np.mean(values)) for name, values in found.items()}
 
 
 def _free(pseudo: PseudoCounts) -> PseudoCounts:
