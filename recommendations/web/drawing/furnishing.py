@@ -6,7 +6,6 @@ from recommendations.web.drawing.outlines import ellipse, limb, ring, rounded, w
 from recommendations.web.drawing.paint import Canvas, accent, deep, disc, line, mix, num, oval, pale, shape
 
 WOODS = ("#b98a58", "#8a5f3f", "#c9a57a", "#75503a", "#a9794e")
-CLOTHS = ("#8b9aa6", "#b5a48e", "#7f8f7c", "#a9746a", "#6d7f97", "#c2a878", "#9a8794")
 BRASS, STEEL = "#c2994a", "#a9b1b8"
 
 

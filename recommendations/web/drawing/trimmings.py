@@ -31,3 +31,8 @@ def lace(left: float, right: float, y: float, colour: str) -> str:
             + disc(x, y + drop + 1, step * 0.18, deep(colour, 0.3), opacity=0.6)
         )
     return "".join(discs)
+
+
+def metal_of(tier: int) -> str:
+    """The colour of buckles, studs and chains: gold on what is dear."""
+    return "#c9a24b" if tier >= 2 else "#aab0b8"
