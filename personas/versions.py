@@ -86,6 +86,23 @@ def read(version: PersonaVersion | None) -> Personas:
     return ((), ()) if version is None else parse_personas(version.definition)
 
 
+def ever(shop: Shop) -> dict[int, Archetype]:
+    """Archetypes by id, as they were published last: those in force in their order, then those that are gone but were once
+    published, by which old sessions and slates are told; then those that are only drafted."""
+    found: dict[int, Archetype] = {}
+    published = PersonaVersion.objects.filter(shop=shop).order_by("-number").values_list("definition", flat=True)
+    for definition in (*published.iterator(), draft(shop)):
+        for entry in definition["archetypes"]:
+            found.setdefault(entry["id"], Archetype(**entry))
+    return found
+
+
+def shown(shop: Shop) -> tuple[Archetype, ...]:
+    """Archetypes as pages name them to shoppers: those in force; of a shop that has published nothing, those drafted."""
+    version = latest(shop)
+    return read(version)[1] if version else tuple(ever(shop).values())
+
+
 def unpublished(shop: Shop) -> list[str]:
     """What the draft changes against the version in force, in sentences; nothing before the first version."""
     version = latest(shop)

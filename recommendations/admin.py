@@ -10,8 +10,8 @@ from unfold.admin import ModelAdmin
 
 from clusters.admin import cluster_link, item_link
 from clusters.models import Item, ItemCluster
+from personas import versions
 from personas.admin import ReadOnlyAdmin, once, table
-from personas.models import Archetype
 from recommendations import fit_reports, persona_pages
 from recommendations import inspecting as inspecting  # registers its pages
 from recommendations import shopper_pages as shopper_pages  # registers its pages
@@ -148,7 +148,7 @@ class ServedSlateAdmin(ReadOnlyAdmin):
     @once
     def shown_items(self, slate: ServedSlate) -> SafeString:
         items = Item.objects.in_bulk([entry["item"] for entry in slate.items])
-        personas = dict(Archetype.objects.filter(shop=slate.shop_id).values_list("pk", "name"))
+        personas = versions.ever(slate.shop)
         clusters = ItemCluster.objects.in_bulk([entry["cluster"] for entry in slate.items])
         rows = (
             (
@@ -156,7 +156,7 @@ class ServedSlateAdmin(ReadOnlyAdmin):
                 item_link(items[entry["item"]]) if entry["item"] in items else entry["item"],
                 f"{entry['score']:.4g}",
                 f"{entry['propensity']:.4g}",
-                personas.get(entry["persona"], "–"),
+                personas[entry["persona"]].name if entry["persona"] in personas else "–",
                 cluster_link(clusters[entry["cluster"]]) if entry["cluster"] in clusters else "–",
                 entry["expert"],
             )

@@ -15,8 +15,9 @@ from django.utils.safestring import SafeString, mark_safe
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
+from personas import versions
 from personas.admin import ReadOnlyAdmin, ShopperAdmin, once, table
-from personas.models import Archetype, Erasure, Shopper
+from personas.models import Erasure, Shopper
 from recommendations import stacks
 from recommendations.serving.problems import Problem
 from recommendations.timelines import timeline
@@ -188,8 +189,8 @@ def line(row: Shopper) -> dict[str, Any]:
     sessions = timeline(row.shop, row, limit=SHOWN_SESSIONS)
     if not sessions:
         return {"missing": "No visit of this shopper is archived."}
-    personas = list(Archetype.objects.filter(shop=row.shop).order_by("place", "pk"))
-    place = {a.pk: k for k, a in enumerate(personas)}
+    personas = list(versions.ever(row.shop).values())
+    place = {a.id: k for k, a in enumerate(personas)}
     columns, seen = [], dict.fromkeys(range(len(personas)), 0.0)
     for visit in reversed(sessions):
         shares = [0.0] * len(personas)

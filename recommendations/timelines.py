@@ -6,13 +6,14 @@ from typing import Any
 
 from django.db.models import Count, Q
 
+from personas import versions
 from personas.events import CODE
-from personas.models import Archetype, Shop, Shopper
+from personas.models import Shop, Shopper
 
 
 def timeline(shop: Shop, row: Shopper, *, limit: int) -> list[dict[str, Any]]:
     """The shopper's sessions, latest first, each with its persona shares, largest first."""
-    personas = {a.pk: a for a in Archetype.objects.filter(shop=shop)}
+    personas = versions.ever(shop)
     bought = Count("archived", filter=Q(archived__code=CODE["purchase"]))
     found = []
     for session in row.sessions.annotate(purchases=bought).order_by("-last_at", "-pk")[:limit]:

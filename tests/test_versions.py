@@ -102,6 +102,19 @@ def test_restoring_is_refused_where_it_changes_nothing_or_there_is_no_such_versi
     assert Attribute.objects.get(key="luxury").name == "Top", "a refusal leaves the draft as it was"
 
 
+def test_who_is_gone_is_still_known_by_name(shop: Shop) -> None:
+    seeker, saver = Archetype.objects.order_by("place")
+    assert [a.name for a in versions.ever(shop).values()] == ["Luxury Seeker", "Saver"], "drafts, where nothing is published"
+    versions.publish(shop)
+    Archetype.objects.filter(pk=seeker.pk).delete()
+    Archetype.objects.filter(pk=saver.pk).update(name="Thrifty")
+    versions.publish(shop)
+    new = Archetype.objects.create(shop=shop, key="new", name="New", icon="leaf", mix={"budget": 1.0})
+    Archetype.objects.filter(pk=saver.pk).update(name="Draft name")
+    told = {id_: a.name for id_, a in versions.ever(shop).items()}
+    assert list(told.items()) == [(saver.pk, "Thrifty"), (seeker.pk, "Luxury Seeker"), (new.pk, "New")]
+
+
 def test_what_was_edited_can_be_discarded(shop: Shop) -> None:
     with pytest.raises(VersionError, match="nothing to go back to"):
         versions.discard(shop)

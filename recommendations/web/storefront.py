@@ -345,7 +345,7 @@ def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chos
             "chosen": chosen,
             "panel": settings,
             "rail": [card(shop, i) for i in _shuffled(in_stock, step=4_241)[:RAIL_SIZE]],
-            "personas": versions.read(versions.latest(shop))[1] if ready else (),
+            "personas": versions.shown(shop) if ready else (),
             "ready": ready,
             "progress": progress,
             "shopper": {"id": shopper, "name": shoppers.short_name(shopper)} if shopper else None,
