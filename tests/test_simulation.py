@@ -83,12 +83,13 @@ def courses(steps: int) -> list[tuple[int, float, int, int]]:
     return found
 
 
-def enumerated(session: SimulatedSession, kinds: Kinds) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior of persona and kind after each event, by summing over every course and every pair of personas."""
+def enumerated(session: SimulatedSession, kinds: Kinds) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Posterior of persona, kind and shift after each event, by summing over every course and every pair of personas."""
     trace, k = session.trace, len(session.first)
     first = session.first / session.first.sum()
     steps = len(trace.silent)
     posterior, by_kind = np.zeros((len(trace.step), k)), np.zeros((len(trace.step), 3))
+    shifted = np.zeros_like(posterior)
     for n, now in enumerate(trace.step.tolist()):
         for kind, p_course, bits, shift in courses(steps):
             for a, b in itertools.product(range(k), repeat=2):
@@ -102,8 +103,9 @@ def enumerated(session: SimulatedSession, kinds: Kinds) -> tuple[np.ndarray, np.
                 p *= math.exp(sum(trace.silent[s, acts[s]] for s in range(now)))
                 posterior[n, acts[now]] += p
                 by_kind[n, kind] += p
+                shifted[n, b] += p * (kind == 2 and now >= shift)
     total = by_kind.sum(axis=1, keepdims=True)
-    return posterior / total, by_kind / total
+    return posterior / total, by_kind / total, shifted / total
 
 
 def test_the_posterior_is_that_of_enumerating_every_course(small: World) -> None:
@@ -111,9 +113,10 @@ def test_the_posterior_is_that_of_enumerating_every_course(small: World) -> None
     short = [s for s in simulate(small, sessions=120, seed=1, start_at=START, kinds=kinds) if len(s.trace.silent) <= 6]
     picked = [next(s for s in short if s.kind == kind) for kind in KINDS]
     for session in picked + short[:6]:
-        posterior, by_kind = enumerated(session, kinds)
+        posterior, by_kind, shifted = enumerated(session, kinds)
         np.testing.assert_allclose(session.posterior, posterior, atol=1e-10)
         np.testing.assert_allclose(session.kind_posterior, by_kind, atol=1e-10)
+        np.testing.assert_allclose(session.shifted, shifted, atol=1e-10)
 
 
 def test_the_exact_posterior_is_calibrated(shipped: tuple[World, list[SimulatedSession]]) -> None:

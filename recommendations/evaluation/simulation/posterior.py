@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,8 +33,20 @@ class Trace:
     silent: np.ndarray
 
 
-def exact(trace: Trace, first: np.ndarray, second: np.ndarray, kinds: Kinds) -> tuple[np.ndarray, np.ndarray]:
-    """(N, K) P(persona acting at event n | events <= n), and (N, 3) P(kind | events <= n).
+class Exact(NamedTuple):
+    """What is known after each of N events.
+
+    persona : (N, K) P(persona acting at event n | events <= n).  kind : (N, 3) P(kind | events <= n).
+    shifted : (N, K) P(the session has shifted, and to that persona | events <= n).
+    """
+
+    persona: np.ndarray
+    kind: np.ndarray
+    shifted: np.ndarray
+
+
+def exact(trace: Trace, first: np.ndarray, second: np.ndarray, kinds: Kinds) -> Exact:
+    """The posterior of a session.
 
     first : (K,) P(first persona, the session's circumstances), up to a factor.  second : (K, K) P(other | first).
     """
@@ -48,7 +61,7 @@ def exact(trace: Trace, first: np.ndarray, second: np.ndarray, kinds: Kinds) -> 
     throughout = done[step] + within
     single = log_kind[0] + log_first + throughout + goes_on[:, None]
     if k == 1:
-        return np.ones((len(step), 1)), np.tile([1.0, 0.0, 0.0], (len(step), 1))
+        return Exact(np.ones((len(step), 1)), np.tile([1.0, 0.0, 0.0], (len(step), 1)), np.zeros((len(step), 1)))
 
     a, b = np.triu_indices(k, 1)
     ends = _ends(trace)
@@ -75,11 +88,12 @@ def exact(trace: Trace, first: np.ndarray, second: np.ndarray, kinds: Kinds) -> 
     posterior = p_single.copy()
     np.add.at(posterior.T, a, (p_mixed * is_a).T)
     np.add.at(posterior.T, b, (p_mixed * (1.0 - is_a)).T)
-    shifted = step[:, None] >= shifts
-    posterior += np.where(shifted[:, :, None], p_shifting.sum(axis=2), p_shifting.sum(axis=3)).sum(axis=1)
+    over = (step[:, None] >= shifts)[:, :, None]
+    shifted = (over * p_shifting.sum(axis=2)).sum(axis=1)
+    posterior += shifted + (~over * p_shifting.sum(axis=3)).sum(axis=1)
     by_kind = np.stack((p_single.sum(axis=1), p_mixed.sum(axis=1), p_shifting.sum(axis=(1, 2, 3))), axis=1)
     total = by_kind.sum(axis=1, keepdims=True)
-    return posterior / total, by_kind / total
+    return Exact(posterior / total, by_kind / total, shifted / total)
 
 
 def _sums(trace: Trace) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from personas.events import Event
 from recommendations.evaluation.simulation.kinds import KINDS, SHIFTS, Kinds, draw_length, shift_shares
-from recommendations.evaluation.simulation.posterior import Trace, exact
+from recommendations.evaluation.simulation.posterior import Exact, Trace, exact
 from recommendations.evaluation.simulation.world import (
     ANY,
     CONTEXT,
@@ -112,15 +112,20 @@ class SimulatedSession:
     @property
     def posterior(self) -> np.ndarray:
         """(N, K) P(persona acting at event n | events <= n, context, time of day, demographics)."""
-        return self._exact[0]
+        return self._exact.persona
 
     @property
     def kind_posterior(self) -> np.ndarray:
         """(N, 3) P(kind | the same), in the order of `KINDS`."""
-        return self._exact[1]
+        return self._exact.kind
+
+    @property
+    def shifted(self) -> np.ndarray:
+        """(N, K) P(the session has shifted to that persona | the same): the best detector of shifts there is."""
+        return self._exact.shifted
 
     @cached_property
-    def _exact(self) -> tuple[np.ndarray, np.ndarray]:
+    def _exact(self) -> Exact:
         return exact(self.trace, self.first, self.second, self.kinds)
 
 
