@@ -10,12 +10,10 @@ import numpy as np
 from personas.encoding import FACTORS, value_names
 from personas.fitting import FitReport
 from personas.profile import PersonaModel
+from recommendations.persona_charts import TITLES
 
 MOVED = 6
 """Values that are told of what moved in a persona."""
-
-DRIFTED = 0.4
-"""Drift from which a state is told to have left its archetype: two in five of its events, factor by factor, look otherwise."""
 
 NOTICED = 0.005
 """Change of a share below which nobody would see it."""
@@ -31,7 +29,8 @@ def fit_report(
 
     log_likelihood, log_likelihood_before : nats an event after and before.  iterations : of EM.
     archetypes : in the model's order, {"id", "key", "name", "share", "share_before" (or None), "drift" (0 to 1),
-        "drifted", "moved": [{"factor", "value", "before", "after"}], shares, most moved first}.
+        "kept" (None where nothing names it), "worst" (a factor's name) and "drifted" as in `FitReport`,
+        "moved": [{"factor", "value", "before", "after"}], shares, most moved first}.
     removed : names of the archetypes that `before` had and `after` hasn't.
     """
     old = {} if before is None else {id_: k for k, id_ in enumerate(before.ids)}
@@ -45,7 +44,9 @@ def fit_report(
                 "share": _rounded(fit.share[k]),
                 "share_before": shares.get(id_),
                 "drift": _rounded(fit.drift[k]),
-                "drifted": bool(fit.drift[k] >= DRIFTED),
+                "kept": _rounded(fit.kept[k]) if np.isfinite(fit.kept[k]) else None,
+                "worst": FACTORS[fit.worst[k]] if fit.worst[k] >= 0 else "",
+                "drifted": bool(fit.drifted[k]),
                 "moved": _moved(before, old[id_], after, k, same_groups) if before is not None and id_ in old else [],
             }
         )
@@ -105,6 +106,8 @@ def share_sentence(entry: Mapping[str, Any]) -> str:
 def drift_warning(entry: Mapping[str, Any]) -> str:
     """What a merchandiser is told of a persona whose state has left what its name says."""
     return (
-        f"{entry['name']} has drifted: {100 * entry['drift']:.0f} % of what its shoppers do is not what its attributes say. "
+        f"{entry['name']} has drifted: of what it is named by it shows "
+        f"{'the contrary' if entry['kept'] < 0 else format(100 * entry['kept'], '.0f') + ' %'} "
+        f"under “{TITLES[entry['worst']]}”. "
         "The name stays; see whether it still fits, or weigh its attributes anew."
     )

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 from django.core.management.color import no_style
 from django.db import connection, transaction
 from django.utils import timezone
@@ -154,6 +155,7 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
         first_cluster_id=last + 1,
         most_examples=QUICK if quick else None,
         seed=seed,
+        jobs=settings.TRAINING_JOBS,
         progress=tell,
         fitted=fits.append,
     )
@@ -192,6 +194,7 @@ def _refit(shop: Shop, run: TrainingRun, tell: Progress) -> Release:
         attributes=attributes,
         archetypes=archetypes,
         contexts=contexts,
+        jobs=settings.TRAINING_JOBS,
         progress=lambda stage, share: tell(stage, 0.3 + 0.6 * share),
         fitted=fits.append,
     )

@@ -53,6 +53,7 @@ def train_engine(
     held_out: Collection[str] | None = None,
     most_examples: int | None = None,
     seed: int = 0,
+    jobs: int = 1,
     progress: Progress | None = None,
     fitted: Callable[[FitReport], None] | None = None,
 ) -> Engine:
@@ -63,7 +64,7 @@ def train_engine(
     previous : the engine whose cluster ids and persona states are to be kept where they still hold.
     held_out : keys of the sessions that tune the ranking's blend, or None for those of the last days.
     most_examples : bound on the ranking's longest work (`QUICK`), None for none.
-    fitted : called with how the personas' fit went.
+    jobs : threads of the personas' fit, -1 for all processors.  fitted : called with how that fit went.
     Raises ValueError on an empty catalogue or a log without one item event.
     """
     if not len(catalogue):
@@ -92,6 +93,7 @@ def train_engine(
         evidence,
         previous.personas if previous else None,
         progress=_part(progress, "personas"),
+        jobs=jobs,
     )
     if fitted:
         fitted(fit)
@@ -122,6 +124,7 @@ def refit_personas(
     attributes: Sequence[Attribute] = (),
     archetypes: Sequence[Archetype] = (),
     contexts: Sequence[Mapping[str, str]] | None = None,
+    jobs: int = 1,
     progress: Progress | None = None,
     fitted: Callable[[FitReport], None] | None = None,
 ) -> Engine:
@@ -146,6 +149,7 @@ def refit_personas(
         _evidence(log, contexts, facts),
         engine.personas,
         progress=None if progress is None else lambda done, of: progress("personas", done / of if of else 1.0),
+        jobs=jobs,
     )
     if fitted:
         fitted(fit)

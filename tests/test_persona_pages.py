@@ -196,7 +196,10 @@ def test_the_last_persona_stays(merchandiser: Client, shop: Shop) -> None:
     assert merchandiser.get(page("archetype_delete", last.pk)).status_code == 200
 
 
-ENTRY = {"id": 1, "key": "saver", "name": "Saver", "share": 1.0, "share_before": 0.5, "drift": 0.6, "drifted": True, "moved": []}
+ENTRY = {
+    **{"id": 1, "key": "saver", "name": "Saver", "share": 1.0, "share_before": 0.5, "moved": []},
+    **{"drift": 0.6, "kept": 0.125, "worst": "price_tier", "drifted": True},
+}
 REPORT = {
     "version": 1,
     "last_event": 9,
@@ -231,7 +234,7 @@ def test_a_fit_is_told_as_it_goes(merchandiser: Client, shop: Shop) -> None:
     )
     done = merchandiser.get(progress).content.decode()
     assert "100 % of the events, 50 % before" in done
-    assert "Saver has drifted" in done
+    assert "Saver has drifted: of what it is named by it shows 12 % under “Price, within the category”." in done
     assert "Gardener is no longer among the personas." in done
 
 
@@ -240,12 +243,16 @@ def test_a_report_says_what_moved() -> None:
     world = make_world(sessions=80)
     before, after = (train_world(world, seed=0).personas, train_world(make_world(sessions=80, seed=5)).personas)
     k = len(after.ids)
-    fit = FitReport((-3.0, -2.5), (-3.1, -2.6), np.linspace(0, 0.9, k), np.full(k, 1 / k))
+    kept, worst = np.linspace(1, -0.5, k), np.full(k, FACTORS.index("category"))
+    kept[1], worst[1] = np.nan, -1
+    fit = FitReport((-3.0, -2.5), (-3.1, -2.6), np.linspace(0, 0.9, k), np.full(k, 1 / k), kept, worst, kept < 0.25)
     report = fit_report(fit, after, before, shares={after.ids[0]: 0.25})
     assert (report["log_likelihood_before"], report["log_likelihood"], report["iterations"]) == (-3.0, -2.5, 1)
     assert [e["share_before"] for e in report["archetypes"]] == [0.25, *[None] * (k - 1)]
     assert not report["archetypes"][0]["drifted"]
-    assert report["archetypes"][-1]["drifted"]
+    assert (report["archetypes"][1]["kept"], report["archetypes"][1]["worst"]) == (None, "")
+    last = report["archetypes"][-1]
+    assert (last["drifted"], last["kept"], last["worst"]) == (True, -0.5, "category")
     for place, entry in enumerate(report["archetypes"]):
         for moved in entry["moved"]:
             f = FACTORS.index(moved["factor"])
@@ -257,7 +264,9 @@ def test_a_report_says_what_moved() -> None:
         assert sizes == pytest.approx(sorted(sizes, reverse=True), abs=2e-4)
     other = fit_report(fit, after, before, shares={}, same_groups=False)
     assert {m["factor"] for e in other["archetypes"] for m in e["moved"]}.isdisjoint({"category", "query"})
-    assert "has drifted" in sentences({**REPORT, **report})[0]
+    told = [line for line in sentences({**REPORT, **report}) if "has drifted" in line]
+    assert len(told) == sum(entry["drifted"] for entry in report["archetypes"])
+    assert "shows the contrary under “What they look at”" in told[-1]
     assert sentences({}) == []
 
 
