@@ -142,7 +142,8 @@ class ShopperStoryAdmin(ShopperAdmin):
             f"{sessions} visit{'' if sessions == 1 else 's'} with their events, recommendations and decisions",
             f"{len(found.states)} live state{'' if len(found.states) == 1 else 's'} of visits under way, "
             f"and {len(found.entries)} entries of the log",
-            f"the shopper with consent, demographics, {len(found.person.ids) - 1} further id(s), and what was remembered of them",
+            "the shopper, with consent, demographics, what was remembered of them, and "
+            + (", ".join(f"the id {name}" for name in found.person.ids[1:]) or "no further ids"),
         ]
         return self._confirm(
             request,
@@ -205,6 +206,7 @@ def line(row: Shopper) -> dict[str, Any]:
         "chart": mark_safe(stacks.draw(columns, colours, sentence=told)),
         "key": stacks.key(names, colours, {k: much for k, much in seen.items() if much >= 0.03}),
         "sentence": told,
+        "width": stacks.width(len(columns)),
         "first": f"{sessions[-1]['started_at']:%Y-%m-%d}",
         "last": f"{sessions[0]['started_at']:%Y-%m-%d}",
         "rows": [{**visit, "who": _who(visit), "link": _link(row, visit["session_id"])} for visit in sessions],
