@@ -4,9 +4,8 @@ The persona is the one parent of every evidence variable (country, daypart, week
 income, history, ...), so the variables are independent given it. Summing a variable that wasn't observed out of
 the joint leaves the joint of the others: missing evidence is marginalised exactly by leaving its factor out.
 
-Evidence that hangs together beyond the persona (age and income, say) counts as often as it is told. Its tables are learned
-from posteriors, not from truths, so that they are flatter than they might be, and the two make up for each other: on
-simulated shoppers, tempering the sum by 0.7 or 0.5 left both accuracy and log-loss a little worse, so it isn't tempered.
+Evidence that hangs together beyond the persona (age and income, say) counts as often as it is told. On simulated shoppers
+of two shops, tempering the sum by 0.7 or 0.5 left both accuracy and log-loss a little worse, so it isn't tempered.
 
 Reference: Koller & Friedman (2009), section 3.1.3, the naive Bayes model.
 """
