@@ -97,12 +97,18 @@ def data_dir(tmp_path: Path, settings: Settings) -> Path:
 async def _async_connections_closed() -> AsyncIterator[None]:
     yield
     from django.db import connections
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
-    await sync_to_async(connections.close_all)()
+    def close() -> None:
+        for connection in connections.all(initialized_only=True):
+            BaseDatabaseWrapper.close(connection)  # SQLite's own leaves one to a database in memory open
+
+    await sync_to_async(close)()
 
 
 @pytest.fixture(autouse=True)
 def _no_connection_outlives_an_async_test(request: pytest.FixtureRequest) -> None:
     """Async ORM calls run in a thread of their own, whose connection would otherwise keep the test database open."""
-    if request.node.get_closest_marker("asyncio") and request.node.get_closest_marker("django_db"):
+    on_database = request.node.get_closest_marker("django_db") or {"db", "transactional_db"} & set(request.fixturenames)
+    if request.node.get_closest_marker("asyncio") and on_database:
         request.getfixturevalue("_async_connections_closed")
