@@ -14,6 +14,7 @@ from personas.encoding import encode_steps, gaps
 from personas.evidence import log_prior
 from personas.fitting import filter_log
 from personas.profile import KEPT_A_STEP, PersonaModel
+from personas.repeats import steps_once
 from personas.sessions import SessionLog
 
 
@@ -34,7 +35,7 @@ def summarise(model: PersonaModel, log: SessionLog, evidence: Sequence[Mapping[s
     """What the online filter would have ended with. evidence : one mapping a session of the log. Raises ValueError."""
     if len(evidence) != len(log):
         raise ValueError(f"evidence of {len(evidence)} sessions for {len(log)}")
-    steps = encode_steps(model.facts, log)
+    steps = steps_once(encode_steps(model.facts, log))
     lengths = np.diff(steps.offsets)
     if not len(steps.sessions):
         none = np.zeros((0, len(model.archetype_ids)))

@@ -31,6 +31,7 @@ from personas.fitting import fit
 from personas.hmm import condition, predict
 from personas.importing import number_of
 from personas.profile import PersonaModel, Signal
+from personas.repeats import steps_once
 from personas.sessions import NO_ITEM, SessionLog
 from personas.training import train_personas
 from recommendations.benchmarks.load import BenchmarkError
@@ -253,7 +254,7 @@ def sequences(data: Dataset, split: str, factors: tuple[str, ...], stages: _Stag
 
 def read_steps(facts: ItemFacts, log: SessionLog) -> Sequences:
     """A log's steps as the chain sees them."""
-    steps = encode_steps(facts, log)
+    steps = steps_once(encode_steps(facts, log))
     return Sequences(steps.codes, steps.offsets, gaps(log)[steps.rows])
 
 
