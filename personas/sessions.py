@@ -76,7 +76,8 @@ class SessionLog:
             of a plain string array.
 
         Sessions come out by the time of their first event, so that training on the last days is a suffix.
-        Events without a `dwell_s` get the gap to the session's next event where the clock knows seconds.
+        Events without a `dwell_s` get the gap to the session's next event where the clock knows seconds; an engagement
+        doesn't, for it reports a dwell of its own or none.
         """
         n = len(position)
         session = np.asarray(session)
@@ -93,18 +94,20 @@ class SessionLog:
         keys = np.empty(len(unique), dtype=unique.dtype)
         keys[rank] = unique
         heads = by[offsets[:-1]]
+        codes = np.full(n, CODE["view_item"], dtype=np.int8) if code is None else np.asarray(code, dtype=np.int8)[by]
         dwell = np.full(n, np.nan, dtype=np.float32) if dwell_s is None else np.asarray(dwell_s, dtype=np.float32)[by]
         if clock == "second" and n:
             gap = np.full(n, np.nan)
             gap[:-1] = np.diff(at[by])
             gap[offsets[1:] - 1] = np.nan
-            dwell = np.where(np.isnan(dwell), gap, dwell).astype(np.float32)
+            told = ~np.isnan(dwell) | (codes == CODE["user_engagement"])
+            dwell = np.where(told, dwell, gap).astype(np.float32)
         queries, which = _distinct(query, n)
         return cls(
             offsets=offsets,
             keys=keys.astype(str),
             users=np.full(len(unique), "") if user is None else np.asarray(user).astype(str)[heads],
-            code=np.full(n, CODE["view_item"], dtype=np.int8) if code is None else np.asarray(code, dtype=np.int8)[by],
+            code=codes,
             position=np.asarray(position, dtype=np.int32)[by],
             at=at[by],
             dwell_s=dwell,

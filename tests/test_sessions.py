@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from personas.events import CODE
 from personas.sessions import NO_QUERY, SessionLog
 
 
@@ -29,6 +30,14 @@ def test_sessions_come_by_their_first_event_and_events_by_time() -> None:
 
 def test_dwell_is_the_gap_to_the_sessions_next_event_only() -> None:
     np.testing.assert_array_equal(small().dwell_s, np.array([20, np.nan, 10, np.nan, np.nan], dtype=np.float32))
+
+
+def test_an_engagement_that_tells_no_dwell_gets_none_from_what_comes_later() -> None:
+    """Online nobody knows when the next event will come: the log must not either."""
+    code = np.array([CODE["view_item"], CODE["user_engagement"], CODE["user_engagement"], CODE["view_item"]])
+    dwell = np.array([np.nan, np.nan, 3.0, np.nan])
+    log = SessionLog.of(np.zeros(4), np.zeros(4), np.arange(4) * 10.0, code=code, dwell_s=dwell)
+    np.testing.assert_array_equal(log.dwell_s, np.array([10, np.nan, 3, np.nan], dtype=np.float32))
 
 
 def test_day_clock_has_no_dwell_and_keeps_the_given_order() -> None:
