@@ -333,6 +333,18 @@ def test_a_catalogue_that_lacks_something_still_has_shoppers(lacks: dict[str, ob
         np.testing.assert_allclose(s.posterior.sum(axis=1), 1.0)
 
 
+def test_who_searches_uses_words_that_there_are() -> None:
+    """A category of which no word is shared by two items is never searched for; where none has words, nobody searches."""
+    rows = [ItemRow(i + 1, f"sku-{i}", f"only{chr(97 + i)}" if i else "", "", price=10.0 + i) for i in range(9)]
+    wordy = [ItemRow(20 + i, f"boot-{i}", "boots", "boots", price=10.0 + i) for i in range(9)]
+    for given, searched in ((rows + wordy, {"boots"}), (rows, set())):
+        world = build_world(build_catalogue(given), ATTRIBUTES, ARCHETYPES)
+        sessions = list(simulate(world, sessions=60, seed=1, start_at=START))
+        assert {word for s in sessions for e in s.events for word in e.query.split()} == searched
+        for s in sessions:
+            assert (s.trace.terms > -100.0).all()  # nobody did what the rules call impossible
+
+
 def test_one_persona_is_always_itself() -> None:
     world = build_world(small_catalogue(), ATTRIBUTES, ARCHETYPES[:1])
     for s in simulate(world, sessions=10, seed=1, start_at=START):

@@ -69,7 +69,7 @@ CONCENTRATION = 8.0
 
 REFUNDS, WEATHER_TOLD = 0.05, 0.8
 DAY_S = 86_400.0
-RETURN, REMOVE, CHECKOUT = (MOVES.index(move) for move in ("return", "remove", "checkout"))
+SEARCH, RETURN, REMOVE, CHECKOUT = (MOVES.index(move) for move in ("search", "return", "remove", "checkout"))
 
 Show = Callable[["Visit", np.random.Generator], Sequence[int]]
 """What the first page shows at this point of a session: item ids, best first; none for the shop's own choice."""
@@ -337,6 +337,8 @@ class _Walk:
 
     def _move_logits(self) -> np.ndarray:
         logits = self.tastes.moves.copy()
+        if not self.tastes.sought.any():
+            logits[:, SEARCH] = -np.inf
         if len(set(self._seen)) < 2:
             logits[:, RETURN] = -np.inf
         if self._cart:
@@ -385,15 +387,15 @@ class _Walk:
 
     def _search(self) -> np.ndarray:
         """Words that the persona would use, typed; the items that have all of them, else any."""
-        words, interest = self.world.words, self.tastes.interest
-        share = words.share[_pick(self.rng, interest[self.actors[-1]])]
+        words, sought = self.world.words, self.tastes.sought
+        share = words.share[_pick(self.rng, sought[self.actors[-1]])]
         count = 1 + int(self.rng.random() < TWO_WORDS)
         typed = list(dict.fromkeys(_pick(self.rng, share) for _ in range(count)))
         p = words.share[:, typed]
         once = 1.0 - TWO_WORDS if len(typed) == 1 else 0.0
         twice = p[:, 0] * p[:, -1]  # one word typed may be the same one drawn twice
         likelihood = once * p[:, 0] + TWO_WORDS * twice
-        self._owe(np.log(np.maximum(interest @ likelihood, 1e-300)))
+        self._owe(np.log(np.maximum(sought @ likelihood, 1e-300)))
         self.tell("search", query=" ".join(words.names[w] for w in typed))
         self._now += 2.0
         found = words.items[typed[0]]

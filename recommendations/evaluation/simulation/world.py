@@ -125,14 +125,15 @@ class Tastes:
     """What the choice rules read, after the overlap; shapes as in `World`.
 
     utility : (K, n).  liking : (K, n), utility above the persona's mean over the shop, bounded.
-    usual : (K, 1) that mean.  interest, log_interest : (K, C) P(category | a category's listing is opened), and its log.
+    usual : (K, 1) that mean.  log_interest : (K, C) log P(category | a category's listing is opened).
+    sought : (K, C) P(category | a search), the same over the categories that have words; all 0 where none has.
     """
 
     utility: np.ndarray
     usual: np.ndarray
     liking: np.ndarray
-    interest: np.ndarray
     log_interest: np.ndarray
+    sought: np.ndarray
     moves: np.ndarray
     follow_ups: np.ndarray
     dwell: np.ndarray
@@ -209,12 +210,14 @@ def soften(world: World, overlap: float) -> Tastes:
     usual = utility.mean(axis=1, keepdims=True)
     drawn = np.stack([INTEREST * utility[:, m].mean(axis=1) + 0.3 * math.log(len(m)) for m in world.members], axis=1)
     log_interest = drawn - np.logaddexp.reduce(drawn, axis=1, keepdims=True)
+    sought = np.exp(log_interest) * (world.words.share.sum(axis=1) > 0)
+    sought /= np.maximum(sought.sum(axis=1, keepdims=True), 1e-300)
     return Tastes(
         utility=utility,
         usual=usual,
         liking=np.clip(utility - usual, -2.0, 3.0),
-        interest=np.exp(log_interest),
         log_interest=log_interest,
+        sought=sought,
         moves=mixed(world.moves),
         follow_ups=mixed(world.follow_ups),
         dwell=mixed(world.dwell),
