@@ -11,11 +11,13 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clusters.catalogue import ItemRow, build_catalogue
+from personas import profile as personas
 from personas.archetypes import Archetype, Attribute
 from personas.encoding import STEPS, encode_steps, gaps
 from personas.events import CODE
 from personas.hmm import HALF_LIFE_S, PersonaHMM
 from personas.sessions import SessionLog
+from personas.summaries import summarise
 from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.evaluation.personas import beliefs, priors, sequences
@@ -220,6 +222,41 @@ def test_what_is_measured_is_what_the_engine_serves(simulated: tuple[Engine, lis
         assert KINDS[told.kind] == session.kind
 
 
+def test_whole_sessions_are_summarised_as_the_engine_would_have_left_them(
+    simulated: tuple[Engine, list[SimulatedSession]],
+) -> None:
+    """Belief and shares of `summarise`, carts, repeats and all, are those of `profile.update` after the last event."""
+    engine, sessions = simulated
+    log, contexts = to_log(sessions, engine.catalogue)
+    evidence = [loop.clock_evidence(at) | given for at, given in zip(log.starts.tolist(), contexts, strict=True)]
+    told = summarise(engine.personas, log, evidence)
+    of = dict(zip(log.keys[told.sessions].tolist(), zip(told.steps, told.belief, told.shares, strict=True), strict=True))
+    assert any(event.name == "add_to_cart" for session in sessions for event in session.events)
+    for session in sessions:
+        given = session.context | session.demographics
+        state = loop.start(engine, shop=1, session=session.key, at=session.events[0].at, context=given)
+        for event in session.events:
+            state = loop.observe(engine, state, event)
+        if not state.persona.steps:
+            assert session.key not in of
+            continue
+        steps, belief, shares = of[session.key]
+        assert steps == state.persona.steps
+        np.testing.assert_allclose(belief, np.exp(state.persona.log_belief), atol=1e-5)
+        np.testing.assert_allclose(shares, personas.shares(state.persona), atol=1e-3)
+
+
+def test_a_session_of_nothing_but_lists_is_followed_too(simulated: tuple[Engine, list[SimulatedSession]]) -> None:
+    """Who turns away from every first page takes no step: no belief to measure, and no reason to stop."""
+    engine, sessions = simulated
+    only = next(s for s in sessions if s.events[0].name == "view_item_list")
+    lists = replace(only, events=only.events[:1], personas=only.personas[:1], shift_at=None)
+    told = beliefs.follow(engine.personas, engine.catalogue, lists, np.arange(3))
+    assert told.belief.shape == told.exact.shape == (0, 3)
+    own = beliefs.follow_all(engine.personas, KEYS, engine.catalogue, [lists, *sessions])
+    assert 0.0 <= beliefs.measures(own)["accuracy"].value <= 1.0
+
+
 def test_beliefs_are_told_in_the_worlds_order(simulated: tuple[Engine, list[SimulatedSession]]) -> None:
     engine, sessions = simulated
     turned = beliefs.follow_all(engine.personas, KEYS[::-1], engine.catalogue, sessions[:5])
@@ -345,3 +382,17 @@ def test_only_households_with_demographics_are_asked_where_there_are_some(
     assert "demographics" in told.ndcg
     with pytest.raises(ValueError, match="no later session"):
         priors.first_slates(engine, trained, later, contexts={}, demographics={"stranger": {}}, at_most=100)
+    empty = {"u3": {"age_band": "25-34"}, "u4": {}}
+    told = priors.first_slates(engine, trained, later, contexts={}, demographics=empty, at_most=100)
+    assert {len(values) for values in told.ndcg.values()} == {1}
+    assert priors.gains(told)["demographics"].value == told.ndcg["demographics"][0]
+
+
+def test_first_slates_of_shoppers_who_never_bought_before_are_refused(
+    simulated: tuple[Engine, list[SimulatedSession]],
+) -> None:
+    engine, _ = simulated
+    trained, later = purchases(engine, sessions=40, later=8)
+    looked = replace(trained, code=np.full_like(trained.code, CODE["view_item"]))
+    with pytest.raises(ValueError, match="had bought before"):
+        priors.first_slates(engine, looked, later, contexts={}, demographics=None, at_most=100)

@@ -115,7 +115,7 @@ def follow(model: PersonaModel, catalogue: Catalogue, session: SimulatedSession,
         if state.shift is not None and state.shift is not before.shift and state.shift != before.shift and steps:
             told.append((len(steps) - 1, int(order[model.ids.index(state.shift.target)])))
     rows = np.array(steps, dtype=np.int64)
-    belief = _reordered(np.exp(np.array(beliefs)).reshape(len(rows), -1), order)
+    belief = _reordered(np.exp(np.array(beliefs)).reshape(len(rows), len(order)), order)
     exact = session.posterior[rows]
     profile = personas.profile(model, state)
     return Filtered(

@@ -108,13 +108,13 @@ def first_slates(
 
     trained, later : sessions in the order of their start, positions of the engine's catalogue; `later` holds only items that
         `trained` has.  contexts : by session key.
-    demographics : by shopper; only those who have them are asked. None: there are none, and all are asked.
+    demographics : by shopper; only those of whom something is known are asked. None: there are none, and all are asked.
     at_most : sessions that are asked, drawn at random from those that could be.
     Raises ValueError where no session could be asked.
     """
     customers = set(trained.users.tolist()) - {""}
     if demographics is not None:
-        customers &= demographics.keys()
+        customers &= {user for user, told in demographics.items() if told}
     relevant = {s: frozenset(_bought(later, s)) for s in range(len(later)) if later.users[s] in customers}
     could = [s for s, items in relevant.items() if items]
     if not could:
@@ -140,6 +140,8 @@ def first_slates(
         own.take(engine, log, s, visit=done, evidence={**context, **told, **past})
         if progress and done % 200 == 0:
             progress(done, len(todo))
+    if not shoppers:
+        raise ValueError("no shopper of a later session had bought before it")
     return Scored({name: np.array(values) for name, values in scores.items()}, np.array(shoppers))
 
 
