@@ -20,6 +20,7 @@ from clusters.models import Item
 from personas.models import Archetype, Session, Shop, Shopper
 from recommendations.models import Release, TrainingRun
 from recommendations.serving.access import read_session_token
+from recommendations.web import shoppers
 from recommendations.web.storefront import COOKIE, money, price_tier, readable
 
 pytestmark = pytest.mark.django_db
@@ -263,13 +264,29 @@ def test_nobody_can_be_who_was_not_offered(client: Client, shop: Shop, redis_url
     foreign = tickets(client.get("/shop/elsewhere/sign-in/"))[0]
     for ticket in ("", "ada", foreign, signing.Signer(salt="another").sign_object({"s": shop.pk, "u": "ada"})):
         assert client.post("/shop/boutique/sign-in/", {"shopper": ticket}).status_code == 404
-        client.cookies["shop_shopper"] = ticket
+        client.cookies[shoppers.cookie(shop)] = ticket
         assert read_session_token(settings_of(client.get("/shop/boutique/"))["token"], now=0).shopper == ""
     client.cookies.clear()
     client.post("/shop/boutique/sign-in/", {"shopper": tickets(client.get("/shop/boutique/sign-in/"))[0]})
     assert read_session_token(settings_of(client.get("/shop/boutique/"))["token"], now=0).shopper == "ada"
     Shopper.objects.all().delete()
     assert read_session_token(settings_of(client.get("/shop/boutique/"))["token"], now=0).shopper == "", "gone since"
+
+
+@pytest.mark.usefixtures("items")
+def test_who_one_is_in_a_shop_is_not_forgotten_in_another(client: Client, shop: Shop, redis_url: str) -> None:
+    """Else a second sign-in here would go on with the session of the first shopper: the page would not know of them."""
+    elsewhere = Shop.objects.create(slug="elsewhere", name="Elsewhere", demo=True)
+    for place, names in ((shop, ("ada", "bea")), (elsewhere, ("cid",))):
+        for name in names:
+            a_shopper(place, name, 2)
+    ada, bea = tickets(client.get("/shop/boutique/sign-in/"))
+    client.post("/shop/boutique/sign-in/", {"shopper": ada})
+    client.post("/shop/elsewhere/sign-in/", {"shopper": tickets(client.get("/shop/elsewhere/sign-in/"))[0]})
+    before = settings_of(client.get("/shop/boutique/"))
+    assert read_session_token(before["token"], now=0).shopper == "ada"
+    client.post("/shop/boutique/sign-in/", {"shopper": bea})
+    assert settings_of(client.get("/shop/boutique/"))["session"] != before["session"]
 
 
 @pytest.mark.usefixtures("items")

@@ -14,11 +14,12 @@ from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from redis.exceptions import RedisError
 
-from personas.models import Archetype, Session, Shop, Shopper
+from personas import versions
+from personas.archetypes import Archetype
+from personas.models import Session, Shop, Shopper
 from recommendations import releases
 from recommendations.serving import memory
 
-COOKIE = "shop_shopper"
 SALT = "recommendations.demo-shopper"
 OFFERED = 4
 LOOKED_THROUGH = 40
@@ -63,7 +64,7 @@ def on_offer(shop: Shop) -> list[Known]:
             clearest[persona] = (share, external_id)
     chosen = [external_id for _, external_id in sorted(clearest.values(), reverse=True)[:OFFERED]]
     chosen += [external_id for external_id in visits if external_id not in chosen][: OFFERED - len(chosen)]
-    archetypes = Archetype.objects.filter(shop=shop).in_bulk([persona for persona, _ in pointed.values()])
+    archetypes = versions.ever(shop)
     return [Known(i, visits[i], archetypes.get(pointed[i][0]) if i in pointed else None, _sign(shop, i)) for i in chosen]
 
 
@@ -94,9 +95,14 @@ def _read(shop: Shop, ticket: str) -> str:
     return str(said["u"])
 
 
+def cookie(shop: Shop) -> str:
+    """The cookie's name, one for each shop: who one is in a shop says nothing of another's visit."""
+    return f"shop_shopper_{shop.pk}"
+
+
 def signed_in(request: HttpRequest, shop: Shop) -> str:
     """The shopper as whom the visitor goes on in this shop, "" for a guest."""
-    ticket = request.COOKIES.get(COOKIE, "")
+    ticket = request.COOKIES.get(cookie(shop), "")
     return _read(shop, ticket) if ticket else ""
 
 
@@ -106,9 +112,9 @@ def sign_in(request: HttpRequest, response: HttpResponse, shop: Shop, *, max_age
     if not external_id:
         raise Http404("That shopper is not on offer here. Go back, load the page anew, and pick one of those shown.")
     ticket = _sign(shop, external_id)
-    response.set_cookie(COOKIE, ticket, max_age=max_age, samesite="Lax", httponly=True, secure=request.is_secure())
+    response.set_cookie(cookie(shop), ticket, max_age=max_age, samesite="Lax", httponly=True, secure=request.is_secure())
     return external_id
 
 
-def sign_out(response: HttpResponse) -> None:
-    response.delete_cookie(COOKIE, samesite="Lax")
+def sign_out(response: HttpResponse, shop: Shop) -> None:
+    response.delete_cookie(cookie(shop), samesite="Lax")

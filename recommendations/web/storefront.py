@@ -222,7 +222,7 @@ def new_session(request: HttpRequest, slug: str) -> HttpResponse:
     """Start as somebody else: another visit, of a guest."""
     shop = _shop(slug)
     response = redirect("storefront:home", slug=shop.slug)
-    shoppers.sign_out(response)
+    shoppers.sign_out(response, shop)
     _keep_session(response, uuid.uuid4().hex, secure=request.is_secure())
     return response
 
