@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.conf import settings as django_settings
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
@@ -23,6 +24,8 @@ from personas.events import CODE
 from personas.importing import Progress
 from personas.models import Archetype, ArchivedEvent, Session, Shop, Shopper
 from recommendations import demo
+from recommendations.management.commands import prepare_demo
+from recommendations.models import Release, TrainingRun
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SHIPPED = Path(django_settings.BASE_DIR) / "data"
@@ -170,3 +173,44 @@ def test_command_makes_the_login_that_the_file_holds(root: Path, tmp_path: Path,
         assert user.has_perm("clusters.change_itemcluster")
         assert not user.has_perm("personas.view_apikey")
     assert authenticate(username=demo.USER, password="first password") is None
+
+
+@pytest.fixture
+def installed(root: Path, tmp_path: Path, settings: Any, data_dir: Path, redis_client: redis.Redis) -> Any:
+    """Settings of an installation whose demo data is that of `root`."""
+    settings.BASE_DIR = tmp_path / "base"
+    shutil.copytree(root, settings.BASE_DIR / "data", ignore=shutil.ignore_patterns("base"))
+    return settings
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_demo_is_prepared_once_up_to_its_first_release(installed: Any) -> None:
+    for _ in range(2):
+        call_command("prepare_demo", "outfitter")
+    shop = Shop.objects.get()
+    assert (shop.settings["preparing"], shop.settings["simulated_sessions"]) == (False, 300)
+    assert [run.state for run in TrainingRun.objects.all()] == [TrainingRun.State.DONE], "one training, not two"
+    assert Release.objects.active(shop) is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_why_a_demo_could_not_be_prepared_is_told_until_it_is_tried_again(
+    installed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("the disk is full")
+
+    told: list[bool] = []
+
+    def train(name: str, *arguments: str) -> None:
+        told.append("preparing_failed" in Shop.objects.get().settings)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(demo, "import_catalogue", fail)
+        with pytest.raises(CommandError, match="the disk is full"):
+            call_command("prepare_demo", "outfitter")
+    assert Shop.objects.get().settings["preparing_failed"] == "OSError: the disk is full"
+    monkeypatch.setattr(prepare_demo, "call_command", train)
+    call_command("prepare_demo", "outfitter")
+    assert told == [False, False], "nobody is told of the last time while it is tried again"
+    assert "preparing_failed" not in Shop.objects.get().settings

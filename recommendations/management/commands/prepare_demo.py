@@ -20,6 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--password-file", help="as for setup_demo")
 
     def handle(self, *, shop: str, password_file: str | None, **options: Any) -> None:
+        forget_failure(shop)  # of the last time: whoever waits is told of this one
         try:
             call_command("setup_demo", shop, *(["--password-file", password_file] if password_file else []))
             row = Shop.objects.get(slug=shop)
@@ -35,7 +36,9 @@ class Command(BaseCommand):
             if isinstance(error, CommandError):
                 raise
             raise CommandError(f"{shop} could not be prepared: {type(error).__name__}: {error}") from error
-        row.refresh_from_db()
-        if "preparing_failed" in row.settings:
-            row.settings = {name: value for name, value in row.settings.items() if name != "preparing_failed"}
-            row.save(update_fields=["settings"])
+
+
+def forget_failure(slug: str) -> None:
+    for row in Shop.objects.filter(slug=slug, settings__has_key="preparing_failed"):
+        row.settings = {name: value for name, value in row.settings.items() if name != "preparing_failed"}
+        row.save(update_fields=["settings"])
