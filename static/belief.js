@@ -17,10 +17,14 @@ export function el(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Sentence case where a shop shouts its titles. */
+/** A title in sentence case where a shop shouts it, as the server writes it on the page. */
+export const readable = (title) => (title === title.toUpperCase() ? title.slice(0, 1) + title.slice(1).toLowerCase() : title);
+
+/** A sentence whose shouted titles are in sentence case; short words such as USB stay. */
 export function calm(text) {
   const shouts = /(?<![\p{L}\d])[\d'’&/.,+-]*\p{Lu}{2}[\p{Lu}\d'’&/.,+-]*(?!\p{Ll})(?: [\p{Lu}\d'’&/.,+-]+(?!\p{L}))*/gu;
-  return text.replace(shouts, (shout) => shout[0] + shout.slice(1).toLowerCase());
+  const isTitle = (shout) => /\p{Lu}{5}/u.test(shout) || shout.split(" ").length > 2;
+  return text.replace(shouts, (shout) => (isTitle(shout) ? shout[0] + shout.slice(1).toLowerCase() : shout));
 }
 
 function paint(element, colour) {

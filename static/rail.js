@@ -1,6 +1,6 @@
 // The recommendation rail: changes in place, leaves what the pointer or the focus is on, reports what was really seen.
 
-import { calm, el, face } from "./belief.js";
+import { calm, el, face, readable } from "./belief.js";
 
 const SLOTS = 12;
 const SEEN_AFTER_MS = 1000;
@@ -71,7 +71,7 @@ export class Rail {
     card.dataset.slot = item.slot;
     card.dataset.recommendation = slate.recommendation_id;
     card.dataset.category = item.category ?? "";
-    card.querySelector(".title").textContent = calm(item.title);
+    card.querySelector(".title").textContent = readable(item.title);
     card.querySelector(".price").textContent = item.price === null ? "" : this.money.format(item.price);
     const why = card.querySelector(".why");
     why.textContent = calm(item.reason);
