@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, Subquery, Value
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -69,7 +70,7 @@ class DraftAttributeAdmin(DraftPages, AttributeAdmin):
 class LearnedArchetypeAdmin(DraftPages, ArchetypeAdmin):
     """A persona with what the shop's active release has learned of it."""
 
-    change_form_outer_after_template = "admin/personas/learned.html"
+    change_form_outer_before_template = "admin/personas/learned.html"
 
     class Media:
         css = {"all": ("personas.css",)}
@@ -171,7 +172,8 @@ class PersonaVersionAdmin(ReadOnlyAdmin):
         return response
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).annotate(in_force=number_in_force())
+        may = Value(request.user.has_perm(PUBLISH))
+        return super().get_queryset(request).annotate(in_force=number_in_force(), may_publish=may)
 
     @admin.display(description="published by", ordering="published_by")
     def shown_by(self, version: PersonaVersion) -> str:
@@ -185,6 +187,8 @@ class PersonaVersionAdmin(ReadOnlyAdmin):
     def shown_state(self, version: PersonaVersion) -> SafeString | str:
         if version.number == version.in_force:  # type: ignore[attr-defined]
             return "in force"
+        if not version.may_publish:  # type: ignore[attr-defined]
+            return "–"
         at = reverse("admin:personas_personaversion_restore", args=[version.pk])
         return format_html('<a class="underline" href="{}">Restore version {}</a>', at, version.number)
 
@@ -294,8 +298,6 @@ class PersonaVersionAdmin(ReadOnlyAdmin):
 
 
 def number_in_force() -> Any:
-    from django.db.models import OuterRef, Subquery
-
     latest = PersonaVersion.objects.filter(shop=OuterRef("shop")).order_by("-number").values("number")
     return Subquery(latest[:1])
 
@@ -315,11 +317,11 @@ def fit_state(shop: Shop) -> dict[str, Any]:
         fits = run.kind == TrainingRun.Kind.PERSONAS and run.started_at >= version.published_at
         return {"state": "running" if fits else "busy", "percent": 100 * run.progress, **about}
     if served and served.report.get("version") == version.number:
-        colours = dict(Archetype.objects.filter(shop=shop).values_list("pk", "colour"))
+        personas = versions.ever(shop)
         rows = [
             {
                 "name": entry["name"],
-                "colour": colours.get(entry["id"], "#999999"),
+                "colour": personas[entry["id"]].colour if entry["id"] in personas else "#999999",
                 "percent": 100 * entry["share"],
                 "told": fit_reports.share_sentence(entry),
                 "warning": fit_reports.drift_warning(entry) if entry["drifted"] else "",

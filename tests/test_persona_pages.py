@@ -281,3 +281,14 @@ def test_charts_draw_every_factor_that_was_learned() -> None:
         assert all(0 <= b.width <= 100 and 0 <= b.mark <= 100 for b in chart.bars)
         assert max(max(b.width, b.mark) for b in chart.bars) == pytest.approx(100)
         assert chart.sentence.endswith(".")
+
+
+def test_only_who_may_restore_is_offered_it(viewer: Client, shop: Shop) -> None:
+    versions.publish(shop)
+    Attribute.objects.update(weights={"price_tier=low": 0.5})
+    versions.publish(shop)
+    at, link = page("personaversion_changelist"), page("personaversion_restore", PersonaVersion.objects.get(number=1).pk)
+    assert link not in viewer.get(at).content.decode()
+    assert viewer.get(link).status_code == 403
+    viewer.force_login(demo.merchandiser(get_user_model(), "a password of the demo"))
+    assert link in viewer.get(at).content.decode()
