@@ -33,6 +33,7 @@ def read_log(
 ) -> tuple[SessionLog, list[dict[str, str]]]:
     """The archived log of a shop, and the context of each of its sessions in the log's order.
 
+    A session that is erased, or outlives its retention, while it is being read is left out.
     sessions : primary keys of the only ones to read, at most 500; None for all.
     """
     all_events, all_sessions = ArchivedEvent.objects.all(), Session.objects.all()
@@ -51,9 +52,13 @@ def read_log(
     if buffer:
         columns.append(np.array(buffer, dtype=np.float64))
     table = np.concatenate(columns) if columns else np.zeros((0, len(TrainingEvent._fields) - 1))
-    session, code, item, at, place, dwell, price, _ = table.T
     told = {row.pk: row for row in all_sessions.for_training(shop)}
-    keys = session.astype(np.int64)
+    keys = table[:, 0].astype(np.int64)
+    words = np.array(queries, dtype=object)
+    there = np.isin(keys, np.fromiter(told, dtype=np.int64, count=len(told)))
+    if not there.all():
+        table, keys, words = table[there], keys[there], words[there]
+    _, code, item, at, place, dwell, price, _ = table.T
     log = SessionLog.of(
         keys,
         catalogue.positions(item.astype(np.int64).tolist()),
@@ -64,7 +69,7 @@ def read_log(
         dwell_s=dwell,
         price=price,
         clock=_coarsest({row.clock for row in told.values()}),
-        query=np.array(queries, dtype=object),
+        query=words,
     )
     read = [told[int(k)] for k in log.keys.tolist()]
     return log, [_words({**row.context, **row.demographics}) for row in read]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from clusters.models import Item, ItemCluster
 from personas.events import CODE
-from personas.models import ArchivedEvent, EventRow, Session, Shop, moment
+from personas.models import ArchivedEvent, ArchivedEventQuerySet, EventRow, Session, Shop, moment
 from personas.sessions import NO_QUERY
 from recommendations import releases, runs
 from recommendations.models import Release, TrainingRun
@@ -77,6 +78,23 @@ def test_words_of_searches_are_read_back(shop: Shop, world: World) -> None:
     searches = log.query[log.code == CODE["search"]].tolist()
     assert [log.queries[q] if q != NO_QUERY else "" for q in searches] == typed
     assert log.keys[log.session_of[log.query != NO_QUERY]].tolist() == [str(session.pk)] * 2
+
+
+def test_a_session_erased_while_the_log_is_read_is_left_out(shop: Shop, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its events have been read when its row goes: neither an error nor something that training may learn from."""
+    gone = Session.objects.get(session_id=str(world.log.keys[3]))
+    read = ArchivedEventQuerySet.for_training
+
+    def then_erased(events: ArchivedEventQuerySet, of: Shop) -> Any:
+        yield from read(events, of)
+        ArchivedEvent.objects.filter(session=gone).delete()
+        gone.delete()
+
+    monkeypatch.setattr(ArchivedEventQuerySet, "for_training", then_erased)
+    log, contexts = read_log(shop, read_catalogue(shop))
+    others = np.arange(len(world.log)) != 3
+    assert log.position.tolist() == world.log.take(others).position.tolist()
+    assert len(log) == len(contexts) == others.sum()
 
 
 def test_training_ends_in_an_active_release_and_rows_to_look_at(shop: Shop) -> None:
