@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -131,6 +132,16 @@ async def test_a_service_that_fails_is_no_evidence(service: Service, status: int
     service.status = 200
     service.report(weather_code=0, temperature_2m=20.0)
     assert await weather.at(1.0, 2.0) == {"weather": "clear", "temperature": "warm"}, "and it is asked again later"
+    await weather.close()
+
+
+async def test_an_answer_that_drips_is_given_up(service: Service) -> None:
+    """Each byte comes well within the timeout of a silence; the whole would take a minute."""
+    service.body, service.drip_s = b" " * 600, 0.1
+    weather = Weather(service.address, whole_s=0.4)
+    began = time.monotonic()
+    assert await weather.at(1.0, 2.0) is None
+    assert time.monotonic() - began < 5.0
     await weather.close()
 
 

@@ -25,12 +25,16 @@ REPORT = {
 
 
 class Service:
-    """What the server says, and what it was asked. body : bytes, or a report as JSON."""
+    """What the server says, and what it was asked. body : bytes, or a report as JSON.
+
+    delay_s : before the answer begins.  drip_s : between its bytes, None for all at once.
+    """
 
     def __init__(self) -> None:
         self.body: bytes | dict[str, Any] = REPORT
         self.status = 200
         self.delay_s = 0.0
+        self.drip_s: float | None = None
         self.asked: list[dict[str, str]] = []
         self.address = ""
 
@@ -59,7 +63,12 @@ def weather_service() -> Iterator[Service]:
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if service.drip_s is None:
+                self.wfile.write(body)
+                return
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                time.sleep(service.drip_s)
 
         def log_message(self, *_: Any) -> None:
             pass

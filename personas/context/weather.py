@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from typing import Any
@@ -17,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 2.0
 """What a service that doesn't answer costs one of the gatherers; nobody else waits for it."""
+
+WHOLE_S = 4.0
+"""Longest for a whole answer: one that comes a byte at a time never falls silent for `TIMEOUT_S`."""
 
 MAX_ANSWER = 65_536
 _SKIES = {
@@ -40,8 +44,9 @@ class Weather:
     client : for tests; by default one that follows no redirect and gives up after `TIMEOUT_S`.
     """
 
-    def __init__(self, address: str, client: httpx.AsyncClient | None = None) -> None:
+    def __init__(self, address: str, client: httpx.AsyncClient | None = None, *, whole_s: float = WHOLE_S) -> None:
         self._address = httpx.URL(address)
+        self._whole_s = whole_s
         self._client = client or httpx.AsyncClient(timeout=TIMEOUT_S)
         self._failing = False
 
@@ -55,12 +60,9 @@ class Weather:
         """
         asked = {"latitude": f"{latitude:g}", "longitude": f"{longitude:g}", "current": "temperature_2m,weather_code"}
         try:
-            answer = await self._client.get(self._address.copy_merge_params(asked))
-            answer.raise_for_status()
-            if len(answer.content) > MAX_ANSWER:
-                raise ValueError(f"{len(answer.content)} bytes")
-            found = evidence(msgspec.json.decode(answer.content))
-        except (httpx.HTTPError, ValueError, RecursionError) as error:
+            async with asyncio.timeout(self._whole_s):
+                found = evidence(msgspec.json.decode(await self._read(self._address.copy_merge_params(asked))))
+        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             if not self._failing:
                 # Not the error's words: they may name the address, and with it a key.
                 logger.warning("the weather service failed (%s); shoppers go without until it is back", type(error).__name__)
@@ -68,6 +70,17 @@ class Weather:
             return None
         self._failing = False
         return found
+
+    async def _read(self, address: httpx.URL) -> bytes:
+        """The body, read no further than `MAX_ANSWER`. Raises httpx.HTTPError, ValueError."""
+        body = b""
+        async with self._client.stream("GET", address) as answer:
+            answer.raise_for_status()
+            async for part in answer.aiter_bytes():
+                body += part
+                if len(body) > MAX_ANSWER:
+                    raise ValueError(f"more than {MAX_ANSWER} bytes")
+        return body
 
 
 def evidence(answer: Any) -> dict[str, str]:
