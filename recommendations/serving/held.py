@@ -7,6 +7,7 @@ that would be one more place that knows who was where.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,11 @@ def aside_key(part: int) -> str:
     return f"{{{part}}}:aside"
 
 
+def is_aside(stream: str) -> bool:
+    """Whether a stream is one of what was set aside."""
+    return stream.endswith(":aside")
+
+
 # Live states
 
 
@@ -65,7 +71,7 @@ def _states(client: Redis, shop: int, sessions: Collection[str], shoppers: Colle
     """(key, bytes) of states that may be meant: named so, or with a shopper's name somewhere in them."""
     names = [shopper.encode() for shopper in shoppers]
     named = {state_key(part_of(shop, s), shop, s) for s in sessions}
-    for keys in _in_pages(_scan(client, f"*:state:{shop}:*") if names else iter(named)):
+    for keys in _in_pages(scan(client, "state", shop) if names else iter(named)):
         pipe = client.pipeline(transaction=False)
         for key in keys:
             pipe.get(key)
@@ -74,9 +80,12 @@ def _states(client: Redis, shop: int, sessions: Collection[str], shoppers: Colle
                 yield key, data
 
 
-def _scan(client: Redis, pattern: str) -> Iterator[str]:
-    for key in client.scan_iter(match=pattern, count=PAGE):
-        yield key.decode()
+def scan(client: Redis, kind: str, shop: int) -> Iterator[str]:
+    """Keys `{partition}:kind:shop:...`, and no other: an id that holds ":state:1:" makes a key that the pattern finds too."""
+    whole = re.compile(rf"\{{\d+\}}:{kind}:{shop}:".encode())
+    for key in client.scan_iter(match=f"*:{kind}:{shop}:*", count=PAGE):
+        if whole.match(key):
+            yield key.decode()
 
 
 def _in_pages(values: Iterable[str]) -> Iterator[list[str]]:

@@ -39,6 +39,7 @@ from recommendations import releases
 from recommendations.engine import clock_evidence
 from recommendations.models import Release
 from recommendations.reading import read_log
+from recommendations.serving import held
 from recommendations.serving.activity import partition
 
 logger = logging.getLogger(__name__)
@@ -167,8 +168,8 @@ def unsynced(client: Redis | None = None) -> list[int]:
     """
     client = client or _connect()
     active = Release.objects.filter(state=Release.State.ACTIVE).order_by().values_list("shop_id", "number")
-    held: Any = client.hgetall(SYNCED)
-    found = [shop for shop, number in active if held.get(b"%d" % shop) != b"%d" % number]
+    synced: Any = client.hgetall(SYNCED)
+    found = [shop for shop, number in active if synced.get(b"%d" % shop) != b"%d" % number]
     numbers = dict(active)
     for shop in found:
         client.hset(SYNCED, str(shop), str(numbers[shop]))
@@ -197,8 +198,8 @@ def sync(shop: Shop, *, client: Redis | None = None) -> int:
 
 def _held(client: Redis, shop: int) -> Iterator[str]:
     """Ids of a shop of which something is held."""
-    for found in client.scan_iter(match=f"*:shopper:{shop}:*", count=1_000):
-        yield found.decode().split(":", 3)[3]
+    for found in held.scan(client, "shopper", shop):
+        yield found.split(":", 3)[3]
 
 
 def rebuild(shop: Shop, shopper_ids: Collection[str], *, client: Redis | None = None, now: float | None = None) -> int:
