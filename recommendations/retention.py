@@ -31,6 +31,8 @@ def expire(shop: Shop, *, now: float | None = None, batch: int = BATCH) -> dict[
     counts: Counter[str] = Counter({"log entries": held.forget_old(client, shop.pk, before=before)})
     while True:
         with transaction.atomic():
+            # The archiver's lock: nothing is written of a session, nor of its shopper, between the look and the deletion.
+            Shop.objects.select_for_update(no_key=True).get(pk=shop.pk)
             old = Session.objects.filter(shop=shop, last_at__lt=moment(before)).order_by("last_at", "pk")
             rows = list(old.values_list("pk", "session_id", "shopper")[:batch])
             sessions = {pk: session_id for pk, session_id, _ in rows}

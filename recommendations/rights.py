@@ -18,6 +18,7 @@ from django.utils import timezone
 from redis import Redis
 
 from personas.events import EventError, check_id
+from personas.history import VARIABLES
 from personas.models import ArchivedEvent, Erasure, Session, Shop, Shopper, ShopperAlias, in_chunks
 from recommendations import engine as loop
 from recommendations import releases
@@ -87,7 +88,7 @@ def _checked(field: str, value: object) -> str:
 def set_consent(shop: Shop, external_id: str, *, demographics: bool) -> Shopper:
     """Record that the shopper lets demographics be kept and used, or no longer does; who is not known yet is made known.
 
-    A withdrawal deletes them at once: from the shopper, their sessions' contexts, live states, the log and the memory.
+    A withdrawal deletes them at once: from the shopper, the memory, live states, the log and their sessions' contexts.
     Recording what is so already changes nothing, not even the date. Raises Problem on what can't be an id.
     """
     with transaction.atomic():
@@ -100,9 +101,9 @@ def set_consent(shop: Shop, external_id: str, *, demographics: bool) -> Shopper:
         if not demographics:
             row.demographics = {}
         row.save(update_fields=["consent_demographics", "consent_at", "demographics"])
+    memory.rebuild(shop, person.ids)  # first, so that no visit that begins meanwhile is told them
     if not demographics:
         _strip(person, row, names)
-    memory.rebuild(shop, person.ids)
     return row
 
 
@@ -132,6 +133,8 @@ def read_demographics(values: object) -> dict[str, str]:
     for name, value in values.items():
         if not isinstance(name, str) or not name or len(name) > MAX_CONTEXT_NAME or not name.isprintable():
             raise invalid(EventError("demographics", f"names must be 1 to {MAX_CONTEXT_NAME} printable characters"))
+        if name in VARIABLES:
+            raise invalid(EventError(f"demographics.{name}", "is what is learned of purchases; choose another name"))
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise invalid(EventError(f"demographics.{name}", "must be a string or a number"))
         text = str(value)
@@ -150,16 +153,23 @@ def _strip(person: Person, row: Shopper, names: Iterable[str]) -> None:
         engine = None
     own = set(Session.objects.filter(shopper=row).values_list("session_id", flat=True))
     for session, state in held.live_states(client, shop.pk, sessions=own, shoppers=person.ids).items():
-        if gone & state.context.keys():
-            held.change_state(client, shop.pk, session, lambda state: _without(engine, state, gone))
-    # Committed after the states were stripped is only what a request brings anew; what was before is archived first.
+        if (gone | _told_of(state)) & state.context.keys():
+            held.change_state(client, shop.pk, session, lambda state: _without(engine, state, gone | _told_of(state)))
+    # What is on its way is archived now, for the log's sake: whoever archives it, and when, no row keeps it (`archiving`).
     archiving.archive(archiving.open_log(), consumer=archiving.consumer_name(), seconds=ARCHIVE_S)
+    entries = held.log_entries(client, shop.pk, sessions=own, shoppers=person.ids)
+    held.forget_entries(client, (e for e in entries if held.is_aside(e.stream) and gone & e.record.context.keys()))
     with transaction.atomic():
         Shop.objects.select_for_update(no_key=True).get(pk=shop.pk)
         rows = [s for s in Session.objects.filter(shopper=row).only("context") if gone & s.context.keys()]
         for session_row in rows:
             session_row.context = {k: v for k, v in session_row.context.items() if k not in gone}
         Session.objects.bulk_update(rows, ["context"], batch_size=100)
+
+
+def _told_of(state: SessionState) -> frozenset[str]:
+    """Names of the demographics that the shopper's memory gave a session, whatever the shop calls them."""
+    return frozenset(state.remembered) - frozenset(VARIABLES)
 
 
 def _without(engine: Engine | None, state: SessionState, names: frozenset[str]) -> SessionState:
@@ -181,8 +191,9 @@ def merge(shop: Shop, external_id: str, guest_id: object) -> dict[str, Any]:
     """From now on the guest's id is another of the shopper's: sessions move, and what still comes in under it counts for them.
 
     Either may be unknown: at a log-in the guest's visit may not be archived yet. Done again it changes nothing. What the
-    guest consented to holds for the shopper only where they were never asked. Returns {"shopper_id", "sessions": how many
-    moved, "aliases"}. Raises Problem 422 if both are one id, 409 if the guest's id is another shopper's already.
+    guest said of consent holds for the shopper only where they were never asked; a refusal then holds for the visits of both.
+    Returns {"shopper_id", "sessions": how many moved, "aliases"}. Raises Problem 422 if both are one id, 409 if the guest's id
+    is another shopper's already.
     """
     name, guest = _checked("shopper_id", external_id), _checked("from", guest_id)
     if name == guest:
@@ -195,15 +206,17 @@ def merge(shop: Shop, external_id: str, guest_id: object) -> dict[str, Any]:
                 raise Problem(
                     409, "already_merged", "The id to merge into is itself another id of the one in `from`.", field="from"
                 )
-            moved = 0
+            moved, merging = 0, False
         else:
             if other.row is not None and other.row.external_id != guest:
                 raise Problem(409, "already_merged", "The id in `from` was merged into another shopper before.", field="from")
             row = person.row or Shopper.objects.create(shop=shop, external_id=name)
-            moved = _move(row, other.row) if other.row is not None else 0
+            moved, merging = (_move(row, other.row) if other.row is not None else 0), True
             ShopperAlias.objects.update_or_create(shop=shop, external_id=guest, defaults={"shopper": row})
-    merged = find(shop, name)
+    merged, row = known(shop, name)
     memory.rebuild(shop, merged.ids)
+    if merging and row.consent_at is not None and not row.consent_demographics:
+        _strip(merged, row, DEMOGRAPHIC)  # one of the two refused, so that what visits of the other brought goes
     return {"shopper_id": merged.ids[0], "sessions": moved, "aliases": list(merged.ids[1:])}
 
 
@@ -214,6 +227,9 @@ def _move(row: Shopper, guest: Shopper) -> int:
         row.consent_demographics, row.consent_at = guest.consent_demographics, guest.consent_at
         row.demographics = guest.demographics
         row.save(update_fields=["consent_demographics", "consent_at", "demographics"])
+    # What the admin noted of the guest names them: it is found, and erased, with the shopper's own.
+    kind = ContentType.objects.get_for_model(Shopper)
+    LogEntry.objects.filter(content_type=kind, object_id=str(guest.pk)).update(object_id=str(row.pk))
     guest.delete()
     return moved
 
@@ -262,7 +278,8 @@ def erase(shop: Shop, external_id: str, *, by: str = "") -> Erasure:
     """Delete everything held of a shopper, in every store, and record that it was done, without naming whom.
 
     by : who asked. What their live sessions still send is dropped by the archiver (`held.refused`); what began after the
-    erasure under the same shopper's id is kept, as a stranger's. Raises Problem 404 if nothing is held.
+    erasure under the same shopper's id is kept, as a stranger's. Raises Problem: 404 if nothing is held, 409 if a merge came
+    between; then it is to be asked for again.
     """
     client = held.connect()
     now = time.time()
@@ -280,6 +297,8 @@ def erase(shop: Shop, external_id: str, *, by: str = "") -> Erasure:
     with transaction.atomic():
         # The archiver's lock: what it writes before is deleted here, what it would write after is refused.
         Shop.objects.select_for_update(no_key=True).get(pk=shop.pk)
+        if find(shop, external_id).ids != found.person.ids:
+            raise Problem(409, "conflict", "The shopper was merged with another id meanwhile; ask again.")
         counts |= _erase_rows(shop, found)
         done = Erasure.objects.create(shop=shop, by=by[:150], counts=counts)
     counts["memories"] = memory.forget(shop.pk, found.person.ids)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
 
 from personas.events import CODE
 from personas.models import ArchivedEvent, Session, Shop, Shopper
@@ -150,6 +152,34 @@ def test_an_entry_that_no_table_takes_holds_up_no_other(redis_client: redis.Redi
     aside = [fields[b"r"] for p in range(PARTITIONS) for _, fields in redis_client.xrange(f"{{{p}}}:aside")]
     assert [decode_record(a).version for a in aside] == [3]
     assert log.backlog() == 0
+
+
+def test_shops_are_locked_in_one_order_whatever_came_first(redis_client: redis.Redis, shop: Shop, log: StreamLog) -> None:
+    """Two archivers that each hold the shop that the other wants next would wait for ever."""
+    other = Shop.objects.create(slug="gifts", name="Gifts")
+    for session, of in (("s1", other), ("s2", shop)):
+        redis_client.xadd(log_key(0), {b"r": encode_record(make_record(of.pk, session, 0))})
+    with CaptureQueriesContext(connection) as queries:
+        archiving.archive(log, consumer="a")
+    locked = [q["sql"] for q in queries if q["sql"].startswith("SELECT") and 'FROM "personas_shop"' in q["sql"]]
+    assert [f'"id" = {pk}' in sql for pk, sql in zip((shop.pk, other.pk), locked, strict=True)] == [True, True]
+
+
+def test_what_cannot_be_written_is_not_quoted_in_the_log(
+    redis_client: redis.Redis,
+    shop: Shop,
+    log: StreamLog,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise IntegrityError("DETAIL:  Failing row contains (7, anna-7f31c, thirty-something).")  # as PostgreSQL tells it
+
+    append(redis_client, make_record(shop.pk, "s1", 0))
+    monkeypatch.setattr(archiving, "write", refuse)
+    archiving.archive(log, consumer="a")
+    assert "is set aside: writing failed (IntegrityError)" in caplog.text
+    assert "anna-7f31c" not in caplog.text
 
 
 def test_a_log_that_was_emptied_is_taken_up_again(shop: Shop, log: StreamLog) -> None:

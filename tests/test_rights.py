@@ -26,7 +26,7 @@ from recommendations.engine import Engine
 from recommendations.exporting import export
 from recommendations.models import AdaptationDecision, ServedSlate
 from recommendations.serving import archiving, held, memory, process, turns
-from recommendations.serving.activity import Entry, encode_record
+from recommendations.serving.activity import Entry, encode_record, log_key
 from recommendations.serving.problems import Problem
 from recommendations.serving.process import Process
 from recommendations.serving.store import decode_state, state_key
@@ -191,6 +191,17 @@ async def test_an_erasure_leaves_nothing_anywhere(here: Process, shop: Shop, red
     assert nobody.value.status == 404
 
 
+def test_ids_that_look_like_keys_stand_in_nobodys_way(shop: Shop, redis_client: redis.Redis) -> None:
+    """An id may hold any printable character; the set of event ids of such a session is no state of the shop it spells."""
+    rights.set_consent(shop, ANNA, demographics=True)
+    redis_client.sadd(f"{{3}}:ids:99:x:state:{SHOP}:y", "e1")
+    redis_client.sadd(f"{{3}}:ids:99:x:shopper:{SHOP}:y", "e1")
+    assert memory.sync(shop) == 1
+    assert export(shop, ANNA)["live_sessions"] == []
+    rights.set_consent(shop, ANNA, demographics=False)
+    assert rights.erase(shop, ANNA).counts["shoppers"] == 1
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_who_is_only_in_redis_is_erased_too(here: Process, shop: Shop, redis_client: redis.Redis) -> None:
     await visit(here, VISITS[1], ANNA)
@@ -277,9 +288,65 @@ async def test_a_withdrawal_deletes_demographics_everywhere_at_once(here: Proces
     assert (await Session.objects.aget(session_id=VISITS[1])).context["country"] == "PL"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_another_archiver_has_in_hand_keeps_no_demographics(shop: Shop, redis_client: redis.Redis) -> None:
+    """It had read the entries, and not locked the shop yet, when the consent was withdrawn; one names the shopper, one their
+    session only."""
+    known = make_record(SHOP, VISITS[0], 0, shopper=ANNA)
+    archiving.write(shop, [(Entry(0, "1-0", b""), known)])
+    log = archiving.open_log()
+    for session, shopper in ((VISITS[0], ""), (VISITS[1], ANNA), ("visit-of-bob", BOB)):
+        late = make_record(SHOP, session, 1, shopper=shopper, context={"age_band": "30-39", "country": "PL"})
+        redis_client.xadd(log_key(held.part_of(SHOP, session)), {b"r": encode_record(late)})
+    in_hand = log.read_group("another", count=10, idle_ms=60_000)
+    assert len(in_hand) == 3
+    rights.set_consent(shop, ANNA, demographics=False)
+    archiving.keep(log, in_hand)
+    contexts = dict(Session.objects.values_list("session_id", "context"))
+    assert contexts[VISITS[0]] == contexts[VISITS[1]] == {"country": "PL"}
+    assert contexts["visit-of-bob"]["age_band"] == "30-39", "who was never asked let them be used for the visit"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_withdrawal_takes_what_was_set_aside_too(shop: Shop, redis_client: redis.Redis) -> None:
+    for n, context in enumerate(({"age_band": "30-39"}, {"country": "PL"})):
+        aside = make_record(SHOP, VISITS[0], n, shopper=ANNA, context=context)
+        redis_client.xadd(held.aside_key(1), {b"r": encode_record(aside)})
+    rights.set_consent(shop, ANNA, demographics=False)
+    assert keys_naming(redis_client, ("30-39",)) == []
+    assert redis_client.xlen(held.aside_key(1)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_withdrawal_that_was_cut_off_is_done_by_the_next(
+    here: Process, shop: Shop, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names that the shop has for demographics of its own are in the row no more; the live state tells them."""
+
+    def record() -> None:
+        rights.set_consent(shop, ANNA, demographics=True)
+        rights.set_demographics(shop, ANNA, {"household": "two-adults-and-a-cat"})
+
+    await sync_to_async(record)()
+    await visit(here, VISITS[0], ANNA)
+    assert len(keys_naming(redis_client, ("two-adults-and-a-cat",))) == 2
+
+    def withdraw() -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(held, "live_states", lambda *_, **__: (_ for _ in ()).throw(redis.ConnectionError()))
+            with pytest.raises(redis.ConnectionError):
+                rights.set_consent(shop, ANNA, demographics=False)
+        assert len(keys_naming(redis_client, ("two-adults-and-a-cat",))) == 1, "no new visit is told them already"
+        rights.set_consent(shop, ANNA, demographics=False)
+        assert keys_naming(redis_client, ("two-adults-and-a-cat",)) == []
+
+    await sync_to_async(withdraw)()
+
+
 @pytest.mark.parametrize(
     ("values", "field"),
     [
+        ({"history_tier": "top"}, "demographics.history_tier"),
         ({"age": None}, "demographics.age"),
         ({"age": [34]}, "demographics.age"),
         ({"age": float("nan")}, "demographics.age"),
@@ -355,6 +422,45 @@ def test_a_guests_consent_holds_only_for_who_was_never_asked(shop: Shop) -> None
     rights.merge(shop, ANNA, "guest-2")
     anna = Shopper.objects.get(external_id=ANNA)
     assert (anna.consent_demographics, anna.demographics) == (False, {})
+
+
+def test_a_refusal_holds_for_the_visits_of_a_guest_who_is_merged(shop: Shop) -> None:
+    guest = make_record(SHOP, VISITS[2], 0, shopper=GUEST, context={"age_band": "30-39", "country": "PL"})
+    archiving.write(shop, [(Entry(0, "1-0", b""), guest)])
+    rights.set_consent(shop, ANNA, demographics=False)
+    rights.merge(shop, ANNA, GUEST)
+    assert Session.objects.get().context == {"country": "PL"}
+
+
+def test_what_the_admin_noted_of_a_merged_guest_is_erased_with_the_shopper(shop: Shop) -> None:
+    rights.set_consent(shop, GUEST, demographics=True)
+    user = get_user_model().objects.create(username="staff")
+    kind = ContentType.objects.get_for_model(Shopper)
+    pk = Shopper.objects.get().pk
+    LogEntry.objects.create(user=user, content_type=kind, object_id=pk, object_repr=GUEST, action_flag=CHANGE)
+    rights.merge(shop, ANNA, GUEST)
+    assert len(export(shop, ANNA)["admin_history"]) == 1
+    rights.erase(shop, ANNA)
+    assert rows_naming((GUEST, ANNA)) == []
+
+
+def test_a_merge_while_a_shopper_is_erased_stops_the_erasure(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else those of whoever they were merged with would go half: their rows, and not what Redis holds of them."""
+    rights.set_consent(shop, ANNA, demographics=True)
+    rights.set_consent(shop, GUEST, demographics=True)
+    forget = held.forget_sessions
+
+    def merged_meanwhile(*given: Any) -> int:
+        rights.merge(shop, ANNA, GUEST)
+        return forget(*given)
+
+    monkeypatch.setattr(held, "forget_sessions", merged_meanwhile)
+    with pytest.raises(Problem) as refused:
+        rights.erase(shop, GUEST)
+    assert (refused.value.status, Shopper.objects.count(), Erasure.objects.count()) == (409, 1, 0)
+    monkeypatch.undo()
+    assert rights.erase(shop, GUEST).counts["shoppers"] == 1
+    assert rows_naming((ANNA, GUEST)) == []
 
 
 # Export

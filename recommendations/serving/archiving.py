@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from django.conf import settings
@@ -73,8 +73,10 @@ def keep(log: ActivityLog, entries: Sequence[Entry]) -> None:
         for entry, record in read:
             try:
                 unusable += _write_all([(entry, record)], shoppers)
-            except UNWRITABLE:
-                logger.exception("entry %s of partition %s can't be written; it is set aside", entry.entry_id, entry.partition)
+            except UNWRITABLE as error:
+                # Not the error's words: a database's may quote the whole row, and with it the shopper's.
+                name = type(error).__name__
+                logger.error("entry %s of partition %s is set aside: writing failed (%s)", entry.entry_id, entry.partition, name)
                 unusable.append(entry)
     if unusable:
         log.set_aside(unusable)
@@ -90,7 +92,7 @@ def _write_all(read: Sequence[tuple[Entry, Record]], shoppers: dict[int, set[str
     """
     homeless: list[Entry] = []
     with transaction.atomic():
-        for shop_id, records in _by_shop(read).items():
+        for shop_id, records in sorted(_by_shop(read).items()):  # in one order, or two archivers wait for each other's shops
             # The lock is an erasure's too: what is written here was there to be erased, or is refused below.
             shop = Shop.objects.select_for_update(no_key=True).filter(pk=shop_id).first()
             if shop is None:
@@ -180,14 +182,18 @@ def _write_sessions(shop: Shop, records: Iterable[Record]) -> dict[str, int]:
     ]
     Session.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
     pks = Session.objects.ids_of(shop, names)
+    stored = list(Session.objects.filter(pk__in=pks.values()).order_by("pk"))
+    refused = _refusers({*shoppers.values(), *(row.shopper_id for row in stored if row.shopper_id)})
     rows = []
-    for row in Session.objects.filter(pk__in=pks.values()).order_by("pk"):
+    for row in stored:
         record = latest[row.session_id]
         if row.persona and row.persona.get("at", 0.0) > record.at:
             continue  # delivered again after something newer was written
-        # Demographics that the session no longer holds were withdrawn on the way.
-        row.context = {n: v for n, v in row.context.items() if n not in DEMOGRAPHIC} | record.context
         row.shopper_id = shoppers.get(record.shopper, row.shopper_id)
+        # Demographics that the session no longer holds were withdrawn on the way. Those of a shopper who refused may have been
+        # on their way when they did; under the shop's lock either this sees the refusal, or the refusal what was written.
+        told = _without_demographics(record.context) if row.shopper_id in refused else record.context
+        row.context = _without_demographics(row.context) | told
         row.persona = {
             "at": record.at,
             "started_at": record.started_at,
@@ -215,6 +221,16 @@ def _write_shoppers(shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:
     own = [name for name in names if name not in found]
     Shopper.objects.bulk_create([Shopper(shop=shop, external_id=n) for n in own], ignore_conflicts=True, batch_size=500)
     return found | Shopper.objects.ids_of(shop, own)
+
+
+def _refusers(shoppers: Collection[int]) -> set[int]:
+    """Those out of these, pks, who said that demographics may not be kept."""
+    said = Shopper.objects.filter(consent_demographics=False, consent_at__isnull=False)
+    return {pk for chunk in in_chunks(shoppers) for pk in said.filter(pk__in=chunk).values_list("pk", flat=True)}
+
+
+def _without_demographics(context: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in context.items() if name not in DEMOGRAPHIC}
 
 
 def _by_id(shares: Mapping[int, float]) -> dict[str, float]:
