@@ -309,12 +309,9 @@ def test_a_change_of_lead_needs_half_of_the_belief_and_a_lead_before() -> None:
 
 def test_the_best_rule_keeps_to_its_false_alarms_and_finds_a_plain_shift() -> None:
     """100 sessions of one persona of which 5 look most like a shift: only those are told; a session that shifts plainly is."""
-    plain, still = np.repeat([[0.9, 0.1], [0.1, 0.9]], 4, axis=0), np.tile([0.9, 0.1], (8, 1))
-    cases = [(still, np.full(8, 0.1 + i / 1_000)) for i in range(100)] + [(plain, np.repeat([0.1, 0.9], 4))]
-    made = [
-        Filtered(0, b[0], b, b, beliefs.change(b, shifts), np.zeros(8, int), None, (), (), 0.0, 0.0, False, 0.0)
-        for b, shifts in cases
-    ]
+    still, plain = np.tile([0.0, 1.0], (8, 1)), np.repeat([[0.0, 0.1], [0.05, 0.9]], 4, axis=0)
+    shifted = [(0.1 + i / 1_000) * still for i in range(100)] + [plain]
+    made = [Filtered(0, b[0], b, b, b, np.zeros(8, int), None, (), (), 0.0, 0.0, False, 0.0) for b in shifted]
     told = beliefs.best_rule(made, np.arange(101) < 100)
     assert sum(bool(t) for t in told[:100]) == 5
     assert told[100][0] == (4, 1)

@@ -15,7 +15,7 @@ nobody can beat; it is measured by the same functions.
 - Shifts: sessions that shift with three steps or more on both sides. Found, if a shift towards the persona that now acts is
   told at one of the first three steps from the shift on. A false alarm is a shift told in a session of one persona. Of the
   exact posterior a shift is a change of the persona that leads with a probability of at least one half. As that rule has
-  many false alarms, the best that is possible is told too: of all that is known of a change (`change`), the threshold
+  many false alarms, the best that is possible is told too: of P(the session has shifted, and to whom), the threshold
   that gives false alarms in five of a hundred sessions of one persona.
 """
 
@@ -75,7 +75,8 @@ class Reader:
 class Filtered:
     """One session as both see it, over its n steps.
 
-    belief, exact, exact_change : (n, K), the last from `change`.  truth : (n,) persona that acted.
+    belief, exact : (n, K).  exact_shifted : (n, K) P(the session has shifted, and to that persona).
+    truth : (n,) persona that acted.
     kind : place in `KINDS`.  shift_at : step, or None.
     told, exact_told : (step, persona) of the shifts that were told.
     together, mixing, several, exact_mixed : after the last event.
@@ -86,7 +87,7 @@ class Filtered:
     prior: np.ndarray
     belief: np.ndarray
     exact: np.ndarray
-    exact_change: np.ndarray
+    exact_shifted: np.ndarray
     truth: np.ndarray
     shift_at: int | None
     told: tuple[tuple[int, int], ...]
@@ -123,7 +124,7 @@ def follow(model: PersonaModel, catalogue: Catalogue, session: SimulatedSession,
         prior=_reordered(prior[None], order)[0],
         belief=belief,
         exact=exact,
-        exact_change=change(exact, session.kind_posterior[rows, KINDS.index("shifting")]),
+        exact_shifted=session.shifted[rows],
         truth=session.personas[rows],
         shift_at=None if session.shift_at is None else int(np.searchsorted(rows, session.shift_at)),
         told=tuple(told),
@@ -175,25 +176,13 @@ def changes(belief: np.ndarray) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def change(exact: np.ndarray, shifting: np.ndarray) -> np.ndarray:
-    """(n, K) how much the exact posterior speaks for a shift to each persona: it shifts, she acts now, and did not before.
-
-    exact : (n, K).  shifting : (n,) P(the session is one that shifts). Compared with P(has shifted, and to whom), from the
-    sum over all hypotheses, it finds as many shifts at the same false alarms, within two in a hundred.
-    """
-    before = np.cumsum(exact, axis=0) / np.arange(1, len(exact) + 1)[:, None]
-    scores = np.zeros_like(exact)
-    scores[1:] = shifting[1:, None] * exact[1:] * (1.0 - before[:-1])
-    return scores
-
-
 def best_rule(sessions: Sequence[Filtered], single: np.ndarray) -> list[tuple[tuple[int, int], ...]]:
     """What each session would be told by the exact posterior, at `FALSE_ALARMS` among the sessions of a boolean mask."""
-    loudest = [s.exact_change.sum(axis=1) for s in sessions]
+    loudest = [s.exact_shifted.sum(axis=1) for s in sessions]
     tops = np.array([score.max(initial=0.0) for score in loudest])
     threshold = float(np.quantile(tops[single], 1.0 - FALSE_ALARMS)) if single.any() else 0.0
     return [
-        tuple((n, int(s.exact_change[n].argmax())) for n in np.flatnonzero(score > threshold).tolist())
+        tuple((n, int(s.exact_shifted[n].argmax())) for n in np.flatnonzero(score > threshold).tolist())
         for s, score in zip(sessions, loudest, strict=True)
     ]
 
