@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from personas import versions
 from personas.forms import ArchetypeForm, AttributeForm
 from personas.models import SCOPES, ApiKey, Archetype, ArchivedEvent, Attribute, Session, Shop
 
@@ -53,13 +54,20 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> SafeString:
-    """A plain table; every cell is escaped."""
+    """A plain table; every cell is escaped. One wider than the page scrolls within itself."""
+    head = tuple(head)
     cell = "px-3 py-1 text-left"
     headings = format_html_join("", '<th class="{} font-semibold">{}</th>', ((cell, name) for name in head))
     body = format_html_join(
         "", "<tr>{}</tr>", ((format_html_join("", '<td class="{}">{}</td>', ((cell, c) for c in row)),) for row in rows)
     )
-    return format_html('<table class="tabular-nums"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', headings, body)
+    return format_html(
+        '<div class="overflow-x-auto" style="max-width: calc(100vw - 4rem)" tabindex="0" role="group" aria-label="{}">'
+        '<table class="tabular-nums"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+        ", ".join(filter(None, head)),
+        headings,
+        body,
+    )
 
 
 Cell = TypeVar("Cell")
@@ -269,7 +277,7 @@ class SessionAdmin(ReadOnlyAdmin):
     readonly_fields: tuple[str, ...] = fields
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        names = dict(Archetype.objects.values_list("pk", "name"))  # once for the whole list
+        names = versions.names(list(Shop.objects.all()))  # once for the whole list
 
         @admin.display(description="persona")
         def persona(session: Session) -> str:
@@ -278,11 +286,12 @@ class SessionAdmin(ReadOnlyAdmin):
         return [*self.list_display, persona]
 
     @admin.display(description="persona")
+    @once
     def belief(self, session: Session) -> SafeString | str:
         belief = (session.persona or {}).get("belief") or {}
         if not belief:
             return "not known: nothing of this session was served live"
-        names = dict(Archetype.objects.filter(shop=session.shop_id).values_list("pk", "name"))
+        names = versions.names([session.shop])
         ranked = sorted(belief.items(), key=lambda pair: -pair[1])
         return table(("persona", "probability"), ((names.get(int(key), key), f"{100 * p:.1f} %") for key, p in ranked))
 

@@ -97,6 +97,14 @@ def ever(shop: Shop) -> dict[int, Archetype]:
     return found
 
 
+def names(shops: Sequence[Shop]) -> dict[int, str]:
+    """Archetype id -> its name as `ever` has it, of many shops in as many queries as of one."""
+    found = {entry["id"]: entry["name"] for drafted in _drafts(shops).values() for entry in drafted["archetypes"]}
+    for (definition,) in PersonaVersion.objects.filter(shop__in=shops).order_by("number").values_list("definition"):
+        found.update((entry["id"], entry["name"]) for entry in definition["archetypes"])
+    return found
+
+
 def shown(shop: Shop) -> tuple[Archetype, ...]:
     """Archetypes as pages name them to shoppers: those in force; of a shop that has published nothing, those drafted."""
     version = latest(shop)

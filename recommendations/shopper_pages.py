@@ -82,9 +82,15 @@ class ShopperStoryAdmin(ShopperAdmin):
         from recommendations import rights  # the numeric stack, which other pages of the admin do without
 
         row = self._row(request, object_id)
-        give = not row.consent_demographics
+        # What the page offered, not the opposite of what is: sent twice, it must not undo itself.
+        asked = request.POST.get("consent")
+        give = asked == "record" if asked else not row.consent_demographics
 
         def do() -> str:
+            if asked not in {"record", "withdraw"}:
+                raise Problem(
+                    422, "invalid_field", "Whether to record or to withdraw was not sent; nothing was done.", field="consent"
+                )
             rights.set_consent(row.shop, row.external_id, demographics=give)
             self.log_change(request, row, "Consent to demographics " + ("recorded." if give else "withdrawn."))
             return "The consent is recorded." if give else "The consent is withdrawn; no demographics are held any more."
@@ -95,7 +101,8 @@ class ShopperStoryAdmin(ShopperAdmin):
             else ["The shopper's demographics are deleted at once, wherever they are held, and used no more."]
         )
         title = f"{'Record' if give else 'Withdraw'} consent of {row}"
-        return self._confirm(request, row, do, title=title, told=told, button=title.split(" of ")[0], danger=not give)
+        hold = ("consent", "record" if give else "withdraw")
+        return self._confirm(request, row, do, title=title, told=told, button=title.split(" of ")[0], danger=not give, hold=hold)
 
     @action(description="Export", url_path="export", icon="download", permissions=["export"])
     def export(self, request: HttpRequest, object_id: str) -> HttpResponse:

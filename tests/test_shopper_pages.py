@@ -109,13 +109,29 @@ def test_a_shopper_has_a_time_line_and_consent(admin_client: Client, shop: Shop)
     ask = admin_client.get(page("change_consent", anna)).content.decode()
     assert "Record consent of anna" in ask
     assert not Shopper.objects.get().consent_demographics, "to look is not to do"
-    assert admin_client.post(page("change_consent", anna)).status_code == 302
+    offered = 'name="consent" value="record"'
+    assert offered in ask
+    assert admin_client.post(page("change_consent", anna)).status_code == 422, "what to do is not guessed"
+    for _ in range(2):  # a double click is no withdrawal
+        assert admin_client.post(page("change_consent", anna), {"consent": "record"}).status_code == 302
+    assert Shopper.objects.get().consent_demographics
     rights.set_demographics(shop, "anna", {"age_band": "30-39"})
     assert "30-39" in admin_client.get(page("change", anna)).content.decode()
     assert "deleted at once" in admin_client.get(page("change_consent", anna)).content.decode()
-    admin_client.post(page("change_consent", anna))
+    admin_client.post(page("change_consent", anna), {"consent": "withdraw"})
     anna.refresh_from_db()
     assert (anna.consent_demographics, anna.demographics) == (False, {})
+
+
+def test_pages_of_sessions_name_personas_as_published(admin_client: Client, shop: Shop) -> None:
+    """A persona renamed in the draft keeps its published name, in the list and on the page, and there its table scrolls."""
+    visit(shop, "visit-0", 3, "anna", belief={Archetype.objects.get(key="skirts").pk: 1.0})
+    Archetype.objects.filter(key="skirts").update(name="Drafted")
+    for at in (reverse("admin:personas_session_changelist"), page("change", Session.objects.get())):
+        shown = admin_client.get(at).content.decode()
+        assert "&lt;skirts&gt;" in shown
+        assert "Drafted" not in shown
+    assert 'class="overflow-x-auto"' in shown
 
 
 def test_merge_and_export(admin_client: Client, shop: Shop) -> None:
