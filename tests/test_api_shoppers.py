@@ -130,6 +130,12 @@ def test_merge_export_and_erase(client: Client, shop: Shop, key: dict[str, str])
         ("post", "shoppers/anna/merge", {}, 422, "from"),
         ("post", "shoppers/anna/merge", {"from": "anna"}, 422, "from"),
         ("get", "sessions/none/ledger", None, 404, None),
+        ("get", "sessions/a%00b/ledger", None, 422, "session_id"),
+        ("get", "shoppers/a%00b", None, 422, "shopper_id"),
+        ("get", "sessions?shopper=a%00b", None, 400, "shopper"),
+        ("get", "sessions?since=yesterday", None, 400, "since"),
+        ("get", "sessions?cursor=nonsense", None, 404, None),
+        ("get", "sessions?cursor=cD1ub3doZXJl", None, 404, None),
     ],
 )
 def test_what_makes_no_sense_is_told(
@@ -139,6 +145,30 @@ def test_what_makes_no_sense_is_told(
     answer = ask(client, method, path, key["read" if method == "get" else "manage"], body)
     assert (answer.status_code, answer.json().get("field")) == (status, field)
     assert answer["content-type"] == "application/problem+json"
+
+
+def test_sessions_that_ended_at_one_moment_are_all_listed_once(client: Client, shop: Shop, key: dict[str, str]) -> None:
+    at = moment(NOW)
+    Session.objects.bulk_create(Session(shop=shop, session_id=f"v{n}", started_at=at, last_at=at) for n in range(1_600))
+    found, address = [], "sessions?limit=500"
+    for _ in range(5):
+        page = ask(client, "get", address, key["read"]).json()
+        found += [row["session_id"] for row in page["results"]]
+        if page["next"] is None:
+            break
+        address = page["next"].partition("/api/v1/")[2]
+    assert len(found) == len(set(found)) == 1_600
+
+
+def test_ids_with_a_slash_have_all_the_rights_too(client: Client, shop: Shop, key: dict[str, str]) -> None:
+    visit(shop, "web/visit/1", 0, "web/anna")
+    for path in ("shoppers/web%2Fanna", "shoppers/web%2Fanna/timeline", "shoppers/web/anna/export"):
+        answer = ask(client, "get", path, key["read"])
+        assert (answer.status_code, answer.json()["shopper_id"]) == (200, "web/anna")
+    assert ask(client, "get", "sessions/web%2Fvisit%2F1/ledger", key["read"]).json()["code"] == "no_release", "it was found"
+    assert ask(client, "put", "shoppers/web%2Fanna/consent", key["manage"], {"demographics": False}).status_code == 200
+    assert ask(client, "delete", "shoppers/web%2Fanna", key["manage"]).status_code == 200
+    assert not Shopper.objects.exists()
 
 
 CALLS = [

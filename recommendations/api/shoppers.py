@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
@@ -14,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from personas.events import EventError
+from personas.events import EventError, check_id
 from personas.models import ApiKey, Origin, Session, Shop, Shopper
 from recommendations import exporting, rights
 from recommendations.api.access import KeyAuthentication, MayManage, OneShop
@@ -180,6 +181,13 @@ class LatestFirst(pagination.CursorPagination):
     ordering = ("-last_at", "-pk")
     page_size_query_param = "limit"
     max_page_size = 500
+    offset_cutoff = 10_000_000  # files that know only the day end thousands of sessions at one moment
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except ValidationError as error:  # a cursor that nobody was given, with a position that is no time
+            raise exceptions.NotFound(self.invalid_cursor_message) from error
 
 
 class Call(OneShop, APIView):
@@ -223,7 +231,11 @@ class Ledger(Call):
         every persona, in nats (log P(value | persona) - log P(value))."""
         from recommendations import releases, stories  # the numeric stack, which the other calls do without
 
-        session = self.queryset.filter(shop=self.written_shop(), session_id=session_id).first()
+        try:
+            name = check_id("session_id", session_id)
+        except EventError as error:
+            raise invalid(error) from error
+        session = self.queryset.filter(shop=self.written_shop(), session_id=name).first()
         if session is None:
             raise Problem(404, "not_found", "No session of this id is archived; a live one is a few seconds after its events.")
         offset = _whole(request, "offset", default=0, most=10**9)
