@@ -18,7 +18,7 @@ from scipy import stats
 from clusters.catalogue import Catalogue, ItemRow, build_catalogue
 from personas.archetypes import Archetype, Attribute
 from personas.events import CODE, NAMES, parse_event
-from recommendations.benchmarks.personas import demo_shop
+from recommendations.benchmarks.persona_shops import demo_shop
 from recommendations.evaluation.simulation import KINDS, Kinds, SimulatedSession, Visit, World, build_world, simulate, to_log
 
 START = 1_760_000_000.0

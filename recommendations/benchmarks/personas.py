@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import json
+import math
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,24 +21,21 @@ from django.conf import settings
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from clusters.catalogue import Catalogue, ItemRow, build_catalogue
+from clusters.catalogue import ItemRow, build_catalogue
 from personas import profile
-from personas.archetypes import Archetype, Attribute, default_personas, parse_personas, starting_model
-from personas.encoding import FACTORS, ItemFacts, encode_steps, gaps
-from personas.events import CODE, ITEM_ACTIONS
-from personas.files import RecordFile, Reject
+from personas.archetypes import Archetype, Attribute, default_personas, starting_model
+from personas.encoding import ItemFacts, encode_steps, gaps
+from personas.events import CODE
 from personas.fitting import fit
 from personas.hmm import condition, predict
-from personas.importing import number_of
-from personas.profile import PersonaModel, Signal
+from personas.profile import Signal
 from personas.repeats import steps_once
-from personas.sessions import NO_ITEM, SessionLog
-from personas.training import train_personas
+from personas.sessions import SessionLog
 from recommendations.benchmarks.load import BenchmarkError
-from recommendations.engine import clock_evidence
+from recommendations.benchmarks.persona_shops import LENGTH, STATES, Report, demo_shop, made_shop, made_steps, train_model
 from recommendations.evaluation.datasets import Dataset, DatasetError, Split, read_dataset, split_dataset
 from recommendations.evaluation.personas.beliefs import follow_all, measures
-from recommendations.evaluation.personas.priors import first_slates, gains
+from recommendations.evaluation.personas.priors import NothingToAsk, first_slates, gains
 from recommendations.evaluation.personas.sequences import Sequences, Shop, compare, names_kept
 from recommendations.evaluation.personas.statistics import Interval
 from recommendations.evaluation.simulation import build_world, simulate, to_log
@@ -53,15 +50,10 @@ START = 1_700_000_000.0
 PERIOD_S = 28 * 86_400.0
 """Completejourney is a sample of lines: its baskets hold one or two. What a household buys in four weeks stands for a visit."""
 
-COST_STATES = 10
 COST_EVENTS = (250_000, 500_000, 1_000_000)
 COST_ITERATIONS = 20
-COST_LENGTH = 8
-
-_ITEM_CODES = np.array([CODE[name] for name in sorted(ITEM_ACTIONS)], dtype=np.int8)
 
 Results = dict[str, float | int | str]
-Report = Callable[[int, int], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +76,9 @@ def run(options: argparse.Namespace) -> Results:
     parts = [part.strip() for part in options.only.split(",") if part.strip()]
     if unknown := sorted(set(parts) - set(PARTS)):
         raise BenchmarkError(f"--only: {unknown[0]!r} is not one of {', '.join(PARTS)}")
+    for name in ("train", "test", "slates", "splits"):
+        if getattr(options, name) < 1:
+            raise BenchmarkError(f"--{name}: {getattr(options, name)} is not a positive number")
     if options.data is not None and not options.data.is_dir():
         raise BenchmarkError(f"--data: {options.data} is not a folder")
     results: Results = {}
@@ -157,57 +152,6 @@ def simulated(slug: str, stages: _Stages, *, train: int, test: int, seed: int) -
         return _flat({f"{slug}_{name}": figure for name, figure in measures(followed, seed=seed).items()})
 
 
-def demo_shop(folder: Path) -> tuple[Catalogue, tuple[Attribute, ...], tuple[Archetype, ...]]:
-    """The catalogue and the personas of a demo shop's folder. Raises BenchmarkError on a line that can't be read."""
-    rows: list[ItemRow] = []
-    with RecordFile(folder / "items.csv.gz") as file:
-        for record in file:
-            if isinstance(record, Reject):
-                raise BenchmarkError(f"{folder.name}: line {record.line}: {record.reason}")
-            values = {name: str(value or "").strip() for name, value in record.values.items()}
-            price, regular = (number_of(name, values.get(name)) for name in ("price", "regular_price"))
-            rows.append(
-                ItemRow(
-                    item_id=len(rows) + 1,
-                    external_id=values["item_id"],
-                    title=values.get("title", ""),
-                    category=values.get("category", ""),
-                    brand=values.get("brand", ""),
-                    colour=values.get("colour", ""),
-                    price=price,
-                    tags=tuple(tag for tag in values.get("tags", "").split("|") if tag),
-                    regular_price=regular,
-                )
-            )
-    attributes, archetypes = parse_personas(json.loads((folder / "personas.json").read_text()))
-    return build_catalogue(rows), attributes, archetypes
-
-
-def train_model(
-    log: SessionLog,
-    contexts: list[dict[str, str]],
-    catalogue: Catalogue,
-    attributes: tuple[Attribute, ...],
-    archetypes: tuple[Archetype, ...],
-    report: Report,
-) -> PersonaModel:
-    """The persona model as `train_engine` makes it. A session's evidence is what its exact posterior knows: no history."""
-    facts = item_facts(catalogue, log.where(np.isin(log.code, _ITEM_CODES) & (log.position != NO_ITEM)))
-    evidence = [clock_evidence(at) | given for at, given in zip(log.starts.tolist(), contexts, strict=True)]
-    model, _, _ = train_personas(
-        log,
-        facts,
-        catalogue.descriptors,
-        catalogue.item_descriptors,
-        attributes,
-        archetypes,
-        evidence,
-        None,
-        progress=report,
-    )
-    return model
-
-
 def real(options: argparse.Namespace, stages: _Stages) -> Results:
     """Sequences of eshop and bol, first slates of completejourney and online_retail_uci; what is not there is left out."""
     results: Results = {}
@@ -223,12 +167,12 @@ def real(options: argparse.Namespace, stages: _Stages) -> Results:
             stages.say(f"{name}: left out, {'give --data' if folder is None else 'the folder lacks it'}")
             results[name] = "left out: not given" if folder is None else "left out: not there"
             continue
-        with stages.stage(f"{name}: reading"):
-            try:
+        try:
+            with stages.stage(f"{name}: reading"):
                 data = read_dataset(folder)
-            except DatasetError as error:
-                raise BenchmarkError(f"{name}: {error}") from error
-        results |= {f"{name}_{figure}": value for figure, value in measure(data).items()}
+            results |= {f"{name}_{figure}": value for figure, value in measure(data).items()}
+        except (DatasetError, NothingToAsk) as error:
+            raise BenchmarkError(f"{name}: {error}") from error
     return results
 
 
@@ -314,12 +258,12 @@ def slates(
             progress=report,
         )
     figures = {f"ndcg20_{name}": figure for name, figure in gains(scored, seed=options.seed).items()}
-    return {"slates": len(scored.shopper), "shoppers": int(scored.shopper.max()) + 1, **_flat(figures)}
+    return {"slates": len(scored.shopper), "shoppers": len(np.unique(scored.shopper)), **_flat(figures)}
 
 
 def cost(stages: _Stages, *, seed: int) -> Results:
-    """Seconds of a fit by its number of events, and microseconds of a filter step, on made events of `COST_STATES` states."""
-    results: Results = {"cost_states": COST_STATES, "cost_iterations": COST_ITERATIONS}
+    """Seconds of a fit by its number of events, and microseconds of a filter step, on made events of `STATES` states."""
+    results: Results = {"cost_states": STATES, "cost_iterations": COST_ITERATIONS}
     attributes, archetypes, facts = made_shop()
     before = peak_mb()
     for events in COST_EVENTS:
@@ -354,7 +298,7 @@ def step_cost(
         for i, c in enumerate(facts.category.tolist())
     )
     position = rng.integers(len(catalogue), size=20_000)
-    log = SessionLog.of(np.repeat(np.arange(2_500), COST_LENGTH), position, START + 30.0 * np.arange(len(position)))
+    log = SessionLog.of(np.repeat(np.arange(2_500), LENGTH), position, START + 30.0 * np.arange(len(position)))
     assert set(names) <= set(catalogue.descriptors)
     model = train_model(log, [{} for _ in range(len(log))], catalogue, attributes, archetypes, report)
     prior, codes = model.hmm.log_initial, encode_steps(model.facts, log).codes.tolist()
@@ -366,7 +310,7 @@ def step_cost(
         times.append(time.perf_counter() - t0)
     updates = []
     for n, p in enumerate(position[:5_000].tolist()):
-        if n % COST_LENGTH == 0:
+        if n % LENGTH == 0:
             state = profile.start(model, evidence={}, at=START)
         signal = Signal(f"e{n}", CODE["view_item"], p, START + 30.0 * n, None, 0)
         t0 = time.perf_counter()
@@ -379,48 +323,15 @@ def step_cost(
     }
 
 
-def made_shop() -> tuple[tuple[Attribute, ...], tuple[Archetype, ...], ItemFacts]:
-    """Ten archetypes, one for each of as many categories of 20, and 2,000 items."""
-    categories = tuple(f"c{i:02}" for i in range(20))
-    attributes = tuple(Attribute(i + 1, f"a{i}", f"a{i}", "", {f"category={categories[i]}": 1.0}) for i in range(COST_STATES))
-    archetypes = tuple(Archetype(i + 1, a.key, a.name, mix={a.key: 1.0}) for i, a in enumerate(attributes))
-    n = np.arange(2_000)
-    return attributes, archetypes, ItemFacts((n % 20).astype(np.int16), (n // 20 % 4).astype(np.int8), categories)
-
-
-def made_steps(
-    facts: ItemFacts, attributes: tuple[Attribute, ...], archetypes: tuple[Archetype, ...], events: int, *, seed: int
-) -> Sequences:
-    """Steps of personas that are only partly the archetypes, so that EM has something to learn, in sessions of `COST_LENGTH`.
-
-    A step in ten is another persona's; a factor in four is absent.
-    """
-    rng = np.random.default_rng(seed)
-    model, _ = starting_model(attributes, archetypes, facts)
-    k, sessions = len(archetypes), events // COST_LENGTH
-    state = rng.integers(k, size=(sessions, COST_LENGTH))
-    for t in range(1, COST_LENGTH):
-        state[:, t] = np.where(rng.random(sessions) < 0.1, state[:, t], state[:, t - 1])
-    shown_by = state.ravel()
-    codes = np.empty((len(shown_by), len(FACTORS)), dtype=np.int16)
-    for f, table in enumerate(model.log_emission):
-        own = rng.dirichlet(np.ones(table.shape[1]), size=k)
-        cumulative = (0.6 * np.exp(table) + 0.4 * own).cumsum(axis=1)
-        drawn = rng.random(len(shown_by))
-        codes[:, f] = np.minimum((cumulative[shown_by] < drawn[:, None]).sum(axis=1), table.shape[1] - 1)
-    codes[rng.random(codes.shape) < 0.25] = -1
-    return Sequences(codes, np.arange(0, len(shown_by) + 1, COST_LENGTH, dtype=np.int64), np.zeros(len(shown_by)))
-
-
 def peak_mb() -> float:
     """The process's peak of memory so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
 
 
 def _flat(figures: Mapping[str, Interval]) -> Results:
-    """Each figure, and the ends of its interval."""
+    """Each figure, and the ends of its interval; "unknown" where there was nothing to take it from, for JSON has no NaN."""
     flat: Results = {}
     for name, figure in figures.items():
         for suffix, value in (("", figure.value), ("_low", figure.low), ("_high", figure.high)):
-            flat[name + suffix] = round(value, 4)
+            flat[name + suffix] = "unknown" if math.isnan(value) else round(value, 4)
     return flat

@@ -41,6 +41,10 @@ ALL = "all"
 _PURCHASE = CODE["purchase"]
 
 
+class NothingToAsk(ValueError):
+    """No later session is of a shopper who could be known, with the reason."""
+
+
 def ndcg(slate: Sequence[int], relevant: frozenset[int], *, cut: int = CUT) -> float:
     """Normalised discounted cumulative gain, 0 to 1, of the first `cut` of a slate; relevance is binary."""
     gain = sum(1.0 / np.log2(place + 2.0) for place, item in enumerate(slate[:cut]) if item in relevant)
@@ -110,7 +114,7 @@ def first_slates(
         `trained` has.  contexts : by session key.
     demographics : by shopper; only those of whom something is known are asked. None: there are none, and all are asked.
     at_most : sessions that are asked, drawn at random from those that could be.
-    Raises ValueError where no session could be asked.
+    Raises NothingToAsk where no session could be asked.
     """
     customers = set(trained.users.tolist()) - {""}
     if demographics is not None:
@@ -118,7 +122,7 @@ def first_slates(
     relevant = {s: frozenset(_bought(later, s)) for s in range(len(later)) if later.users[s] in customers}
     could = [s for s, items in relevant.items() if items]
     if not could:
-        raise ValueError("no later session that buys something is of a shopper whom training knows")
+        raise NothingToAsk("no later session that buys something is of a shopper whom training knows")
     asked = set(np.random.default_rng(seed).permutation(could)[:at_most].tolist())
     number = {user: i for i, user in enumerate(sorted({str(later.users[s]) for s in asked}))}
     known = {user: Known([], []) for user in number}
@@ -141,7 +145,7 @@ def first_slates(
         if progress and done % 200 == 0:
             progress(done, len(todo))
     if not shoppers:
-        raise ValueError("no shopper of a later session had bought before it")
+        raise NothingToAsk("no shopper of a later session had bought before it")
     return Scored({name: np.array(values) for name, values in scores.items()}, np.array(shoppers))
 
 
