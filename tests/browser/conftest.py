@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[str]:
-    """Address of a running installation with the shop `fashion`."""
+    """Address of a running installation with the shop `fashion`, and one that is on its way in, `waiting`."""
     home = embedded.short_temporary_directory("pcb-")
     valkey = embedded.start_valkey(home / "valkey", fsync="everysec")
     port = free_port()

@@ -31,6 +31,7 @@ def main(folder: Path) -> None:
     call_command("import_catalogue", "fashion", str(data / "items.csv.gz"))
     call_command("import_events", "fashion", str(shortened))
     call_command("train", "fashion")
+    Shop.objects.create(slug="waiting", name="Waiting", currency="USD", demo=True, settings={"preparing": True})
 
 
 if __name__ == "__main__":

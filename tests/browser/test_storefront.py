@@ -280,6 +280,21 @@ def test_without_scripts_the_shop_still_works(open_page: Open) -> None:
     assert page.locator("h1").inner_text()
 
 
+def test_a_shop_on_its_way_tells_how_far_it_is_and_opens_by_itself(open_page: Open) -> None:
+    """The server's answers are stood in for, but the first: how a shop gets there is not the page's business."""
+    page = open_page("/shop/waiting/", viewport={"width": 360, "height": 740})
+    words = page.locator(".progress-words")
+    expect(words).to_have_text("Its catalogue is being read.")
+    assert axe_faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    told: dict[str, Any] = {"ready": False, "open": False, "failed": False, "said": "7 goods and 3 past visits are in."}
+    page.route("**/shop/waiting/progress/", lambda route: route.fulfill(json=told))
+    expect(words).to_have_text(told["said"], timeout=10_000)
+    page.route("**/shop/waiting/", lambda route: route.fulfill(body="<title>Open</title>", content_type="text/html"))
+    told["open"] = True
+    expect(page).to_have_title("Open", timeout=10_000)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/shop/fashion/", "/shop/fashion/item/C20/", "/shop/fashion/sign-in/"])
 def test_axe_finds_nothing_serious(open_page: Open, scheme: str, path: str) -> None:
@@ -294,6 +309,7 @@ def test_no_sideways_scroll(open_page: Open, width: int) -> None:
     for path in ("/shop/fashion/", "/shop/fashion/item/C20/", "/shop/fashion/sign-in/"):
         page = open_page(path, viewport={"width": width, "height": 800})
         recommended(page)
+        page.evaluate("document.querySelector('#sign-in .who').textContent = 'Shopper 1234'")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
