@@ -72,7 +72,10 @@ def in_force(shop: Shop) -> PersonaVersion | None:
     """
     version = latest(shop)
     if version is None and ArchetypeRow.objects.filter(shop=shop).exists():
-        version = publish(shop, note=FIRST_NOTE)
+        try:
+            version = publish(shop, note=FIRST_NOTE)
+        except VersionError:
+            version = latest(shop)  # a merchandiser published the draft between the two
     return version
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from django.db.models import QuerySet
 
 from clusters.catalogue import Catalogue, build_catalogue
 from clusters.models import Item
@@ -99,19 +100,32 @@ class PastSession(NamedTuple):
     earlier: dict[int, float]
 
 
-def read_session(session: Session) -> PastSession:
-    """A session's archived events as they were when they were observed, and the slates it was given.
+def events_of(session: Session) -> QuerySet[ArchivedEvent]:
+    """A session's archived events in their order, without those received before it started: they are of an earlier life of
+    the same id, whose state had run out. A live session starts when its first turn came, which may be long after its first
+    event's own time."""
+    since = moment(_started_at(session) - MICROSECOND)
+    return ArchivedEvent.objects.of_session(session).filter(received_at__gte=since)
 
-    A live session starts when its first turn came, which may be long after its first event's own time. What was received
-    before that is of an earlier life of the same id, whose state had run out, and is left out. Its evidence is what came
-    with it, the purchases that were remembered of its shopper, and their demographics while they consent.
+
+def _started_at(session: Session) -> float:
+    return float((session.persona or {}).get("started_at", session.started_at.timestamp()))
+
+
+def read_session(session: Session, *, most: int | None = None) -> PastSession:
+    """A session's archived events as they were when they were observed, the first `most` of them, and the slates given
+    till then.
+
+    Its evidence is what came with it, the purchases that were remembered of its shopper, and their demographics while they
+    consent.
     """
-    summary, shopper = session.persona or {}, session.shopper
-    started_at = float(summary.get("started_at", session.started_at.timestamp()))
+    summary, shopper, started_at = session.persona or {}, session.shopper, _started_at(session)
     consented = shopper.demographics if shopper is not None and shopper.consent_demographics else {}
-    rows = ArchivedEvent.objects.of_session(session)
-    lived = tuple(event for event in map(read_event, rows) if event.received_at >= started_at - MICROSECOND)
-    slates = ServedSlate.objects.filter(shop=session.shop_id, session_id=session.session_id, at__gte=moment(started_at))
+    lived = tuple(read_event(row) for row in events_of(session)[:most])
+    till = lived[-1].received_at if lived else started_at
+    slates = ServedSlate.objects.filter(
+        shop=session.shop_id, session_id=session.session_id, at__gte=moment(started_at), at__lte=moment(till)
+    )
     return PastSession(
         session=session.session_id,
         shopper=shopper.external_id if shopper is not None else "",

@@ -18,7 +18,7 @@ from personas.models import Session, Shop
 from recommendations import releases
 from recommendations.engine import Engine
 from recommendations.models import Release
-from recommendations.reading import PastSession, read_session
+from recommendations.reading import PastSession, events_of, read_session
 from recommendations.replaying import ReplayedStep, replay
 from recommendations.serving.payloads import cluster_json
 from recommendations.serving.process import engines_here
@@ -41,7 +41,7 @@ class Story:
 def tell(session: Session) -> Story:
     """Replay a session. Raises ReleaseError if the shop has no release that can be read."""
     engine = engine_of(session.shop)
-    past = read_session(session)
+    past = read_session(session, most=MOST_EVENTS)
     steps = replay(
         engine,
         shop=session.shop_id,
@@ -49,11 +49,12 @@ def tell(session: Session) -> Story:
         shopper=past.shopper,
         context=past.context,
         started_at=past.started_at,
-        events=past.events[:MOST_EVENTS],
+        events=past.events,
         earlier=earlier_of(engine, past.earlier),
         served=past.served,
     )
-    return Story(engine, past, steps, len(past.events) - len(steps))
+    cut = events_of(session).count() - len(steps) if len(steps) == MOST_EVENTS else 0
+    return Story(engine, past, steps, cut)
 
 
 def earlier_of(engine: Engine, shares: Mapping[int, float]) -> tuple[float, ...] | None:

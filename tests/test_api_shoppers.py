@@ -16,9 +16,10 @@ from django.test import Client
 
 from personas import versions
 from personas.models import ApiKey, Archetype, Attribute, Erasure, Session, Shop, Shopper, moment
-from recommendations import releases, rights
+from recommendations import reading, releases, rights, stories
 from recommendations.engine import Engine
 from recommendations.models import Release
+from recommendations.reading import read_event
 from recommendations.serving import archiving
 from recommendations.serving.activity import Entry
 from tests.test_archiving import NOW, make_record
@@ -238,6 +239,18 @@ def test_a_ledger_is_a_replay(client: Client, shop: Shop, key: dict[str, str], s
     page = ask(client, "get", "sessions/visit-0/ledger?offset=2&limit=1", key["read"]).json()
     assert (page["count"], [s["event_id"] for s in page["steps"]]) == (4, ["e1.0"])
     assert ask(client, "get", "sessions/visit-0/ledger?limit=many", key["read"]).json()["field"] == "limit"
+
+
+def test_a_ledger_reads_no_more_events_than_it_replays(
+    client: Client, shop: Shop, key: dict[str, str], served: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit(shop, "visit-1", 0)
+    visit(shop, "visit-1", 1)
+    read: list[object] = []
+    monkeypatch.setattr(reading, "read_event", lambda row: read.append(row) or read_event(row))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(stories, "MOST_EVENTS", 3)
+    told = ask(client, "get", "sessions/visit-1/ledger", key["read"]).json()
+    assert (told["count"], told["cut"], len(read)) == (3, 1, 3)
 
 
 def test_without_a_release_the_ledger_says_what_to_do(client: Client, shop: Shop, key: dict[str, str], data_dir: Path) -> None:

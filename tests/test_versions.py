@@ -40,6 +40,14 @@ def test_first_use_publishes_the_draft_and_later_edits_wait(shop: Shop) -> None:
     assert versions.unpublished(shop) == []
 
 
+def test_a_first_version_that_a_merchandiser_was_quicker_to_publish_is_read(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the training's look and its own attempt."""
+    looks = iter([None])
+    published = versions.publish(shop, note="By hand.")
+    monkeypatch.setattr(versions, "latest", lambda shop, latest=versions.latest: next(looks, latest(shop)))
+    assert versions.in_force(shop) == published
+
+
 def test_a_shop_without_archetypes_has_no_version(shop: Shop) -> None:
     Archetype.objects.all().delete()
     assert versions.current(shop) == ((), ())
