@@ -7,7 +7,8 @@ the HMM: a model that does well on these shoppers does so on a behaviour that is
 
 from recommendations.evaluation.simulation.kinds import KINDS, Kinds
 from recommendations.evaluation.simulation.log import to_log
-from recommendations.evaluation.simulation.shoppers import SimulatedSession, Visit, simulate
+from recommendations.evaluation.simulation.shoppers import SimulatedSession, simulate
+from recommendations.evaluation.simulation.walk import Visit
 from recommendations.evaluation.simulation.world import OVERLAP, World, build_world
 
 __all__ = ["KINDS", "OVERLAP", "Kinds", "SimulatedSession", "Visit", "World", "build_world", "simulate", "to_log"]
