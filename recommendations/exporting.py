@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -43,7 +43,7 @@ def export(shop: Shop, external_id: str) -> dict[str, Any]:
         ],
         "log": [{"stream": e.stream, "entry": e.entry_id.decode(), "record": _record(e.record)} for e in found.entries],
         "memory": {i: msgspec.to_builtins(m, str_keys=True) for i, m in found.memories.items()},
-        "admin_history": list(_history(row)) if row else [],
+        "admin_history": [*_history(Shopper, [row.pk] if row else []), *_history(Session, _pks(shop, found.sessions))],
     }
 
 
@@ -115,7 +115,13 @@ def _event(event: ArchivedEvent) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value not in (None, "")}
 
 
-def _history(row: Shopper) -> Iterator[dict[str, Any]]:
-    kind = ContentType.objects.get_for_model(Shopper)
-    for entry in LogEntry.objects.filter(content_type=kind, object_id=str(row.pk)).order_by("pk"):
-        yield {"at": entry.action_time.isoformat(), "action": entry.get_action_flag_display(), "what": str(entry)}
+def _pks(shop: Shop, session_ids: frozenset[str]) -> list[int]:
+    return sorted(Session.objects.ids_of(shop, session_ids).values())
+
+
+def _history(model: type[Shopper] | type[Session], pks: Iterable[int]) -> Iterator[dict[str, Any]]:
+    """What the admin noted of rows."""
+    kind = ContentType.objects.get_for_model(model)
+    for chunk in in_chunks(str(pk) for pk in pks):
+        for entry in LogEntry.objects.filter(content_type=kind, object_id__in=chunk).order_by("pk"):
+            yield {"at": entry.action_time.isoformat(), "action": entry.get_action_flag_display(), "what": str(entry)}

@@ -18,6 +18,8 @@ from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from personas.models import Archetype, ArchivedEvent, Attribute, Erasure, Session, Shop, Shopper, ShopperAlias, moment
@@ -483,6 +485,7 @@ async def test_an_export_holds_all_that_an_erasure_would_delete(here: Process, s
         assert {s["session_id"] for s in given["live_sessions"]} == set(VISITS)
         assert given["live_sessions"][0]["state"]["persona"]["log_belief"]
         assert len(given["log"]) == TURNS + 1, "what is not archived yet, and one set aside that can be read"
+        assert len(given["admin_history"]) == 2, "of the shopper and of a session"
         assert given["memory"][ANNA]["demographics"] == given["shopper"]["demographics"]
         counts = rights.erase(shop, ANNA).counts
         assert counts["events"] == sum(len(s["events"]) for s in given["sessions"])
@@ -518,7 +521,11 @@ def test_what_is_older_than_the_shop_keeps_goes(shop: Shop, redis_client: redis.
         entry = f"{int(1000 * (time.time() - age_days * 86_400))}-0"
         redis_client.xadd("{2}:aside", {b"r": encode_record(make_record(shop.pk, session, 0))}, id=entry)
     assert retention.expire(other) == {}
-    counts = retention.expire(shop, batch=2)
+    with CaptureQueriesContext(connection) as queries:
+        counts = retention.expire(shop, batch=2)
+    looks = [q["sql"] for q in queries if "personas_" in q["sql"]]
+    assert 'FROM "personas_shop"' in looks[0], "the archiver's lock comes before any look at what may go"
+    assert connection.vendor != "postgresql" or "FOR NO KEY UPDATE" in looks[0]
     assert set(Session.objects.values_list("session_id", flat=True)) == {"visit-2", "visit-5", "visit-77"}
     assert set(ServedSlate.objects.values_list("session_id", flat=True)) == {"visit-2", "visit-5", "visit-77"}
     assert set(AdaptationDecision.objects.values_list("session_id", flat=True)) == {"visit-2", "visit-5", "visit-77"}
