@@ -70,7 +70,7 @@ def course(session: Session) -> dict[str, Any]:
         "sentence": told,
         "width": stacks.width(len(columns)),
         "release": story.engine.release,
-        "evidence": sorted(evidence.items()),
+        "evidence": [(name.replace("_", " "), value.replace("_", " ")) for name, value in sorted(evidence.items())],
         "remembered": bool(story.past.earlier),
         "simulated": session.origin == "simulated",
         "names": model.archetype_names,
@@ -95,6 +95,11 @@ def _likeliest(story: Story, reading: Reading) -> str:
     return f"not sure yet, {told}" if reading.unsure else told
 
 
+def _now(story: Story, reading: Reading) -> str:
+    """Who acts at this moment. `Reading.active` tells of the visit so far, which a shift leaves behind."""
+    return story.engine.personas.archetype_names[int(np.argmax(reading.belief))]
+
+
 def sentence(story: Story) -> str:
     """What the chart says: how long, from when on one was sure of whom, who it ended with, how often it shifted."""
     steps, names = story.steps, dict(zip(story.engine.personas.ids, story.engine.personas.archetype_names, strict=True))
@@ -105,14 +110,14 @@ def sentence(story: Story) -> str:
         parts.append("Never sure who it was.")
     else:
         first = steps[sure].after
-        parts.append(f"Sure from the {_nth(sure + 1)} event on: {names[first.active[0]] if first.active else 'no one alone'}.")
+        parts.append(f"Sure from the {_nth(sure + 1)} event on: {_now(story, first)}.")
         shifts = [step for step in steps if step.shift]
         parts += [f"{shift_words(story, step)}." for step in shifts[:2]]
         if len(shifts) > 2:
             parts.append(f"And {len(shifts) - 2} more shifts.")
         last = steps[-1].after
-        who = " and ".join(names[i] for i in last.active) or "no one alone"
-        parts.append(f"At the end: {'not sure any more' if last.unsure else who}{', taking turns' if last.several else ''}.")
+        turns = f"{' and '.join(names[i] for i in last.active)}, taking turns" if last.several else ""
+        parts.append(f"At the end: {'not sure any more' if last.unsure else turns or _now(story, last)}.")
     return " ".join(parts)
 
 

@@ -223,6 +223,7 @@ def line(row: Shopper) -> dict[str, Any]:
         "first": f"{sessions[-1]['started_at']:%Y-%m-%d}",
         "last": f"{sessions[0]['started_at']:%Y-%m-%d}",
         "rows": [{**visit, "who": _who(visit), "link": _link(row, visit["session_id"])} for visit in sessions],
+        "simulated": any(visit["origin"] == "simulated" for visit in sessions),
         "hidden": max(0, row.sessions.count() - len(sessions)),
     }
 

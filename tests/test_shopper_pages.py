@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,23 @@ def test_a_session_tells_its_course_in_a_picture_and_in_words(admin_client: Clie
     assert f"<td>{factor.nats[0]:+.2f}</td>" in shown
 
 
+def test_the_end_of_a_visit_is_who_acts_then_not_who_did_most_of_it(shop: Shop) -> None:
+    story = stories.tell(Session.objects.get())
+    first, second = story.engine.personas.ids
+    sides = (((0.9, 0.1), first), ((0.1, 0.9), first))  # the second one took over; the visit was mostly the first's
+    steps = [
+        replace(step, after=step.after._replace(belief=belief, active=(active,), unsure=False, several=False))
+        for step, (belief, active) in zip(story.steps[:2], sides, strict=True)
+    ]
+    told = session_charts.sentence(replace(story, steps=tuple(steps)))
+    names = story.engine.personas.archetype_names
+    assert f"Sure from the 1st event on: {names[0]}." in told
+    assert told.endswith(f"At the end: {names[1]}.")
+    turns = steps[1].after._replace(several=True, active=(first, second))
+    told = session_charts.sentence(replace(story, steps=(steps[0], replace(steps[1], after=turns))))
+    assert told.endswith(f"At the end: {names[0]} and {names[1]}, taking turns.")
+
+
 def test_evidence_is_told_in_words_with_its_sign(shop: Shop) -> None:
     """A factor that speaks for a persona in the replay is said to, by as many nats."""
     story = stories.tell(Session.objects.get())
@@ -106,6 +124,9 @@ def test_a_shopper_has_a_time_line_and_consent(admin_client: Client, shop: Shop)
     shown = admin_client.get(page("change", anna)).content.decode()
     assert "1 visit, 0 purchases. Mostly &lt;skirts&gt;." in shown
     assert "never asked" in shown
+    assert "Simulated" not in shown
+    Session.objects.update(origin="simulated")
+    assert "Simulated: nobody did this." in admin_client.get(page("change", anna)).content.decode()
     ask = admin_client.get(page("change_consent", anna)).content.decode()
     assert "Record consent of anna" in ask
     assert not Shopper.objects.get().consent_demographics, "to look is not to do"
