@@ -67,7 +67,9 @@ _OWN_FACTOR = ("price_tier=", "discount=")
 
 MAX_ARCHETYPES = 24
 MAX_ATTRIBUTES = 60
+MAX_NAME = 200
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # PostgreSQL's JSON takes neither
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _DEFAULT_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")  # Okabe & Ito (2008)
 
@@ -387,6 +389,8 @@ def _weights(entry: Mapping[str, object], at: str, name: str, *, low: float = -1
     for key, weight in value.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not low <= weight <= 1.0:  # NaN fails too
             raise PersonaError(f"{at}.{name}", f"weight {weight!r} of {key!r} is not a number from {low:g} to 1")
+        if len(str(key)) > MAX_NAME or _UNWRITABLE.search(str(key)):
+            raise PersonaError(f"{at}.{name}", f"{str(key)[:40]!r} is longer than {MAX_NAME} or holds control characters")
         weights[str(key)] = float(weight)
     return weights
 
