@@ -48,7 +48,7 @@ class FitReport:
     drift : (K,) how far each state is from its archetype: total variation distance, 0 to 1, mean over learned factors.
     share : (K,) share of the events that each state takes.
     kept : (K,) how much of what its archetype is named by a state still shows, of the learned factor that lost most: 1 as the
-        archetype has it, 0 no more than the shop's usual shopper, negative the contrary; NaN where no factor names it.
+        archetype has it, 0 no more than the personas on the whole, negative the contrary; NaN where no factor names it.
     worst : (K,) that factor's place, -1 where none names it.
     drifted : (K,) bool, states whose `kept` is below `NAME_KEPT`: reported, never renamed.
     """
@@ -151,7 +151,7 @@ def fit(
         progress(iterations, iterations)
     events = expected.weight.sum(axis=0)
     model = _without_hearsay(model, events, pseudo_counts)
-    drift, kept, worst, drifted = _drift(model, pseudo_counts, events)
+    drift, kept, worst, drifted = _drift(model, pseudo_counts)
     return model, FitReport(tuple(likelihoods), tuple(objectives), drift, events / n, kept, worst, drifted)
 
 
@@ -396,14 +396,15 @@ def _log_prior(model: PersonaHMM, pseudo: PseudoCounts) -> float:
     return float(sum((counts * np.where(counts > 0, logs, 0.0)).sum() for counts, logs in tables))
 
 
-def _drift(model: PersonaHMM, pseudo: PseudoCounts, events: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """`drift`, `kept`, `worst` and `drifted` of the report. events : (K,) expected events of each state.
+def _drift(model: PersonaHMM, pseudo: PseudoCounts) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`drift`, `kept`, `worst` and `drifted` of the report.
 
     A factor names an archetype by the values that it has `NAMING` times as often as the archetypes on the whole. What is kept
-    of them is the log of how much more often the state shows them than the shop does, over what the archetype says.
+    of them is the log of how much more often the state shows them than the states on the whole, over what the archetype says.
+    All states count alike, however many events they take: a persona that nearly everybody is must not seem to have lost
+    its name for being the usual shopper.
     """
     k = len(model.log_initial)
-    share = events / events.sum() if events.any() else np.full(k, 1.0 / k)
     distances = []
     kept = np.full((len(model.log_emission), k), np.nan)
     for f, (table, counts, learned) in enumerate(zip(model.log_emission, pseudo.emission, model.learned, strict=True)):
@@ -411,11 +412,11 @@ def _drift(model: PersonaHMM, pseudo: PseudoCounts, events: np.ndarray) -> tuple
             continue
         meant, shown = counts / counts.sum(axis=1, keepdims=True), np.exp(table)
         distances.append(0.5 * np.abs(shown - meant).sum(axis=1))
-        usual, pooled = meant.mean(axis=0), share @ shown
+        usual, everybody = meant.mean(axis=0), shown.mean(axis=0)
         named = meant >= NAMING * usual
         lifts = [
             np.log(np.maximum((own * named).sum(axis=1), 1e-300)) - np.log(np.maximum((everyone * named).sum(axis=1), 1e-300))
-            for own, everyone in ((shown, pooled), (meant, usual))
+            for own, everyone in ((shown, everybody), (meant, usual))
         ]
         some = named.any(axis=1)
         kept[f, some] = lifts[0][some] / lifts[1][some]

@@ -164,6 +164,21 @@ def test_a_state_that_lost_what_names_it_is_reported_with_the_factor() -> None:
         assert (report.kept < fitting.NAME_KEPT).all() == drifted
 
 
+def test_a_persona_that_nearly_everybody_is_has_not_drifted() -> None:
+    """Of 400 sessions 392 are the first persona's, just as its archetype has it: it is the usual shopper, and still itself."""
+    rng = np.random.default_rng(1)
+    persona = np.repeat(np.arange(400) >= 392, 10).astype(int)
+    shown = np.where(rng.random(4_000) < 0.9, persona, 1 - persona)[:, None]
+    named, stay = np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([[0.99, 0.01], [0.01, 0.99]])
+    start = PersonaHMM(np.log([0.5, 0.5]), np.log(stay), (np.log(named),), np.ones(1, dtype=bool))
+    _, report = fit(
+        shown, np.arange(0, 4_001, 10), start=start, pseudo_counts=PseudoCounts(np.ones(2), 100 * stay, (100 * named,))
+    )
+    assert report.share[0] > 0.9
+    np.testing.assert_allclose(report.kept, 1.0, atol=0.25)
+    assert not report.drifted.any()
+
+
 def test_an_empty_log_gives_the_priors_model() -> None:
     model, pseudo, codes, _ = random_log(1)
     fitted, report = fit(codes[:0], np.zeros(1, dtype=np.int64), start=model, pseudo_counts=pseudo)
