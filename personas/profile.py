@@ -258,7 +258,7 @@ def _read(model: PersonaModel, state: PersonaState, signal: Signal) -> _Reading:
         model.facts,
         code=signal.code,
         position=signal.position,
-        dwell_s=signal.dwell_s,
+        dwell_s=signal.dwell_s if state.steps else None,  # of no step: what it would say, training doesn't read either
         gap_s=elapsed if state.steps else None,
         novelty=signal.novelty,
         query=signal.query,

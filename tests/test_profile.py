@@ -80,6 +80,16 @@ def test_online_steps_reach_the_beliefs_that_training_reports() -> None:
             np.testing.assert_allclose(np.exp(state.log_belief), beliefs[i], rtol=0, atol=1e-6)
 
 
+def test_an_engagement_before_the_first_step_says_nothing_online_or_in_training(model: PersonaModel) -> None:
+    """It has no step to say the dwell of: the log leaves it out, and so must the belief, the ledger and the courses."""
+    begun = start(model, evidence={}, at=0.0)
+    early = view(0, 1, code=CODE["user_engagement"])._replace(dwell_s=300.0)
+    assert update(model, begun, early) == begun
+    assert explain_step(model, begun, early).factors == ()
+    seen = update(model, begun, view(1, 1, at=5.0))
+    assert update(model, seen, early._replace(at=9.0)) != seen
+
+
 def test_a_model_survives_its_parts_and_json(model: PersonaModel) -> None:
     arrays, meta = to_parts(model)
     again = from_parts(PersonaModel, arrays, json.loads(json.dumps(meta)))
