@@ -172,6 +172,21 @@ def test_ids_with_a_slash_have_all_the_rights_too(client: Client, shop: Shop, ke
     assert not Shopper.objects.exists()
 
 
+def test_a_store_that_is_away_is_told_as_a_problem(client: Client, shop: Shop, key: dict[str, str], settings: Any) -> None:
+    visit(shop, "visit-1", 0, "anna")
+    settings.REDIS_URL = "redis://127.0.0.1:9/0"
+    for method, path, body in (
+        ("get", "shoppers/anna", None),
+        ("get", "shoppers/anna/export", None),
+        ("put", "shoppers/anna/consent", {"demographics": False}),
+        ("delete", "shoppers/anna", None),
+    ):
+        answer = ask(client, method, path, key["read" if method == "get" else "manage"], body)
+        assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+        assert answer["content-type"] == "application/problem+json"
+    assert Shopper.objects.get().consent_at is not None, "a withdrawal holds from its record on; asked again, it is finished"
+
+
 CALLS = [
     ("get", "sessions", "read"),
     ("get", "sessions/x/ledger", "read"),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from redis.exceptions import RedisError
 from rest_framework import authentication, exceptions, pagination, permissions, views, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from personas.models import ApiKey, Shop, hash_key
 from recommendations.serving.problems import Problem
+
+logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
 CODES = {
@@ -29,6 +33,10 @@ CODES = {
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """Django REST framework's exception handler: the same problem documents as on the hot endpoints."""
+    if isinstance(error, RedisError):
+        logger.exception("a call needs Redis, which failed")
+        detail = "The session store can't be reached. Send the call again: what of it was done stays done, and is done once."
+        error = Problem(503, "storage_unavailable", detail, headers={"retry-after": "1"})
     answer = views.exception_handler(error, context)
     if isinstance(error, Problem):
         return Response(error.as_json(), status=error.status, headers=error.headers, content_type=PROBLEM_TYPE)

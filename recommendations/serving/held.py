@@ -18,6 +18,7 @@ from django.utils.crypto import salted_hmac
 from redis import Redis, WatchError
 
 from recommendations.serving.activity import FIELD, Record, decode_record, log_key, partition
+from recommendations.serving.problems import busy
 from recommendations.serving.store import StateError, channel, decode_state, encode_state, ids_key, state_key
 from recommendations.session import SessionState
 
@@ -118,7 +119,8 @@ def forget_sessions(client: Redis, shop: int, sessions: Iterable[str]) -> int:
 def change_state(client: Redis, shop: int, session: str, change: Callable[[SessionState], SessionState]) -> bool:
     """Put `change(state)`, one version on, in the place of a live session's state; whether it changed.
 
-    Keeps the time that the state has left to live, and tells the session's subscribers.
+    Keeps the time that the state has left to live, and tells the session's subscribers. Raises Problem 503 if the session's own
+    turns came first every time.
     """
     key = state_key(part_of(shop, session), shop, session)
     for _ in range(ATTEMPTS):
@@ -140,7 +142,7 @@ def change_state(client: Redis, shop: int, session: str, change: Callable[[Sessi
             except WatchError:
                 continue
             return True
-    raise RuntimeError("the session's state kept changing; ask again")
+    raise busy()
 
 
 # The activity log
