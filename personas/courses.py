@@ -9,7 +9,7 @@ Their *courses* can: each explains the events or doesn't, and Bayes' rule weighs
   the posterior of a change whose time is geometric a priori; no rule with as few false alarms finds it sooner).
 - K(K-1)/2 *pairs*: every step is drawn from one of two personas, either as likely: (P(o | i) + P(o | j)) / 2.
 
-Plain functions of arrays; `PersonaState.courses` keeps n whole numbers, `pack` and `unpack`.
+Plain functions of arrays; `PersonaState.courses` keeps two bytes of each of the n, `pack` and `unpack`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ DEEPEST = 3_000
 """Hundredths of a nat below the best at which a course is kept at the least. Thirty nats are as good as never, and a
 session of a thousand events can still be found to have changed."""
 
+_LEAST = math.exp(-DEEPEST / 100.0)
+_BY_DEPTH = np.exp(np.arange(DEEPEST + 1) * -0.01)
+"""(DEEPEST + 1,) what each packed number stands for, next to the best."""
+
 
 @lru_cache(maxsize=64)
 def _pairs(k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,6 +49,15 @@ def _members(k: int) -> np.ndarray:
     pairs = np.zeros((len(first), k))
     pairs[np.arange(len(first)), first] = pairs[np.arange(len(first)), second] = 0.5
     return np.vstack((np.eye(k), np.eye(k), pairs))
+
+
+@lru_cache(maxsize=64)
+def _stay(k: int, hazard: float) -> np.ndarray:
+    """(n,) what a step leaves of each course: one persona alone may give way."""
+    kept = np.ones(2 * k + k * (k - 1) // 2)
+    if k > 1:
+        kept[:k] = 1.0 - hazard
+    return kept
 
 
 def opening(prior: np.ndarray) -> np.ndarray:
@@ -71,10 +84,9 @@ def step(courses: np.ndarray, jumps: np.ndarray, likelihood: np.ndarray) -> np.n
     likelihood : (K,) P(o | z) up to a factor. A step that no course explains leaves them as they are.
     """
     k = len(likelihood)
-    moved = courses.copy()
+    moved = courses * _stay(k, HAZARD)
     if k > 1:
-        moved[k : 2 * k] += HAZARD * (courses[:k] @ jumps)
-        moved[:k] *= 1.0 - HAZARD
+        moved[k : 2 * k] += (HAZARD * courses[:k]) @ jumps
     return _weigh(moved, _members(k) @ likelihood)
 
 
@@ -83,8 +95,8 @@ def enrich(courses: np.ndarray, belief: np.ndarray, likelihood: np.ndarray) -> n
 
     belief : (K,) who took that step; within a pair, it says whose the new evidence is.
     """
-    shares = _members(len(belief)) * (belief + 1e-12)
-    return _weigh(courses, shares @ likelihood / np.add.reduce(shares, axis=1))
+    members, shares = _members(len(belief)), belief + 1e-12
+    return _weigh(courses, members @ (shares * likelihood) / (members @ shares))
 
 
 def settle(courses: np.ndarray, k: int) -> np.ndarray:
@@ -98,12 +110,7 @@ def settle(courses: np.ndarray, k: int) -> np.ndarray:
     return settled
 
 
-def relax(courses: np.ndarray, prior: np.ndarray, kept: float) -> np.ndarray:
-    """(n,) probabilities after a silence that leaves `kept` (0 to 1) of what was known. prior : (K,)."""
-    return kept * courses + (1.0 - kept) * opening(prior)
-
-
-def revise(packed: tuple[int, ...], before: np.ndarray, after: np.ndarray) -> tuple[int, ...]:
+def revise(packed: bytes, before: np.ndarray, after: np.ndarray) -> bytes:
     """The courses once a better prior is known than the one they started from. before, after : (K,)."""
     if not packed or len(before) == 1:
         return packed
@@ -124,15 +131,18 @@ def likeliest_pair(courses: np.ndarray, k: int) -> tuple[int, int]:
     return int(first[best]), int(second[best])
 
 
-def pack(courses: np.ndarray) -> tuple[int, ...]:
-    """Hundredths of a nat below the best, n whole numbers: a hundredth is nothing, and a state stays small."""
-    nats = np.log(np.maximum(courses, math.exp(-DEEPEST / 100.0) * courses.max()))
-    return tuple(np.rint((nats.max() - nats) * 100.0).astype(np.int64).tolist())
+def pack(courses: np.ndarray) -> bytes:
+    """Hundredths of a nat below the best, n little-endian uint16: a hundredth is nothing, and a state stays small."""
+    best = float(np.maximum.reduce(courses))
+    depth = np.log(np.maximum(courses, _LEAST * best))
+    depth *= -100.0
+    depth += 100.0 * math.log(best) + 0.5  # the conversion to whole numbers cuts off
+    return depth.astype("<u2").tobytes()
 
 
-def unpack(packed: tuple[int, ...]) -> np.ndarray:
+def unpack(packed: bytes) -> np.ndarray:
     """(n,) probabilities again; what was kept at the floor stays there."""
-    courses: np.ndarray = np.exp(np.array(packed) * -0.01)
+    courses: np.ndarray = _BY_DEPTH.take(np.frombuffer(packed, dtype="<u2"))
     courses /= np.add.reduce(courses)
     return courses
 

@@ -12,12 +12,17 @@ VALUE_LENGTH = 24
 """Characters kept of a factor's value."""
 
 
+FARTHEST = 32.0
+"""Nats that a ledger entry tells at most: a factor that speaks louder has said all."""
+
+
 class LedgerEntry(NamedTuple):
-    """Which factor of an event moved which persona most.
+    """Which factor of an event moved which persona most; whole numbers where a state must stay small.
 
     event_id : its first 12 characters.  at : event time, seconds.  persona : archetype id.
     value : name of the factor's value, 24 characters at most.
-    nats : log P(value | persona) - log P(value), the factor's evidence.  p : the persona's probability afterwards.
+    nats_1000 : thousandths of log P(value | persona) - log P(value), the factor's evidence.
+    p_1000 : thousandths of the persona's probability afterwards.
     """
 
     event_id: str
@@ -25,8 +30,18 @@ class LedgerEntry(NamedTuple):
     persona: int
     factor: str
     value: str
-    nats: float
-    p: float
+    nats_1000: int
+    p_1000: int
+
+    @property
+    def nats(self) -> float:
+        """The factor's evidence, to a thousandth of a nat."""
+        return self.nats_1000 / 1000.0
+
+    @property
+    def p(self) -> float:
+        """The persona's probability afterwards, to a thousandth."""
+        return self.p_1000 / 1000.0
 
 
 class Shift(NamedTuple):
@@ -79,8 +94,12 @@ def told_nats(terms: np.ndarray, before: np.ndarray) -> np.ndarray:
     return nats
 
 
-def loudest(nats: np.ndarray, codes: Sequence[int]) -> int:
+def loudest(nats: Sequence[float], codes: Sequence[int]) -> int:
     """The factor present that speaks most; the first of all where none is present. Both of F entries."""
     present = [f for f, code in enumerate(codes) if code >= 0]
-    heard = nats.tolist()
-    return max(present, key=heard.__getitem__) if present else 0
+    return max(present, key=nats.__getitem__) if present else 0
+
+
+def whole(nats: float) -> int:
+    """Thousandths, as a ledger entry keeps them; nats beyond `FARTHEST` are told as that."""
+    return round(1000.0 * min(max(nats, -FARTHEST), FARTHEST))

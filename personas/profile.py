@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -15,8 +15,8 @@ from personas import courses
 from personas.encoding import ABSENT, FACTORS, STEPS, ItemFacts, encode, searching, value_names
 from personas.events import ENGAGEMENT, ITEM_ACTIONS, NAMES
 from personas.evidence import EvidenceNetwork, log_prior
-from personas.hmm import PersonaHMM, condition, predict, remembered
-from personas.ledger import VALUE_LENGTH, FactorEvidence, LedgerEntry, Shift, StepEvidence, loudest, told_nats
+from personas.hmm import PersonaHMM, condition, predict
+from personas.ledger import VALUE_LENGTH, FactorEvidence, LedgerEntry, Shift, StepEvidence, loudest, told_nats, whole
 from personas.repeats import once, same_turn
 
 ACTIVE_P = 0.25
@@ -47,11 +47,17 @@ OWN_SHARE, OWN_ITEMS = 0.5, 5.0
 """What the session's own items weigh in the attribute weights: at most half, and half of that after 5 item actions.
 They speak for the shopper alone, but they are few."""
 
+UNIT = 5_000
+"""Parts of one in which occupancy and affinity are kept: three bytes a number, and exact to less than shows."""
+
 LEDGER = 6
 """Ledger entries kept in the state; the whole ledger is a replay away."""
 
 _DEEP = -745.0
 """The least log-probability of which exp is not 0, so that p log p stays a number."""
+
+_RAREST = 1e-300
+"""The least probability of which a logarithm is taken."""
 
 _KEPT = tuple(KEPT_A_VIEW ** ENGAGEMENT[name] if name in ITEM_ACTIONS else 1.0 for name in NAMES)
 
@@ -131,15 +137,14 @@ class Signal(NamedTuple):
     query: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PersonaState:
-    """Belief over K archetypes after `steps` events: plain values only.
+class PersonaState(NamedTuple):
+    """Belief over K archetypes after `steps` events: plain values only, and few bytes of them.
 
     archetypes : K ids, in the order of the rest.  log_belief, log_prior : K normalised log-probabilities.
-    last_at : time of the latest event, seconds.  affinity : A decayed means of the items' attribute scores.
+    last_at : time of the latest event, seconds.  affinity : A decayed means of the items' attribute scores, in `UNIT`ths.
     shift : the last time one persona gave way to another.  touched : item actions on known items.
-    occupancy, doubt, weight : of the belief after each step, of its entropy (nats) and of 1, the sums decayed by
-        `KEPT_A_STEP`; K of them, empty before the first step, and two numbers.
+    occupancy, doubt : of the belief after each step, in `UNIT`ths, and of its entropy, nats, the sums decayed by
+        `KEPT_A_STEP`; K of them, empty before the first step, and a number.
     courses : `courses.pack` of how the session goes; empty before the first event.
     searched : what the search was about that no item has answered yet (`encoding.searching`).
     """
@@ -149,14 +154,13 @@ class PersonaState:
     log_prior: tuple[float, ...]
     last_at: float
     steps: int = 0
-    affinity: tuple[float, ...] = ()
+    affinity: tuple[int, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
     shift: Shift | None = None
     touched: int = 0
-    occupancy: tuple[float, ...] = ()
+    occupancy: tuple[int, ...] = ()
     doubt: float = 0.0
-    weight: float = 0.0
-    courses: tuple[int, ...] = ()
+    courses: bytes = b""
     searched: int = ABSENT
 
 
@@ -205,7 +209,7 @@ def start(model: PersonaModel, *, evidence: Mapping[str, str], at: float, earlie
     """
     prior = _prior(model, evidence, earlier)
     belief = tuple(prior.tolist())
-    return PersonaState(model.ids, belief, belief, at, affinity=(0.0,) * len(model.attributes))
+    return PersonaState(model.ids, belief, belief, at, affinity=(0,) * len(model.attributes))
 
 
 def revise(
@@ -226,8 +230,8 @@ def revise(
     belief = np.where(np.isfinite(belief), belief, -math.inf)
     total = np.logaddexp.reduce(belief)
     if not math.isfinite(total):
-        return replace(state, log_prior=given, courses=held)
-    return replace(state, log_prior=given, log_belief=tuple((belief - total).tolist()), courses=held)
+        return state._replace(log_prior=given, courses=held)
+    return state._replace(log_prior=given, log_belief=tuple((belief - total).tolist()), courses=held)
 
 
 def _prior(model: PersonaModel, evidence: Mapping[str, str], earlier: Sequence[float] | None) -> np.ndarray:
@@ -286,12 +290,13 @@ def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaS
     belief = np.exp(log_belief)
     entry = _explain(model, signal, read, belief, terms)
     held, shift = _course(model, state, signal, read, belief, terms)
-    occupancy, doubt, weight = _occupy(state, read.step, belief, log_belief)
+    occupancy, doubt = _occupy(state, read.step, belief, log_belief)
     touched, affinity = state.touched, state.affinity
     if signal.position >= 0 and _KEPT[signal.code] < 1.0:
         touched += 1
-        kept = _KEPT[signal.code]
-        affinity = tuple((kept * np.array(affinity) + (1.0 - kept) * model.item_attributes[signal.position]).tolist())
+        kept, new = _KEPT[signal.code], UNIT * (1.0 - _KEPT[signal.code])
+        scores = model.item_attributes[signal.position].tolist()
+        affinity = tuple([int(kept * a + new * score + 0.5) for a, score in zip(affinity, scores, strict=True)])
     return PersonaState(
         archetypes=state.archetypes,
         log_belief=tuple(log_belief.tolist()),
@@ -304,7 +309,6 @@ def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaS
         touched=touched,
         occupancy=occupancy,
         doubt=doubt,
-        weight=weight,
         courses=held,
         searched=searching(state.searched, read.codes),
     )
@@ -336,48 +340,43 @@ def _explain(model: PersonaModel, signal: Signal, read: _Reading, belief: np.nda
     before = np.exp(read.predicted)
     change = belief - before
     k = int(np.abs(change).argmax())
-    nats = told_nats(terms, before)[:, k]
-    towards = nats if change[k] >= 0 else -nats
-    f = loudest(towards, read.codes)
+    usual = (np.exp(terms) @ before).tolist()  # P(o_f); the sum of `told_nats`, for one persona
+    nats = [told - math.log(max(p, _RAREST)) for told, p in zip(terms[:, k].tolist(), usual, strict=True)]
+    f = loudest(nats if change.item(k) >= 0.0 else [-told for told in nats], read.codes)
     return LedgerEntry(
         signal.event_id[:12],
         signal.at,
         model.ids[k],
         FACTORS[f],
         model.values[f][read.codes[f]][:VALUE_LENGTH],
-        float(nats[f]),
-        belief.item(k),
+        whole(nats[f]),
+        round(1000.0 * belief.item(k)),
     )
 
 
-def _occupy(
-    state: PersonaState, step: bool, belief: np.ndarray, log_belief: np.ndarray
-) -> tuple[tuple[float, ...], float, float]:
-    """Occupancy, doubt and weight once the belief is this; what is no step mends the last one's part."""
+def _occupy(state: PersonaState, step: bool, belief: np.ndarray, log_belief: np.ndarray) -> tuple[tuple[int, ...], float]:
+    """Occupancy and doubt once the belief is this; what is no step mends the last one's part."""
     entropy = -float(belief @ np.maximum(log_belief, _DEEP))
+    now = belief.tolist()
     if not state.occupancy:
-        return (tuple(belief.tolist()), entropy, 1.0) if step else ((), 0.0, 0.0)
-    occupancy = np.array(state.occupancy)
+        return (tuple([round(UNIT * p) for p in now]), entropy) if step else ((), 0.0)
     if step:
-        occupancy = KEPT_A_STEP * occupancy + belief
-        return tuple(occupancy.tolist()), KEPT_A_STEP * state.doubt + entropy, KEPT_A_STEP * state.weight + 1.0
+        acted = [int(KEPT_A_STEP * held + UNIT * p + 0.5) for held, p in zip(state.occupancy, now, strict=True)]
+        return tuple(acted), KEPT_A_STEP * state.doubt + entropy
     logs = np.maximum(np.array(state.log_belief), _DEEP)
     before = np.exp(logs)
-    occupancy = np.maximum(occupancy + belief - before, 0.0)
-    return tuple(occupancy.tolist()), max(0.0, state.doubt + entropy + float(before @ logs)), state.weight
+    mended = [max(0, held + round(UNIT * (p - q))) for held, p, q in zip(state.occupancy, now, before.tolist(), strict=True)]
+    return tuple(mended), max(0.0, state.doubt + entropy + float(before @ logs))
 
 
 def _course(
     model: PersonaModel, state: PersonaState, signal: Signal, read: _Reading, belief: np.ndarray, terms: np.ndarray
-) -> tuple[tuple[int, ...], Shift | None]:
+) -> tuple[bytes, Shift | None]:
     """How the session goes after the event, and the shift that it tells, else the last one."""
     k = len(belief)
     total = np.add.reduce(terms, axis=0)
     likelihood = np.exp(total - np.maximum.reduce(total))
-    prior = np.exp(state.log_prior)
-    held = courses.unpack(state.courses) if state.courses else courses.opening(prior)
-    if read.step and state.steps and read.elapsed_s > 0.0:
-        held = courses.relax(held, prior, remembered(read.elapsed_s))
+    held = courses.unpack(state.courses) if state.courses else courses.opening(np.exp(state.log_prior))
     if read.step and not read.same_turn:
         held = courses.step(held, model.hmm.jumps, likelihood)
     else:
@@ -387,12 +386,12 @@ def _course(
         return courses.pack(held), state.shift
     target = int(changed.argmax())
     acted = np.array(state.occupancy)
-    acted[target] = -1.0
+    acted[target] = -1
     source = int(acted.argmax())
-    nats = terms[:, target] - terms[:, source]
+    nats = (terms[:, target] - terms[:, source]).tolist()
     f = loudest(nats, read.codes)
     shift = Shift(
-        model.ids[source], model.ids[target], signal.at, FACTORS[f], model.values[f][read.codes[f]][:VALUE_LENGTH], float(nats[f])
+        model.ids[source], model.ids[target], signal.at, FACTORS[f], model.values[f][read.codes[f]][:VALUE_LENGTH], nats[f]
     )
     return courses.pack(courses.settle(held, k)), shift
 
@@ -400,7 +399,7 @@ def _course(
 def shares(state: PersonaState) -> tuple[float, ...]:
     """K shares of the session's latest steps that each persona took, summing to 1; the prior before the first step."""
     total = sum(state.occupancy)
-    if total <= 0.0:
+    if total <= 0:
         return tuple(map(math.exp, state.log_prior))
     return tuple([part / total for part in state.occupancy])
 
@@ -415,7 +414,7 @@ def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
     exact = np.exp(np.array(state.log_belief))
     weights = exact @ model.mix64
     if state.touched:
-        own = np.maximum(np.array(state.affinity) - model.usual_affinity, 0.0)
+        own = np.maximum(np.array(state.affinity) / UNIT - model.usual_affinity, 0.0)
         total = float(np.add.reduce(own))
         if total > 0:
             own_share = OWN_SHARE * state.touched / (state.touched + OWN_ITEMS)
@@ -426,7 +425,7 @@ def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
     share_of_most = entropy / math.log(len(belief)) if len(belief) > 1 else 0.0
     share = shares(state)
     spread = -sum(p * math.log(p) for p in share if p > 0)
-    mixing = max(0.0, spread - state.doubt / state.weight) if state.weight > 0 else 0.0
+    mixing = max(0.0, spread - state.doubt * UNIT / acted) if (acted := sum(state.occupancy)) else 0.0
     held = courses.unpack(state.courses) if state.courses else courses.opening(exact)
     _, together, changed = courses.told(held, len(belief))
     several = together >= SEVERAL_P
@@ -464,18 +463,17 @@ def rebase(old: PersonaModel | None, new: PersonaModel, state: PersonaState) -> 
     kept = frozenset(new.ids)
     belief = _carry_over(state.archetypes, state.log_belief, new)
     acted = dict(zip(state.archetypes, state.occupancy, strict=False))
-    occupancy = tuple(acted.get(i, 0.0) for i in new.ids) if any(acted.get(i, 0.0) for i in new.ids) else ()
+    occupancy = tuple(acted.get(i, 0) for i in new.ids)
+    left = sum(occupancy)
     same = state.archetypes == new.ids
-    return replace(
-        state,
+    return state._replace(
         archetypes=new.ids,
         log_belief=belief,
-        occupancy=occupancy,
-        doubt=state.doubt if occupancy else 0.0,
-        weight=state.weight if occupancy else 0.0,
+        occupancy=occupancy if left else (),
+        doubt=state.doubt * left / sum(state.occupancy) if left else 0.0,
         courses=state.courses if same or not state.courses else courses.pack(courses.opening(np.exp(belief))),
         log_prior=_carry_over(state.archetypes, state.log_prior, new),
-        affinity=tuple(affinity.get(i, 0.0) for i in new.attributes),
+        affinity=tuple(affinity.get(i, 0) for i in new.attributes),
         ledger=tuple(e for e in state.ledger if e.persona in kept),
         shift=state.shift if state.shift and {state.shift.source, state.shift.target} <= kept else None,
         searched=ABSENT,  # a place among the old release's categories

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import msgspec
@@ -38,7 +39,7 @@ def export(shop: Shop, external_id: str) -> dict[str, Any]:
         "aliases": _aliases(row) if row else [],
         "sessions": [_session(session) for session in _sessions(shop, found.sessions)],
         "live_sessions": [
-            {"session_id": s, "state": msgspec.to_builtins(state, str_keys=True), "event_ids": held.event_ids(client, shop.pk, s)}
+            {"session_id": s, "state": _record(state), "event_ids": held.event_ids(client, shop.pk, s)}
             for s, state in sorted(found.states.items())
         ],
         "log": [{"stream": e.stream, "entry": e.entry_id.decode(), "record": _record(e.record)} for e in found.entries],
@@ -48,7 +49,7 @@ def export(shop: Shop, external_id: str) -> dict[str, Any]:
 
 
 def _record(record: Any) -> dict[str, Any]:
-    """A log record by the names of its fields, events and slates too."""
+    """A log record or a session's state by the names of its fields, and what is in it too: events, slates, ledger entries."""
     named: dict[str, Any] = msgspec.to_builtins(_named(record), str_keys=True)
     return named
 
@@ -56,8 +57,11 @@ def _record(record: Any) -> dict[str, Any]:
 def _named(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         return {name: _named(getattr(value, name)) for name in value.__struct_fields__}
-    if isinstance(value, tuple) and any(isinstance(part, msgspec.Struct) for part in value):
-        return [_named(part) for part in value]
+    if is_dataclass(value):
+        return {field.name: _named(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        named = getattr(value, "_fields", None)
+        return dict(zip(named, map(_named, value), strict=True)) if named else [_named(part) for part in value]
     return value
 
 

@@ -93,10 +93,7 @@ def test_a_better_prior_revises_the_courses_as_if_it_had_been_known() -> None:
     np.testing.assert_allclose(courses.told(courses.unpack(late), 3), courses.told(known, 3), atol=5e-3)
 
 
-def test_silence_brings_the_courses_back_and_one_persona_alone_is_one() -> None:
-    prior, jumps = even(3)
-    held = courses.step(courses.opening(prior), jumps, np.array([1.0, 0.1, 0.1]))
-    np.testing.assert_allclose(courses.relax(held, prior, 0.0), courses.opening(prior))
+def test_one_persona_alone_is_one_throughout() -> None:
     alone = courses.step(courses.opening(np.ones(1)), np.zeros((1, 1)), np.array([0.3]))
     assert courses.told(alone, 1) == (1.0, 0.0, 0.0)
 

@@ -22,6 +22,7 @@ from personas.profile import (
     EARLIER_SHARE,
     KEPT_A_STEP,
     LEDGER,
+    UNIT,
     PersonaModel,
     PersonaState,
     Signal,
@@ -188,8 +189,8 @@ def test_the_ledger_names_the_factor_and_its_nats(model: PersonaModel) -> None:
     (entry,) = moved.ledger
     assert (entry.event_id, entry.persona, entry.factor, entry.value) == ("event-number", ARCHETYPES[2].id, "category", "boots")
     table = np.exp(model.hmm.log_emission[FACTORS.index("category")][:, 0])
-    assert entry.nats == pytest.approx(math.log(table[2] / (table @ np.exp(state.log_prior))))
-    assert entry.p == pytest.approx(math.exp(moved.log_belief[2]))
+    assert entry.nats == pytest.approx(math.log(table[2] / (table @ np.exp(state.log_prior))), abs=5e-4)
+    assert entry.p == pytest.approx(math.exp(moved.log_belief[2]), abs=5e-4)
     assert len(after(model, np.arange(20)).ledger) == LEDGER
 
 
@@ -226,10 +227,10 @@ def test_shares_are_the_decayed_means_of_the_beliefs_and_mixing_their_divergence
         beliefs.append(np.exp(state.log_belief))
     weights = KEPT_A_STEP ** np.arange(len(beliefs))[::-1]
     mean = weights @ np.array(beliefs) / weights.sum()
-    assert shares(state) == pytest.approx(mean, abs=1e-9)
+    assert shares(state) == pytest.approx(mean, abs=2e-4)  # kept in whole parts
     entropies = [-(b * np.log(b)).sum() for b in beliefs]
     divergence = -(mean * np.log(mean)).sum() - weights @ entropies / weights.sum()
-    assert profile(model, state).mixing == pytest.approx(divergence, abs=1e-9)
+    assert profile(model, state).mixing == pytest.approx(divergence, abs=1e-3)
 
 
 def test_a_whole_step_adds_up_to_the_belief_that_update_reaches(model: PersonaModel) -> None:
@@ -246,7 +247,8 @@ def test_a_whole_step_adds_up_to_the_belief_that_update_reaches(model: PersonaMo
         if state_after is not state:
             entry = state_after.ledger[-1]
             k = model.ids.index(entry.persona)
-            assert entry.nats in [f.nats[k] for f in told.factors if (f.factor, f.value) == (entry.factor, entry.value)]
+            (said,) = [f.nats[k] for f in told.factors if (f.factor, f.value) == (entry.factor, entry.value)]
+            assert entry.nats == pytest.approx(said, abs=5e-4)
         state = state_after
 
 
@@ -272,7 +274,7 @@ def test_a_state_is_plain_small_and_survives_its_codec() -> None:
     model = trained(archetypes=many)
     state = after(model, np.arange(60), {"country": "de"})
     blob = msgspec.msgpack.encode(state)
-    assert len(blob) < 1_200
+    assert len(blob) < 900
     assert msgspec.msgpack.decode(blob, type=PersonaState) == state
 
 
@@ -287,7 +289,7 @@ def test_two_thousand_random_events_keep_the_state_sound(model: PersonaModel) ->
         )
         steps += code in STEPS
         assert sum(map(math.exp, state.log_belief)) == pytest.approx(1.0, abs=1e-9)
-    assert all(0.0 <= a <= 1.0 for a in state.affinity)
+    assert all(0 <= a <= UNIT for a in state.affinity)
     assert state.steps == steps
 
 
@@ -313,7 +315,7 @@ def test_rebase_to_personas_all_new_starts_from_their_prior(model: PersonaModel)
     new = trained(archetypes=tuple(dataclasses.replace(a, id=a.id + 500) for a in ARCHETYPES))
     moved = rebase(None, new, after(model, items(category=0)[:5]))
     np.testing.assert_allclose(moved.log_belief, new.hmm.log_initial)
-    assert (moved.affinity, moved.ledger, moved.shift) == ((0.0,) * 4, (), None)
+    assert (moved.affinity, moved.ledger, moved.shift) == ((0,) * 4, (), None)
 
 
 def test_a_refit_starts_from_the_last_and_stays_there(model: PersonaModel) -> None:

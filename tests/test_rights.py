@@ -483,7 +483,10 @@ async def test_an_export_holds_all_that_an_erasure_would_delete(here: Process, s
         assert first["events"][0]["item_id"] == "sku-1"
         assert len(first["recommendations"]) == TURNS
         assert {s["session_id"] for s in given["live_sessions"]} == set(VISITS)
-        assert given["live_sessions"][0]["state"]["persona"]["log_belief"]
+        state = given["live_sessions"][0]["state"]
+        assert state["persona"]["log_belief"]
+        assert state["persona"]["ledger"][-1]["factor"], "named, though a state is kept without its names"
+        assert state["touches"][0]["item"]
         assert len(given["log"]) == TURNS + 1, "what is not archived yet, and one set aside that can be read"
         assert len(given["admin_history"]) == 2, "of the shopper and of a session"
         assert given["memory"][ANNA]["demographics"] == given["shopper"]["demographics"]

@@ -25,7 +25,7 @@ from recommendations.session import SessionState
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = 2
+SCHEMA = 3
 """First byte of a stored state. A state of another schema is not guessed at: the session starts again from the prior."""
 
 HEADER = 13
