@@ -27,7 +27,7 @@ TOLD_NATS = 0.1
 MOST_TOLD = 3
 LONG_S = 60.0
 EASED = 0.05
-"""Seconds that went by, and probability that they moved, from which time has a line of its own."""
+"""Seconds from which what went by is told as time, and probability moved from which the step itself has a line."""
 
 FACTORS = {
     "event": "",
@@ -167,12 +167,12 @@ def said(story: Story, step: ReplayedStep) -> list[str]:
             told.append((abs(nats) * relevant[k], words))
     sentences = [words for _, words in sorted(told, key=lambda pair: -pair[0])[:MOST_TOLD]]
     eased = np.exp(evidence.before + evidence.time) - np.exp(evidence.before)
-    if evidence.step and evidence.elapsed_s >= LONG_S and np.abs(eased).max() >= EASED:
+    if evidence.step and np.abs(eased).max() >= EASED:
         k = int(np.abs(eased).argmax())
         way = "more" if eased[k] > 0 else "less"
-        sentences.append(
-            f"{_duration(evidence.elapsed_s)} had gone by, which made {names[k]} {way} likely ({100 * eased[k]:+.0f} in 100)"
-        )
+        long = evidence.elapsed_s >= LONG_S
+        why = f"{_duration(evidence.elapsed_s)} had gone by" if long else "visitors may change from one step to the next"
+        sentences.append(f"{why}, which made {names[k]} {way} likely ({100 * eased[k]:+.0f} in 100)")
     return sentences
 
 

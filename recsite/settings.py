@@ -167,6 +167,8 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "recommendations.api.access.problem_response",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    # A form's body would be taken for an object without the fields that were sent, and change nothing in silence.
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "PAGE_SIZE": 50,
 }
 SPECTACULAR_SETTINGS = {

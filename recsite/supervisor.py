@@ -246,8 +246,9 @@ class Supervisor:
             self._errands.remove(errand)
             code = errand.process.returncode
             self._end(errand.process, timeout_s=0.0)
-            spent = f"{errand.name} ended after {now - errand.started:.0f} s"
-            self.say(f"{spent}." if code == 0 else f"{spent} with code {code}. End of {errand.log}:\n{embedded.tail(errand.log)}")
+            spent = f"after {now - errand.started:.0f} s"
+            end = f"End of {errand.log}:\n{embedded.tail(errand.log)}"
+            self.say(f"{errand.name}: done {spent}." if code == 0 else f"{errand.name} failed {spent} with code {code}. {end}")
 
     def _look_at_valkey(self) -> None:
         if self._valkey is None or self._valkey_start is None or self._valkey.process.poll() is None:

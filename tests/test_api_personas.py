@@ -97,6 +97,15 @@ def test_what_can_not_be_taken_is_told_by_field(
     assert reason in answer.json()["detail"]
 
 
+def test_a_form_is_refused_and_changes_nothing(client: Client, shop: Shop, key: str) -> None:
+    headers = {"authorization": f"Bearer {key}"}
+    form = client.post(
+        "/api/v1/persona-versions/", '{"note": "x"}', content_type="application/x-www-form-urlencoded", headers=headers
+    )
+    assert (form.status_code, form.json()["code"]) == (415, "json_needed")
+    assert not PersonaVersion.objects.filter(shop=shop).exists()
+
+
 def test_keys_stay_and_what_is_in_use_stays(client: Client, shop: Shop, key: str) -> None:
     attribute, persona = Attribute.objects.get(), Archetype.objects.get()
     moved = call(client, "PATCH", f"attributes/{attribute.pk}/", key, {"key": "other"})

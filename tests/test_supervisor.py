@@ -170,7 +170,7 @@ def test_an_errand_gives_way_and_its_failure_ends_nothing_else(home: Path) -> No
         supervisor.run_behind(Program("errand", [sys.executable, "-c", niceness]))
         assert supervisor.wait_until(lambda: bool(said), 20)
         assert len(said) == 1
-        assert "errand ended after" in said[0]
+        assert "errand failed after" in said[0]
         assert "code 1" in said[0]
         assert "it broke" in said[0]
         assert int((home / "log" / "errand.log").read_text().split()[0]) > os.nice(0)

@@ -27,6 +27,7 @@ CODES = {
     404: "not_found",
     405: "method_not_allowed",
     409: "conflict",
+    415: "json_needed",
 }
 """Codes by status, for what the framework raises; an error with a code of ours keeps it."""
 
