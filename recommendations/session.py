@@ -42,6 +42,7 @@ class SessionState:
     context : evidence given with the session (country, device, ...), by name.
     remembered : the names in `context` that come from the shopper's memory and not from this visit.
     earlier : archetype id -> share that earlier sessions of the shopper left, summing to at most 1; {} for a guest.
+    own : at most `reminders.REMINDERS` ids of items that the shopper wanted on earlier visits, the most likely first.
     """
 
     shop: int
@@ -60,6 +61,7 @@ class SessionState:
     pending: tuple[Pending, ...] = ()
     remembered: tuple[str, ...] = ()
     earlier: dict[int, float] = field(default_factory=dict)
+    own: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

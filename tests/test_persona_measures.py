@@ -363,7 +363,7 @@ def test_first_slates_score_own_favourites_rightly_and_see_nothing_of_the_sessio
     trained, later = purchases(engine, sessions=40, later=8)
     scored = priors.first_slates(engine, trained, later, contexts={}, demographics=None, at_most=100)
     assert scored.ndcg["own"].tolist() == [1.0] * 8
-    assert set(scored.ndcg) == {"popularity", "own", "guest", "history", "memory", "all"}
+    assert set(scored.ndcg) == {"popularity", "own", "guest", "history", "memory", "reminders", "all"}
     told = priors.gains(scored)
     assert told["own"].value == 1.0
     assert told["all_less_own"].value == pytest.approx(told["all"].value - 1.0)

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters, build_clusters
 from personas.components import from_parts, to_parts
 from personas.events import CODE
@@ -164,30 +163,12 @@ def test_taking_the_cause_away_lowers_the_item(world: World, clusters: ItemClust
     assert np.mean(lower) > 0.9
 
 
-def test_an_empty_session_gets_popular_items_of_the_selected_clusters(clusters: ItemClusters, ranker: Ranker) -> None:
+def test_an_empty_session_gets_popular_items_and_no_reasons_of_its_own(clusters: ItemClusters, ranker: Ranker) -> None:
     history = history_of()
     np.testing.assert_array_equal(represent(ranker, history), 0.0)
-    c = int(clusters.primary[0])
-    selection = Selection(
-        rows=np.array([c], dtype=np.int32),
-        score=np.ones(1, dtype=np.float32),
-        weight=np.ones(1, dtype=np.float32),
-        persona=np.zeros(1, dtype=np.int32),
-        terms=np.zeros((1, 4), dtype=np.float32),
-    )
-    size = int((clusters.primary == c).sum())
-    result = rank(
-        ranker,
-        history,
-        represent(ranker, history),
-        clusters=clusters,
-        selection=selection,
-        item_weight=None,
-        exclude=NONE,
-        keep=size,
-    )
-    assert set(clusters.primary[result.positions]) == {c}
-    assert set(explain(ranker, history, result, np.arange(size)).because.tolist()) == {NO_CAUSE}
+    result = ranked(ranker, clusters, history, keep=10)
+    np.testing.assert_array_equal(result.positions, ranker.popularity.top[:10])
+    assert set(explain(ranker, history, result, np.arange(10)).because.tolist()) == {NO_CAUSE}
 
 
 def test_affinity_is_a_distribution_that_knows_the_session_s_cluster(clusters: ItemClusters, ranker: Ranker) -> None:

@@ -26,6 +26,8 @@ PHRASES = {
     "popularity": ("Much in demand just now", "Much in demand just now"),
     "session": ("You looked at this before", "You looked at this before"),
     "clusters": ("From a group of items that you keep returning to", "From a group of items that suits you"),
+    "personas": ("What shoppers like you look for", "What shoppers like you look for"),
+    "reminders": ("You chose this on an earlier visit", "You chose this on an earlier visit"),
 }
 """Expert -> phrase with and without the session's item that carried it."""
 
@@ -53,6 +55,9 @@ def explain(ranker: Ranker, history: History, ranked: Ranked, rows: np.ndarray) 
     because = np.full(len(rows), NO_CAUSE)
     evidence = ranked.evidence
     if evidence is None:
+        if ranked.opening is not None:
+            opened = rows < len(ranked.columns)
+            shares[opened] = ranked.opening.parts[ranked.columns[rows[opened]]]
         return Why(shares, because)
     carried = rows < len(ranked.columns)  # the others only fill the list up
     columns = ranked.columns[rows[carried]]

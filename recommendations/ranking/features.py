@@ -56,7 +56,9 @@ FEATURES = (
     *CONTEXT,
 )
 
-EXPERTS = ("transitions", "neighbours", "encoder", "popularity", "session", "clusters")
+EXPERTS = ("transitions", "neighbours", "encoder", "popularity", "session", "clusters", "personas", "reminders")
+"""Whom a score is owed to. The last two speak before the first item, where no feature does (`opening`)."""
+
 _EXPERT_OF_VOTER = {r: "transitions" for r in transitions.RELATIONS}
 _EXPERT_OF_VOTER |= {"near": "neighbours", "ahead": "neighbours", "encoder": "encoder"}
 

@@ -19,8 +19,10 @@ from recommendations.ranking.encoder import Encoder, encode, train_encoder
 from recommendations.ranking.features import FEATURES, VOTERS, Evidence, gather
 from recommendations.ranking.history import History, Scratch, item_actions, prefix, segments
 from recommendations.ranking.neighbours import Neighbours, build_neighbours
+from recommendations.ranking.opening import Opening
 from recommendations.ranking.popularity import Popularity, build_popularity
 from recommendations.ranking.recency import best_horizon, default_tail, session_weights
+from recommendations.ranking.reminders import learn_reminders
 from recommendations.ranking.transitions import ItemRows, build_rows
 
 __all__ = ["History", "Ranked", "Ranker", "Select", "affinity", "rank", "represent", "train_ranker"]
@@ -47,7 +49,11 @@ _scratch = Scratch()
 
 @dataclass(frozen=True)
 class Ranker:
-    """A component: arrays only, read-only, shared by processes. horizon : chosen recency horizon, in spans of the log."""
+    """A component: arrays only, read-only, shared by processes.
+
+    horizon : chosen recency horizon, in spans of the log.
+    reminders : (R,) by `reminders.learn_reminders`; None in a release of before there were any.
+    """
 
     encoder: Encoder
     rows: ItemRows
@@ -55,6 +61,7 @@ class Ranker:
     popularity: Popularity
     blend: Blend
     horizon: float
+    reminders: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -64,12 +71,14 @@ class Ranked:
     positions : (m,) intp.  scores : (m,) float32, log-odds up to a constant of the list.
     evidence : what was ranked, None for a session without an item.
     columns : (m,) intp, the items' places in the evidence; popular items that fill the list up come after them.
+    opening : what a session without an item is shown by; `columns` are then places in it.
     """
 
     positions: np.ndarray
     scores: np.ndarray
     evidence: Evidence | None
     columns: np.ndarray
+    opening: Opening | None = None
 
 
 def represent(ranker: Ranker, history: History) -> np.ndarray:
@@ -98,6 +107,7 @@ def rank(
     exclude: np.ndarray,
     keep: int,
     cluster_weight: Mapping[int, float] | None = None,
+    opening: Opening | None = None,
 ) -> Ranked:
     """The best `keep` items for a session.
 
@@ -105,16 +115,18 @@ def rank(
     exclude : (x,) positions that must not appear.  cluster_weight : cluster position -> multiplier, for the clusters
     that adaptation changed; by default those of the selection. Multipliers stay outside the learned blend, so that
     what lowers a cluster or an item always lowers it in the ranking.
-    A session without an item is ranked by popularity within what was selected.
+    A session without an item is ranked by its `opening`, or by popularity where none is given.
     """
     if len(history):
         evidence = gather(ranker, history, h, clusters=clusters, selection=selection, scratch=_scratch)
         positions = evidence.positions
         scores = blending.score(ranker.blend, evidence.features)
+        opening = None
+    elif opening is not None:
+        evidence, positions, scores = None, opening.positions, opening.scores.copy()
     else:
-        evidence = None
-        positions = ranker.popularity.top
-        scores = _without_history(ranker, clusters, selection, positions)
+        evidence, positions = None, ranker.popularity.top
+        scores = ranker.popularity.facts[positions, 1].copy()
     weights = cluster_weight if cluster_weight is not None else _changed(selection)
     if weights:
         scores = scores + _cluster_log_weight(clusters, weights, positions)
@@ -126,17 +138,8 @@ def rank(
         scores[out[positions]] = -np.inf
         out[exclude] = False
     order = _best(scores, keep)
-    ranked = Ranked(positions[order], scores[order], evidence, order)
+    ranked = Ranked(positions[order], scores[order], evidence, order, opening)
     return ranked if len(order) >= keep else _filled(ranker, ranked, exclude, keep)
-
-
-def _without_history(ranker: Ranker, clusters: ItemClusters, selection: Selection, positions: np.ndarray) -> np.ndarray:
-    scores = ranker.popularity.facts[positions, 1].copy()
-    if len(selection.rows):
-        of_cluster = np.full(len(clusters.cluster_ids) + 1, 1e-3, dtype=np.float32)
-        of_cluster[selection.rows] += selection.score / max(float(selection.score.max()), 1e-12)
-        scores += np.log(of_cluster[clusters.primary[positions]])
-    return scores
 
 
 def _changed(selection: Selection) -> dict[int, float]:
@@ -185,6 +188,7 @@ def _filled(ranker: Ranker, ranked: Ranked, exclude: np.ndarray, keep: int) -> R
         scores=np.concatenate((ranked.scores, lowest - 1.0 - np.arange(len(more), dtype=np.float32))),
         evidence=ranked.evidence,
         columns=ranked.columns,
+        opening=ranked.opening,
     )
 
 
@@ -220,7 +224,8 @@ def train_ranker(
     if lists is not None and len(lists[0]) >= MIN_EXAMPLES:
         blend = blending.train_blend(*lists, seed=seed, progress=tell(0.55, 0.65))
     del lists
-    return replace(_experts(log, n, clusters, horizon, seed, most_examples, tell(0.65, 1.0)), blend=blend)
+    ranker = _experts(log, n, clusters, horizon, seed, most_examples, tell(0.65, 1.0))
+    return replace(ranker, blend=blend, reminders=learn_reminders(log, np.exp(ranker.popularity.facts[:, 0])))
 
 
 def _telling(progress: Callable[[float, float], None] | None) -> Callable[[float, float], Callable[[float], None]]:

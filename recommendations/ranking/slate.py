@@ -52,7 +52,7 @@ def compose(
     reserved = _reserved(belief, active, count)
     labels: list[tuple[int, int]] = []
     if reserved:
-        labels = label(ranked.positions, clusters=clusters, selection=selection, belief=belief)
+        labels = _labels(ranked, np.arange(m), clusters=clusters, selection=selection, belief=belief)
     exploring = explore > 0 and m > count
     explores = (rng.random(count) < explore).tolist() if exploring else []
     free = list(range(m))
@@ -76,7 +76,7 @@ def compose(
     if labels:
         labels = [labels[row] for row in rows.tolist()]
     else:
-        labels = label(ranked.positions[rows], clusters=clusters, selection=selection, belief=belief)
+        labels = _labels(ranked, rows, clusters=clusters, selection=selection, belief=belief)
     return [
         Chosen(row, p, cluster, persona, explored) for (row, p, explored), (cluster, persona) in zip(slots, labels, strict=True)
     ]
@@ -104,6 +104,21 @@ def label(positions: np.ndarray, *, clusters: ItemClusters, selection: Selection
         wanted = personas[best] if best >= 0 else NONE
         labels.append((selection.rows.item(best) if best >= 0 else primary, wanted if wanted >= 0 else top))
     return labels
+
+
+def _labels(
+    ranked: Ranked, rows: np.ndarray, *, clusters: ItemClusters, selection: Selection, belief: np.ndarray
+) -> list[tuple[int, int]]:
+    """`label` of the ranking's rows; before the first item an item is for whom its opening says."""
+    labels = label(ranked.positions[rows], clusters=clusters, selection=selection, belief=belief)
+    if ranked.opening is None:
+        return labels
+    opened = len(ranked.columns)
+    personas = ranked.opening.personas
+    return [
+        (cluster, personas.item(ranked.columns[row]) if row < opened else persona)
+        for row, (cluster, persona) in zip(rows.tolist(), labels, strict=True)
+    ]
 
 
 def _reserved(belief: np.ndarray, active: tuple[int, ...], count: int) -> dict[int, int]:

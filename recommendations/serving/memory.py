@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 from clusters.catalogue import Catalogue
 from personas import memory as blending
 from personas.encoding import ItemFacts
-from personas.events import CODE
+from personas.events import CODE, UNKNOWN_ITEM
 from personas.history import Purchase, purchase_evidence
 from personas.importing import shoppers_changed
 from personas.memory import Remembered
@@ -38,6 +38,7 @@ from personas.summaries import summarise
 from recommendations import releases
 from recommendations.engine import clock_evidence
 from recommendations.models import Release
+from recommendations.ranking.reminders import WANTED_CODES, reminders_of
 from recommendations.reading import read_log
 from recommendations.serving import held
 from recommendations.serving.activity import partition
@@ -62,7 +63,8 @@ LOCK_S = 120.0
 class Memory(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """personas : archetype id -> share, of `sessions` earlier sessions, worth `weight` (`personas.memory.weight`) at `at`.
 
-    history : evidence of purchases.  demographics : only with recorded consent.  at : seconds since the epoch.
+    history : evidence of purchases.  own : ids of items wanted before (`ranking.reminders`).
+    demographics : only with recorded consent.  at : seconds since the epoch.
     alias_of : the shopper in whom this id was merged; all else is then empty.
     """
 
@@ -71,6 +73,7 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     sessions: int = 0
     history: dict[str, str] = {}
     demographics: dict[str, str] = {}
+    own: tuple[int, ...] = ()
     at: float = 0.0
     alias_of: str = ""
 
@@ -271,7 +274,8 @@ def _of_shoppers(shop: Shop, ids: Sequence[str], *, at: float) -> dict[str, Memo
             personas={archetype: round(share, 6) for archetype, share in blending.blend(told, now=at).items()},
             weight=sum(blending.weight(session, now=at) for session in told),
             sessions=len(told),
-            history=bought[pk],
+            history=bought[pk][0],
+            own=bought[pk][1],
             demographics=_words(shopper.demographics) if shopper.consent_demographics else {},
             at=at,
         )
@@ -363,15 +367,24 @@ def _load(root: str, number: int, catalogue: str, personas: str) -> _Known:
 _NOTHING = ItemFacts(np.zeros(0, dtype=np.int16), np.zeros(0, dtype=np.int8), ())
 
 
-def _bought(shop: Shop, shoppers: Collection[int]) -> dict[int, dict[str, str]]:
-    """Shopper's pk -> evidence of all they bought, by the facts that the active release's network was taught with."""
+def _bought(shop: Shop, shoppers: Collection[int]) -> dict[int, tuple[dict[str, str], tuple[int, ...]]]:
+    """Shopper's pk -> evidence of all they bought, by the facts that the active release's network was taught with, and the ids
+    of what they may want again."""
     known = _known(shop)
     bought: dict[int, list[Purchase]] = {pk: [] for pk in shoppers}
-    rows = ArchivedEvent.objects.filter(shop=shop, session__shopper__in=shoppers, code=CODE["purchase"]).order_by()
-    for pk, visit, item in rows.values_list("session__shopper", "session", "item").iterator(chunk_size=5_000):
-        bought[pk].append(Purchase(int(visit), known.catalogue.position(item) if known else NO_ITEM))
+    wanted: dict[int, dict[int, list[int]]] = {pk: {} for pk in shoppers}
+    rows = ArchivedEvent.objects.filter(shop=shop, session__shopper__in=shoppers, code__in=WANTED_CODES)
+    # The latest visit comes last, and within it the latest event.
+    rows = rows.order_by("session__started_at", "session", "place", "pk")
+    for pk, visit, code, item in rows.values_list("session__shopper", "session", "code", "item").iterator(chunk_size=5_000):
+        if item != UNKNOWN_ITEM:
+            wanted[pk].setdefault(int(visit), []).append(item)
+        if code == CODE["purchase"]:
+            bought[pk].append(Purchase(int(visit), known.catalogue.position(item) if known else NO_ITEM))
     facts = known.personas.facts if known else _NOTHING
-    return {pk: purchase_evidence(purchases, facts) for pk, purchases in bought.items()}
+    return {
+        pk: (purchase_evidence(purchases, facts), tuple(reminders_of(wanted[pk].values()))) for pk, purchases in bought.items()
+    }
 
 
 def _words(values: dict[str, Any]) -> dict[str, str]:

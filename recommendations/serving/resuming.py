@@ -69,6 +69,7 @@ def resume(
             context={**remembered, **brought},
             shopper=visit.shopper,
             earlier=_earlier(engine, earlier),
+            own=memory.own if memory else (),
         )
         return replace(started, remembered=tuple(remembered), earlier=earlier) if memory else started
     if state.release != engine.release:
@@ -81,15 +82,15 @@ def resume(
     offered = {name: value for name, value in visit.offered.items() if name not in known}
     brought = _fitting({**offered, **visit.context}, known)
     context = {**known, **brought}
-    names, earlier = tuple(n for n in state.remembered if n in known and n not in brought), state.earlier
+    names, earlier, own = tuple(n for n in state.remembered if n in known and n not in brought), state.earlier, state.own
     if came:
         remembered = _remembered(visit, memory, context)
         context, names = {**remembered, **context}, tuple(remembered)
-        earlier = memory.earlier(now) if memory else {}
+        earlier, own = (memory.earlier(now), memory.own) if memory else ({}, ())
     elif context == state.context:
         return state
     bare = replace(state, context={}, remembered=names, earlier=earlier)
-    return loop.inform(engine, bare, context=context, shopper=visit.shopper, earlier=_earlier(engine, earlier))
+    return loop.inform(engine, bare, context=context, shopper=visit.shopper, earlier=_earlier(engine, earlier), own=own)
 
 
 def _let_go(visit: Visit, state: SessionState, *, came: bool) -> set[str]:

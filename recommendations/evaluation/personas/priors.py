@@ -7,7 +7,8 @@ start, is used: purchase history, memory and the shopper's own favourites hold w
 
 The slate is the engine's own (`engine.start`, `engine.recommend`), without exploration, from a state that knows
 
-- "guest": the clock and the session's context;  "demographics", "history", "memory": each of them as well;  "all": all.
+- "guest": the clock and the session's context;  "demographics", "history", "memory", "reminders" (items wanted before): each
+  of them as well;  "all": all.
 
 Beside it stand the popularity of the training sessions and the shopper's own most bought items, the latest first among equals,
 filled up by popularity ("own"). NDCG@20 with binary relevance (Järvelin & Kekäläinen 2002); intervals over shoppers.
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,11 +33,13 @@ from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.evaluation.personas.beliefs import Reader
 from recommendations.evaluation.personas.statistics import Interval, resample
+from recommendations.ranking.reminders import WANTED_CODES, Wanted
 from recommendations.session import Request
 
 CUT = 20
 SHOP = 1
 GUEST = "guest"
+REMINDERS = "reminders"
 ALL = "all"
 _PURCHASE = CODE["purchase"]
 
@@ -58,6 +61,11 @@ class Known:
 
     bought: list[Purchase]
     sessions: list[Remembered]
+    wanted: Wanted = field(default_factory=Wanted)
+
+    def reminders(self, engine: Engine) -> list[int]:
+        """Ids of what the shopper may want again, as serving gives them to `engine.start`."""
+        return [int(engine.catalogue.item_ids[position]) for position in self.wanted.first()]
 
     def favourites(self, popular: Sequence[int], cut: int = CUT) -> list[int]:
         """Own items, most bought first, the latest first among equals; then the popular ones."""
@@ -75,6 +83,7 @@ class Known:
     def take(self, engine: Engine, log: SessionLog, s: int, *, visit: int, evidence: Mapping[str, str]) -> None:
         """Remember session `s` of the log. visit : its number.  evidence : what was known when it began."""
         rows = range(int(log.offsets[s]), int(log.offsets[s + 1]))
+        self.wanted.add([int(log.position[r]) for r in rows if log.code[r] in WANTED_CODES and log.position[r] != NO_ITEM])
         at = float(log.at[rows.start])
         state = personas.start(
             engine.personas, evidence={**loop.clock_evidence(at), **evidence}, at=at, earlier=self.earlier(engine, now=at)
@@ -137,7 +146,15 @@ def first_slates(
         if log is later and s in asked and own.bought:
             slates = {"popularity": popular, "own": own.favourites(popular)}
             for name, evidence, earlier in _ways(told, past, own.earlier(engine, now=at)):
-                slates[name] = _slate(engine, key, at=at, context={**context, **evidence}, shopper=user, earlier=earlier)
+                slates[name] = _slate(
+                    engine,
+                    key,
+                    at=at,
+                    context={**context, **evidence},
+                    shopper=user,
+                    earlier=earlier,
+                    own=own.reminders(engine) if name in (REMINDERS, ALL) else (),
+                )
             for name, slate in slates.items():
                 scores.setdefault(name, []).append(ndcg(slate, relevant[s]))
             shoppers.append(number[user])
@@ -168,14 +185,21 @@ def _ways(
     ways: list[tuple[str, Mapping[str, str], tuple[float, ...] | None]] = [(GUEST, {}, None)]
     if told:
         ways.append(("demographics", told, None))
-    return [*ways, ("history", past, None), ("memory", {}, earlier), (ALL, {**told, **past}, earlier)]
+    return [*ways, ("history", past, None), ("memory", {}, earlier), (REMINDERS, {}, None), (ALL, {**told, **past}, earlier)]
 
 
 def _slate(
-    engine: Engine, key: str, *, at: float, context: Mapping[str, str], shopper: str, earlier: tuple[float, ...] | None
+    engine: Engine,
+    key: str,
+    *,
+    at: float,
+    context: Mapping[str, str],
+    shopper: str,
+    earlier: tuple[float, ...] | None,
+    own: Sequence[int],
 ) -> list[int]:
     """Positions of the first slate."""
-    state = loop.start(engine, shop=SHOP, session=key, at=at, context=context, shopper=shopper, earlier=earlier)
+    state = loop.start(engine, shop=SHOP, session=key, at=at, context=context, shopper=shopper, earlier=earlier, own=own)
     request = Request(now=at, count=CUT, allow_out_of_stock=True, explore=0.0)
     _, slate = loop.recommend(engine, state, request, loop.generator(state))
     return [engine.catalogue.position(entry.item) for entry in slate.items]

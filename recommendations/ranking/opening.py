@@ -1,0 +1,137 @@
+"""The first slate: what a session's items can't say yet, its prior does.
+
+Items of one category, price tier and discount stand on one *shelf*, and a persona is known by the shelves it takes from:
+P(item | persona) = P(item) P(shelf | persona) / P(shelf), with the persona model's own tables and its factors independent given
+the persona, as everywhere. A belief then gives log P(item) plus the log of a mean of those ratios, and the belief of nobody in
+particular gives popularity itself. What a returning shopper wanted before is mixed in as often as the log says that shoppers
+want the same again (`reminders`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from personas.profile import PersonaModel
+from recommendations.ranking.features import EXPERTS
+from recommendations.ranking.popularity import FACTS, TOP, Popularity
+
+DEPTH = 40
+"""Items of each shelf that may open: on no shelf of a shop does a first slate look further."""
+
+MOST_REMINDED = 0.9
+"""Part of a slate's odds that reminders may take at most; the rest keeps every other item's odds above zero."""
+
+_CATEGORY, _TIER, _DISCOUNT = 1, 2, 7
+_EXPERT = {name: i for i, name in enumerate(EXPERTS)}
+
+
+@dataclass(frozen=True)
+class Shelves:
+    """S shelves and the m items that may open, most visited lately first.
+
+    given : (K, S) P(shelf | persona), up to a factor of the shelf.  usual : (S,) the same of nobody in particular.
+    mass : (S,) share of all visits.  items : (m,) int32 positions.  log_share : (m,) float64.  shelf_of : (n,) int32.
+    may_open : (n,) bool, whether the item is among `items`.  every : (n,) float64, log-shares of all items.
+    """
+
+    given: np.ndarray
+    usual: np.ndarray
+    mass: np.ndarray
+    items: np.ndarray
+    log_share: np.ndarray
+    shelf_of: np.ndarray
+    may_open: np.ndarray
+    every: np.ndarray
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A ranking before the first item, of m candidates, by popularity.
+
+    positions : (m,) intp.  scores : (m,) float32, log of the odds up to a constant.
+    personas : (m,) int, whom each item is for most likely.  parts : (m, E) float32, what carried it, rows sum to 1.
+    """
+
+    positions: np.ndarray
+    scores: np.ndarray
+    personas: np.ndarray
+    parts: np.ndarray
+
+
+def build_shelves(popularity: Popularity, model: PersonaModel) -> Shelves:
+    """Shelves of a shop's n items; an item of unknown category, tier or discount says nothing by it."""
+    facts = model.facts
+    n = len(facts.category)
+    codes = {_CATEGORY: facts.category, _TIER: facts.price_tier}
+    if len(facts.reduced):
+        codes[_DISCOUNT] = facts.reduced.astype(np.int8)
+    columns = np.stack([code.astype(np.int64) for code in codes.values()], axis=1).reshape(n, len(codes))
+    kinds, shelf_of = np.unique(columns, axis=0, return_inverse=True)
+    log_given = np.zeros((len(model.ids), len(kinds)))
+    for factor, code in zip(codes, kinds.T, strict=True):
+        table = model.hmm.log_emission[factor]
+        log_given += np.where(code >= 0, table[:, code], 0.0)  # -1 reads the last column, which is not used
+    given = np.exp(log_given)
+    every = popularity.facts[:, FACTS.index("log_recent")].astype(np.float64)
+    order = np.lexsort((np.arange(n), -popularity.facts[:, FACTS.index("log_share")], -every))
+    shelf_of = shelf_of.reshape(-1).astype(np.int32)
+    by_shelf = order[np.argsort(shelf_of[order], kind="stable")]
+    sizes = np.bincount(shelf_of, minlength=len(kinds))
+    deep = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    may_open = np.zeros(n, dtype=bool)
+    may_open[by_shelf[deep < DEPTH]] = True
+    may_open[popularity.top] = True
+    items = order[may_open[order]].astype(np.int32)
+    return Shelves(
+        given=given,
+        usual=np.exp(model.hmm.log_initial) @ given,
+        mass=np.bincount(shelf_of, np.exp(every), minlength=len(kinds)),
+        items=items,
+        log_share=every[items],
+        shelf_of=shelf_of,
+        may_open=may_open,
+        every=every,
+    )
+
+
+def open_with(shelves: Shelves, *, belief: np.ndarray, own: np.ndarray, rates: np.ndarray) -> Opening:
+    """The opening of a session with this belief.
+
+    belief : (K,) probabilities.  own : (r,) positions, each once: what the shopper wanted before, the most likely first.
+    rates : (R,) share of what later visits want that each of them is, in their order (`reminders.learn_reminders`).
+    """
+    ratio = (belief @ shelves.given) / np.maximum(shelves.usual, 1e-300)
+    lift = np.log(np.maximum(ratio, 1e-300))
+    # The mixture's own total, so that reminders weigh what they weigh, whatever the belief.
+    lift -= np.log(max(float(shelves.mass @ ratio) / max(float(shelves.mass.sum()), 1e-300), 1e-300))
+    own, rates = own[: len(rates)], rates[: len(own)]
+    own, rates = own[rates > 0.0], rates[rates > 0.0]
+    items, log_share = shelves.items, shelves.log_share
+    more = own[~shelves.may_open[own]]
+    if len(more):
+        items, log_share = np.concatenate((items, more)), np.concatenate((log_share, shelves.every[more]))
+    told = lift[shelves.shelf_of[items]]
+    scores = log_share + told
+    reminded = np.zeros(len(items))
+    if len(own):
+        rest = max(1.0 - float(rates.sum()), 1.0 - MOST_REMINDED)
+        at = np.flatnonzero(np.isin(items, own))
+        by_place = dict(zip(own.tolist(), rates.tolist(), strict=True))
+        odds = np.log(np.array([by_place[i] for i in items[at].tolist()]) / rest)
+        reminded[at] = np.logaddexp(scores[at], odds) - scores[at]
+        scores = scores + reminded
+    if len(items) > TOP:
+        best = np.sort(np.argpartition(-scores, TOP)[:TOP])  # sorted: equals stay in the order of popularity
+        items, log_share, told, scores, reminded = (a[best] for a in (items, log_share, told, scores, reminded))
+    gain = np.zeros((len(items), len(EXPERTS)), dtype=np.float32)
+    if len(items):
+        gain[:, _EXPERT["popularity"]] = np.maximum(log_share - log_share.mean(), 0.0)
+        gain[:, _EXPERT["personas"]] = np.maximum(told, 0.0)
+        gain[:, _EXPERT["reminders"]] = reminded
+    total = gain.sum(axis=1)
+    gain[total <= 1e-6, _EXPERT["popularity"]] = 1.0
+    gain /= gain.sum(axis=1, keepdims=True)
+    whose = (belief[:, None] * shelves.given).argmax(axis=0) if len(belief) else np.full(len(shelves.mass), -1)
+    return Opening(items.astype(np.intp), scores.astype(np.float32), whose[shelves.shelf_of[items]], gain)
