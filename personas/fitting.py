@@ -129,20 +129,21 @@ def fit(
     seen = _seen(codes, start)
     learned = np.array([int(s.sum()) >= 2 for s in seen])
     patterns, pattern_of = _patterns(codes, start)
+    shows = _shows(patterns, start)
     chunks = _chunks(_cut(offsets), pattern_of)
     model = PersonaHMM(start.log_initial, start.log_transition, start.log_emission, learned)
     n = max(1, len(codes))
     likelihoods: list[float] = []
     objectives: list[float] = []
     with Parallel(n_jobs=jobs, prefer="threads") as workers:
-        expected = _expect_all(model, patterns, chunks, workers)
+        expected = _expect_all(model, shows, chunks, workers)
         for i in range(iterations):
             likelihoods.append(expected.log_likelihood / n)
             objectives.append(likelihoods[-1] + _log_prior(model, pseudo_counts) / n)
             if len(objectives) > 1 and objectives[-1] - objectives[-2] < ENOUGH:
                 break
-            model = _maximise_all(expected, patterns, pseudo_counts, seen, learned)
-            expected = _expect_all(model, patterns, chunks, workers)
+            model = _maximise_all(expected, shows, pseudo_counts, seen, learned)
+            expected = _expect_all(model, shows, chunks, workers)
             if progress:
                 progress(i + 1, iterations)
     likelihoods.append(expected.log_likelihood / n)
@@ -285,12 +286,25 @@ def _chunks(offsets: np.ndarray, pattern_of: np.ndarray) -> list[_Chunk]:
     return chunks
 
 
-def _expect_all(model: PersonaHMM, patterns: np.ndarray, chunks: list[_Chunk], workers: Parallel) -> _Counts:
+def _shows(patterns: np.ndarray, model: PersonaHMM) -> sparse.csr_matrix:
+    """(U, sum V_f) 1.0 where a pattern shows a value, the values of all factors one after the other.
+
+    A product with it adds up a factor's terms, one with its transpose counts: some ten times as fast as indices do.
+    """
+    present = patterns >= 0
+    first = np.array(model.first_rows)
+    indptr = np.concatenate(([0], np.cumsum(present.sum(axis=1))))
+    return sparse.csr_matrix(
+        (np.ones(indptr[-1]), (patterns + first[:-1])[present], indptr), shape=(len(patterns), int(first[-1]))
+    )
+
+
+def _expect_all(model: PersonaHMM, shows: sparse.csr_matrix, chunks: list[_Chunk], workers: Parallel) -> _Counts:
     """One E-step over all chunks; their counts are added up in their order, whoever counted."""
-    likelihood, top = _scaled(log_likelihoods(model, patterns))
+    likelihood, top = _scaled(shows @ model.rows[:-1])
     parts = workers(delayed(_expect_chunk)(model, likelihood[c.patterns], top[c.patterns], c) for c in chunks)
     k = len(model.log_initial)
-    total = _Counts(0.0, np.zeros(k), np.zeros((k, k)), np.zeros((len(patterns), k)))
+    total = _Counts(0.0, np.zeros(k), np.zeros((k, k)), np.zeros((shows.shape[0], k)))
     log_likelihood = 0.0
     for chunk, (part, initial, transition, weight) in zip(chunks, parts, strict=True):
         log_likelihood += part
@@ -347,18 +361,18 @@ def _forward_backward(
 
 def _maximise_all(
     expected: _Counts,
-    patterns: np.ndarray,
+    shows: sparse.csr_matrix,
     pseudo: PseudoCounts,
     seen: list[np.ndarray],
     learned: np.ndarray,
 ) -> PersonaHMM:
     """The M-step."""
-    tables = []
+    shown = (shows.T @ expected.weight).T
+    tables, first = [], 0
     for f, prior in enumerate(pseudo.emission):
-        counts = np.zeros(prior.shape)
-        present = patterns[:, f] >= 0
-        np.add.at(counts.T, patterns[present, f], expected.weight[present])
+        counts = shown[:, first : first + prior.shape[1]]
         tables.append(np.log(maximise(counts, prior, seen[f])))
+        first += prior.shape[1]
     initial = expected.initial + pseudo.initial
     transition = expected.transition + pseudo.transition
     return PersonaHMM(
