@@ -66,6 +66,11 @@ class PersonaHMM:
         return np.ascontiguousarray(np.vstack([table.T for table in self.log_emission] + [np.zeros((1, len(self.log_initial)))]))
 
     @cached_property
+    def ones(self) -> np.ndarray:
+        """(F,) ones, whose dot product with (F, K) terms is their sum, in a third of the time that a reduction takes."""
+        return np.ones(len(self.log_emission))
+
+    @cached_property
     def first_rows(self) -> tuple[int, ...]:
         """F + 1 ints: where each factor starts in `rows`, then the row of zeros."""
         return (0, *np.cumsum([table.shape[1] for table in self.log_emission]).tolist())
@@ -98,12 +103,16 @@ def predict(model: PersonaHMM, log_belief: np.ndarray, *, elapsed_s: float, log_
 
     log_belief, log_prior : (K,) normalised.  elapsed_s : seconds since the last observation, at least 0.
     """
-    belief = np.exp(log_belief) @ model.transition
+    belief = np.exp(log_belief).dot(model.transition)  # on arrays this small, half of what @ costs
     if elapsed_s > 0.0:
         kept = remembered(elapsed_s)
-        belief = kept * belief + (1.0 - kept) * np.exp(log_prior)
-    with np.errstate(divide="ignore"):
+        belief *= kept
+        belief += (1.0 - kept) * np.exp(log_prior)
+    if np.minimum.reduce(belief) > 0.0:
         predicted: np.ndarray = np.log(belief)
+        return predicted
+    with np.errstate(divide="ignore"):
+        predicted = np.log(belief)
     return predicted
 
 
@@ -115,12 +124,12 @@ def condition(model: PersonaHMM, log_belief: np.ndarray, codes: Sequence[int]) -
     unlikely the observation is for the others. An observation impossible under every state leaves the belief as is.
     """
     terms = model.rows.take(_rows(model, codes), axis=0)
-    joint = log_belief + np.add.reduce(terms, axis=0)
-    top = joint.max()
+    joint = log_belief + model.ones.dot(terms)
+    top = np.maximum.reduce(joint)
     if top == -math.inf:
         return log_belief, terms
     joint -= top
-    joint -= math.log(np.add.reduce(np.exp(joint)))
+    joint -= math.log(sum(np.exp(joint).tolist()))
     return joint, terms
 
 
