@@ -24,6 +24,7 @@ from personas.profile import shares
 from recommendations import engine as loop
 from recommendations import releases, tasks
 from recommendations.engine import Engine, clock_evidence
+from recommendations.ranking.reminders import REMINDERS
 from recommendations.serving import archiving, memory, process
 from recommendations.serving.activity import Record, decode_record, log_key
 from recommendations.serving.memory import Memory
@@ -199,12 +200,15 @@ async def test_consent_refused_in_the_request_leaves_demographics_out(here: Proc
 async def test_the_next_shopper_at_the_same_screen_inherits_nothing(
     here: Process, engine: Engine, redis_client: redis.Redis
 ) -> None:
-    remember(redis_client, "anna", known(engine, demographics={"age": "34"}))
+    remember(redis_client, "anna", known(engine, demographics={"age": "34"}, own=(3, 4)))
     remember(redis_client, "bob", Memory(history={"history": "none"}, at=time.time()))
     await call("POST", EVENTS, {"session_id": "s", "shopper_id": "anna", "events": [view("e1")]})
+    assert (await state_of(here, "s")).own == (3, 4)
+    await call("POST", EVENTS, {"session_id": "s", "context": {"weather": "rain"}, "events": []})
+    assert (await state_of(here, "s")).own == (3, 4), "more of the context takes nothing away"
     await call("POST", EVENTS, {"session_id": "s", "shopper_id": "bob", "events": [view("e2")]})
     state = await state_of(here, "s")
-    assert (state.shopper, state.context, state.earlier) == ("bob", {"history": "none"}, {})
+    assert (state.shopper, state.context, state.earlier, state.own) == ("bob", {"history": "none", "weather": "rain"}, {}, ())
 
 
 async def test_a_guest_who_was_merged_is_the_shopper(here: Process, engine: Engine, redis_client: redis.Redis) -> None:
@@ -281,6 +285,9 @@ async def test_a_state_with_memory_stays_small(here: Process, engine: Engine, re
     await call("POST", EVENTS, {"session_id": "s", "shopper_id": "anna", "events": [view("e1")]})
     sizes = [len(encode_state(await state_of(here, name))) for name in ("guest", "s")]
     assert sizes[1] - sizes[0] < 300
+    state = await state_of(here, "s")
+    largest = tuple(range(2**32 - REMINDERS, 2**32))
+    assert len(encode_state(replace(state, own=largest))) - len(encode_state(state)) <= 60
 
 
 # In the worker
@@ -317,9 +324,29 @@ def test_what_is_written_of_a_shopper_is_what_the_database_holds(shop: Shop) -> 
     assert held.personas == pytest.approx({7: 0.5, 8: 0.5}, abs=1e-6)
     assert (held.sessions, held.weight, held.at) == (2, pytest.approx(1.0), NOW)
     assert held.history == {"history": "few"}, "no release: the item's category and tier aren't known"
+    assert held.own == (1,)
     assert memory.read(shop.pk, "stranger") is None
     again = memory.rebuild(shop, ["anna"], now=NOW)
     assert (again, memory.read(shop.pk, "anna")) == (1, held), "writing again changes nothing"
+
+
+def test_the_items_wanted_on_most_visits_are_held_then_the_latest(shop: Shop) -> None:
+    """Across visits, whichever was archived first; a look is no want, nor is what no catalogue knows."""
+    anna = Shopper.objects.create(shop=shop, external_id="anna")
+    later = add_session(shop, "s2", anna, NOW + 86_400.0)
+    first = add_session(shop, "s1", anna, NOW)
+    buy(shop, first, 5, 6, 0)
+    buy(shop, later, 7, 5)
+    when = later.started_at
+    rows = [
+        EventRow(later.pk, "c", CODE["add_to_cart"], when, when, 9, item=8),
+        EventRow(later.pk, "v", CODE["view_item"], when, when, 10, item=9),
+    ]
+    ArchivedEvent.objects.append(shop=shop, rows=rows, origin="live")
+    memory.rebuild(shop, ["anna"], now=NOW)
+    held = memory.read(shop.pk, "anna")
+    assert held is not None
+    assert held.own == (5, 8, 7, 6)
 
 
 def test_demographics_are_held_only_with_consent(shop: Shop, redis_client: redis.Redis) -> None:

@@ -32,17 +32,19 @@ class Shelves:
     """S shelves and the m items that may open, most visited lately first.
 
     given : (K, S) P(shelf | persona), up to a factor of the shelf.  usual : (S,) the same of nobody in particular.
-    mass : (S,) share of all visits.  items : (m,) int32 positions.  log_share : (m,) float64.  shelf_of : (n,) int32.
-    may_open : (n,) bool, whether the item is among `items`.  every : (n,) float64, log-shares of all items.
+    mass : (S,) share of all visits.  items, shelves : (m,) int32 positions, and the shelf of each.  log_share : (m,) float64.
+    shelf_of : (n,) int32, shelf of any item.  place : (n,) int32 into `items`, -1 for the others.  every : (n,) float64,
+    log-shares of all items.
     """
 
     given: np.ndarray
     usual: np.ndarray
     mass: np.ndarray
     items: np.ndarray
+    shelves: np.ndarray
     log_share: np.ndarray
     shelf_of: np.ndarray
-    may_open: np.ndarray
+    place: np.ndarray
     every: np.ndarray
 
 
@@ -67,31 +69,36 @@ def build_shelves(popularity: Popularity, model: PersonaModel) -> Shelves:
     codes = {_CATEGORY: facts.category, _TIER: facts.price_tier}
     if len(facts.reduced):
         codes[_DISCOUNT] = facts.reduced.astype(np.int8)
-    columns = np.stack([code.astype(np.int64) for code in codes.values()], axis=1).reshape(n, len(codes))
-    kinds, shelf_of = np.unique(columns, axis=0, return_inverse=True)
-    log_given = np.zeros((len(model.ids), len(kinds)))
-    for factor, code in zip(codes, kinds.T, strict=True):
+    kind = np.zeros(n, dtype=np.int64)
+    for factor, code in codes.items():
+        kind = kind * (model.hmm.log_emission[factor].shape[1] + 1) + code + 1
+    _, one, shelf_of = np.unique(kind, return_index=True, return_inverse=True)
+    log_given = np.zeros((len(model.ids), len(one)))
+    for factor, code in codes.items():
         table = model.hmm.log_emission[factor]
-        log_given += np.where(code >= 0, table[:, code], 0.0)  # -1 reads the last column, which is not used
+        log_given += np.where(code[one] >= 0, table[:, code[one]], 0.0)  # -1 reads the last column, which is not used
     given = np.exp(log_given)
     every = popularity.facts[:, FACTS.index("log_recent")].astype(np.float64)
     order = np.lexsort((np.arange(n), -popularity.facts[:, FACTS.index("log_share")], -every))
-    shelf_of = shelf_of.reshape(-1).astype(np.int32)
+    shelf_of = shelf_of.astype(np.int32)
     by_shelf = order[np.argsort(shelf_of[order], kind="stable")]
-    sizes = np.bincount(shelf_of, minlength=len(kinds))
+    sizes = np.bincount(shelf_of, minlength=len(one))
     deep = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     may_open = np.zeros(n, dtype=bool)
     may_open[by_shelf[deep < DEPTH]] = True
     may_open[popularity.top] = True
     items = order[may_open[order]].astype(np.int32)
+    place = np.full(n, -1, dtype=np.int32)
+    place[items] = np.arange(len(items))
     return Shelves(
         given=given,
         usual=np.exp(model.hmm.log_initial) @ given,
-        mass=np.bincount(shelf_of, np.exp(every), minlength=len(kinds)),
+        mass=np.bincount(shelf_of, np.exp(every), minlength=len(one)),
         items=items,
+        shelves=shelf_of[items],
         log_share=every[items],
         shelf_of=shelf_of,
-        may_open=may_open,
+        place=place,
         every=every,
     )
 
@@ -108,23 +115,23 @@ def open_with(shelves: Shelves, *, belief: np.ndarray, own: np.ndarray, rates: n
     lift -= np.log(max(float(shelves.mass @ ratio) / max(float(shelves.mass.sum()), 1e-300), 1e-300))
     own, rates = own[: len(rates)], rates[: len(own)]
     own, rates = own[rates > 0.0], rates[rates > 0.0]
-    items, log_share = shelves.items, shelves.log_share
-    more = own[~shelves.may_open[own]]
+    items, on, log_share = shelves.items, shelves.shelves, shelves.log_share
+    at = shelves.place[own]
+    more = own[at < 0]
     if len(more):
-        items, log_share = np.concatenate((items, more)), np.concatenate((log_share, shelves.every[more]))
-    told = lift[shelves.shelf_of[items]]
+        at[at < 0] = len(items) + np.arange(len(more))
+        items, on = np.concatenate((items, more)), np.concatenate((on, shelves.shelf_of[more]))
+        log_share = np.concatenate((log_share, shelves.every[more]))
+    told = lift[on]
     scores = log_share + told
     reminded = np.zeros(len(items))
     if len(own):
         rest = max(1.0 - float(rates.sum()), 1.0 - MOST_REMINDED)
-        at = np.flatnonzero(np.isin(items, own))
-        by_place = dict(zip(own.tolist(), rates.tolist(), strict=True))
-        odds = np.log(np.array([by_place[i] for i in items[at].tolist()]) / rest)
-        reminded[at] = np.logaddexp(scores[at], odds) - scores[at]
-        scores = scores + reminded
+        reminded[at] = np.logaddexp(scores[at], np.log(rates / rest)) - scores[at]
+        scores[at] += reminded[at]
     if len(items) > TOP:
         best = np.sort(np.argpartition(-scores, TOP)[:TOP])  # sorted: equals stay in the order of popularity
-        items, log_share, told, scores, reminded = (a[best] for a in (items, log_share, told, scores, reminded))
+        items, on, log_share, told, scores, reminded = (a[best] for a in (items, on, log_share, told, scores, reminded))
     gain = np.zeros((len(items), len(EXPERTS)), dtype=np.float32)
     if len(items):
         gain[:, _EXPERT["popularity"]] = np.maximum(log_share - log_share.mean(), 0.0)
@@ -134,4 +141,4 @@ def open_with(shelves: Shelves, *, belief: np.ndarray, own: np.ndarray, rates: n
     gain[total <= 1e-6, _EXPERT["popularity"]] = 1.0
     gain /= gain.sum(axis=1, keepdims=True)
     whose = (belief[:, None] * shelves.given).argmax(axis=0) if len(belief) else np.full(len(shelves.mass), -1)
-    return Opening(items.astype(np.intp), scores.astype(np.float32), whose[shelves.shelf_of[items]], gain)
+    return Opening(items.astype(np.intp), scores.astype(np.float32), whose[on], gain)
