@@ -39,6 +39,9 @@ SELECTED_CLUSTERS = 10
 FIRST_RANKED = 200
 """Items ranked for a slate before the first item: deep enough for each persona that shares the slots to have its own."""
 
+LEAST_SHARE = 1e-6
+"""Share of the steps that no persona's falls below where slots are shared: two may take turns who both took none lately."""
+
 DAYPARTS = ("night", "morning", "afternoon", "evening")
 
 
@@ -256,7 +259,7 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         ranked,
         clusters=engine.clusters,
         selection=seen.selection,
-        belief=seen.belief,
+        belief=_takers(seen) if request.share_slots else seen.belief,
         active=seen.profile.active_positions if request.share_slots else (),
         count=request.count,
         explore=request.explore,
@@ -272,6 +275,12 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
     )
     served = Pending(slate.recommendation_id, tuple([i.item for i in items]), tuple([i.cluster for i in items]))
     return replace(state, version=state.version + 1, pending=(*state.pending, served)[-MAX_PENDING:]), slate
+
+
+def _takers(seen: View) -> np.ndarray:
+    """(K,) by which the slots are shared. Of several personas who take turns, the belief knows only whose turn it is now;
+    the shares of the latest steps know what each of them takes."""
+    return np.maximum(np.array(seen.profile.shares), LEAST_SHARE) if seen.profile.several else seen.belief
 
 
 def _opening(engine: Engine, state: SessionState, belief: np.ndarray) -> Opening:

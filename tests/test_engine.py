@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from personas import courses
 from personas.events import NAMES, Event
 from recommendations import engine as loop
 from recommendations.engine import Engine
@@ -128,6 +129,31 @@ def test_excluded_and_sold_out_items_never_appear(engine: Engine) -> None:
     assert first not in shown
     assert second not in shown
     assert shown
+
+
+def test_several_personas_share_the_slots_by_their_steps_not_by_whose_turn_it_is(engine: Engine) -> None:
+    """Two who took turns all along, and the belief all but sure of one: by it the other would get no slot of twelve."""
+    k, first, second = len(engine.personas.ids), 0, 1
+    belief = np.full(k, 0.01 / (k - 1))
+    belief[first] = 0.99
+    pair = (np.arange(2 * k + k * (k - 1) // 2) == 2 * k) + 1e-9
+    acted = np.array([3_000 if z in (first, second) else 10 for z in range(k)])
+    state, _ = watch(engine, [event(n, item=1 + n) for n in range(4)])
+    persona = state.persona._replace(
+        log_belief=tuple(np.log(belief).tolist()), occupancy=tuple(acted.tolist()), courses=courses.pack(pair)
+    )
+    taking_turns = dataclasses.replace(state, persona=persona)
+    alone = dataclasses.replace(state, persona=persona._replace(courses=courses.pack(np.roll(pair, -2 * k))))
+    request = Request(now=NOW, count=12, explore=0.0)
+    seen = loop.view(engine, taking_turns, now=NOW)
+    assert seen.profile.several
+    assert set(seen.profile.active_positions) == {first, second}
+    _, slate = loop.recommend(engine, taking_turns, request, loop.generator(state))
+    labels = [i.persona for i in slate.items]
+    assert [labels.count(engine.personas.ids[z]) >= 5 for z in (first, second)] == [True, True]
+    assert all(label in engine.personas.ids for label in labels)
+    _, other = loop.recommend(engine, alone, request, loop.generator(state))
+    assert [i.persona for i in other.items].count(engine.personas.ids[second]) < 5, "one persona: the belief shares the slots"
 
 
 def test_unknown_item_still_counts_as_an_event(engine: Engine) -> None:
