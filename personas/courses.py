@@ -29,12 +29,12 @@ The largest of 0.015, 0.02, 0.025 and 0.03 at which `profile.SHIFT_P` is reached
 in both of the simulated shops (worlds of seeds 21 and 22; what it comes to in others stands there)."""
 
 DEEPEST = 3_000
-"""Hundredths of a nat below the best at which a course is kept at the least. Thirty nats are as good as never, and a
+"""Hundredths of a nat below certainty at which a course is kept at the least. Thirty nats are as good as never, and a
 session of a thousand events can still be found to have changed."""
 
 _LEAST = math.exp(-DEEPEST / 100.0)
 _BY_DEPTH = np.exp(np.arange(DEEPEST + 1) * -0.01)
-"""(DEEPEST + 1,) what each packed number stands for, next to the best."""
+"""(DEEPEST + 1,) what each packed number stands for."""
 
 
 @lru_cache(maxsize=64)
@@ -116,7 +116,7 @@ def revise(packed: bytes, before: np.ndarray, after: np.ndarray) -> bytes:
     if not packed or len(before) == 1:
         return packed
     old, new = opening(before), opening(after)
-    return pack(unpack(packed) * np.where(old > 0.0, new / np.maximum(old, 1e-300), 1.0))
+    return pack(_weigh(unpack(packed), np.where(old > 0.0, new / np.maximum(old, 1e-300), 1.0)))
 
 
 def told(courses: np.ndarray, k: int) -> tuple[float, float, float]:
@@ -133,11 +133,13 @@ def likeliest_pair(courses: np.ndarray, k: int) -> tuple[int, int]:
 
 
 def pack(courses: np.ndarray) -> bytes:
-    """Hundredths of a nat below the best, n little-endian uint16: a hundredth is nothing, and a state stays small."""
-    best = float(np.maximum.reduce(courses))
-    depth = np.log(np.maximum(courses, _LEAST * best))
+    """Hundredths of a nat below certainty, n little-endian uint16: a hundredth is nothing, and a state stays small.
+
+    courses : (n,) probabilities, summing to 1.
+    """
+    depth = np.log(np.maximum(courses, _LEAST))
     depth *= -100.0
-    depth += 100.0 * math.log(best) + 0.5  # the conversion to whole numbers cuts off
+    depth += 0.5  # the conversion to whole numbers cuts off
     return depth.astype("<u2").tobytes()
 
 
@@ -156,7 +158,7 @@ def unpack_weights(packed: bytes) -> np.ndarray:
 
 def _weigh(courses: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
     weighed = courses * likelihood
-    total = float(np.add.reduce(weighed))
+    total = float(courses.dot(likelihood))
     if not 0.0 < total < math.inf:
         kept: np.ndarray = courses / np.add.reduce(courses)
         return kept

@@ -108,7 +108,7 @@ def predict(model: PersonaHMM, log_belief: np.ndarray, *, elapsed_s: float, log_
         kept = remembered(elapsed_s)
         belief *= kept
         belief += (1.0 - kept) * np.exp(log_prior)
-    if np.minimum.reduce(belief) > 0.0:
+    if min(belief.tolist()) > 0.0:
         predicted: np.ndarray = np.log(belief)
         return predicted
     with np.errstate(divide="ignore"):
@@ -125,7 +125,7 @@ def condition(model: PersonaHMM, log_belief: np.ndarray, codes: Sequence[int]) -
     """
     terms = model.rows.take(_rows(model, codes), axis=0)
     joint = log_belief + model.ones.dot(terms)
-    top = np.maximum.reduce(joint)
+    top = max(joint.tolist())
     if top == -math.inf:
         return log_belief, terms
     joint -= top

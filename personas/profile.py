@@ -341,16 +341,19 @@ def _explain(model: PersonaModel, signal: Signal, read: _Reading, belief: np.nda
     before = np.exp(read.predicted)
     change = belief - before
     k = int(np.abs(change).argmax())
-    usual = np.exp(terms).dot(before).tolist()  # P(o_f); the sum of `told_nats`, for one persona
-    nats = [told - math.log(max(p, _RAREST)) for told, p in zip(terms[:, k].tolist(), usual, strict=True)]
-    f = loudest(nats if change.item(k) >= 0.0 else [-told for told in nats], read.codes)
+    way = 1.0 if change.item(k) >= 0.0 else -1.0
+    told, usual = terms[:, k].tolist(), np.exp(terms).dot(before).tolist()  # log P(o_f | k), P(o_f)
+    f, loudest_nats = 0, -math.inf
+    for i, code in enumerate(read.codes):  # what `told_nats` gives, for one persona
+        if code >= 0 and (nats := way * (told[i] - math.log(max(usual[i], _RAREST)))) > loudest_nats:
+            f, loudest_nats = i, nats
     return LedgerEntry(
         signal.event_id[:12],
         signal.at,
         model.ids[k],
         FACTORS[f],
         model.values[f][read.codes[f]][:VALUE_LENGTH],
-        whole(nats[f]),
+        whole(way * loudest_nats),
         round(1000.0 * belief.item(k)),
     )
 
@@ -383,7 +386,7 @@ def _course(
     else:
         held = courses.enrich(held, np.exp(state.log_belief), likelihood)
     changed = held[k : 2 * k]
-    if np.add.reduce(changed) < SHIFT_P or not state.occupancy:
+    if sum(changed.tolist()) < SHIFT_P or not state.occupancy:
         return courses.pack(held), state.shift
     target = int(changed.argmax())
     acted = np.array(state.occupancy)
