@@ -204,15 +204,21 @@ def observe_with_decisions(engine: Engine, state: SessionState, event: Event) ->
 
 def signal(engine: Engine, state: SessionState, event: Event) -> Signal:
     """What an event, observed in this state, tells the persona; its time is when it counts, never before what came last."""
+    recent = [t.item for t in state.touches[-NOVELTY_WINDOW:]]
+    return read_signal(engine.catalogue, recent, event, at=max(event.at, state.last_at))
+
+
+def read_signal(catalogue: Catalogue, recent: Sequence[int], event: Event, *, at: float) -> Signal:
+    """`signal` for who holds no engine. recent : items of the latest `NOVELTY_WINDOW` item actions, oldest first."""
     item = _item_of(event)
-    position = engine.catalogue.position(item) if item != UNKNOWN_ITEM else NO_ITEM
+    position = catalogue.position(item) if item != UNKNOWN_ITEM else NO_ITEM
     return Signal(
         event_id=event.event_id,
         code=CODE[event.name],
         position=position,
-        at=max(event.at, state.last_at),
+        at=at,
         dwell_s=event.dwell_s,
-        novelty=novelty([t.item for t in state.touches[-NOVELTY_WINDOW:]], item) if position != NO_ITEM else ABSENT,
+        novelty=novelty(recent, item) if position != NO_ITEM else ABSENT,
         query=event.query,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from recommendations import releases
 from recommendations.models import Release
 from recommendations.reading import read_catalogue
 
+logger = logging.getLogger(__name__)
+
 SUGGESTED = 20
 
 
@@ -28,8 +31,8 @@ def descriptors(shop: Shop) -> Mapping[str, int]:
     if release is not None:
         try:
             return _of_release(releases.root_of(shop), release.components["catalogue"], release.components["personas"])
-        except (releases.ReleaseError, KeyError):
-            pass  # the rows say nearly the same
+        except (releases.ReleaseError, KeyError) as error:
+            logger.warning("%s can't be read, its rows are counted instead: %s", release, error)
     return _counted(read_catalogue(shop))
 
 

@@ -28,11 +28,11 @@ import numpy as np
 
 from clusters.catalogue import Catalogue
 from personas import profile as personas
-from personas.encoding import ABSENT, NOVELTY_WINDOW, STEPS, novelty
-from personas.events import CODE, ITEM_ACTIONS, UNKNOWN_ITEM, Event
+from personas.encoding import NOVELTY_WINDOW, STEPS
+from personas.events import CODE, ITEM_ACTIONS, Event
 from personas.profile import PersonaModel, Signal
 from personas.sessions import NO_ITEM
-from recommendations.engine import clock_evidence
+from recommendations.engine import clock_evidence, read_signal
 from recommendations.evaluation.personas.statistics import Interval, auc, calibration_error, classwise_error, resample
 from recommendations.evaluation.simulation import KINDS, SimulatedSession
 
@@ -53,7 +53,7 @@ UNSURE = 1 / 3
 
 
 class Reader:
-    """Makes the signals of a session's events as `engine.observe` does."""
+    """The signals of a session's events, for who needs the persona only: `engine.read_signal` with what a state would hold."""
 
     def __init__(self, catalogue: Catalogue, at: float) -> None:
         self.catalogue, self.last_at = catalogue, at
@@ -61,14 +61,11 @@ class Reader:
 
     def signal(self, event: Event) -> Signal:
         """What the event tells the persona, given those read before."""
-        code = CODE[event.name]
-        item = event.item if event.name != "view_item_list" else UNKNOWN_ITEM
-        position = self.catalogue.position(item) if item != UNKNOWN_ITEM else NO_ITEM
         self.last_at = max(event.at, self.last_at)
-        new = novelty(self.recent, item) if position != NO_ITEM else ABSENT
-        if position != NO_ITEM and event.name in ITEM_ACTIONS:
-            self.recent = [*self.recent, item][-NOVELTY_WINDOW:]
-        return Signal(event.event_id, code, position, self.last_at, event.dwell_s, new, event.query)
+        signal = read_signal(self.catalogue, self.recent, event, at=self.last_at)
+        if signal.position != NO_ITEM and event.name in ITEM_ACTIONS:
+            self.recent = [*self.recent, event.item][-NOVELTY_WINDOW:]
+        return signal
 
 
 @dataclass(frozen=True)
