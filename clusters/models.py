@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
@@ -70,10 +72,42 @@ class Item(models.Model):
     class Meta:
         ordering = ("pk",)
         constraints = [models.UniqueConstraint(fields=["shop", "external_id"], name="item_external_id_once")]
-        indexes = [models.Index(fields=["shop", "category"]), models.Index(fields=["shop", "brand"])]
+        indexes = [
+            models.Index(fields=["shop", "category"]),
+            models.Index(fields=["shop", "brand"]),
+            models.Index(fields=["shop", "updated_at"]),
+        ]
 
     def __str__(self) -> str:
         return self.title or self.external_id
+
+
+class ClusterSettings(models.Model):
+    """How a shop's clusters are built. A shop without a row has the defaults."""
+
+    class SearchHistory(models.TextChoices):
+        AUTO = "auto", "Where there is enough of it"
+        OFF = "off", "Never"
+
+    shop = models.OneToOneField(Shop, on_delete=models.CASCADE, related_name="cluster_settings")
+    search_history = models.CharField(
+        max_length=10,
+        choices=SearchHistory,
+        default=SearchHistory.AUTO,
+        help_text="Clusters of what shoppers search for together. Clusters of what they view together are always made.",
+    )
+    inactivity_minutes = models.PositiveSmallIntegerField(
+        default=30, help_text="A pause of this length ends a search; what comes after belongs to another one."
+    )
+    minimum_support = models.PositiveSmallIntegerField(
+        default=3, help_text="Searches in which two terms must occur together before they say anything."
+    )
+
+    class Meta:
+        verbose_name_plural = "cluster settings"
+
+    def __str__(self) -> str:
+        return f"clusters of {self.shop}"
 
 
 class ItemClusterQuerySet(models.QuerySet["ItemCluster"]):
@@ -85,7 +119,11 @@ class ItemClusterQuerySet(models.QuerySet["ItemCluster"]):
 class ItemCluster(models.Model):
     """A named, overlapping group of items. The primary key is its id for ever; a rebuild matches new to old.
 
+    Rows tell what the active release serves; edits change them at once, and the release that follows takes them up.
+
     size : items.  share : of the shop's engagement, 0 to 1.  descriptors : [{"name": "colour=blue", "lift": 3.1}], best first.
+    parts : [{"number": 1, "name": "Red skirts", "size": 40}] where the cluster is too large to show at once, else empty.
+    provenance : of a cluster made from searches, what it was made of: see `clusters.search_clusters.Trace`; else empty.
     """
 
     class Kind(models.TextChoices):
@@ -100,7 +138,16 @@ class ItemCluster(models.Model):
     size = models.PositiveIntegerField(default=0)
     share = models.FloatField(default=0.0)
     descriptors = models.JSONField(default=list, blank=True)
-    locked = models.BooleanField(default=False, help_text="Learning leaves a locked cluster alone.")
+    locked = models.BooleanField(default=False, help_text="Learning leaves a locked cluster alone: its items stay as they are.")
+    named_by_hand = models.BooleanField(default=False, editable=False)
+    minimum_size = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Items it never has fewer of; the nearest ones fill it up. Empty for no bound."
+    )
+    maximum_size = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Items it never has more of; the least typical give way, core items never."
+    )
+    parts = models.JSONField(default=list, blank=True, editable=False)
+    provenance = models.JSONField(default=dict, blank=True, editable=False)
     retired_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -116,11 +163,17 @@ class ItemCluster(models.Model):
 
 
 class ClusterMembership(models.Model):
-    """An item in a cluster; weight above 0, at most 1 for the cluster's most typical item."""
+    """An item in a cluster; weight above 0, at most 1 for the cluster's most typical item.
+
+    part : number of the cluster's part that the item is shown in.  via : how a search found it: [[descriptor, rank], ...],
+        places in the cluster's provenance and ranks from 1; empty where no search did.
+    """
 
     cluster = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="memberships", db_index=False)
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="memberships")
     weight = models.FloatField(default=1.0)
+    part = models.PositiveSmallIntegerField(null=True, blank=True)
+    via = models.JSONField(default=list, blank=True)
 
     class Meta:
         ordering = ("cluster", "-weight", "item")
@@ -131,12 +184,38 @@ class ClusterMembership(models.Model):
         return f"{self.item} in {self.cluster}"
 
 
+class ClusterItemRule(models.Model):
+    """A merchandiser's word on an item in a cluster, which outlives every rebuild."""
+
+    class Rule(models.TextChoices):
+        CORE = "core", "Never leaves"
+        EXCLUDED = "excluded", "Never in it"
+
+    cluster = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="item_rules", db_index=False)
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="cluster_rules")
+    rule = models.CharField(max_length=10, choices=Rule)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("cluster", "rule", "pk")
+        constraints = [models.UniqueConstraint(fields=["cluster", "item"], name="cluster_rule_once")]
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.get_rule_display().lower()} {self.cluster}"
+
+
 class ClusterRelation(models.Model):
-    """How strongly sessions in `source` go on to `target`; expansion follows it."""
+    """How near `target` is to `source`: where expansion may go.
+
+    weight : what expansion follows.  transition : P(a session's next item lies in target | in source).
+    overlap : cosine of their descriptors, 0 to 1.
+    """
 
     source = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="relations", db_index=False)
     target = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="+")
     weight = models.FloatField()
+    transition = models.FloatField(default=0.0)
+    overlap = models.FloatField(default=0.0)
 
     class Meta:
         ordering = ("source", "-weight")
@@ -144,3 +223,65 @@ class ClusterRelation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} → {self.target}"
+
+
+class ClusterChangeQuerySet(models.QuerySet["ClusterChange"]):
+    def for_list(self) -> ClusterChangeQuerySet:
+        return self.select_related("shop", "cluster", "user", "undone_by")
+
+
+class ClusterChange(models.Model):
+    """One change of one cluster: what, when, by whom or what, why, and all that it takes to undo it. Never edited.
+
+    batch : shared by the changes of one operation or one rebuild.  others : ids of the other clusters of a merge or a split.
+    delta : {"fields": {name: [before, after]}, "members": {item id: [before, after]}, "rules": {item id: [before, after]}};
+        a weight or rule of null is "not there". Only what the change touched is named.
+    summary : in words, "42 items in, 7 out".  undoes : the change that this one takes back.
+    """
+
+    class Actor(models.TextChoices):
+        TRAINING = "training", "Training"
+        BUILD = "build", "Rebuild"
+        MERCHANDISER = "merchandiser", "Merchandiser"
+        API = "api", "API"
+        IMPORT = "import", "Import"
+        LEARNING = "learning", "Learning"
+
+    class Action(models.TextChoices):
+        CREATED = "created", "Created"
+        REBUILT = "rebuilt", "Rebuilt"
+        RENAMED = "renamed", "Renamed"
+        LOCKED = "locked", "Locked"
+        UNLOCKED = "unlocked", "Unlocked"
+        BOUNDED = "bounded", "Size bounded"
+        ITEMS = "items", "Items changed"
+        MERGED = "merged", "Merged"
+        SPLIT = "split", "Split"
+        RETIRED = "retired", "Retired"
+        RESTORED = "restored", "Restored"
+        GIVEN_BACK = "given_back", "Given back to learning"
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="+", db_index=False)
+    cluster = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="changes")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    actor = models.CharField(max_length=12, choices=Actor)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    who = models.CharField(max_length=150, blank=True, help_text="Name of the API key, the file or the training behind it.")
+    action = models.CharField(max_length=12, choices=Action)
+    summary = models.CharField(max_length=300)
+    reason = models.CharField(max_length=300, blank=True)
+    batch = models.UUIDField(default=uuid.uuid4, db_index=True)
+    others = models.JSONField(default=list, blank=True)
+    delta = models.JSONField(default=dict, blank=True)
+    undoes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="undone_by", help_text="The change it takes back."
+    )
+
+    objects = ClusterChangeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-pk",)
+        indexes = [models.Index(fields=["shop", "-at"])]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()}: {self.cluster}"

@@ -81,12 +81,14 @@ class Release(models.Model):
 class TrainingRun(models.Model):
     """One training of a shop, told as it goes.
 
-    report : how the personas' fit went, {} where none was: see `recommendations.runs`.
+    report : how the personas' fit went, or how rebuilt clusters compare with those in force; {} where neither was done. See
+        `recommendations.runs` and `recommendations.cluster_runs`.
     """
 
     class Kind(models.TextChoices):
         ALL = "all", "Everything"
         PERSONAS = "personas", "Personas only"
+        CLUSTERS = "clusters", "Clusters only"
 
     class State(models.TextChoices):
         RUNNING = "running", "Running"

@@ -1,22 +1,16 @@
-"""Releases: components on disk, verified, memory-mapped; activated and rolled back while everything runs.
+"""Releases: manifests of components on disk, activated and rolled back while everything runs.
 
-A component lives in `<RELEASES_DIR>/<shop>/<kind>/<version>/` as one `.npy` an array and a `component.json`
-with the other values and every array's checksum. Its version is the hash of that file, so that the same content
-is the same component and a half-written one can't be taken for whole. A release is a manifest, kind -> version.
+A release is a mapping, kind -> version, of components in `<RELEASES_DIR>/<shop>/` (`personas.component_files`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -25,7 +19,8 @@ from redis import Redis
 from clusters.catalogue import Catalogue
 from clusters.item_clusters import ItemClusters
 from clusters.policy import Policy
-from personas.components import from_parts, to_parts
+from personas import component_files
+from personas.component_files import ComponentError, save_component
 from personas.models import Shop
 from personas.profile import PersonaModel
 from recommendations.engine import Engine
@@ -61,59 +56,17 @@ def redis_client() -> Redis:
     return Redis.from_url(settings.REDIS_URL)
 
 
-# Components on disk
-
-
-def save_component(root: Path, kind: str, component: Any, *, catalogue: str = "") -> str:
-    """Write a component under `root`/`kind`/ and return its version. Writing the same content twice writes once."""
-    arrays, meta = to_parts(component)
-    folder = root / kind
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
-    try:
-        described = {}
-        for name, array in arrays.items():
-            path = scratch / f"{name}.npy"
-            with path.open("wb") as file:
-                np.save(file, np.ascontiguousarray(array), allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-            described[name] = _sha256(path)
-        text = json.dumps({"kind": kind, "catalogue": catalogue, "arrays": described, "meta": meta}, sort_keys=True)
-        version = hashlib.sha256(text.encode()).hexdigest()[:16]
-        (scratch / "component.json").write_text(text)
-        target = folder / version
-        if not target.exists():
-            scratch.chmod(0o755)
-            scratch.rename(target)
-        return version
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+# Components
 
 
 def load_component(root: Path, kind: str, version: str, *, catalogue: str = "") -> Any:
-    """A component, memory-mapped read-only, after its checksums are verified. Raises ReleaseError."""
-    folder = root / kind / version
+    """A component of a release, see `personas.component_files`. Raises ReleaseError."""
     try:
-        text = (folder / "component.json").read_text()
-    except OSError as error:
-        raise ReleaseError(f"{kind} {version} is not on disk ({error.strerror}); train again or restore a backup") from error
-    if hashlib.sha256(text.encode()).hexdigest()[:16] != version:
-        raise ReleaseError(f"{kind} {version}: component.json was changed after it was written")
-    described = json.loads(text)
-    if kind not in INDEPENDENT and described["catalogue"] != catalogue:
-        raise ReleaseError(f"{kind} {version} belongs to catalogue {described['catalogue']}, not to {catalogue}")
-    arrays: dict[str, np.ndarray] = {}
-    for name, checksum in described["arrays"].items():
-        path = folder / f"{name}.npy"
-        if not path.exists() or _sha256(path) != checksum:
-            raise ReleaseError(f"{kind} {version}: {name}.npy is missing or damaged; restore it from a backup")
-        # A plain view of the map: the memmap class costs microseconds at every slice.
-        arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
-    try:
-        return from_parts(KINDS[kind], arrays, described["meta"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ReleaseError(f"{kind} {version} was written by another version of this software ({error}); train again") from error
+        return component_files.load_component(
+            root, kind, KINDS[kind], version, catalogue=None if kind in INDEPENDENT else catalogue
+        )
+    except ComponentError as error:
+        raise ReleaseError(str(error)) from error
 
 
 def load_engine(root: Path, manifest: Mapping[str, str], *, release: str) -> Engine:
@@ -133,11 +86,6 @@ def save_engine(root: Path, engine: Engine) -> dict[str, str]:
             bound_to = "" if kind in INDEPENDENT else manifest["catalogue"]
             manifest[kind] = save_component(root, kind, getattr(engine, kind), catalogue=bound_to)
     return manifest
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # Releases of a shop

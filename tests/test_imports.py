@@ -38,10 +38,16 @@ PURE = (
     "clusters.alignment",
     "clusters.catalogue",
     "clusters.covisitation",
+    "clusters.edits",
     "clusters.identity",
     "clusters.item_clusters",
     "clusters.naming",
     "clusters.policy",
+    "clusters.query_clusters",
+    "clusters.query_terms",
+    "clusters.search_clusters",
+    "clusters.search_history",
+    "clusters.search_index",
     "recommendations.engine",
     "recommendations.replaying",
     "recommendations.fit_reports",
@@ -60,7 +66,7 @@ RANK = {"personas": 0, "clusters": 1, "recommendations": 2, "recsite": 3}
 WIRED_BY_HAND = ("*.management.commands.*", "recommendations.benchmarks.*")
 """Shell modules above `recsite`: commands that start servers or read no settings through it."""
 
-NUMERIC = {"numpy", "scipy", "sklearn", "hmmlearn", "joblib", "sknetwork"}
+NUMERIC = {"numpy", "scipy", "sklearn", "hmmlearn", "joblib", "sknetwork", "rapidfuzz"}
 WORLDLY = {
     *("asyncio", "fcntl", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select"),
     *("shutil", "signal", "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "time", "urllib", "uuid"),
