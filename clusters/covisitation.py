@@ -10,7 +10,9 @@ References: Blondel et al. (2008), "Fast unfolding of communities in large netwo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -35,8 +37,9 @@ FINENESS = (0.8, 1.4)
 """Range of the number of groups, in units of sqrt(items). A step costs C (select) plus n/C (rank within what was
 selected), least near sqrt(n); within the range the log decides, see `choose_groups`."""
 
-HELD_OUT = 0.2
-"""Share of the sessions, the latest, on which granularities are compared."""
+HELD_OUT = 5
+"""One session in so many, by a hash of its key, is held out to compare granularities on: whichever part of a log it is
+counted with, so that counts of parts add up."""
 
 MAX_RUNS = 12
 """Resolutions tried; each is a run of Louvain."""
@@ -46,56 +49,147 @@ _GAIN = np.array([max(ENGAGEMENT.get(name, 0.0), 0.0) for name in CODE], dtype=n
 
 
 @dataclass(frozen=True)
-class Visits:
-    """Item actions of a log, in its order.
+class VisitStats:
+    """A component: what a log's sessions say of n items, counted; two logs' counts add up (`merge`).
 
-    position : (V,) int64 catalogue positions.  session : (V,) int64.
-    weight : (V,) float64, decay of age, 1 for the latest.  gain : (V,) float64, engagement x weight.
+    item_ids : (n,) int64, ascending.
+    pairs : (n, n) float32 CSR, symmetric: times two items were visited within `WINDOW` actions of each other in a session.
+    visits, gain : (n,) float64, item actions, and the engagement they stand for.
+    moves : (n, n) float32 CSR, [a, b] times b came next after a; the same item again is no move.
+    held : (n, n) float32 CSR, the moves of the held-out sessions, which are among `moves` too.
+    sessions : those with an item action.
+    until : time of the latest action.  half_life_s : age at which an action counts half, 0 where age counts for nothing.
     """
 
-    position: np.ndarray
-    session: np.ndarray
-    weight: np.ndarray
+    item_ids: np.ndarray
+    pairs: sparse.csr_matrix
+    visits: np.ndarray
     gain: np.ndarray
+    moves: sparse.csr_matrix
+    held: sparse.csr_matrix
+    sessions: int = 0
+    until: float = 0.0
+    half_life_s: float = 0.0
 
     def __len__(self) -> int:
-        return len(self.position)
-
-    def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Rows of (item, next item, weight, session) within sessions, repeats of the same item left out."""
-        here, there = self.position[:-1], self.position[1:]
-        kept = (self.session[:-1] == self.session[1:]) & (here != there)
-        return here[kept], there[kept], self.weight[1:][kept], self.session[1:][kept]
+        return len(self.item_ids)
 
 
-def visits(log: SessionLog, half_life_s: float | None) -> Visits:
-    """The item actions of a log; without a half-life, or without a clock, age weighs nothing."""
-    rows = np.flatnonzero((log.position >= 0) & np.isin(log.code, _CODES))
-    at = log.at[rows]
-    if half_life_s is None or log.clock == "order" or not len(rows):
-        weight = np.ones(len(rows))
-    elif half_life_s <= 0:
+class Grouping(NamedTuple):
+    """groups : (n,) int64 group of each item, numbered by size; -1 where in none.  resolution : of Louvain, 0 without an edge."""
+
+    groups: np.ndarray
+    resolution: float
+
+
+def count_visits(log: SessionLog, item_ids: np.ndarray, half_life_s: float | None = None) -> VisitStats:
+    """The item actions of a log, counted. log.position indexes `item_ids`.
+
+    half_life_s : age at which an action counts half; None, or a log without a clock, and age counts for nothing.
+    Raises ValueError on a half-life that isn't above 0.
+    """
+    if half_life_s is not None and half_life_s <= 0:
         raise ValueError(f"half_life_s {half_life_s} must be above 0")
-    else:
-        weight = np.exp2((at - at.max()) / half_life_s)
-    return Visits(log.position[rows].astype(np.int64), log.session_of[rows], weight, weight * _GAIN[log.code[rows]])
+    rows = np.flatnonzero((log.position >= 0) & np.isin(log.code, _CODES))
+    position, session, at = log.position[rows].astype(np.int64), log.session_of[rows], log.at[rows]
+    half_life = half_life_s if half_life_s is not None and log.clock != "order" else 0.0
+    weight = np.exp2((at - at.max()) / half_life) if half_life and len(rows) else np.ones(len(rows))
+    n = len(item_ids)
+    pairs = sparse.csr_matrix((n, n), dtype=np.float64)
+    for lag in range(1, min(WINDOW, max(len(rows) - 1, 0)) + 1):
+        near = (session[lag:] == session[:-lag]) & (position[lag:] != position[:-lag])
+        if not near.any():
+            break
+        pairs = pairs + _counted(position[:-lag][near], position[lag:][near], weight[lag:][near], n)
+    move = (session[1:] == session[:-1]) & (position[1:] != position[:-1])
+    here, there, weighs = position[:-1][move], position[1:][move], weight[1:][move]
+    late = _is_held_out(log.keys)[session[1:][move]]
+    return VisitStats(
+        item_ids=np.asarray(item_ids, dtype=np.int64),
+        pairs=sparse.csr_matrix(pairs + pairs.T, dtype=np.float32),
+        visits=np.bincount(position, weights=weight, minlength=n),
+        gain=np.bincount(position, weights=weight * _GAIN[log.code[rows]], minlength=n),
+        moves=_counted(here, there, weighs, n).astype(np.float32),
+        held=_counted(here[late], there[late], weighs[late], n).astype(np.float32),
+        sessions=len(np.unique(session)),
+        until=float(at.max()) if len(rows) else 0.0,
+        half_life_s=float(half_life),
+    )
 
 
-def covisit_graph(seen: Visits, n: int) -> sparse.csr_matrix:
+def _counted(row: np.ndarray, column: np.ndarray, weight: np.ndarray, n: int) -> sparse.csr_matrix:
+    return sparse.csr_matrix((weight, (row, column)), shape=(n, n))
+
+
+def _is_held_out(keys: np.ndarray) -> np.ndarray:
+    """(S,) bool."""
+    hashes = np.array([zlib.crc32(key.encode()) for key in keys.tolist()], dtype=np.int64)
+    return hashes % HELD_OUT == 0
+
+
+def merge(a: VisitStats, b: VisitStats) -> VisitStats:
+    """The counts of both, which must be of different sessions, over the items of either; the older one's are aged.
+
+    Raises ValueError where the two age differently.
+    """
+    if a.sessions and b.sessions and a.half_life_s != b.half_life_s:
+        raise ValueError(f"half-lives {a.half_life_s} s and {b.half_life_s} s do not add up")
+    if not (a.sessions and b.sessions):
+        full = a if a.sessions else b
+        return of_items(full, np.union1d(a.item_ids, b.item_ids))
+    ids, until = np.union1d(a.item_ids, b.item_ids), max(a.until, b.until)
+    a, b = (_aged(of_items(stats, ids), until) for stats in (a, b))
+    return VisitStats(
+        item_ids=ids,
+        pairs=sparse.csr_matrix(a.pairs + b.pairs),
+        visits=a.visits + b.visits,
+        gain=a.gain + b.gain,
+        moves=sparse.csr_matrix(a.moves + b.moves),
+        held=sparse.csr_matrix(a.held + b.held),
+        sessions=a.sessions + b.sessions,
+        until=until,
+        half_life_s=a.half_life_s,
+    )
+
+
+def of_items(stats: VisitStats, item_ids: np.ndarray) -> VisitStats:
+    """The counts by the positions of another catalogue, ids ascending; items that it lacks are left out, new ones have none."""
+    if np.array_equal(stats.item_ids, item_ids):
+        return stats
+    n, old = len(item_ids), stats.item_ids
+    place = np.minimum(np.searchsorted(old, item_ids), max(len(old) - 1, 0))
+    found = np.flatnonzero(old[place] == item_ids) if len(old) else np.zeros(0, dtype=np.int64)
+    take = sparse.csr_matrix((np.ones(len(found), dtype=np.float32), (found, place[found])), shape=(n, len(old)))
+    return replace(
+        stats,
+        item_ids=np.asarray(item_ids, dtype=np.int64),
+        pairs=sparse.csr_matrix(take @ stats.pairs @ take.T),
+        visits=take.astype(np.float64) @ stats.visits,
+        gain=take.astype(np.float64) @ stats.gain,
+        moves=sparse.csr_matrix(take @ stats.moves @ take.T),
+        held=sparse.csr_matrix(take @ stats.held @ take.T),
+    )
+
+
+def _aged(stats: VisitStats, until: float) -> VisitStats:
+    if not stats.half_life_s or until == stats.until:
+        return stats
+    less = float(np.exp2((stats.until - until) / stats.half_life_s))
+    return replace(
+        stats,
+        pairs=stats.pairs * np.float32(less),
+        visits=stats.visits * less,
+        gain=stats.gain * less,
+        moves=stats.moves * np.float32(less),
+        held=stats.held * np.float32(less),
+        until=until,
+    )
+
+
+def covisit_graph(stats: VisitStats) -> sparse.csr_matrix:
     """(n, n) symmetric CSR, cosine of two items' visits within `WINDOW` actions; the strongest `NEIGHBOURS` an item."""
-    first, second, weight = [], [], []
-    for lag in range(1, min(WINDOW, max(len(seen) - 1, 0)) + 1):
-        near = (seen.session[lag:] == seen.session[:-lag]) & (seen.position[lag:] != seen.position[:-lag])
-        first.append(seen.position[:-lag][near])
-        second.append(seen.position[lag:][near])
-        weight.append(seen.weight[lag:][near])
-    if not first:
-        return sparse.csr_matrix((n, n))
-    counts = sparse.csr_matrix((np.concatenate(weight), (np.concatenate(first), np.concatenate(second))), shape=(n, n))
-    counts = sparse.csr_matrix(counts + counts.T)
-    scale = 1.0 / np.sqrt(np.maximum(np.bincount(seen.position, weights=seen.weight, minlength=n), 1e-12))
-    cosine = sparse.csr_matrix(sparse.diags(scale) @ counts @ sparse.diags(scale))
-    top = _strongest(cosine, NEIGHBOURS)
+    scale = sparse.diags(1.0 / np.sqrt(np.maximum(stats.visits, 1e-12)))
+    top = _strongest(sparse.csr_matrix(scale @ stats.pairs.astype(np.float64) @ scale), NEIGHBOURS)
     return sparse.csr_matrix(top.maximum(top.T))
 
 
@@ -108,9 +202,16 @@ def _strongest(matrix: sparse.csr_matrix, keep: int) -> sparse.csr_matrix:
 
 
 def choose_groups(
-    graph: sparse.csr_matrix, seen: Visits, *, count_range: tuple[float, float] | None = None, least: int = MIN_SIZE
-) -> np.ndarray:
-    """(n,) int64 group of each item, -1 where it has no edge or its island is under `least`. Deterministic.
+    graph: sparse.csr_matrix,
+    stats: VisitStats,
+    *,
+    resolution: float | None = None,
+    count_range: tuple[float, float] | None = None,
+    least: int = MIN_SIZE,
+) -> Grouping:
+    """The groups of items; in none where an item has no edge or its island is under `least`. Deterministic.
+
+    resolution : as an earlier grouping of much the same log found it, or None to search for one.
 
     Resolutions are tried from coarse to fine. Of those whose number of groups is in range (`FINENESS` x sqrt(items),
     or `count_range`), the one that best foretells held-out sessions is taken: mean log P(next item) under a class bigram,
@@ -118,10 +219,12 @@ def choose_groups(
     """
     linked = int((np.diff(graph.indptr) > 0).sum())
     if not linked:
-        return np.full(graph.shape[0], -1, dtype=np.int64)
+        return Grouping(np.full(graph.shape[0], -1, dtype=np.int64), 0.0)
+    if resolution is not None:
+        return Grouping(merge_small(graph, _communities(graph, resolution), least=least), resolution)
     low, high = count_range or (FINENESS[0] * math.sqrt(linked), FINENESS[1] * math.sqrt(linked))
     high = min(high, MAX_CLUSTERS)
-    best_value, best = (-math.inf, -math.inf), np.full(graph.shape[0], -1, dtype=np.int64)
+    best_value, best = (-math.inf, -math.inf), Grouping(np.full(graph.shape[0], -1, dtype=np.int64), 0.0)
     resolution = 1.0
     direction = 0
     for _ in range(MAX_RUNS):
@@ -129,9 +232,9 @@ def choose_groups(
         count = int(groups.max()) + 1
         inside = low <= count <= high
         outside = 0.0 if inside else -abs(math.log(max(count, 1) / math.sqrt(low * high)))
-        value = (outside, foretell(groups, seen) if inside else 0.0)
+        value = (outside, foretell(groups, stats) if inside else 0.0)
         if value > best_value:
-            best_value, best = value, groups
+            best_value, best = value, Grouping(groups, resolution)
         if direction == 0:
             direction = -1 if count > high else 1
         if (direction > 0 and count > high) or (direction < 0 and count < low):
@@ -207,25 +310,30 @@ def renumber(groups: np.ndarray) -> np.ndarray:
     return result
 
 
-def foretell(groups: np.ndarray, seen: Visits) -> float:
-    """Mean log P(next item | last item's group) in nats, on the latest sessions after learning from the earlier ones.
+def foretell(groups: np.ndarray, stats: VisitStats) -> float:
+    """Mean log P(next item | last item's group) in nats, on the held-out sessions after learning from the others.
 
-    Counts are smoothed by half a visit. 0 without a held-out pair.
+    Counts are smoothed by half a visit. 0 without a held-out move, or none to learn from.
     """
-    here, there, weight, session = seen.pairs()
-    known = (groups[here] >= 0) & (groups[there] >= 0)
-    here, there, weight, session = here[known], there[known], weight[known], session[known]
-    if not len(here):
+    inside = groups >= 0
+    count = int(groups.max(initial=-1)) + 1
+    late = _grouped(stats.held, inside)
+    early = _grouped(sparse.csr_matrix(stats.moves - stats.held), inside)
+    early.data[early.data < 1e-6] = 0.0  # what rounding left of a difference
+    if not late.nnz or not early.data.any():
         return 0.0
-    late = session > np.quantile(session, 1.0 - HELD_OUT)
-    if not late.any() or late.all():
-        return 0.0
-    count = int(groups.max()) + 1
-    a, b, early = groups[here], groups[there], ~late
-    moves = np.bincount(a[early] * count + b[early], weights=weight[early], minlength=count * count).reshape(count, count)
+    moves = np.bincount(groups[early.row] * count + groups[early.col], weights=early.data, minlength=count * count)
+    moves = moves.reshape(count, count)
     moves += moves.sum(0) / max(moves.sum(), 1.0) + 0.5 / count
     move = np.log(moves / moves.sum(1, keepdims=True))
-    inside = groups >= 0
-    items = np.bincount(there[early], weights=weight[early], minlength=len(groups)) + 0.5
+    items = np.bincount(early.col, weights=early.data, minlength=len(groups)) + 0.5
     total = np.bincount(groups[inside], weights=items[inside], minlength=count)
-    return float(np.mean(move[a[late], b[late]] + np.log(items[there[late]] / total[b[late]])))
+    a, b = groups[late.row], groups[late.col]
+    return float(np.average(move[a, b] + np.log(items[late.col] / total[b]), weights=late.data))
+
+
+def _grouped(moves: sparse.csr_matrix, inside: np.ndarray) -> sparse.coo_matrix:
+    """The moves between items that are in a group."""
+    cells = moves.tocoo()
+    kept = inside[cells.row] & inside[cells.col]
+    return sparse.coo_matrix((cells.data[kept].astype(np.float64), (cells.row[kept], cells.col[kept])), shape=moves.shape)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from clusters.catalogue import Catalogue
-from clusters.covisitation import MIN_SIZE, Visits, choose_groups, covisit_graph, visits
+from clusters.covisitation import MIN_SIZE, VisitStats, choose_groups, count_visits, covisit_graph
 from clusters.identity import match, overlap
 from clusters.naming import OTHER, cluster_names, descriptor_lift
 from personas.events import CODE, ENGAGEMENT
@@ -125,13 +125,13 @@ def build_clusters(
     An empty catalogue or log gives no cluster of its own.
     """
     report = progress or (lambda done, of: None)
-    seen = visits(log, half_life_s)
+    stats = count_visits(log, catalogue.item_ids, half_life_s)
     report(0, 3)
-    graph = covisit_graph(seen, len(catalogue))
+    graph = covisit_graph(stats)
     report(1, 3)
-    of_item, has_other = _memberships(graph, choose_groups(graph, seen), catalogue, np.unique(seen.position))
+    of_item, has_other = _memberships(graph, choose_groups(graph, stats).groups, catalogue, np.flatnonzero(stats.visits))
     report(2, 3)
-    gain = np.bincount(seen.position, weights=seen.gain, minlength=len(catalogue))
+    gain = stats.gain
     known = _Known.of(of_item, previous, catalogue, gain, first_id)
     of_item = _rows_to_one(sparse.csr_matrix(sparse.hstack([of_item, known.carried]))[:, known.order], power=1).astype(np.float32)
     items = sparse.csr_matrix(of_item.T)
@@ -151,7 +151,7 @@ def build_clusters(
         of_item=of_item,
         primary=_primary(of_item),
         descriptor_lift=lift,
-        transitions=_transitions(of_item, seen, share),
+        transitions=_transitions(of_item, stats, share),
         share=share.astype(np.float32),
         persona_lift=np.ones((c, 0), dtype=np.float32),
         attribute_match=np.zeros((c, 0), dtype=np.float32),
@@ -190,16 +190,14 @@ def coarse_groups(log: SessionLog, n_items: int, at_most: int = 40) -> tuple[np.
     """
     if at_most < 2:
         raise ValueError(f"at_most {at_most} leaves no room for a group and the others")
-    seen = visits(log, None)
-    graph = covisit_graph(seen, n_items)
+    stats = count_visits(log, np.arange(n_items))
+    graph = covisit_graph(stats)
     # Islands of a few items would use up the groups: what is under a quarter of the mean size goes to the others.
     least = max(MIN_SIZE, n_items // (4 * at_most))
-    groups = choose_groups(graph, seen, count_range=(at_most / 2, at_most - 1), least=least)
+    groups = choose_groups(graph, stats, count_range=(at_most / 2, at_most - 1), least=least).groups
     groups[groups >= at_most - 1] = -1  # groups are numbered by size
     names = [f"group {g + 1}" for g in range(int(groups.max(initial=-1)) + 1)]
-    visited = np.zeros(n_items, dtype=bool)
-    visited[seen.position] = True
-    alone = visited & (groups < 0)
+    alone = (stats.visits > 0) & (groups < 0)
     if alone.any():
         groups[alone] = len(names)
         names.append("other")
@@ -269,10 +267,9 @@ def _primary(of_item: sparse.csr_matrix) -> np.ndarray:
     return result
 
 
-def _transitions(of_item: sparse.csr_matrix, seen: Visits, share: np.ndarray) -> np.ndarray:
+def _transitions(of_item: sparse.csr_matrix, stats: VisitStats, share: np.ndarray) -> np.ndarray:
     """(C, C) float32 P(next item's cluster | this one's), leaning towards `share` by `MOVE_PRIOR` moves."""
-    here, there, weight, _ = seen.pairs()
-    moves = (of_item[here].T @ sparse.diags(weight) @ of_item[there]).toarray() if len(here) else 0.0
+    moves = np.asarray((of_item.T @ stats.moves @ of_item).todense(), dtype=np.float64)
     moves = moves + MOVE_PRIOR * share[None, :].repeat(len(share), axis=0)
     return np.asarray(moves / moves.sum(1, keepdims=True), dtype=np.float32)
 

@@ -11,11 +11,9 @@ from scipy import sparse
 from sklearn.metrics import adjusted_mutual_info_score
 
 from clusters.catalogue import ItemRow, build_catalogue
-from clusters.covisitation import FINENESS, choose_groups, covisit_graph, foretell, merge_small, visits
-from clusters.identity import match, overlap
+from clusters.covisitation import FINENESS
 from clusters.item_clusters import ItemClusters, build_clusters, coarse_groups, with_personas
 from personas.components import from_parts, to_parts
-from personas.events import CODE
 from personas.sessions import SessionLog
 from tests.cluster_worlds import bare_catalogue, planted, views
 
@@ -41,15 +39,6 @@ def test_the_log_chooses_the_planted_number_within_the_range(world):
     root = np.sqrt(len(catalogue))
     assert FINENESS[0] * root <= 15 <= FINENESS[1] * root
     assert len(clusters) == 15
-
-
-def test_foretelling_prefers_the_planted_groups_to_coarser_ones_and_to_noise(world):
-    log, _, truth, _ = world
-    seen = visits(log, None)
-    rng = np.random.default_rng(0)
-    true = foretell(truth, seen)
-    assert true > foretell(truth // 2, seen) + 0.3
-    assert true > foretell(rng.permutation(truth), seen) + 0.5
 
 
 def test_memberships_sum_to_one_and_the_primary_is_the_strongest(world):
@@ -175,61 +164,6 @@ def test_what_merchandisers_made_survives_a_rebuild(world):
     assert np.allclose(rebuilt.of_item.sum(1), 1.0, atol=1e-6)
 
 
-def test_overlap_is_weighted_jaccard_by_hand():
-    old = sparse.csr_matrix(np.array([[1.0, 0], [0.5, 0.5], [0, 1]]))
-    new = sparse.csr_matrix(np.array([[1.0], [1.0], [0]]))
-    # Column 0: min 1*2 + .5*1 over max 1*2 + 1*1. Column 1: .5 over 1*2 + 1*1 + 1*4.
-    assert overlap(old, new, np.array([2.0, 1.0, 4.0])) == pytest.approx(np.array([[2.5 / 3], [0.5 / 7]]))
-
-
-def test_match_takes_the_greatest_overlap_first_and_each_once():
-    overlaps = np.array([[0.9, 0.8, 0.1], [0.85, 0.2, 0.29]])
-    assert match(overlaps).tolist() == [0, -1, -1]
-    assert match(np.array([[0.9, 0.1], [0.85, 0.4]])).tolist() == [0, 1]
-    assert match(np.zeros((0, 2))).tolist() == [-1, -1]
-
-
-def test_groups_under_four_join_their_strongest_neighbour():
-    # Groups of 5 and 4, and a pair (9, 10) tied to the second more than to the first.
-    edges = [(0, 1), (1, 2), (2, 3), (3, 4), (5, 6), (6, 7), (7, 8), (9, 10), (9, 5), (10, 6), (9, 0)]
-    a, b = np.array(edges).T
-    graph = sparse.csr_matrix((np.ones(len(edges)), (a, b)), shape=(12, 12))
-    groups = merge_small(sparse.csr_matrix(graph + graph.T), np.array([0] * 5 + [1] * 4 + [2, 2, 3]))
-    assert groups[9] == groups[10] == groups[5]
-    assert groups[0] != groups[5]
-    assert groups[11] == -1  # tied to nothing
-    assert np.bincount(groups[groups >= 0]).tolist() == [6, 5]
-
-
-def test_the_smallest_groups_beyond_the_most_are_merged():
-    graph = sparse.csr_matrix(np.ones((20, 20)) - np.eye(20))
-    groups = merge_small(graph, np.repeat(np.arange(5), 4), most=2)
-    assert len(np.unique(groups)) == 2
-
-
-def test_an_old_visit_weighs_half_after_a_half_life():
-    log = SessionLog.of(np.array([0, 1]), np.array([0, 1]), np.array([0.0, 3600.0]))
-    assert visits(log, 3600.0).weight.tolist() == [0.5, 1.0]
-    assert visits(replace(log, clock="order"), 3600.0).weight.tolist() == [1.0, 1.0]
-    with pytest.raises(ValueError, match=r"half_life_s -1"):
-        visits(log, -1.0)
-
-
-def test_cosine_of_visits_by_hand():
-    # Items 0 and 1 meet in two sessions, 0 and 2 in one; visits 3, 2, 1.
-    graph = covisit_graph(visits(views([0, 1], [1, 0], [0, 2]), None), 4)
-    assert graph[0, 1] == pytest.approx(2 / np.sqrt(3 * 2))
-    assert graph[2, 0] == pytest.approx(1 / np.sqrt(3))
-    assert graph[1, 2] == 0
-    assert graph[3].nnz == 0
-
-
-def test_searches_and_unknown_items_make_no_visit():
-    code = np.array([CODE["search"], CODE["view_item"], CODE["refund"]])
-    log = SessionLog.of(np.zeros(3, dtype=np.int64), np.array([-1, 0, 1]), np.arange(3.0), code=code)
-    assert visits(log, None).position.tolist() == [0]
-
-
 def test_never_visited_items_join_by_descriptors_and_unlike_ones_stay_out():
     log, catalogue, truth = planted(groups=4, size=12, sessions=800)
     rows = [ItemRow(i + 1, f"sku-{i}", category=f"kind {truth[i]}") for i in range(48)]
@@ -280,11 +214,6 @@ def test_one_item_one_visit_is_one_cluster():
 def test_three_items_are_one_cluster():
     clusters = build_clusters(views([0, 1, 2], [2, 1]), bare_catalogue(3))
     assert clusters.primary.tolist() == [0, 0, 0]
-
-
-def test_choose_groups_of_no_edges_is_no_group():
-    seen = visits(views([0], [1]), None)
-    assert choose_groups(covisit_graph(seen, 2), seen).tolist() == [-1, -1]
 
 
 def test_coarse_groups_are_few_cover_what_was_visited_and_follow_the_planted_ones():
