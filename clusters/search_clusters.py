@@ -5,10 +5,21 @@ A cluster's items are of several types that are looked for together; each of the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 from scipy import sparse
+
+from clusters.catalogue import Catalogue
+from clusters.query_clusters import QueryClusters
+from clusters.query_terms import QueryTerms
+from clusters.search_history import QueryStats
+from clusters.search_index import Filters
+
+Search = Callable[[str, Filters, int], tuple[np.ndarray, np.ndarray]]
+"""(words, filters, count) -> (item positions, scores), best first; nothing where no item has the words."""
 
 
 class ItemDescriptor(NamedTuple):
@@ -51,3 +62,25 @@ class SearchClusters:
 
     def __len__(self) -> int:
         return len(self.titles)
+
+
+def none(items: int) -> SearchClusters:
+    """No clusters over so many items."""
+    return SearchClusters(sparse.csr_matrix((items, 0)), (), (), ())
+
+
+def build_search_clusters(
+    stats: QueryStats, terms: QueryTerms, groups: QueryClusters, catalogue: Catalogue, search: Search
+) -> SearchClusters:
+    """Item clusters of the query clusters."""
+    return none(len(catalogue))
+
+
+def from_search_history(stats: QueryStats, catalogue: Catalogue, search: Search, *, minimum_support: int = 3) -> SearchClusters:
+    """The whole chain from counted searches; empty where the log is too thin."""
+    return none(len(catalogue))
+
+
+def explain_membership(trace: Trace, via: tuple[tuple[int, int], ...]) -> tuple[str, ...]:
+    """Why an item is in a cluster, in sentences. via : the item's entry in `SearchClusters.via`."""
+    return ()
