@@ -14,6 +14,8 @@ class ClusterEdit:
     members : item id -> weight of a cluster whose items are the merchandiser's (hand-made, imported, merged, split, locked);
         None where learning decides on them.
     core, excluded : item ids that are always, never in it.  minimum, maximum : size, None for no bound.
+    retired : a learned cluster that was taken out by hand. It isn't served; its `members` are given so that a rebuild doesn't
+        make a cluster that repeats it. Its row is retired and locked, which no rebuild makes of a learned one by itself.
     """
 
     cluster_id: int
@@ -25,3 +27,4 @@ class ClusterEdit:
     excluded: frozenset[int] = field(default_factory=frozenset)
     minimum: int | None = None
     maximum: int | None = None
+    retired: bool = False
