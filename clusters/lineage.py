@@ -1,0 +1,165 @@
+"""What became of clusters: every change with who made it and why, exact enough to be undone and to tell who was in when."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from clusters.models import ClusterChange, ClusterChangeQuerySet, ClusterMembership, ItemCluster
+from personas.models import Shop
+
+MAX_SUMMARY = 300
+MAX_REASON = 300
+MAX_WHO = 150
+
+FIELDS = ("name", "named_by_hand", "kind", "locked", "minimum_size", "maximum_size", "retired_at")
+"""Fields of a cluster that changes are kept of; its size, share and descriptors follow from its items."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who or what makes a change. kind : of `ClusterChange.Actor`.  user : a logged-in person's row, else None.
+
+    who : name of the API key, the file or the training.
+    """
+
+    kind: str
+    user: Any = None
+    who: str = ""
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What a change did to a cluster, (before, after) each; only what it touched.
+
+    fields : of `FIELDS`; `retired_at` in ISO 8601. A cluster that the change made has None before in all of them.
+    members : item id -> weights, None where it wasn't in.  rules : item id -> rules, None where there was none.
+    via : item id -> how a search had found an item that the change took out (`ClusterMembership.via`), where one had.
+    """
+
+    fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    members: Mapping[int, tuple[float | None, float | None]] = field(default_factory=dict)
+    rules: Mapping[int, tuple[str | None, str | None]] = field(default_factory=dict)
+    via: Mapping[int, list[list[int]]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.fields or self.members or self.rules)
+
+    @property
+    def made_it(self) -> bool:
+        """True if the cluster wasn't there before."""
+        return "kind" in self.fields and self.fields["kind"][0] is None
+
+    @property
+    def entered(self) -> int:
+        """Items that came in."""
+        return sum(before is None for before, _ in self.members.values())
+
+    @property
+    def left(self) -> int:
+        """Items that went out."""
+        return sum(after is None for _, after in self.members.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """As `ClusterChange.delta` holds it; what is empty is left out."""
+        parts = {"fields": self.fields, "members": self.members, "rules": self.rules, "via": self.via}
+        return {
+            name: {str(key): list(value) for key, value in part.items()}  # type: ignore[attr-defined]
+            for name, part in parts.items()
+            if part
+        }
+
+
+def delta_of(change: ClusterChange) -> Delta:
+    """The change's delta, from its row."""
+    told = change.delta
+
+    def of_items(name: str) -> dict[int, Any]:
+        return {int(item): (before, after) for item, (before, after) in told.get(name, {}).items()}
+
+    return Delta(
+        fields={name: (before, after) for name, (before, after) in told.get("fields", {}).items()},
+        members=of_items("members"),
+        rules=of_items("rules"),
+        via={int(item): via for item, via in told.get("via", {}).items()},
+    )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cluster's part in an operation, before it is written. others : ids of the other clusters of a merge or a split."""
+
+    cluster_id: int
+    action: str
+    delta: Delta
+    summary: str
+    others: tuple[int, ...] = ()
+    undoes: ClusterChange | None = None
+
+
+def record(
+    shop: Shop, entries: Iterable[Entry], *, by: Actor, reason: str = "", batch: uuid.UUID | None = None
+) -> tuple[ClusterChange, ...]:
+    """Write the entries down as one batch, in their order; to be called in the transaction that makes the changes."""
+    batch = batch or uuid.uuid4()
+    return tuple(
+        ClusterChange.objects.bulk_create(
+            [
+                ClusterChange(
+                    shop=shop,
+                    cluster_id=entry.cluster_id,
+                    actor=by.kind,
+                    user=by.user if getattr(by.user, "pk", None) else None,
+                    who=by.who[:MAX_WHO],
+                    action=entry.action,
+                    summary=shortened(entry.summary),
+                    reason=shortened(reason, MAX_REASON),
+                    batch=batch,
+                    others=list(entry.others),
+                    delta=entry.delta.as_json(),
+                    undoes=entry.undoes,
+                )
+                for entry in entries
+            ],
+            batch_size=200,
+        )
+    )
+
+
+def shortened(text: str, limit: int = MAX_SUMMARY) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def history(cluster: ItemCluster) -> ClusterChangeQuerySet:
+    """The cluster's changes, the latest first."""
+    return ClusterChange.objects.filter(cluster=cluster).for_list()
+
+
+def members_at(cluster: ItemCluster, moment: datetime) -> dict[int, float]:
+    """Item id -> weight of the items that were in the cluster at a moment; those of a retired cluster are the ones it had last.
+
+    The changes since are walked back from the items of now. An item that was deleted from the catalogue since is left out
+    unless a change since names it.
+    """
+    later = ClusterChange.objects.filter(cluster=cluster, at__gt=moment)
+    return walked_back(cluster, later)
+
+
+def members_before(change: ClusterChange) -> dict[int, float]:
+    """Item id -> weight of the items that were in the change's cluster just before it."""
+    return walked_back(change.cluster, ClusterChange.objects.filter(cluster=change.cluster_id, pk__gte=change.pk))
+
+
+def walked_back(cluster: ItemCluster, changes: ClusterChangeQuerySet) -> dict[int, float]:
+    """Item id -> weight of the cluster's items before these changes, which are its latest."""
+    members: dict[int, float] = dict(ClusterMembership.objects.filter(cluster=cluster).values_list("item_id", "weight"))
+    for change in changes.order_by("-pk").iterator(chunk_size=50):
+        for item, (before, _) in delta_of(change).members.items():
+            if before is None:
+                members.pop(item, None)
+            else:
+                members[item] = before
+    return members
