@@ -115,6 +115,19 @@ class ItemClusterQuerySet(models.QuerySet["ItemCluster"]):
         """Those not retired."""
         return self.filter(retired_at__isnull=True)
 
+    def hand_owned(self) -> ItemClusterQuerySet:
+        """Live ones whose items are the merchandiser's, as `ItemCluster.is_hand_owned` says."""
+        return self.live().filter(models.Q(locked=True) | models.Q(kind__in=ItemCluster.HAND_KINDS))
+
+    def reserve(self, shop: Shop, count: int) -> list[int]:
+        """New ids, ascending, that the database gives to nobody else: each is held by a retired row without a name."""
+        rows = [ItemCluster(shop=shop, retired_at=timezone.now()) for _ in range(count)]
+        return sorted(row.pk for row in self.bulk_create(rows))
+
+    def reserved(self, shop: Shop) -> ItemClusterQuerySet:
+        """Rows that `reserve` made and that no cluster took."""
+        return self.filter(shop=shop, name="", retired_at__isnull=False)
+
 
 class ItemCluster(models.Model):
     """A named, overlapping group of items. The primary key is its id for ever; a rebuild matches new to old.
@@ -131,6 +144,9 @@ class ItemCluster(models.Model):
         SEARCH = "search", "Searched together"
         IMPORTED = "imported", "Imported"
         MANUAL = "manual", "Made by hand"
+
+    HAND_KINDS = frozenset({Kind.IMPORTED, Kind.MANUAL})
+    """Kinds whose items are the merchandiser's."""
 
     shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="clusters", db_index=False)
     name = models.CharField(max_length=120)
@@ -160,6 +176,11 @@ class ItemCluster(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_hand_owned(self) -> bool:
+        """Whether its items are the merchandiser's: learning leaves them as they are."""
+        return self.locked or self.kind in self.HAND_KINDS
 
 
 class ClusterMembership(models.Model):

@@ -1,4 +1,4 @@
-"""Rows become arrays: a shop's items and log as training reads them."""
+"""Rows become arrays: a shop's items, its log and what merchandisers decided of its clusters, as training reads them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from django.db.models import QuerySet
 
 from clusters.catalogue import Catalogue, build_catalogue
-from clusters.models import Item
+from clusters.edits import ClusterEdit
+from clusters.models import ClusterItemRule, ClusterMembership, Item, ItemCluster
 from personas.events import NAMES, UNKNOWN_ITEM, Event
 from personas.models import ArchivedEvent, Session, Shop, TrainingEvent, moment
 from personas.sessions import SessionLog
@@ -27,6 +28,37 @@ MICROSECOND = 1e-6
 def read_catalogue(shop: Shop) -> Catalogue:
     """All items of a shop."""
     return build_catalogue(Item.objects.filter(shop=shop).as_rows())
+
+
+def read_edits(shop: Shop) -> tuple[ClusterEdit, ...]:
+    """What merchandisers decided of the shop's clusters and learning must keep, by cluster id; the others are left out."""
+    members: dict[int, dict[int, float]] = {}
+    rows = ClusterMembership.objects.filter(cluster__in=ItemCluster.objects.filter(shop=shop).hand_owned())
+    for cluster, item, weight in rows.order_by("cluster", "item").values_list("cluster", "item", "weight"):
+        members.setdefault(cluster, {})[item] = weight
+    rules: dict[tuple[int, str], set[int]] = {}
+    for cluster, item, rule in ClusterItemRule.objects.filter(cluster__shop=shop).values_list("cluster", "item", "rule"):
+        rules.setdefault((cluster, rule), set()).add(item)
+    ruled = {cluster for cluster, _ in rules}
+    edits = []
+    for row in ItemCluster.objects.filter(shop=shop).live().order_by("pk"):
+        owned = row.is_hand_owned
+        if not (owned or row.named_by_hand or row.minimum_size or row.maximum_size or row.pk in ruled):
+            continue
+        edits.append(
+            ClusterEdit(
+                cluster_id=row.pk,
+                kind=row.kind,
+                name=row.name if row.named_by_hand or owned else "",
+                locked=row.locked,
+                members=members.get(row.pk, {}) if owned else None,
+                core=frozenset(rules.get((row.pk, ClusterItemRule.Rule.CORE), ())),
+                excluded=frozenset(rules.get((row.pk, ClusterItemRule.Rule.EXCLUDED), ())),
+                minimum=row.minimum_size,
+                maximum=row.maximum_size,
+            )
+        )
+    return tuple(edits)
 
 
 def read_log(
