@@ -42,14 +42,22 @@ _SIBILANT = re.compile(r"(?:ss|sh|ch|x|zz)es\Z")
 
 def words(text: str) -> list[str]:
     """The words of a text in the form in which they are compared, in order: "Crème Brûlées!" gives creme, brulee."""
+    return [singular(word) for word in _WORD.findall(plain(text))]
+
+
+def spelled(text: str) -> list[str]:
+    """The words of a text as they are spelled, but for case and accents: "Crème Brûlées!" gives creme, brulees."""
+    return _WORD.findall(plain(text))
+
+
+def plain(text: str) -> str:
+    """A text without case and accents."""
     if text.isascii():
-        plain = text.lower()
-    else:
-        plain = "".join(c for c in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(c))
-    return [_singular(word) for word in _WORD.findall(plain)]
+        return text.lower()
+    return "".join(c for c in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(c))
 
 
-def _singular(word: str) -> str:
+def singular(word: str) -> str:
     """Simple English plurals: dresses, blouses, hoodies and ties as dress, blouse, hoody (as hoodie) and tie."""
     if len(word) > 4 and word.endswith(("ies", "ie")):
         return word[: word.rindex("ie")] + "y"
