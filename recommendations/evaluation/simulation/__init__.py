@@ -1,7 +1,8 @@
 """Shoppers whose personas are known, who shop by choice rules over item attributes, and the best that anyone could infer.
 
 `build_world` gives a shop's personas tastes, habits, words and circumstances; `simulate` lets them shop; `exact` says what
-the events that they leave could tell at best; `to_log` turns sessions into what training reads. Nothing here knows
+the events that they leave could tell at best; `to_log` turns sessions into what training reads; `missions` has shoppers who
+search for things that belong together. Nothing here knows
 the HMM: a model that does well on these shoppers does so on a behaviour that isn't its own.
 """
 

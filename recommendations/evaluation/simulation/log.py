@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from clusters.catalogue import Catalogue
-from personas.events import CODE
+from personas.events import CODE, Event
 from personas.sessions import SessionLog
-from recommendations.evaluation.simulation.shoppers import SimulatedSession
 
 
-def to_log(sessions: Iterable[SimulatedSession], catalogue: Catalogue) -> tuple[SessionLog, list[dict[str, str]]]:
+class Shopped(Protocol):
+    """What any simulated session has; shapes as in `SimulatedSession`."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def shopper(self) -> str: ...
+
+    @property
+    def events(self) -> Sequence[Event]: ...
+
+    @property
+    def context(self) -> Mapping[str, str]: ...
+
+    @property
+    def demographics(self) -> Mapping[str, str]: ...
+
+
+def to_log(sessions: Iterable[Shopped], catalogue: Catalogue) -> tuple[SessionLog, list[dict[str, str]]]:
     """The sessions' log, and each one's context and demographics in the log's order."""
     keys: list[str] = []
     users: list[str] = []

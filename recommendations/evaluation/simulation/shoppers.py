@@ -81,7 +81,7 @@ class SimulatedSession:
 
 
 @dataclass(frozen=True)
-class _Heads:
+class Heads:
     """What is drawn of S sessions before they start, in order of time. shopper : place in `demographics`, -1 for a guest."""
 
     start: np.ndarray
@@ -116,14 +116,14 @@ def simulate(
     if len(world.personas) == 1:
         kinds = Kinds(1.0, 0.0, 0.0)
     tastes = soften(world, overlap)
-    heads = _heads(world, np.random.default_rng((seed, 0)), sessions, start_at, max(1, int(days)), kinds)
+    heads = draw_heads(world, np.random.default_rng((seed, 0)), sessions, start_at, max(1, int(days)), kinds)
     bought: dict[int, list[int]] = {}
     for s in range(sessions):
         rng = np.random.default_rng((seed, 1, s))
         yield _session(world, tastes, heads, s, rng, kinds, bought, f"sim-{seed}-{s}", f"sim-{seed}-shopper-", show)
 
 
-def _heads(world: World, rng: np.random.Generator, sessions: int, start_at: float, days: int, kinds: Kinds) -> _Heads:
+def draw_heads(world: World, rng: np.random.Generator, sessions: int, start_at: float, days: int, kinds: Kinds) -> Heads:
     many = max(1, round(sessions * KNOWN / VISITS))
     main = _draw(rng, np.tile(world.prior, (many, 1)))
     other = _draw(rng, world.second[main]) if len(world.personas) > 1 else main
@@ -139,7 +139,7 @@ def _heads(world: World, rng: np.random.Generator, sessions: int, start_at: floa
     start = math.floor(start_at / DAY_S) * DAY_S + DAY_S * (day + (context["daypart"] + rng.random(sessions)) / 4.0)
     by = np.argsort(start, kind="stable")
     in_order = {name: values[by] for name, values in context.items()}
-    return _Heads(np.round(start[by], 3), shopper[by], kind[by], first[by], second[by], in_order, demographics)
+    return Heads(np.round(start[by], 3), shopper[by], kind[by], first[by], second[by], in_order, demographics)
 
 
 def _own_shares(rng: np.random.Generator, world: World, main: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -157,7 +157,7 @@ def _draw(rng: np.random.Generator, shares: np.ndarray) -> np.ndarray:
     return np.minimum((below < rng.random(len(shares))[:, None] * below[:, -1:]).sum(axis=1), shares.shape[1] - 1)
 
 
-def _first(world: World, heads: _Heads, s: int) -> np.ndarray:
+def _first(world: World, heads: Heads, s: int) -> np.ndarray:
     """(K,) P(first persona, context, demographics), up to a factor: the session's exact prior."""
     shopper = int(heads.shopper[s])
     if shopper < 0:
@@ -177,7 +177,7 @@ def _first(world: World, heads: _Heads, s: int) -> np.ndarray:
 def _session(
     world: World,
     tastes: Tastes,
-    heads: _Heads,
+    heads: Heads,
     s: int,
     rng: np.random.Generator,
     kinds: Kinds,

@@ -109,10 +109,7 @@ class Walk:
             self._now += 2.0
         move = MOVES[self._choose(self._move_logits())]
         if move == "checkout":
-            for item in self._cart:
-                self.tell("purchase", item, after=1.0)
-            self.purchases += self._cart
-            self._cart = []
+            self.buy()
         elif move == "remove":
             item = self._cart[self._choose(-REPENTS * self.tastes.liking[:, self._cart])]
             self._cart.remove(item)
@@ -122,6 +119,35 @@ class Walk:
             self._look(others[self._choose(self.tastes.liking[:, others])], "view_item")
         else:
             self._pick_from_listing(move)
+
+    def seek(self, query: str, found: Sequence[int], looks: int) -> None:
+        """A step that the shopper had in mind before coming: a search with those words, its list, and so many looks.
+
+        found : catalogue positions, best first; what the list shows of them is reported.
+        """
+        self.pause(2.0)
+        self.tell("search", query=query)
+        self.pause(2.0)
+        items = np.asarray(found[:SHOWN], dtype=np.int64)
+        if not len(items):
+            self._keep_silent()
+            return
+        ids = tuple(self.world.catalogue.item_ids[items].tolist())
+        self.tell("view_item_list", items=ids, slots=tuple(range(len(ids))))
+        for _ in range(min(looks, len(items))):
+            self.pause(float(self.rng.lognormal(2.0, 0.5)))
+            utility = self.tastes.utility[:, items] - _bias(len(items)) - self._seen_before[items]
+            self._look(int(items[self._choose(utility)]), "view_item")
+
+    def buy(self) -> None:
+        """All that is in the cart is bought."""
+        for item in self._cart:
+            self.tell("purchase", item, after=1.0)
+        self.purchases += self._cart
+        self._cart = []
+
+    def pause(self, seconds: float) -> None:
+        self._now += seconds
 
     def _move_logits(self) -> np.ndarray:
         logits = self.tastes.moves.copy()
