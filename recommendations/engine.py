@@ -28,6 +28,7 @@ from personas.profile import PersonaModel, PersonaProfile, Signal
 from personas.sessions import NO_ITEM
 from recommendations.ranking import explaining
 from recommendations.ranking.features import EXPERTS
+from recommendations.ranking.layout import ClusterRows, lay_out
 from recommendations.ranking.opening import Opening, Shelves, build_shelves, open_with
 from recommendations.ranking.ranker import History, Ranked, Ranker, affinity, rank, represent
 from recommendations.ranking.slate import Chosen, compose
@@ -61,6 +62,11 @@ class Engine:
     def out_of_stock(self) -> np.ndarray:
         """(m,) int32 positions of what can't be bought now."""
         return np.flatnonzero(~self.catalogue.in_stock).astype(np.int32)
+
+    @cached_property
+    def layout(self) -> ClusterRows:
+        """Where the clusters' items lie in the ranker."""
+        return lay_out(self.ranker.encoder, self.clusters)
 
     @cached_property
     def shelves(self) -> Shelves:
@@ -239,7 +245,7 @@ def view(engine: Engine, state: SessionState, *, now: float) -> View:
         state.adapted,
         belief=belief,
         attributes=profile.attribute_weights,
-        affinity=affinity(engine.ranker, representation) if len(history.positions) else None,
+        affinity=affinity(engine.layout, representation) if len(history.positions) else None,
         active=profile.active_positions,
         count=SELECTED_CLUSTERS,
     )
@@ -254,6 +260,7 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         seen.history,
         seen.representation,
         clusters=engine.clusters,
+        layout=engine.layout,
         selection=seen.selection,
         item_weight=_item_weights(engine, state),
         exclude=_excluded(engine, state, request, seen.history),

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from clusters.catalogue import Catalogue, ItemRow, build_catalogue
-from clusters.item_clusters import ItemClusters
+from clusters.item_clusters import CO_VISIT, ItemClusters
 from personas.sessions import SessionLog
 
 CATEGORIES = (
@@ -63,7 +63,7 @@ def made_clusters(c: int = 8, *, per_cluster: int = 10, personas: int = 2, first
     return ItemClusters(
         cluster_ids=np.arange(first_id, first_id + c, dtype=np.int64),
         names=tuple(f"cluster {i}" for i in range(c)),
-        kinds=("covisit",) * c,
+        kinds=(CO_VISIT,) * c,
         items=sparse.csr_matrix(of_item.T),
         of_item=of_item,
         primary=primary,

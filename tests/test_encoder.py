@@ -25,7 +25,7 @@ def ring(*, seed: int, sessions: int = 600) -> SessionLog:
 def fit(log: SessionLog, *, epochs: int = 6, **options: object) -> Encoder:
     block = np.arange(ITEMS, dtype=np.int32) // 10
     block[-1] = -1
-    return train_encoder(log, ITEMS, block=block, blocks=4, seed=3, dimensions=16, epochs=epochs, **options)  # type: ignore[arg-type]
+    return train_encoder(log, ITEMS, block=block, seed=3, dimensions=16, epochs=epochs, **options)  # type: ignore[arg-type]
 
 
 def hits(encoder: Encoder, log: SessionLog) -> float:
@@ -60,11 +60,8 @@ def test_weighted_targets_are_learnt_and_those_of_no_weight_are_not(monkeypatch:
 def test_layout_keeps_blocks_together_and_loses_no_item() -> None:
     encoder = fit(ring(seed=0, sessions=20))
     np.testing.assert_array_equal(encoder.item_at[encoder.row_of], np.arange(ITEMS))
-    np.testing.assert_array_equal(np.diff(encoder.block_starts), [10, 10, 10, 9, 1])
-    for c in range(4):
-        block = slice(encoder.block_starts[c], encoder.block_starts[c + 1])
-        assert set(encoder.item_at[block] // 10) == {c}
-        np.testing.assert_allclose(encoder.centroids[c], encoder.outputs[block].mean(axis=0), atol=1e-6)
+    of_block = np.delete(encoder.item_at, np.flatnonzero(encoder.item_at == ITEMS - 1)) // 10
+    assert (np.diff(of_block) >= 0).all()  # item 39 is in no block
     np.testing.assert_allclose(np.linalg.norm(encoder.outputs, axis=1) * encoding.TEMPERATURE, 1.0, atol=1e-5)
 
 

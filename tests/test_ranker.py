@@ -17,6 +17,7 @@ from recommendations.ranking import ranker as ranking
 from recommendations.ranking.explaining import NO_CAUSE, explain
 from recommendations.ranking.features import EXPERTS, FEATURES
 from recommendations.ranking.history import History, prefix
+from recommendations.ranking.layout import lay_out
 from recommendations.ranking.ranker import Ranked, Ranker, affinity, rank, represent, train_ranker
 from tests.worlds import World, make_world
 
@@ -46,9 +47,10 @@ def history_of(*items: int) -> History:
 
 def ranked(ranker: Ranker, clusters: ItemClusters, history: History, *, keep: int = 20, **options: object) -> Ranked:
     h = represent(ranker, history)
-    selection = ranking._selecting(clusters)(0, history, affinity(ranker, h))
+    layout = lay_out(ranker.encoder, clusters)
+    selection = ranking._selecting(clusters)(0, history, affinity(layout, h))
     arguments: dict[str, object] = {"selection": selection, "item_weight": None, "exclude": NONE} | options
-    return rank(ranker, history, h, clusters=clusters, keep=keep, **arguments)  # type: ignore[arg-type]
+    return rank(ranker, history, h, clusters=clusters, layout=layout, keep=keep, **arguments)  # type: ignore[arg-type]
 
 
 def test_items_of_the_planted_group_lead(world: World, clusters: ItemClusters, ranker: Ranker) -> None:
@@ -140,7 +142,7 @@ def test_contracting_a_cluster_lowers_its_items_and_dropping_it_sinks_them(clust
 def test_the_selection_s_own_weights_hold_by_default(clusters: ItemClusters, ranker: Ranker) -> None:
     history = history_of(1, 2)
     h = represent(ranker, history)
-    selection = ranking._selecting(clusters)(0, history, affinity(ranker, h))
+    selection = ranking._selecting(clusters)(0, history, affinity(lay_out(ranker.encoder, clusters), h))
     weighed = dataclasses.replace(selection, weight=np.where(np.arange(len(selection.rows)) == 0, 0.5, 1.0))
     given = {int(selection.rows[0]): 0.5}
     a = ranked(ranker, clusters, history, selection=weighed)
@@ -174,7 +176,7 @@ def test_an_empty_session_gets_popular_items_and_no_reasons_of_its_own(clusters:
 def test_affinity_is_a_distribution_that_knows_the_session_s_cluster(clusters: ItemClusters, ranker: Ranker) -> None:
     found = []
     for item in range(0, 60, 7):
-        pull = affinity(ranker, represent(ranker, history_of(item)))
+        pull = affinity(lay_out(ranker.encoder, clusters), represent(ranker, history_of(item)))
         assert pull.sum() == pytest.approx(1.0, abs=1e-4)
         found.append(pull.argmax() == clusters.primary[item])
     assert np.mean(found) > 0.8

@@ -38,12 +38,10 @@ DROPOUT = 0.1
 class Encoder:
     """Fitted encoder of n items in d dimensions.
 
-    inputs : (n, d) float32, E.  outputs : (n, d) float32, norm(E) / TEMPERATURE, ordered block by block.
+    inputs : (n, d) float32, E.  outputs : (n, d) float32, norm(E) / TEMPERATURE, a block's in one piece (see `layout`).
     bias : (n,) float32, in the order of `outputs`.  item_at : (n,) int32, item position of each row of `outputs`.
-    row_of : (n,) int32, its inverse.  block_starts : (C + 2,) int64, rows of block c are block_starts[c]:block_starts[c + 1];
-    block c is the items whose primary cluster is c, the last block those of no cluster.
+    row_of : (n,) int32, its inverse.
     lag_weight : (LAGS,) float32, exp(a).  code_weight : (codes,) float32, exp(g).  mixing : (d, d) float32, M.
-    centroids : (C, d) float32, mean output of each block.
     """
 
     inputs: np.ndarray
@@ -51,11 +49,9 @@ class Encoder:
     bias: np.ndarray
     item_at: np.ndarray
     row_of: np.ndarray
-    block_starts: np.ndarray
     lag_weight: np.ndarray
     code_weight: np.ndarray
     mixing: np.ndarray
-    centroids: np.ndarray
 
 
 def encode(encoder: Encoder, history: History) -> np.ndarray:
@@ -78,32 +74,24 @@ def event_parts(encoder: Encoder, history: History, items: np.ndarray) -> np.nda
 
 
 def arrange(
-    inputs: np.ndarray, bias: np.ndarray, lags: np.ndarray, codes: np.ndarray, mixing: np.ndarray, block: np.ndarray, blocks: int
+    inputs: np.ndarray, bias: np.ndarray, lags: np.ndarray, codes: np.ndarray, mixing: np.ndarray, block: np.ndarray
 ) -> Encoder:
-    """An encoder laid out for serving: outputs of one block are contiguous. block : (n,) int, -1 for none."""
+    """An encoder arranged for serving: outputs of one block are contiguous. block : (n,) int, -1 for none."""
     n = len(inputs)
-    where = np.where(block < 0, blocks, block)
-    item_at = np.argsort(where, kind="stable").astype(np.int32)
+    item_at = np.argsort(block, kind="stable").astype(np.int32)
     row_of = np.empty(n, dtype=np.int32)
     row_of[item_at] = np.arange(n, dtype=np.int32)
-    starts = np.searchsorted(where[item_at], np.arange(blocks + 2)).astype(np.int64)
     unit = inputs / np.maximum(np.linalg.norm(inputs, axis=1, keepdims=True), 1e-12)
     outputs = np.ascontiguousarray(unit[item_at] / TEMPERATURE, dtype=np.float32)
-    centroids = np.zeros((blocks, inputs.shape[1]), dtype=np.float32)
-    for c in range(blocks):
-        if starts[c + 1] > starts[c]:
-            centroids[c] = outputs[starts[c] : starts[c + 1]].mean(axis=0)
     return Encoder(
         inputs=np.ascontiguousarray(inputs, dtype=np.float32),
         outputs=outputs,
         bias=bias[item_at].astype(np.float32),
         item_at=item_at,
         row_of=row_of,
-        block_starts=starts,
         lag_weight=lags.astype(np.float32),
         code_weight=codes.astype(np.float32),
         mixing=np.ascontiguousarray(mixing, dtype=np.float32),
-        centroids=centroids,
     )
 
 
@@ -112,7 +100,6 @@ def train_encoder(
     n: int,
     *,
     block: np.ndarray,
-    blocks: int,
     seed: int,
     weight: np.ndarray | None = None,
     dimensions: int = DIMENSIONS,
@@ -143,7 +130,7 @@ def train_encoder(
             if progress and step % 50 == 0:
                 progress(step / steps)
     table = model.table[:n]
-    return arrange(table[:, :-1], table[:, -1], np.exp(model.lags), np.exp(model.codes), model.mixing, block, blocks)
+    return arrange(table[:, :-1], table[:, -1], np.exp(model.lags), np.exp(model.codes), model.mixing, block)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from clusters.item_clusters import ItemClusters
 from personas.events import ENGAGEMENT, NAMES
 from recommendations.ranking import neighbours, transitions
 from recommendations.ranking.encoder import Encoder
-from recommendations.ranking.history import History, Scratch, distinct, segments
+from recommendations.ranking.history import History, Scratch, distinct
+from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.neighbours import Found, Neighbours
 from recommendations.ranking.popularity import FACTS, Popularity
 from recommendations.ranking.transitions import ItemRows, Reading
@@ -105,7 +106,14 @@ class Evidence:
 
 
 def gather(
-    experts: Experts, history: History, h: np.ndarray, *, clusters: ItemClusters, selection: Selection, scratch: Scratch
+    experts: Experts,
+    history: History,
+    h: np.ndarray,
+    *,
+    clusters: ItemClusters,
+    layout: ClusterRows,
+    selection: Selection,
+    scratch: Scratch,
 ) -> Evidence:
     """Candidates and features of a history of at least one event."""
     n = len(experts.encoder.row_of)
@@ -116,7 +124,7 @@ def gather(
             (
                 transitions.strongest(experts.rows, history, events=ROW_EVENTS, each=ROW_EACH),
                 _top(found.items, found.near, FROM_NEIGHBOURS),
-                _encoder_candidates(experts.encoder, h, selection),
+                _encoder_candidates(experts.encoder, h, layout, selection),
                 history.positions,
             ),
             dtype=np.intp,
@@ -163,20 +171,19 @@ def _top(items: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
     return items if len(items) <= count else items[np.argpartition(score, -count)[-count:]]
 
 
-def _encoder_candidates(encoder: Encoder, h: np.ndarray, selection: Selection) -> np.ndarray:
-    """The encoder's best within the selected clusters, whose items lie in contiguous blocks."""
-    # A shop without clusters has one block, the last: the items of no cluster.
-    blocks = selection.rows if len(selection.rows) else np.array([len(encoder.block_starts) - 2])
-    starts = encoder.block_starts[blocks]
-    lengths = encoder.block_starts[blocks + 1] - starts
-    rows = segments(starts, lengths)
-    scores = np.empty(len(rows), dtype=np.float32)
-    at = 0
-    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
-        np.dot(encoder.outputs[start : start + length], h, out=scores[at : at + length])
-        at += length
-    scores += encoder.bias[rows]
-    return encoder.item_at[_top(rows, scores, FROM_ENCODER)]
+def _encoder_candidates(encoder: Encoder, h: np.ndarray, layout: ClusterRows, selection: Selection) -> np.ndarray:
+    """The encoder's best within the selected clusters. An item of several of them may come more than once."""
+    # A shop without clusters has the items of no cluster.
+    chosen = selection.rows.tolist() or [len(layout.first) - 1]
+    places = [slice(start, end) for start, end in zip(layout.starts[chosen], layout.starts[[c + 1 for c in chosen]], strict=True)]
+    scores = []
+    for place, first in zip(places, layout.first[chosen].tolist(), strict=True):
+        rows = slice(first, first + place.stop - place.start) if first >= 0 else layout.rows[place]
+        scores.append(encoder.outputs[rows] @ h)
+    rows = np.concatenate([layout.rows[place] for place in places])
+    score = np.concatenate(scores)
+    score += encoder.bias[rows]
+    return encoder.item_at[_top(rows, score, FROM_ENCODER)]
 
 
 def _vote_features(votes: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from recommendations.ranking.blend import Blend
 from recommendations.ranking.encoder import Encoder, encode, train_encoder
 from recommendations.ranking.features import FEATURES, VOTERS, Evidence, gather
 from recommendations.ranking.history import History, Scratch, item_actions, prefix, segments
+from recommendations.ranking.layout import ClusterRows, lay_out
 from recommendations.ranking.neighbours import Neighbours, build_neighbours
 from recommendations.ranking.opening import Opening
 from recommendations.ranking.popularity import Popularity, build_popularity
@@ -86,9 +87,9 @@ def represent(ranker: Ranker, history: History) -> np.ndarray:
     return encode(ranker.encoder, history)
 
 
-def affinity(ranker: Ranker, h: np.ndarray) -> np.ndarray:
+def affinity(layout: ClusterRows, h: np.ndarray) -> np.ndarray:
     """(C,) float32 probabilities: softmax(centroid . h / 2), centroids in the encoder's own units."""
-    pull = ranker.encoder.centroids @ h * np.float32(0.5)
+    pull = layout.centroids @ h * np.float32(0.5)
     if not len(pull):
         return pull
     pull -= np.maximum.reduce(pull)
@@ -102,6 +103,7 @@ def rank(
     h: np.ndarray,
     *,
     clusters: ItemClusters,
+    layout: ClusterRows,
     selection: Selection,
     item_weight: Mapping[int, float] | None,
     exclude: np.ndarray,
@@ -111,14 +113,14 @@ def rank(
 ) -> Ranked:
     """The best `keep` items for a session.
 
-    h : (d,) from `represent`.  item_weight : item position -> multiplier of its odds.
+    h : (d,) from `represent`.  layout : `lay_out` of the clusters.  item_weight : item position -> multiplier of its odds.
     exclude : (x,) positions that must not appear.  cluster_weight : cluster position -> multiplier, for the clusters
     that adaptation changed; by default those of the selection. Multipliers stay outside the learned blend, so that
     what lowers a cluster or an item always lowers it in the ranking.
     A session without an item is ranked by its `opening`, or by popularity where none is given.
     """
     if len(history):
-        evidence = gather(ranker, history, h, clusters=clusters, selection=selection, scratch=_scratch)
+        evidence = gather(ranker, history, h, clusters=clusters, layout=layout, selection=selection, scratch=_scratch)
         positions = evidence.positions
         scores = blending.score(ranker.blend, evidence.features)
         opening = None
@@ -249,11 +251,9 @@ def _experts(
     tell: Callable[[float], None],
 ) -> Ranker:
     """Every expert fitted on `log`, with a plain blend."""
-    block, blocks = clusters.primary, len(clusters.cluster_ids)
+    block = clusters.primary
     weight = session_weights(log, horizon)
-    encoder = train_encoder(
-        log, n, block=block, blocks=blocks, seed=seed, most_examples=most_examples, progress=lambda done: tell(0.8 * done)
-    )
+    encoder = train_encoder(log, n, block=block, seed=seed, most_examples=most_examples, progress=lambda done: tell(0.8 * done))
     rows = build_rows(log, n, block=block, weight=weight)
     tell(0.95)
     plain = np.array([1.0 if f.startswith("log_share:") else 0.0 for f in FEATURES], dtype=np.float32) / len(VOTERS)
@@ -282,6 +282,7 @@ def _lists(
     """At most `most` lists (N, LIST, F) of the tail's prefixes whose next item is a candidate, the target first; and which
     entries count."""
     rng = np.random.default_rng(seed)
+    layout = lay_out(ranker.encoder, clusters)
     session = log.session_of
     known = np.zeros(len(ranker.encoder.row_of), dtype=bool)
     known[log.position[~tail[session]]] = True
@@ -296,8 +297,8 @@ def _lists(
     for done, row in enumerate(at.tolist()):
         history = prefix(log, int(log.offsets[session[row]]), row)
         h = represent(ranker, history)
-        selection = select(row - 1, history, affinity(ranker, h))
-        evidence = gather(ranker, history, h, clusters=clusters, selection=selection, scratch=_scratch)
+        selection = select(row - 1, history, affinity(layout, h))
+        evidence = gather(ranker, history, h, clusters=clusters, layout=layout, selection=selection, scratch=_scratch)
         target = np.flatnonzero(evidence.positions == log.position[row])
         if len(target):
             vote = evidence.features[ranks].sum(axis=0)

@@ -1,0 +1,104 @@
+"""Where clusters lie in the ranker: in one piece as they were trained, anywhere after a swap, and the same scores either way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from clusters.alignment import Selection
+from clusters.item_clusters import ItemClusters
+from recommendations.ranking.encoder import Encoder, arrange
+from recommendations.ranking.features import FROM_ENCODER, _encoder_candidates
+from recommendations.ranking.layout import lay_out
+from tests.cluster_worlds import made_clusters
+
+
+def made_encoder(clusters: ItemClusters, seed: int = 0) -> Encoder:
+    rng = np.random.default_rng(seed)
+    n, d = len(clusters.primary), 8
+    some = np.ones(3, dtype=np.float32)
+    return arrange(rng.standard_normal((n, d)), rng.standard_normal(n), some, some, np.eye(d), clusters.primary)
+
+
+def shuffled(clusters: ItemClusters, seed: int = 1) -> ItemClusters:
+    """The same clusters, of other items."""
+    order = np.random.default_rng(seed).permutation(len(clusters.primary))
+    of_item = sparse.csr_matrix(clusters.of_item[order])
+    return replace(clusters, of_item=of_item, items=sparse.csr_matrix(of_item.T), primary=clusters.primary[order])
+
+
+def selected(*rows: int) -> Selection:
+    one = np.ones(len(rows), dtype=np.float32)
+    return Selection(np.array(rows, dtype=np.int32), one, one, np.zeros(len(rows), dtype=np.int32), np.zeros((len(rows), 4)))
+
+
+def test_clusters_of_training_lie_in_one_piece_and_those_of_another_build_do_not() -> None:
+    clusters = made_clusters(c=4, per_cluster=50)
+    encoder = made_encoder(clusters)
+    assert lay_out(encoder, clusters).first.tolist() == [0, 50, 100, 150, 0]
+    assert (lay_out(encoder, shuffled(clusters)).first[:4] == -1).all()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_every_cluster_s_rows_are_its_primary_items_and_its_centroid_their_mean(swapped: bool) -> None:
+    trained = made_clusters(c=4, per_cluster=50)
+    encoder = made_encoder(trained)
+    clusters = shuffled(trained) if swapped else trained
+    layout = lay_out(encoder, clusters)
+    for c in range(4):
+        items = np.flatnonzero(clusters.primary == c)
+        rows = layout.rows[layout.starts[c] : layout.starts[c + 1]]
+        assert sorted(encoder.item_at[rows].tolist()) == items.tolist()
+        np.testing.assert_allclose(layout.centroids[c], encoder.outputs[encoder.row_of[items]].mean(axis=0), atol=1e-5)
+
+
+def test_a_cluster_of_another_kind_has_all_its_items_though_primary_elsewhere() -> None:
+    clusters = made_clusters(c=3, per_cluster=10)
+    extra = sparse.csr_matrix(np.isin(np.arange(30), [1, 11, 21]).astype(np.float32)[:, None])
+    of_item = sparse.csr_matrix(sparse.hstack([clusters.of_item, extra]))
+    both = replace(
+        clusters,
+        cluster_ids=np.append(clusters.cluster_ids, 900),
+        names=(*clusters.names, "For a picnic"),
+        kinds=(*clusters.kinds, "search"),
+        of_item=of_item,
+        items=sparse.csr_matrix(of_item.T),
+    )
+    encoder = made_encoder(clusters)
+    layout = lay_out(encoder, both)
+    assert sorted(encoder.item_at[layout.rows[layout.starts[3] : layout.starts[4]]].tolist()) == [1, 11, 21]
+    assert np.diff(layout.starts)[:3].tolist() == [10, 10, 10]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_candidates_are_the_best_of_the_selected_clusters_wherever_they_lie(swapped: bool) -> None:
+    trained = made_clusters(c=4, per_cluster=80)
+    encoder = made_encoder(trained)
+    clusters = shuffled(trained) if swapped else trained
+    h = np.random.default_rng(2).standard_normal(8).astype(np.float32)
+    found = _encoder_candidates(encoder, h, lay_out(encoder, clusters), selected(1, 3))
+    inside = np.flatnonzero(np.isin(clusters.primary, [1, 3]))
+    rows = encoder.row_of[inside]
+    best = inside[np.argsort(-(encoder.outputs[rows] @ h + encoder.bias[rows]))[:FROM_ENCODER]]
+    assert set(found.tolist()) == set(best.tolist())
+
+
+def test_a_shop_without_clusters_has_the_items_of_none() -> None:
+    clusters = made_clusters(c=2, per_cluster=5)
+    none = replace(
+        made_clusters(c=0),
+        primary=np.full(10, -1, dtype=np.int32),
+        items=sparse.csr_matrix((0, 10), dtype=np.float32),
+        of_item=sparse.csr_matrix((10, 0), dtype=np.float32),
+    )
+    encoder = made_encoder(clusters)
+    found = _encoder_candidates(encoder, np.ones(8, dtype=np.float32), lay_out(encoder, none), selected())
+    assert sorted(found.tolist()) == list(range(10))
+
+
+def test_clusters_of_other_items_are_refused() -> None:
+    with pytest.raises(ValueError, match="clusters of 20 items do not fit a ranker of 30"):
+        lay_out(made_encoder(made_clusters(c=3)), made_clusters(c=2))
