@@ -1,0 +1,286 @@
+"""A cluster's rows while an edit is made: read under the shop's lock, changed in memory, checked, written with their delta."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from clusters.lineage import FIELDS, Actor, Delta, Entry, record
+from clusters.models import ClusterChange, ClusterItemRule, ClusterMembership, Item, ItemCluster
+from personas.models import Shop, in_chunks
+
+MAX_NAME = 120
+MAX_ITEMS = 5_000
+"""Items that a cluster owned by hand may have, and rules that any may have."""
+
+MAX_BOUND = 1_000_000
+CORE, EXCLUDED = ClusterItemRule.Rule.CORE.value, ClusterItemRule.Rule.EXCLUDED.value
+BY_HAND = (ItemCluster.Kind.MANUAL.value, ItemCluster.Kind.IMPORTED.value)
+"""Kinds whose items are the merchandiser's; learning decides on those of the others."""
+
+
+class EditError(ValueError):
+    """An edit that can't be made. field : what is at fault.  reason : why, to follow the field's name in a sentence."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field} {reason}")
+        self.field, self.reason = field, reason
+
+
+class EditConflict(EditError):
+    """An edit that is sound, but not as things stand."""
+
+
+class Draft:
+    """One cluster's fields, items and rules, to be changed at will; `delta` tells what was.
+
+    row : the cluster; unsaved for one that is made.  members : item id -> weight.  rules : item id -> `CORE` or `EXCLUDED`.
+    via : item id -> how a search found it, for items that an edit brings back.
+    """
+
+    def __init__(self, row: ItemCluster) -> None:
+        self.row = row
+        self.made = row.pk is None
+        self.members: dict[int, float] = {}
+        self.rules: dict[int, str] = {}
+        self.via: dict[int, list[list[int]]] = {}
+        self._found: dict[int, list[list[int]]] = {}
+        if not self.made:
+            for item, weight, via in row.memberships.values_list("item_id", "weight", "via"):
+                self.members[item] = weight
+                if via:
+                    self._found[item] = via
+            self.rules.update(row.item_rules.values_list("item_id", "rule"))
+        self._fields = {name: None if self.made else told(getattr(row, name)) for name in FIELDS}
+        self._members, self._rules = dict(self.members), dict(self.rules)
+
+    @property
+    def by_hand(self) -> bool:
+        """True if its items are the merchandiser's."""
+        return self.row.kind in BY_HAND
+
+    @property
+    def delta(self) -> Delta:
+        fields = {name: told(getattr(self.row, name)) for name in FIELDS}
+        gone = self._members.keys() - self.members.keys()
+        return Delta(
+            fields={name: (self._fields[name], value) for name, value in fields.items() if value != self._fields[name]},
+            members=_differences(self._members, self.members),
+            rules=_differences(self._rules, self.rules),
+            via={item: self._found[item] for item in sorted(gone & self._found.keys())},
+        )
+
+    def check(self) -> None:
+        """Raises EditError on bounds and numbers of items that can't be; names are checked among the shop's, once written."""
+        row = self.row
+        if row.minimum_size is not None and row.maximum_size is not None and row.minimum_size > row.maximum_size:
+            raise EditError("minimum_size", f"{row.minimum_size:,} is more than the maximum of {row.maximum_size:,}")
+        core = sum(rule == CORE for rule in self.rules.values())
+        if row.maximum_size is not None and core > row.maximum_size:
+            raise EditError("maximum_size", f"of {row.maximum_size:,} has no room for the {core:,} core items of “{row.name}”")
+        grew = self.made or len(self.members) > len(self._members)
+        if (self.by_hand and grew and len(self.members) > MAX_ITEMS) or len(self.rules) > max(MAX_ITEMS, len(self._rules)):
+            raise EditError("items", f"of “{row.name}” would be more than the {MAX_ITEMS:,} that are kept by hand")
+
+    def write(self, delta: Delta) -> None:
+        """The rows as the draft has them."""
+        self.row.size = len(self.members)
+        if self.made:
+            self.row.save()
+        else:
+            self.row.save(update_fields=[*FIELDS, "size", "updated_at"])
+        cluster = self.row
+        _write(
+            ClusterMembership.objects.filter(cluster=cluster),
+            delta.members,
+            lambda item, weight: ClusterMembership(cluster=cluster, item_id=item, weight=weight, via=self.via.get(item, [])),
+            "weight",
+        )
+        _write(
+            ClusterItemRule.objects.filter(cluster=cluster),
+            delta.rules,
+            lambda item, rule: ClusterItemRule(cluster=cluster, item_id=item, rule=rule),
+            "rule",
+        )
+
+
+def _differences(before: Mapping[int, Any], after: Mapping[int, Any]) -> dict[int, tuple[Any, Any]]:
+    changed = sorted(item for item in before.keys() | after.keys() if before.get(item) != after.get(item))
+    return {item: (before.get(item), after.get(item)) for item in changed}
+
+
+def _write(rows: Any, changed: Mapping[int, tuple[Any, Any]], row_of: Callable[[int, Any], Any], column: str) -> None:
+    for chunk in in_chunks(item for item, (_, after) in changed.items() if after is None):
+        rows.filter(item_id__in=chunk).delete()
+    # An item may have left the catalogue since an edit that is taken back now.
+    new = {item: after for item, (before, after) in changed.items() if before is None}
+    there = {pk for chunk in in_chunks(new) for pk in Item.objects.filter(pk__in=chunk).values_list("pk", flat=True)}
+    rows.model.objects.bulk_create([row_of(item, new[item]) for item in new if item in there], batch_size=500)
+    by_value: dict[Any, list[int]] = {}
+    for item, (before, after) in changed.items():
+        if before is not None and after is not None:
+            by_value.setdefault(after, []).append(item)
+    for value, items in by_value.items():
+        for chunk in in_chunks(items):
+            rows.filter(item_id__in=chunk).update(**{column: value})
+
+
+def told(value: Any) -> Any:
+    """A field's value as a delta has it."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+# Of one shop at a time
+
+
+@contextmanager
+def editing(shop: Shop) -> Iterator[None]:
+    """A transaction in which nobody else edits the shop's clusters."""
+    with transaction.atomic():
+        Shop.objects.select_for_update().get(pk=shop.pk)
+        yield
+
+
+def opened(cluster: ItemCluster) -> Draft:
+    """A live cluster as it is now; within `editing`. Raises EditError."""
+    draft = reopened(cluster)
+    if draft.row.retired_at is not None:
+        raise EditConflict("cluster", f"“{draft.row.name}” is retired: restore it first")
+    return draft
+
+
+def reopened(cluster: ItemCluster) -> Draft:
+    """A cluster, live or retired, as it is now; within `editing`. Raises EditError."""
+    row = ItemCluster.objects.filter(pk=cluster.pk).first()
+    if row is None:
+        raise EditError("cluster", f"“{cluster.name}” is not there any more")
+    return Draft(row)
+
+
+class Operation:
+    """What one edit does to clusters of one shop: written in one go by `finish`, as one batch."""
+
+    def __init__(self, shop: Shop, by: Actor, reason: str = "", batch: uuid.UUID | None = None) -> None:
+        self.shop, self.by, self.reason, self.batch = shop, by, check_reason(reason), batch
+        self._parts: list[tuple[Draft, str, str, Delta, ClusterChange | None]] = []
+
+    def put(self, draft: Draft, action: str, summary: str, *, undoes: ClusterChange | None = None) -> None:
+        """Write a draft's rows, if there is anything new in it. Raises EditError."""
+        delta = draft.delta
+        if not delta:
+            return
+        draft.check()
+        draft.write(delta)
+        self._parts.append((draft, action, summary, delta, undoes))
+
+    def finish(self, *, related: bool = False) -> tuple[ClusterChange, ...]:
+        """Check the names of all that was put, and record it. related : a merge or a split, whose changes name each other.
+
+        Raises EditError.
+        """
+        self._check_names()
+        ids = [draft.row.pk for draft, *_ in self._parts]
+        changes = record(
+            self.shop,
+            [
+                Entry(
+                    draft.row.pk,
+                    action,
+                    delta,
+                    summary,
+                    others=tuple(pk for pk in ids if pk != draft.row.pk) if related else (),
+                    undoes=undoes,
+                )
+                for draft, action, summary, delta, undoes in self._parts
+            ],
+            by=self.by,
+            reason=self.reason,
+            batch=self.batch,
+        )
+        for change, (draft, *_) in zip(changes, self._parts, strict=True):
+            change.cluster = draft.row
+        return changes
+
+    def _check_names(self) -> None:
+        named = [
+            draft.row
+            for draft, _, _, delta, _ in self._parts
+            if draft.row.retired_at is None and delta.fields.keys() & {"name", "retired_at"}
+        ]
+        if not named:
+            return
+        holders: dict[str, list[int]] = {}
+        for pk, name in ItemCluster.objects.live().filter(shop=self.shop).values_list("pk", "name"):
+            holders.setdefault(name.casefold(), []).append(pk)
+        for row in named:
+            if others := [pk for pk in holders[row.name.casefold()] if pk != row.pk]:
+                raise EditConflict("name", f"“{row.name}” is taken by cluster {others[0]}: names are distinct within a shop")
+
+
+# Checks of what people give
+
+
+def check_name(name: object, field: str = "name") -> str:
+    """A cluster's name without the spaces around it. Raises EditError."""
+    if not isinstance(name, str) or not name.strip():
+        raise EditError(field, "must be text of 1 to 120 characters")
+    name = name.strip()
+    if len(name) > MAX_NAME:
+        raise EditError(field, f"has {len(name):,} characters, more than {MAX_NAME}")
+    if not name.isprintable():
+        raise EditError(field, "has control characters")
+    return name
+
+
+def check_reason(reason: str) -> str:
+    """A reason without the spaces around it, "" for none. Raises EditError."""
+    reason = reason.strip()
+    if len(reason) > ClusterChange._meta.get_field("reason").max_length:  # type: ignore[operator]
+        raise EditError("reason", f"has {len(reason):,} characters, more than 300")
+    if not reason.isprintable():
+        raise EditError("reason", "has control characters")
+    return reason
+
+
+def check_bound(field: str, value: object) -> int | None:
+    """A bound on a cluster's size, None for none. Raises EditError."""
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_BOUND:
+        raise EditError(field, f"must be a whole number from 1 to {MAX_BOUND:,}, or empty for no bound")
+    return value
+
+
+def check_items(shop: Shop, items: Mapping[int, float] | Iterable[int], field: str = "items") -> dict[int, float | None]:
+    """Item id -> weight, None where none is given; each once. Raises EditError on an item that the shop lacks."""
+    given: dict[int, float | None] = dict(items) if isinstance(items, Mapping) else dict.fromkeys(items)
+    if not given:
+        raise EditError(field, "must name at least one item")
+    for item, weight in given.items():
+        if weight is not None and not 0 < weight <= 1:
+            raise EditError(field, f"gives item {item} the weight {weight:g}; weights are above 0 and at most 1")
+    known: set[int] = set()
+    for chunk in in_chunks(given):
+        known.update(Item.objects.filter(shop=shop, pk__in=chunk).values_list("pk", flat=True))
+    if missing := [item for item in given if item not in known]:
+        raise EditError(field, f"names {listed(missing)}, which {shop.name} doesn't have")
+    return given
+
+
+def find_items(shop: Shop, external_ids: Sequence[str], field: str = "items") -> list[int]:
+    """Item ids of the shop's own ids, in their order, each once. Raises EditError, naming those that aren't there."""
+    ids = Item.objects.ids_of(shop, external_ids)
+    if missing := [external for external in external_ids if external not in ids]:
+        raise EditError(field, f"names {listed(missing)}, which {shop.name} doesn't have")
+    return list(dict.fromkeys(ids[external] for external in external_ids))
+
+
+def listed(values: Sequence[object], most: int = 5) -> str:
+    """Values in words: "a, b and 3 more"."""
+    shown = ", ".join(str(value)[:MAX_NAME] for value in values[:most])
+    return f"{shown} and {len(values) - most:,} more" if len(values) > most else shown

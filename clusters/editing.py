@@ -1,0 +1,491 @@
+"""The merchandiser's hand on clusters: every verb changes the rows and writes the lineage in one transaction.
+
+Rows show an edit at once; the release that follows brings it to shoppers. Each verb returns the changes it recorded, none
+where all was so already, and raises `EditError` with the field and the reason, or `EditConflict`, where it can't be done.
+
+On a learned cluster, adding an item makes it core and removing it excludes it: learning would have its own way with anything
+less. Merging, splitting and restoring make clusters whose items are the merchandiser's, until they are given back.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+from django.utils import timezone
+
+from clusters.cluster_drafts import (
+    BY_HAND,
+    CORE,
+    EXCLUDED,
+    MAX_NAME,
+    Draft,
+    EditConflict,
+    EditError,
+    Operation,
+    check_bound,
+    check_items,
+    check_name,
+    editing,
+    find_items,
+    listed,
+    opened,
+    reopened,
+)
+from clusters.lineage import Actor, Delta, delta_of, members_before, shortened
+from clusters.models import ClusterChange, ItemCluster
+from personas.models import Shop
+
+__all__ = [
+    "Actor", "EditConflict", "EditError", "add_items", "clear_rule", "create", "define", "exclude", "find_items", "give_back",
+    "items_of_parts", "merge", "remove_items", "rename", "restore", "retire", "set_bounds", "set_core", "set_locked", "split",
+    "undo", "undo_batch",
+]  # fmt: skip
+
+Items = Mapping[int, float] | Iterable[int]
+"""Item ids, or weights in (0, 1] by item id."""
+
+Changes = tuple[ClusterChange, ...]
+Action = ClusterChange.Action
+Kind = ItemCluster.Kind
+
+MOST_MERGED = 20
+"""Clusters that may be merged at once, or split off one."""
+
+
+# One cluster made, named, bounded
+
+
+def create(
+    *,
+    shop: Shop,
+    name: str,
+    items: Items,
+    by: Actor,
+    reason: str = "",
+    kind: str = Kind.MANUAL,
+    core: Iterable[int] = (),
+    locked: bool = False,
+    minimum_size: int | None = None,
+    maximum_size: int | None = None,
+    batch: uuid.UUID | None = None,
+) -> Changes:
+    """A cluster whose items are the merchandiser's; the change's `cluster` is its row. core : among or beside `items`."""
+    operation = Operation(shop, by, reason, batch)
+    with editing(shop):
+        draft = Draft(ItemCluster(shop=shop, name=check_name(name), kind=kind, named_by_hand=True, locked=locked))
+        _bound(draft, minimum_size, maximum_size)
+        _take_in(draft, check_items(shop, items))
+        if core := list(core):
+            _keep(draft, check_items(shop, core, "core"))
+        operation.put(draft, Action.CREATED, f"Made with {_count(len(draft.members))}")
+        return operation.finish()
+
+
+def rename(*, cluster: ItemCluster, name: str, by: Actor, reason: str = "") -> Changes:
+    """A name that learning leaves alone from now on."""
+    operation = Operation(cluster.shop, by, reason)
+    with editing(cluster.shop):
+        draft = opened(cluster)
+        before, draft.row.name = draft.row.name, check_name(name)
+        if draft.row.name != before:
+            draft.row.named_by_hand = True
+        operation.put(draft, Action.RENAMED, f"“{before}” is now “{draft.row.name}”")
+        return operation.finish()
+
+
+def set_locked(*, cluster: ItemCluster, locked: bool, by: Actor, reason: str = "") -> Changes:
+    """Whether learning leaves the cluster's items as they are."""
+    operation = Operation(cluster.shop, by, reason)
+    with editing(cluster.shop):
+        draft = opened(cluster)
+        draft.row.locked = locked
+        summary = f"Locked with {_count(len(draft.members))}" if locked else "Open to learning"
+        operation.put(draft, Action.LOCKED if locked else Action.UNLOCKED, summary)
+        return operation.finish()
+
+
+def set_bounds(
+    *, cluster: ItemCluster, minimum_size: int | None, maximum_size: int | None, by: Actor, reason: str = ""
+) -> Changes:
+    """Items that it never has fewer or more of, None for no bound. The next release follows them, not the rows at once."""
+    operation = Operation(cluster.shop, by, reason)
+    with editing(cluster.shop):
+        draft = opened(cluster)
+        _bound(draft, minimum_size, maximum_size)
+        told = [f"at least {minimum_size:,}"] if minimum_size else []
+        told += [f"at most {maximum_size:,}"] if maximum_size else []
+        operation.put(draft, Action.BOUNDED, f"{', '.join(told).capitalize()} items" if told else "No bounds on its size")
+        return operation.finish()
+
+
+def _bound(draft: Draft, minimum: int | None, maximum: int | None) -> None:
+    draft.row.minimum_size = check_bound("minimum_size", minimum)
+    draft.row.maximum_size = check_bound("maximum_size", maximum)
+
+
+# Its items
+
+
+def add_items(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "") -> Changes:
+    """Take items in; in a learned cluster they become core. One that is in keeps its weight unless one is given."""
+    return _on_items(cluster, items, by, reason, lambda draft, given: (_take_in if draft.by_hand else _keep)(draft, given))
+
+
+def remove_items(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "") -> Changes:
+    """Take items out; of a learned cluster they are excluded. Items that aren't in are passed over."""
+
+    def change(draft: Draft, given: Mapping[int, float | None]) -> None:
+        for item in given:
+            if draft.by_hand:
+                draft.members.pop(item, None)
+                if draft.rules.get(item) == CORE:
+                    del draft.rules[item]
+            elif item in draft.members or draft.rules.get(item) == CORE:
+                _bar(draft, [item])
+
+    return _on_items(cluster, items, by, reason, change)
+
+
+def set_core(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "") -> Changes:
+    """Items that never leave the cluster; those that aren't in come in, those that were excluded are no longer."""
+    return _on_items(cluster, items, by, reason, _keep)
+
+
+def exclude(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "") -> Changes:
+    """Items that are never in the cluster; those that are go out, core ones are no longer."""
+    return _on_items(cluster, items, by, reason, _bar)
+
+
+def clear_rule(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "") -> Changes:
+    """Items that are neither core nor excluded any more. Who is in stays in until learning decides otherwise."""
+
+    def change(draft: Draft, given: Mapping[int, float | None]) -> None:
+        for item in given:
+            draft.rules.pop(item, None)
+
+    return _on_items(cluster, items, by, reason, change)
+
+
+def define(
+    *, cluster: ItemCluster, items: Mapping[int, float], core: Iterable[int] = (), whole: bool, by: Actor,
+    reason: str = "", batch: uuid.UUID | None = None,
+) -> Changes:  # fmt: skip
+    """What a file says is in a cluster owned by hand: these items with these weights; if `whole`, no others.
+
+    A merchandiser's word on an item in the cluster stands: one excluded stays out, a core one stays in. core : of `items`.
+    """
+    operation = Operation(cluster.shop, by, reason, batch)
+    with editing(cluster.shop):
+        draft = opened(cluster)
+        if not draft.by_hand:
+            raise EditConflict("cluster", f"“{draft.row.name}” is learned: its items can't be given as a whole")
+        given = check_items(cluster.shop, items)
+        _take_in(draft, {item: weight for item, weight in given.items() if draft.rules.get(item) != EXCLUDED})
+        for item in core:
+            draft.rules.setdefault(item, CORE)
+        if whole:
+            draft.members = {i: w for i, w in draft.members.items() if i in given or draft.rules.get(i) == CORE}
+        operation.put(draft, Action.ITEMS, _items_told(draft.delta))
+        return operation.finish()
+
+
+def _on_items(cluster: ItemCluster, items: Items, by: Actor, reason: str, change: Any) -> Changes:
+    operation = Operation(cluster.shop, by, reason)
+    with editing(cluster.shop):
+        draft = opened(cluster)
+        change(draft, check_items(cluster.shop, items))
+        operation.put(draft, Action.ITEMS, _items_told(draft.delta))
+        return operation.finish()
+
+
+def _take_in(draft: Draft, items: Mapping[int, float | None]) -> None:
+    # What comes into a learned cluster by hand is as typical as its middle, as it will be in the release.
+    usual = median(draft.members.values()) if draft.members and not draft.by_hand else 1.0
+    for item, weight in items.items():
+        if weight is not None or item not in draft.members:
+            draft.members[item] = usual if weight is None else float(weight)
+        if draft.rules.get(item) == EXCLUDED:
+            del draft.rules[item]
+
+
+def _keep(draft: Draft, items: Mapping[int, float | None]) -> None:
+    _take_in(draft, items)
+    draft.rules.update(dict.fromkeys(items, CORE))
+
+
+def _bar(draft: Draft, items: Iterable[int]) -> None:
+    for item in items:
+        draft.members.pop(item, None)
+        draft.rules[item] = EXCLUDED
+
+
+def _items_told(delta: Delta) -> str:
+    """ "3 items in, 1 out, 2 now core" in words."""
+    told = [f"{_count(delta.entered)} in"] if delta.entered else []
+    told += [f"{delta.left:,} out" if told else f"{_count(delta.left)} out"] if delta.left else []
+    rest = len(delta.members) - delta.entered - delta.left
+    after = [rule for _, rule in delta.rules.values()]
+    for count, words in (
+        (rest, "weighted anew"),
+        (after.count(CORE), "now core"),
+        (after.count(EXCLUDED), "now excluded"),
+        (after.count(None), "without a rule now"),
+    ):
+        told += [f"{count:,} {words}"] if count else []
+    return ", ".join(told)
+
+
+def _count(items: int) -> str:
+    return "1 item" if items == 1 else f"{items:,} items"
+
+
+# Several clusters
+
+
+def merge(*, clusters: Sequence[ItemCluster], by: Actor, reason: str = "", name: str | None = None) -> Changes:
+    """The first cluster takes in all the others, which are retired; it keeps its id, its lock and its name unless given one.
+
+    An item counts as much as where it counted most. Core items stay core; an exclusion stays where no merged cluster has the
+    item. Raises EditError unless there are 2 to 20 live clusters of one shop.
+    """
+    if not 2 <= len(clusters) <= MOST_MERGED or len({c.pk for c in clusters}) != len(clusters):
+        raise EditError("clusters", f"must be 2 to {MOST_MERGED} different ones")
+    shop = clusters[0].shop
+    if any(c.shop_id != shop.pk for c in clusters):
+        raise EditError("clusters", "must be of one shop")
+    operation, now = Operation(shop, by, reason), timezone.now()
+    with editing(shop):
+        target, *sources = [opened(cluster) for cluster in clusters]
+        for source in sources:
+            for item, weight in source.members.items():
+                target.members[item] = max(weight, target.members.get(item, 0.0))
+        core = {item for d in (target, *sources) for item, rule in d.rules.items() if rule == CORE}
+        barred = {item for d in (target, *sources) for item, rule in d.rules.items() if rule == EXCLUDED}
+        target.rules = dict.fromkeys(barred - target.members.keys(), EXCLUDED) | dict.fromkeys(core, CORE)
+        target.row.kind = Kind.MANUAL
+        if name is not None and check_name(name) != target.row.name:
+            target.row.name, target.row.named_by_hand = check_name(name), True
+        for source in sources:
+            source.row.retired_at = now
+            operation.put(source, Action.MERGED, f"Merged into “{target.row.name}”")
+        others = ", ".join(f"“{source.row.name}”" for source in sources)
+        operation.put(target, Action.MERGED, shortened(f"{_count(target.delta.entered)} in from {others}"))
+        return operation.finish(related=True)
+
+
+def split(*, cluster: ItemCluster, groups: Mapping[str, Iterable[int]], by: Actor, reason: str = "") -> Changes:
+    """Each group, items by the name of the cluster to be, becomes a cluster of its own; the cluster keeps its id and the rest.
+
+    Core items stay core where they go. Raises EditError where a group is empty, shares an item with another or names one that
+    isn't in the cluster, or where nothing would remain. See `items_of_parts` to split by the cluster's parts.
+    """
+    if not 1 <= len(groups) <= MOST_MERGED:
+        raise EditError("groups", f"must be 1 to {MOST_MERGED}")
+    shop = cluster.shop
+    operation = Operation(shop, by, reason)
+    with editing(shop):
+        rest = opened(cluster)
+        drafts = [_split_off(rest, name, list(dict.fromkeys(items))) for name, items in groups.items()]
+        if not rest.members:
+            raise EditError("groups", f"leave nothing in “{rest.row.name}”: at least one item must stay")
+        rest.row.kind = Kind.MANUAL
+        if rest.row.minimum_size is not None and rest.row.minimum_size > len(rest.members):
+            rest.row.minimum_size = None  # else what was split off would fill it up again
+        names = ", ".join(f"“{draft.row.name}”" for draft in drafts)
+        operation.put(rest, Action.SPLIT, shortened(f"{_count(rest.delta.left)} split off into {names}"))
+        for draft in drafts:
+            operation.put(draft, Action.SPLIT, f"Split off “{rest.row.name}” with {_count(len(draft.members))}")
+        return operation.finish(related=True)
+
+
+def _split_off(rest: Draft, name: str, items: list[int]) -> Draft:
+    made = Draft(ItemCluster(shop_id=rest.row.shop_id, name=check_name(name, "groups"), kind=Kind.MANUAL, named_by_hand=True))
+    if not items:
+        raise EditError("groups", f"gives “{name}” no item")
+    if missing := [item for item in items if item not in rest.members]:
+        raise EditError("groups", f"gives “{name}” items that aren't in “{rest.row.name}” or are given twice: {listed(missing)}")
+    for item in items:
+        made.members[item] = rest.members.pop(item)
+        if rest.rules.get(item) == CORE:
+            made.rules[item] = rest.rules.pop(item)
+    return made
+
+
+def items_of_parts(cluster: ItemCluster, numbers: Iterable[int]) -> dict[str, list[int]]:
+    """Groups for `split` out of a large cluster's parts: name -> item ids. Raises EditError on a part it doesn't have."""
+    names = {part["number"]: part["name"] for part in cluster.parts}
+    live = {name.casefold() for name in ItemCluster.objects.live().filter(shop=cluster.shop_id).values_list("name", flat=True)}
+    groups: dict[str, list[int]] = {}
+    for number in dict.fromkeys(numbers):
+        if number not in names:
+            raise EditError("parts", f"of “{cluster.name}” have no number {number}")
+        name = plain = str(names[number])
+        if name.casefold() in live or name in groups:
+            name = f"{plain[: MAX_NAME - 60]} of {cluster.name[:40]}"
+        groups[name] = list(cluster.memberships.filter(part=number).values_list("item_id", flat=True))
+    return groups
+
+
+# Taken out, brought back
+
+
+def retire(*, cluster: ItemCluster, by: Actor, reason: str = "") -> Changes:
+    """Take a cluster out. Its id and items are kept, for `restore`; a learned one is locked, so that no rebuild repeats it."""
+    operation = Operation(cluster.shop, by, reason)
+    with editing(cluster.shop):
+        draft = opened(cluster)
+        draft.row.retired_at = timezone.now()
+        draft.row.locked = draft.row.locked or not draft.by_hand
+        operation.put(draft, Action.RETIRED, f"Taken out with {_count(len(draft.members))}")
+        return operation.finish()
+
+
+def restore(*, cluster: ItemCluster, by: Actor, reason: str = "", name: str | None = None) -> Changes:
+    """Bring a retired cluster back with the items that it had, as the merchandiser's own: see `give_back`.
+
+    name : another, where its own is taken by now. Raises EditError for a live cluster and for one that had no items.
+    """
+    operation = Operation(cluster.shop, by, reason)
+    with editing(cluster.shop):
+        draft = reopened(cluster)
+        if draft.row.retired_at is None:
+            raise EditConflict("cluster", f"“{draft.row.name}” isn't retired")
+        if not draft.members:  # a rebuild or a training, which leaves none, took it out
+            last = ClusterChange.objects.filter(cluster=draft.row, action__in=(Action.RETIRED, Action.MERGED)).first()
+            had = members_before(last) if last else {}
+            kept = draft.row.shop.items.filter(pk__in=had).values_list("pk", flat=True) if had else ()
+            draft.members = {item: had[item] for item in kept if draft.rules.get(item) != EXCLUDED}
+        if not draft.members:
+            raise EditConflict("cluster", f"“{draft.row.name}” had no items that are still in the catalogue")
+        if name is not None and check_name(name) != draft.row.name:
+            draft.row.name, draft.row.named_by_hand = check_name(name), True
+        draft.row.retired_at = None
+        if not draft.by_hand:
+            draft.row.kind, draft.row.locked = Kind.MANUAL, False
+        operation.put(draft, Action.RESTORED, f"Brought back with {_count(len(draft.members))}")
+        return operation.finish()
+
+
+def give_back(*, cluster: ItemCluster, by: Actor, reason: str = "") -> Changes:
+    """Let learning decide on the items of a merchandiser's or a locked cluster again; rules, bounds and its name stay."""
+    operation = Operation(cluster.shop, by, reason)
+    with editing(cluster.shop):
+        draft = opened(cluster)
+        if not draft.by_hand and not draft.row.locked:
+            raise EditConflict("cluster", f"“{draft.row.name}” is learned already")
+        if draft.by_hand:
+            draft.row.kind = _kind_before(draft.row)
+        draft.row.locked = False
+        operation.put(draft, Action.GIVEN_BACK, "Learning decides on its items again")
+        return operation.finish()
+
+
+def _kind_before(cluster: ItemCluster) -> str:
+    """What a cluster was before it was the merchandiser's; one that always was theirs is learned from visits."""
+    for change in ClusterChange.objects.filter(cluster=cluster).only("delta"):
+        before = delta_of(change).fields.get("kind", (None, None))[0]
+        if before is not None and before not in BY_HAND:
+            return str(before)
+    return Kind.CO_VISIT
+
+
+# Undo
+
+REBUILT_BY = (ClusterChange.Actor.TRAINING, ClusterChange.Actor.BUILD)
+OPPOSITE = {
+    Action.LOCKED: Action.UNLOCKED,
+    Action.UNLOCKED: Action.LOCKED,
+    Action.CREATED: Action.RETIRED,
+    Action.RETIRED: Action.RESTORED,
+    Action.RESTORED: Action.RETIRED,
+    Action.GIVEN_BACK: Action.RESTORED,
+}
+"""What the undo of an action is called, where it isn't called the same. The undo of an undo is called as what it undoes was."""
+
+
+def undo(*, change: ClusterChange, by: Actor, reason: str = "") -> Changes:
+    """Take a change back; that of a merge or a split takes all of it back. The undo is a change itself, and can be undone.
+
+    Raises EditConflict where what the change touched was changed since, saying by what; where it is undone already; and for
+    a rebuild's, which is undone by the release before it.
+    """
+    return (
+        undo_batch(batch=change.batch, shop=change.shop, by=by, reason=reason) if change.others else _undo([change], by, reason)
+    )
+
+
+def undo_batch(*, batch: uuid.UUID, shop: Shop, by: Actor, reason: str = "") -> Changes:
+    """Take all changes of one operation back, or none of them. Raises as `undo`; those undone one by one are passed over."""
+    changes = list(ClusterChange.objects.filter(shop=shop, batch=batch).select_related("shop", "cluster"))
+    if not changes:
+        raise EditError("batch", f"{batch} is not of a change in {shop.name}")
+    standing = [change for change in changes if not ClusterChange.objects.filter(undoes=change).exists()]
+    return _undo(standing or changes, by, reason)
+
+
+def _undo(changes: Sequence[ClusterChange], by: Actor, reason: str) -> Changes:
+    shop = changes[0].shop
+    operation = Operation(shop, by, reason)
+    with editing(shop):
+        for change in changes:
+            if change.actor in REBUILT_BY:
+                words = "came with a rebuild: to take it back, activate the release before it, under Releases"
+                raise EditConflict("change", words)
+            if undone := ClusterChange.objects.filter(undoes=change).first():
+                raise EditConflict("change", f"was undone on {undone.at:%-d %b %Y, %H:%M}; undo that instead")
+            draft = reopened(change.cluster)
+            delta = delta_of(change)
+            _check_standing(draft, change, delta)
+            _take_back(draft, delta)
+            before = change.undoes
+            action = before.action if before else OPPOSITE.get(Action(change.action), change.action)
+            operation.put(draft, action, shortened(f"Undone: {change.summary}"), undoes=change)
+        return operation.finish(related=bool(changes[0].others))
+
+
+def _check_standing(draft: Draft, change: ClusterChange, delta: Delta) -> None:
+    """Raises EditConflict unless all that the change touched is as it left it; learning may have weighed an item anew."""
+    row = draft.row
+    moved = [name for name, (_, after) in delta.fields.items() if not _same(name, getattr(row, name), after)]
+    items = {i for i, (_, after) in delta.members.items() if (i in draft.members) != (after is not None)}
+    items |= {i for i, (_, after) in delta.rules.items() if draft.rules.get(i) != after}
+    items &= set(row.shop.items.filter(pk__in=items).values_list("pk", flat=True)) if len(items) <= 500 else items
+    weighed = {i for i, (before, after) in delta.members.items() if before is not None and after is not None}
+    later = ClusterChange.objects.filter(cluster=row, pk__gt=change.pk).order_by("pk")
+    causes = []
+    for other in later.iterator(chunk_size=50):
+        told = delta_of(other)
+        if told.fields.keys() & set(moved) or (told.members.keys() | told.rules.keys()) & items:
+            causes.append(other)
+        elif other.actor not in REBUILT_BY and told.members.keys() & weighed:
+            items |= told.members.keys() & weighed
+            causes.append(other)
+    if moved or items:
+        what = [name.replace("_", " ") for name in moved] + ([_count(len(items))] if items else [])
+        since = listed([f"{c.get_action_display().lower()} on {c.at:%-d %b %Y, %H:%M} ({c.summary})" for c in causes], 3)
+        words = f"can't be undone: {' and '.join(what)} of “{row.name}” changed since"
+        raise EditConflict("change", f"{words}: {since}" if causes else words)
+
+
+def _same(name: str, value: Any, after: Any) -> bool:
+    return (value is None) == (after is None) if name == "retired_at" else bool(value == after)
+
+
+def _take_back(draft: Draft, delta: Delta) -> None:
+    if delta.made_it:  # ids are for ever: what was made is retired
+        draft.row.retired_at = timezone.now()
+        return
+    for name, (before, _) in delta.fields.items():
+        value = datetime.fromisoformat(before) if name == "retired_at" and before is not None else before
+        setattr(draft.row, name, value)
+    for changed, into in ((delta.members, draft.members), (delta.rules, draft.rules)):
+        for item, (before, _) in changed.items():  # type: ignore[attr-defined]
+            if before is None:
+                into.pop(item, None)
+            else:
+                into[item] = before  # type: ignore[index]
+    draft.via = {**delta.via}
