@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from django.apps import apps
@@ -20,7 +20,13 @@ from personas.event_records import EventRecord
 from personas.events import CODE
 from personas.importing import ImportReport, Progress
 from personas.models import Archetype, Attribute, Clock, Origin, Shop, Shopper
-from recommendations.evaluation.simulation import SimulatedSession, build_world, simulate
+from recommendations.evaluation.simulation import SimulatedSession, World, build_world, simulate
+from recommendations.evaluation.simulation.missions import (
+    MissionSession,
+    parse_occasions,
+    plant,
+    shop_for,
+)
 from recommendations.reading import read_catalogue
 
 USER = "merchandiser"
@@ -38,6 +44,9 @@ SIMULATED_DAYS, SIMULATED_SEED = 30, 3
 
 LAST_SESSION_S = 7_200.0
 """A session that starts just before the last midnight has this long to end before now."""
+
+SIMULATED = ("sessions", "missions")
+"""Kinds of simulated sessions, as `shop.json` numbers them: of shoppers led by taste, and of those who come for an occasion."""
 
 SESSIONS_AT_ONCE = 250
 """Simulated sessions written in one transaction."""
@@ -60,7 +69,7 @@ def set_up(*, root: Path, slug: str, now: datetime, shown: Shown) -> dict[str, I
     Interrupted, it takes up where it stopped: every step may be repeated. When the shipped data has changed, items are read
     from it again, over what was edited of the columns that it has; personas that merchandisers edited stay.
     A shop whose `shop.json` says that it is simulated ships no log: its sessions are simulated, once, up to the midnight
-    before `now`, and so marked. Raises DemoError.
+    before `now`, and so marked; those of shoppers on a mission likewise, where it has occasions. Raises DemoError.
     """
     folder = root / slug
     if slug not in demo_shops(root):
@@ -88,8 +97,12 @@ def set_up(*, root: Path, slug: str, now: datetime, shown: Shown) -> dict[str, I
     with shown("events") as progress:
         if not simulated:
             reports["events"] = import_events(shop, folder / "events.csv.gz", now=now, progress=progress)
-        elif not items.failed and not shop.settings.get("simulated_sessions"):
-            reports["events"] = _simulate(shop, folder / "personas.json", int(facts["sessions"]), now=now, progress=progress)
+        elif not items.failed:
+            counts = {
+                name: int(facts[name]) for name in SIMULATED if facts.get(name) and not shop.settings.get(f"simulated_{name}")
+            }
+            if counts:
+                reports["events"] = _simulate(shop, folder, counts, now=now, progress=progress)
     for name, report in reports.items():
         if report.failed:
             raise DemoError(f"{folder / name}.csv.gz could not be imported: {report.broke or 'nothing in it could be taken'}")
@@ -100,15 +113,16 @@ def set_up(*, root: Path, slug: str, now: datetime, shown: Shown) -> dict[str, I
 
 def _fingerprint(folder: Path) -> str:
     digest = sha256()
-    for name in ("items.csv.gz", "events.csv.gz", "personas.json"):
-        if (folder / name).exists():  # a simulated shop has no events
+    for name in ("items.csv.gz", "events.csv.gz", "personas.json", "occasions.json"):
+        if (folder / name).exists():  # a simulated shop has no events, others have no occasions
             digest.update(sha256((folder / name).read_bytes()).digest())
     return digest.hexdigest()
 
 
-def _simulate(shop: Shop, personas: Path, count: int, *, now: datetime, progress: Progress) -> ImportReport:
+def _simulate(shop: Shop, folder: Path, counts: Mapping[str, int], *, now: datetime, progress: Progress) -> ImportReport:
     """Simulated sessions into the archive, marked as such; their known shoppers with consent and demographics.
 
+    counts : how many of each kind of `SIMULATED`; a shop set up before there was a kind gets it later.
     The day on which they end is kept before the first is written: taken up again on another day, an interrupted
     simulation goes on as it began.
     """
@@ -116,10 +130,10 @@ def _simulate(shop: Shop, personas: Path, count: int, *, now: datetime, progress
     shop.settings = {**shop.settings, "simulated_until": until}
     shop.save(update_fields=["settings"])
     catalogue = read_catalogue(shop)
-    world = build_world(catalogue, *parse_personas(json.loads(personas.read_text())), seed=SIMULATED_SEED)
+    world = build_world(catalogue, *parse_personas(json.loads((folder / "personas.json").read_text())), seed=SIMULATED_SEED)
     external = {item: name for name, item in catalogue.id_of.items()}
-    start = until - SIMULATED_DAYS * 86_400.0
-    sessions = simulate(world, sessions=count, seed=SIMULATED_SEED, start_at=start, days=SIMULATED_DAYS)
+    sessions = chain.from_iterable(_sessions(name, world, folder, count, until) for name, count in counts.items())
+    total = sum(counts.values())
 
     def batches() -> Iterator[list[EventRecord]]:
         done = events = 0
@@ -128,14 +142,28 @@ def _simulate(shop: Shop, personas: Path, count: int, *, now: datetime, progress
             records = [record for session in part for record in _records(session, external)]
             yield records
             done, events = done + len(part), events + len(records)
-            progress(done, count, events)
+            progress(done, total, events)
 
     report = archive_events(shop, batches(), now=now, origin=Origin.SIMULATED)
-    shop.settings = {**shop.settings, "simulated_sessions": count}
+    shop.settings = {**shop.settings, **{f"simulated_{name}": count for name, count in counts.items()}}
     return report
 
 
-def _records(session: SimulatedSession, external: Mapping[int, str]) -> Iterator[EventRecord]:
+def _sessions(kind: str, world: World, folder: Path, count: int, until: float) -> Iterator[SimulatedSession | MissionSession]:
+    """Sessions of one kind of `SIMULATED` that end by `until`. Raises DemoError on occasions that can't be served."""
+    start = until - SIMULATED_DAYS * 86_400.0
+    if kind == "sessions":
+        yield from simulate(world, sessions=count, seed=SIMULATED_SEED, start_at=start, days=SIMULATED_DAYS)
+        return
+    try:
+        occasions = parse_occasions(json.loads((folder / "occasions.json").read_text()))
+    except (OSError, ValueError) as error:
+        raise DemoError(f"{folder / 'occasions.json'}: {error}") from error
+    missions = plant(world.catalogue, occasions)
+    yield from shop_for(world, missions, sessions=count, seed=SIMULATED_SEED, start_at=start, days=SIMULATED_DAYS)
+
+
+def _records(session: SimulatedSession | MissionSession, external: Mapping[int, str]) -> Iterator[EventRecord]:
     for event in session.events:
         yield EventRecord(
             session_id=session.key,

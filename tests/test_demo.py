@@ -37,10 +37,10 @@ def silent(noun: str) -> AbstractContextManager[Progress]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The shipped shops with the first 300 events of each; the simulated one is to have 300 sessions."""
+    """The shipped shops with the first 300 events of each; the simulated one is to have 300 sessions and 60 missions."""
     shutil.copytree(SHIPPED / "outfitter", tmp_path / "outfitter")
     facts = json.loads((SHIPPED / "outfitter" / "shop.json").read_text())
-    (tmp_path / "outfitter" / "shop.json").write_text(json.dumps({**facts, "sessions": 300}))
+    (tmp_path / "outfitter" / "shop.json").write_text(json.dumps({**facts, "sessions": 300, "missions": 60}))
     for slug in ("fashion", "gifts"):
         shutil.copytree(SHIPPED / slug, tmp_path / slug)
         with gzip.open(SHIPPED / slug / "events.csv.gz", "rt") as source:
@@ -92,7 +92,8 @@ def test_what_is_simulated_says_so_and_lies_before_now(root: Path) -> None:
     assert shop.settings["simulated"] is True
     assert shop.settings["clock"] == "second"
     assert (reports["items"].added, Item.objects.exclude(regular_price=None).count()) == (2_465, 349)
-    assert Session.objects.count() == 300
+    assert Session.objects.count() == 360
+    assert Session.objects.filter(session_id__contains="mission").count() == 60
     assert set(Session.objects.values_list("origin", flat=True)) == {"simulated"}
     assert ArchivedEvent.objects.count() == reports["events"].added > 3_000
     assert set(ArchivedEvent.objects.values_list("origin", flat=True)) == {"simulated"}
@@ -103,7 +104,7 @@ def test_what_is_simulated_says_so_and_lies_before_now(root: Path) -> None:
     assert ArchivedEvent.objects.filter(code=CODE["view_item_list"], data__slots__0=0).exists()
     assert all("country" in context for context in Session.objects.values_list("context", flat=True))
     known = Shopper.objects.filter(sessions__isnull=False).distinct()
-    assert 20 <= known.count() <= 30
+    assert 22 <= known.count() <= 36
     assert all(s.consent_demographics and s.consent_at == NOW and s.demographics["age_band"] for s in known)
     assert demo.set_up(root=root, slug="outfitter", now=NOW, shown=silent) == {}
 
@@ -142,6 +143,31 @@ def test_new_data_does_not_simulate_again(root: Path) -> None:
     personas.write_text(personas.read_text() + "\n")
     assert list(demo.set_up(root=root, slug="outfitter", now=NOW + timedelta(days=5), shown=silent)) == ["items"]
     assert ArchivedEvent.objects.count() == before
+
+
+@pytest.mark.django_db
+def test_a_shop_set_up_before_there_were_missions_gets_them_once(root: Path) -> None:
+    facts = root / "outfitter" / "shop.json"
+    whole = facts.read_text()
+    occasions = (root / "outfitter" / "occasions.json").rename(root / "later.json")
+    facts.write_text(json.dumps({**json.loads(whole), "missions": 0}))
+    demo.set_up(root=root, slug="outfitter", now=NOW, shown=silent)
+    before = ArchivedEvent.objects.count()
+    assert Session.objects.count() == 300
+    occasions.rename(root / "outfitter" / "occasions.json")
+    facts.write_text(whole)
+    for _ in range(2):
+        demo.set_up(root=root, slug="outfitter", now=NOW + timedelta(days=5), shown=silent)
+        assert Session.objects.count() == 360
+    assert ArchivedEvent.objects.count() > before
+    assert not ArchivedEvent.objects.filter(at__gt=NOW).exists(), "in the days of the others"
+
+
+@pytest.mark.django_db
+def test_occasions_that_can_not_be_read_are_named(root: Path) -> None:
+    (root / "outfitter" / "occasions.json").write_text('[{"name": "trip", "things": "tent"}]')
+    with pytest.raises(demo.DemoError, match=r"occasions.json: occasions\[0\].things: not a list of texts"):
+        demo.set_up(root=root, slug="outfitter", now=NOW, shown=silent)
 
 
 @pytest.mark.django_db

@@ -120,7 +120,7 @@ class Walk:
         else:
             self._pick_from_listing(move)
 
-    def seek(self, query: str, found: Sequence[int], looks: int) -> None:
+    def seek(self, query: str, found: np.ndarray, looks: int) -> None:
         """A step that the shopper had in mind before coming: a search with those words, its list, and so many looks.
 
         found : catalogue positions, best first; what the list shows of them is reported.
@@ -128,7 +128,7 @@ class Walk:
         self.pause(2.0)
         self.tell("search", query=query)
         self.pause(2.0)
-        items = np.asarray(found[:SHOWN], dtype=np.int64)
+        items = found[:SHOWN]
         if not len(items):
             self._keep_silent()
             return
