@@ -1,19 +1,34 @@
 """The catalogue search: which items a shopper's words are about, best first, with facets. Pure; arrays that processes share.
 
-BM25 over weighted fields, eager: every term's contribution to every item is computed when the index is built.
-References: Robertson & Zaragoza (2009), "The probabilistic relevance framework: BM25 and beyond", section 3.6 (BM25F);
-Lù (2024), "BM25S: orders of magnitude faster lexical search via eager sparse scoring".
+`clusters.postings` scores words in items; here they are put together, filtered, counted and ordered. An item must have all
+the words; where none has, those with most of them will do, and the answer says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
+from clusters.catalogue import MISSING, PRICE_TIERS, price_tiers
+from clusters.postings import MAX_TYPED, Postings, Word, build_postings, distinct, read_words, unfinished
+from personas.components import Text
+from personas.queries import spelled
+
 FACETS = ("category", "brand", "colour", "price_tier")
 """Fields that results are counted by."""
+
+FACET_VALUES = 60
+"""Values told of a field at most, beside those that are asked for."""
+
+MAX_DESCRIPTION = 2_000
+"""Characters of a description that are read."""
+
+ENOUGH = 0.5
+"""Where no item has all the words: of what the best one's words tell, the part that an item's must tell to be found."""
 
 
 class Document(NamedTuple):
@@ -65,3 +80,262 @@ class Found:
     facets: dict[str, tuple[tuple[str, int], ...]]
     words: tuple[WordRead, ...]
     relaxed: bool
+
+
+class Suggestions(NamedTuple):
+    """What may be meant by what is being typed, likeliest first.
+
+    queries : the typed words with the last one completed.  categories, brands : those whose names hold all the words.
+    item_ids : (k,) int64, the items that a search would list first.
+    """
+
+    queries: tuple[str, ...]
+    categories: tuple[str, ...]
+    brands: tuple[str, ...]
+    item_ids: np.ndarray
+
+
+@dataclass(frozen=True)
+class SearchIndex:
+    """n items.
+
+    item_ids : (n,) int64, ascending.
+    categories, brands, colours : the values there are, ascending; category, brand, colour : (n,) int32 into them,
+        `MISSING` where unknown.
+    price : (n,) float64, NaN where unknown.  price_tier : (n,) int8 into `PRICE_TIERS`, `MISSING` without a price.
+    in_stock : (n,) bool.
+    """
+
+    item_ids: np.ndarray
+    postings: Postings
+    categories: Text
+    category: np.ndarray
+    brands: Text
+    brand: np.ndarray
+    colours: Text
+    colour: np.ndarray
+    price: np.ndarray
+    price_tier: np.ndarray
+    in_stock: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    @cached_property
+    def values(self) -> dict[str, list[str]]:
+        """The values of each facet, by code."""
+        texts = {"category": self.categories, "brand": self.brands, "colour": self.colours}
+        return {name: [text[i] for i in range(len(text))] for name, text in texts.items()} | {"price_tier": list(PRICE_TIERS)}
+
+    @cached_property
+    def codes(self) -> dict[str, np.ndarray]:
+        """(n,) code of each facet's value, `MISSING` where unknown."""
+        return {"category": self.category, "brand": self.brand, "colour": self.colour, "price_tier": self.price_tier}
+
+
+def build_index(documents: Iterable[Document]) -> SearchIndex:
+    """An index of documents in any order. None at all is allowed. Raises ValueError on a repeated id."""
+    items = sorted(documents, key=lambda d: d.item_id)
+    ids = np.array([d.item_id for d in items], dtype=np.int64)
+    if (np.diff(ids) == 0).any():
+        raise ValueError("item ids must be distinct")
+    postings = build_postings(
+        (d.title, d.category, d.brand, " ".join(d.tags), d.colour, d.description[:MAX_DESCRIPTION]) for d in items
+    )
+    (categories, category), (brands, brand), (colours, colour) = (
+        _coded([getattr(d, name) for d in items]) for name in ("category", "brand", "colour")
+    )
+    price = np.array([np.nan if d.price is None else d.price for d in items], dtype=np.float64)
+    return SearchIndex(
+        item_ids=ids,
+        postings=postings,
+        categories=categories,
+        category=category,
+        brands=brands,
+        brand=brand,
+        colours=colours,
+        colour=colour,
+        price=price,
+        price_tier=price_tiers(price.astype(np.float32), category),  # in single precision, as the catalogue has it
+        in_stock=np.array([d.in_stock for d in items], dtype=bool),
+    )
+
+
+def _coded(values: list[str]) -> tuple[Text, np.ndarray]:
+    codes, names = distinct(values)
+    if names and not names[0]:
+        return Text.of(names[1:]), codes - np.int32(1)  # "" comes first, and becomes `MISSING`
+    return Text.of(names), codes
+
+
+# Searching
+
+
+def search(
+    index: SearchIndex,
+    query: str,
+    *,
+    filters: Filters = Filters(),  # noqa: B008 - immutable
+    count: int = 24,
+    offset: int = 0,
+    as_you_type: bool = False,
+    facets: bool = True,
+) -> Found:
+    """The items that a search is about, best first; of equals, the one with the lower id.
+
+    query : any text; its first characters and words are read (`clusters.postings`). A blank one with filters finds all that
+        passes them, by id; without filters, or without a word in it, nothing.
+    count, offset : which part of the results.  as_you_type : the last word may be unfinished.
+    """
+    words: list[Word] = []
+    relaxed = False
+    if query.strip() or filters == Filters():
+        words = read_words(index.postings, query, as_you_type=as_you_type)
+        matched, scores, complete = _matched(index, words)
+        if not complete and words:
+            corrected = read_words(index.postings, query, as_you_type=as_you_type, correct=True)
+            again = _matched(index, corrected)
+            if again[2] or not len(matched):
+                words, (matched, scores, complete) = corrected, again
+        relaxed = not complete and len(matched) > 0
+    else:
+        matched, scores = np.arange(len(index)), np.zeros(len(index), dtype=np.float32)
+    passing = _passing(index, filters, matched)
+    kept = np.logical_and.reduce(list(passing.values())) if passing else None
+    counts = _facets(index, filters, matched, passing) if facets else {}
+    if kept is not None:
+        matched, scores = matched[kept], scores[kept]
+    first, last = max(offset, 0), max(offset, 0) + max(count, 0)
+    order = _best(scores, last)[first:]
+    read = tuple(WordRead(word.typed, word.how, word.read) for word in words)
+    return Found(index.item_ids[matched[order]], scores[order], len(matched), counts, read, relaxed)
+
+
+def _matched(index: SearchIndex, words: list[Word]) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Positions of the items that will do, ascending, their scores, and whether they have all the words."""
+    n = len(index)
+    scores = np.zeros(n, dtype=np.float32)
+    having = np.zeros(n, dtype=np.uint8)
+    needed = 0
+    parts = []
+    # In an order of their own, so that the order of the words never decides between equals by the last digit of a sum.
+    for word in sorted(words, key=lambda word: (word.rows, word.pairs)):
+        items, score = index.postings.scored(word)
+        scores[items] += score
+        if not word.filler:
+            needed += 1
+            having[items] += 1
+            parts.append((items, word.tells))
+    if not needed:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32), False
+    matched = np.flatnonzero(having == needed)
+    complete = len(matched) > 0
+    if not complete:
+        told = np.zeros(n, dtype=np.float32)
+        for items, tells in parts:
+            told[items] += np.float32(tells)
+        most = told.max(initial=0.0)
+        matched = np.flatnonzero(told >= ENOUGH * most) if most > 0 else matched
+    return matched, scores[matched], complete
+
+
+def _passing(index: SearchIndex, filters: Filters, items: np.ndarray) -> dict[str, np.ndarray]:
+    """Of each filter that is set, which of the items pass it, (m,) bool."""
+    passing = {}
+    for field in FACETS:
+        wanted: tuple[str, ...] = getattr(filters, field)
+        if wanted:
+            known = [code for code, value in enumerate(index.values[field]) if value in wanted]
+            passing[field] = np.isin(index.codes[field][items], known)
+    price = index.price[items] if filters.price_from is not None or filters.price_to is not None else None
+    if price is not None and filters.price_from is not None:
+        passing["price_from"] = price >= filters.price_from  # False where there is no price
+    if price is not None and filters.price_to is not None:
+        passing["price_to"] = price <= filters.price_to
+    if filters.in_stock is not None:
+        passing["in_stock"] = index.in_stock[items] == filters.in_stock
+    return passing
+
+
+def _facets(
+    index: SearchIndex, filters: Filters, items: np.ndarray, passing: dict[str, np.ndarray]
+) -> dict[str, tuple[tuple[str, int], ...]]:
+    """`Found.facets`. A value that is asked for is told even if nothing has it."""
+    counted = {}
+    for field in FACETS:
+        others = [passes for name, passes in passing.items() if name != field]
+        among = items[np.logical_and.reduce(others)] if others else items
+        values, codes = index.values[field], index.codes[field][among]
+        sizes = np.bincount(codes[codes != MISSING], minlength=len(values))
+        order = np.argsort(-sizes, kind="stable")[:FACET_VALUES]
+        told = [(values[code], int(sizes[code])) for code in order.tolist() if sizes[code]]
+        named = {value for value, _ in told}
+        place = {value: code for code, value in enumerate(values)} if getattr(filters, field) else {}
+        told += [(v, int(sizes[place[v]]) if v in place else 0) for v in getattr(filters, field) if v not in named]
+        counted[field] = tuple(told)
+    return counted
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """Places of the `count` highest scores, best first, of equals the first."""
+    if count <= 0:
+        return np.zeros(0, dtype=np.int64)
+    if count < len(scores):
+        least = np.partition(scores, len(scores) - count)[len(scores) - count]
+        chosen = np.flatnonzero(scores >= least)
+    else:
+        chosen = np.arange(len(scores))
+    return chosen[np.argsort(-scores[chosen], kind="stable")][:count]
+
+
+def suggest(index: SearchIndex, typed: str, *, count: int = 8) -> Suggestions:
+    """Completions of the last word, categories, brands and items for a search that is being typed; at most `count` of each."""
+    typed = typed[:MAX_TYPED]
+    found = search(index, typed, count=count, as_you_type=True, facets=False)
+    return Suggestions(
+        _completed(index.postings, typed, count),
+        _named(index.values["category"], index.category, typed, count),
+        _named(index.values["brand"], index.brand, typed, count),
+        found.item_ids,
+    )
+
+
+def _completed(postings: Postings, typed: str, count: int) -> tuple[str, ...]:
+    """The search with its last word completed, by what the words weigh in the items that have all the words before it."""
+    last = unfinished(typed)
+    rows = postings.vocabulary.starting(last) if last else range(0)
+    if not rows:
+        return ()
+    start, end = postings.impacts.indptr.item(rows.start), postings.impacts.indptr.item(rows.stop)
+    row = np.repeat(np.arange(len(rows)), np.diff(postings.impacts.indptr[rows.start : rows.stop + 1]))
+    weight = postings.impacts.data[start:end] / postings.idf[rows.start : rows.stop][row]
+    before = typed[: len(typed) - len(last)]  # accents may make it a letter off, which the words then show
+    earlier = spelled(typed)
+    if earlier and earlier[-1] == last:
+        earlier.pop()
+    if earlier:
+        having = np.zeros(postings.impacts.shape[1], dtype=np.uint8)
+        words = read_words(postings, before)
+        for word in words:
+            having[postings.scored(word)[0]] += 1
+        weight = np.where(having[postings.impacts.indices[start:end]] == len(words), weight, np.float32(0.0))
+    sums = np.bincount(row, weights=weight, minlength=len(rows))
+    best = [i for i in np.argsort(-sums, kind="stable")[:count].tolist() if sums[i] > 0]
+    whole = [" ".join([*earlier, postings.vocabulary.spelled[rows[i]]]) for i in best]
+    return tuple(dict.fromkeys(whole))
+
+
+def _named(names: list[str], codes: np.ndarray, typed: str, count: int) -> tuple[str, ...]:
+    """Those of the names that hold all the typed words, the last one perhaps only begun; those of most items first."""
+    earlier, last = spelled(typed), unfinished(typed)
+    if last:
+        earlier = earlier[:-1] if earlier[-1:] == [last] else earlier
+    if not earlier and not last:
+        return ()
+    sizes = np.bincount(codes[codes != MISSING], minlength=len(names))
+    found = []
+    for code, name in enumerate(names):
+        words = spelled(name)
+        if all(word in words for word in earlier) and any(word.startswith(last) for word in words):
+            found.append((-int(sizes[code]), name))
+    return tuple(name for _, name in sorted(found)[:count])

@@ -44,6 +44,7 @@ PURE = (
     "clusters.item_clusters",
     "clusters.naming",
     "clusters.policy",
+    "clusters.postings",
     "clusters.query_clusters",
     "clusters.query_terms",
     "clusters.search_clusters",

@@ -1,0 +1,108 @@
+"""The words that a shop's items are described with, and which of them a typed word may stand for. Pure.
+
+Spelling: words within a few edits (insert, delete, replace, swap neighbours: Damerau 1964), found among those that share
+enough letters. Two words that are k edits apart differ in at most 2k letters, so that a mask of letters tells in one pass
+over the vocabulary which few words are worth comparing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from rapidfuzz.distance import DamerauLevenshtein
+
+from personas.components import Text
+
+ONE_EDIT_FROM = 4
+TWO_EDITS_FROM = 8
+"""Letters from which a word may be one edit, or two, away from what was typed: shorter ones become another word."""
+
+FIRST_LETTER = 4.0
+"""Times by which a word that begins as typed is likelier meant than another one as near: first letters are rarely wrong."""
+
+ALTERNATIVES = 3
+"""Words at most that a misspelled one is taken for, as long as each is no less than `RARER` as likely as the best."""
+
+RARER = 0.1
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """V words, ascending.
+
+    words : (V,) in the form in which words are compared.  spelled : (V,) each as items spell it most often.
+    frequency : (V,) int32, items that have the word.  letters : (V,) uint64, which letters it has.  lengths : (V,) int16.
+    """
+
+    words: Text
+    spelled: Text
+    frequency: np.ndarray
+    letters: np.ndarray
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @cached_property
+    def _words(self) -> list[str]:
+        raw = self.words.blob.tobytes()
+        return [raw[start:end].decode() for start, end in pairwise(self.words.offsets.tolist())]
+
+    def row(self, word: str) -> int | None:
+        """Place of a word, None if no item has it."""
+        row = bisect_left(self._words, word)
+        return row if row < len(self._words) and self._words[row] == word else None
+
+    def starting(self, beginning: str) -> range:
+        """Places of the words that start so."""
+        first = bisect_left(self._words, beginning)
+        return range(first, bisect_left(self._words, beginning + "\U0010ffff", lo=first))
+
+    def near(self, word: str) -> list[tuple[int, int]]:
+        """(place, edits) of the words that `word` may be a misspelling of, likeliest first; never of the word itself.
+
+        Nothing for a word with a digit: another model number is another thing.
+        """
+        edits = (len(word) >= ONE_EDIT_FROM) + (len(word) >= TWO_EDITS_FROM)
+        if not edits or not len(self) or any(c.isdigit() for c in word):
+            return []
+        far = np.bitwise_count(self.letters ^ np.uint64(_letters(word)))
+        rows = np.flatnonzero((far <= 2 * edits) & (np.abs(self.lengths - len(word)) <= edits)).tolist()
+        found: dict[int, int] = {}
+        for row in rows:
+            distance = DamerauLevenshtein.distance(word, self._words[row], score_cutoff=edits)
+            if 0 < distance <= edits:
+                found[row] = distance
+        if not found:
+            return []
+        least = min(found.values())
+
+        def likely(row: int) -> float:
+            return float(self.frequency[row]) * (FIRST_LETTER if self._words[row][0] == word[0] else 1.0)
+
+        nearest = sorted((row for row, distance in found.items() if distance == least), key=lambda row: (-likely(row), row))
+        return [(row, least) for row in nearest[:ALTERNATIVES] if likely(row) >= RARER * likely(nearest[0])]
+
+
+def build_vocabulary(words: Sequence[str], spelled: Sequence[str], frequency: np.ndarray) -> Vocabulary:
+    """From distinct words, ascending, with the spelling of each and the number of items that have it, (V,) int."""
+    return Vocabulary(
+        words=Text.of(words),
+        spelled=Text.of(spelled),
+        frequency=np.asarray(frequency, dtype=np.int32),
+        letters=np.array([_letters(word) for word in words], dtype=np.uint64),
+        lengths=np.array([min(len(word), 32_000) for word in words], dtype=np.int16),
+    )
+
+
+def _letters(word: str) -> int:
+    """A bit for each letter that the word has; letters 64 code points apart share one, which only costs a comparison."""
+    mask = 0
+    for letter in set(word):
+        mask |= 1 << (ord(letter) & 63)
+    return mask
