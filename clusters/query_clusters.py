@@ -1,11 +1,25 @@
-"""Query terms that are looked for together, more often than chance would have it, form query clusters."""
+"""Query terms that are looked for together, more often than chance would have it, form query clusters.
+
+References: Dunning (1993), "Accurate methods for the statistics of surprise and coincidence"; Bouma (2009), "Normalized
+(pointwise) mutual information in collocation extraction"; Newman (2016), "Equivalence between modularity optimization and
+maximum likelihood methods for community detection", for the measure that chooses how fine the groups are.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
+from sknetwork.clustering import Louvain
+
+from clusters.query_terms import SIGNIFICANT, QueryTerms, log_likelihood_ratio
+from clusters.search_history import QueryStats
+
+RESOLUTIONS = tuple(2.0 ** (step / 2) for step in range(-2, 13))
+"""Resolutions tried, 0.5 to 64; each is a run of Louvain. See covisitation.py for why it isn't Leiden."""
 
 
 class TermPair(NamedTuple):
@@ -29,3 +43,158 @@ class QueryClusters:
     pairs: tuple[TermPair, ...]
     searches: np.ndarray
     weight: np.ndarray
+
+
+def cluster_terms(stats: QueryStats, terms: QueryTerms, *, minimum_support: int = 3) -> QueryClusters:
+    """Groups of terms. Deterministic; empty (all -1) where no pair is significant.
+
+    A pair counts where two queries of a segment differ by it: one has the first term and not the second, the other the second
+    and not the first. Two terms within one query say that red goes with dress, and a query that only adds words to another
+    narrows it down; neither is about things that are looked for together. Nor is a pair of which one contains the other
+    ("bag", "sleeping bag"), or one with the value of an attribute.
+
+    Of the counts of pairs a pair is significant with at least `minimum_support` segments and a log-likelihood ratio above
+    `SIGNIFICANT`. Chance is judged among pairs, not segments: most segments have one query only, against which any two terms
+    that were ever searched together would look like a pair. Strength is normalised pointwise mutual information, in (0, 1],
+    times support / (support + minimum support), since the rarest pairs have the highest information.
+
+    Groups are communities of the graph of strengths, of the resolution whose groups make the graph likeliest (planted
+    partition model, degree-corrected). They are numbered by how often their terms were searched.
+
+    Raises ValueError where stats and terms disagree, or the support isn't at least 1.
+    """
+    if terms.of_query.shape[0] != len(stats.searches):
+        raise ValueError(f"terms of {terms.of_query.shape[0]} queries, stats of {len(stats.searches)}")
+    if minimum_support < 1:
+        raise ValueError(f"minimum_support {minimum_support} must be at least 1")
+    searches, counts = term_counts(stats, terms)
+    pairs = _significant(counts, terms, minimum_support)
+    graph = _graph(pairs, len(searches))
+    group = _numbered(_groups(graph), searches)
+    return QueryClusters(group=group, pairs=pairs, searches=searches, weight=_typical(graph, group))
+
+
+def term_counts(stats: QueryStats, terms: QueryTerms) -> tuple[np.ndarray, sparse.csr_matrix]:
+    """((T,) int64 segments with each term, (T, T) CSR float64, symmetric: segments of each pair, see `cluster_terms`).
+
+    The stats count queries, and a segment may have a term in several ("tent", "Tents"), so that their sums count it more than
+    once. Exact where a segment has a term in at most two queries; beyond that the segments of a term are a lower bound
+    (Bonferroni's), and those of a pair the sum over the mean number of queries that a segment has of each.
+    """
+    has = sparse.csr_matrix(terms.of_query, dtype=np.float64)
+    q, t = has.shape
+    if not q or not t:
+        return np.zeros(t, dtype=np.int64), sparse.csr_matrix((t, t))
+    times = stats.searches.astype(np.float64)
+    total = np.asarray(has.T @ times).ravel()
+    upper = sparse.triu(stats.pairs, k=1).tocoo()
+    first, second, n = has[upper.row], has[upper.col], upper.data.astype(np.float64)
+    common = first.multiply(second).tocsr()
+    repeated = np.asarray(common.T @ n).ravel()
+    most = np.asarray(sparse.csr_matrix(has.multiply(times[:, None])).max(axis=0).todense()).ravel()
+    searches = np.maximum(total - repeated, most)
+    one, other = sparse.csr_matrix(first - common), sparse.csr_matrix(second - common)
+    directed = sparse.csr_matrix(one.T @ sparse.diags(n) @ other)
+    sums = sparse.coo_matrix(directed + directed.T)
+    often = total / np.maximum(searches, 1.0)
+    value = sums.data / (often[sums.row] * often[sums.col])
+    value = np.minimum(np.maximum(value, 1.0), np.minimum(searches[sums.row], searches[sums.col]))
+    kept = (sums.data > 0) & (sums.row != sums.col)
+    counts = sparse.csr_matrix((value[kept], (sums.row[kept], sums.col[kept])), shape=(t, t))
+    return np.rint(searches).astype(np.int64), counts
+
+
+def _significant(counts: sparse.csr_matrix, terms: QueryTerms, minimum_support: int) -> tuple[TermPair, ...]:
+    named = np.array([name == "" for name in terms.attribute], dtype=bool)
+    cells = sparse.triu(counts, k=1).tocoo()
+    word_sets = [frozenset(term.split()) for term in terms.terms]
+    kept = np.array(
+        [
+            bool(named[i] and named[j]) and not (word_sets[i] <= word_sets[j] or word_sets[j] <= word_sets[i])
+            for i, j in zip(cells.row.tolist(), cells.col.tolist(), strict=True)
+        ],
+        dtype=bool,
+    )
+    first, second, both = cells.row[kept], cells.col[kept], cells.data[kept]
+    if not len(both):
+        return ()
+    size = counts.shape[0]
+    margin = np.bincount(first, weights=both, minlength=size) + np.bincount(second, weights=both, minlength=size)
+    total = float(margin.sum())  # each pair twice, once from each of its terms
+    ratio = log_likelihood_ratio(both, margin[first], margin[second], total)
+    information = np.log(both * total / (margin[first] * margin[second])) / -np.log(both / total)
+    strength = np.minimum(information, 1.0) * both / (both + minimum_support)
+    good = np.flatnonzero((np.rint(both) >= minimum_support) & (ratio > SIGNIFICANT))
+    order = good[np.lexsort((second[good], first[good], -both[good], -strength[good]))]
+    return tuple(TermPair(int(first[p]), int(second[p]), int(np.rint(both[p])), float(strength[p])) for p in order.tolist())
+
+
+def _graph(pairs: tuple[TermPair, ...], size: int) -> sparse.csr_matrix:
+    """(T, T) symmetric CSR of the pairs' strengths."""
+    first = np.array([pair.first for pair in pairs], dtype=np.int64)
+    second = np.array([pair.second for pair in pairs], dtype=np.int64)
+    strength = np.array([pair.strength for pair in pairs])
+    half = sparse.csr_matrix((strength, (first, second)), shape=(size, size))
+    return sparse.csr_matrix(half + half.T)
+
+
+def _groups(graph: sparse.csr_matrix) -> np.ndarray:
+    """(T,) int64 communities, -1 for terms without a pair."""
+    group = np.full(graph.shape[0], -1, dtype=np.int64)
+    linked = np.flatnonzero(np.diff(graph.indptr))
+    if not len(linked):
+        return group
+    part = sparse.csr_matrix(graph[linked][:, linked])
+    best, best_value = np.zeros(len(linked), dtype=np.int64), -math.inf
+    for resolution in RESOLUTIONS:
+        found = Louvain(resolution=resolution, shuffle_nodes=False, random_state=0).fit_predict(part)
+        value = likelihood(part, found)
+        if value > best_value:
+            best, best_value = found, value
+    group[linked] = best
+    return group
+
+
+def likelihood(graph: sparse.csr_matrix, group: np.ndarray) -> float:
+    """Log-likelihood of a graph's ties under the planted partition model with the nodes' degrees (Newman 2016, eq. 14 with
+    its two rates at their best), up to a constant of the graph; higher is better. A tie within is expected at a rate of its
+    own, and one between at another; half a mean tie is added to each so that no rate is 0.
+
+    graph : (T, T) CSR, symmetric.  group : (T,).
+    """
+    ties = graph.tocoo()
+    total = float(ties.data.sum())
+    inside = float(ties.data[group[ties.row] == group[ties.col]].sum())
+    degree = np.bincount(group, weights=np.asarray(graph.sum(axis=1)).ravel())
+    expected = float((degree**2).sum()) / total
+    half = 0.5 * total / ties.nnz
+    rate_in = (inside + half) / (expected + half)
+    rate_out = (total - inside + half) / (total - expected + half)
+    return inside * math.log(rate_in) + (total - inside) * math.log(rate_out)
+
+
+def _numbered(group: np.ndarray, searches: np.ndarray) -> np.ndarray:
+    """Groups of at least two terms numbered 0.. by the searches of their terms, ties by first term; the others -1."""
+    inside = np.flatnonzero(group >= 0)
+    result = np.full(len(group), -1, dtype=np.int64)
+    if not len(inside):
+        return result
+    _, first, label, size = np.unique(group[inside], return_index=True, return_inverse=True, return_counts=True)
+    volume = np.bincount(label, weights=searches[inside])
+    order = [g for g in np.lexsort((first, -volume)).tolist() if size[g] > 1]
+    rank = np.full(len(size), -1, dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    result[inside] = rank[label]
+    return result
+
+
+def _typical(graph: sparse.csr_matrix, group: np.ndarray) -> np.ndarray:
+    """(T,) strength of a term's ties within its group, 1 for the group's strongest."""
+    ties = graph.tocoo()
+    own = (group[ties.row] >= 0) & (group[ties.row] == group[ties.col])
+    inside = np.bincount(ties.row[own], weights=ties.data[own], minlength=len(group))
+    if not (group >= 0).any():
+        return np.zeros(len(group))
+    most = np.zeros(int(group.max()) + 1)
+    np.maximum.at(most, group[group >= 0], inside[group >= 0])
+    return np.where(group >= 0, inside / np.maximum(most[np.maximum(group, 0)], 1e-12), 0.0)

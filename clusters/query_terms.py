@@ -1,10 +1,69 @@
-"""The words of searches in one written form: case, accents, plurals, spelling variants, phrases that belong together."""
+"""The words of searches in one written form: case, accents, plurals, spelling variants, phrases that belong together.
+
+References: Damerau (1964), "A technique for computer detection and correction of spelling errors"; Dunning (1993),
+"Accurate methods for the statistics of surprise and coincidence", for the phrases.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from rapidfuzz.distance import OSA
+from rapidfuzz.process import cdist
 from scipy import sparse
+
+from clusters.search_history import QueryStats
+from personas.queries import MAX_QUERY_WORDS, words
+
+SIGNIFICANT = 10.83
+"""Log-likelihood ratio, twice the difference, at which chance is ruled out: chi-squared with one degree of freedom, p = 0.001."""
+
+MIN_PHRASE = 3
+"""Searches in which two words must stand side by side."""
+
+COHESION = 0.5
+"""Share of the searches with the rarer word that also have the other beside it: "sleeping" hardly stands without "bag",
+"red" does without "dress"."""
+
+PHRASE_WORDS = 3
+
+RARER = 5
+"""Times by which a spelling must be more frequent than another of one edit to be what was meant."""
+
+SHORTEST = 4
+LONG = 8
+"""Letters from which one and two edits are a misspelling; in shorter words they make another word."""
+
+MAX_FORMS = 50_000
+"""Distinct words, the most frequent, that misspellings are looked for in: the work grows by their square."""
+
+_STOP = frozenset(
+    words(
+        """about all also am an and any are as at be been both but by could did do does doing each few for from had has
+        have having he her here hers him his how if in into is it its just me more most my near no nor not of off on once only
+        onto or other our ours out over own per she should so some such than that the their theirs them then there these they
+        this those through to too under until up us very was we were what when where which while who whom why will with within
+        without would you your yours
+        find get give like look looking need needed search searching show some something want wanted
+        buy buying order ordering purchase shop shopping store online sale sales deal deals discount discounted offer offers
+        cheap cheapest best price prices priced cost costs shipping delivery item items product products new"""
+    )
+)
+_UNIT = (
+    "mm|cm|m|km|in|inch|ft|foot|feet|yd|g|kg|lb|oz|ml|cl|l|liter|litre|qt|quart|gal|gallon|pt|w|watt|v|volt|mah|gb|tb|pc|pk"
+    "|pack|piece"
+)
+_MEASURE = re.compile(rf"(?:\d+x?)+(?:{_UNIT})?\Z")
+_UNITS = frozenset(_UNIT.split("|"))
+_TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
+_INITIAL = re.compile(r"[^\w]*([^\W\d_])[-\u2010\u2011]([^\W\d_]{2,})[^\w]*")
+_PIECE = re.compile(r"[^\W_]{2,}")
+_IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 
 
 @dataclass(frozen=True)
@@ -20,3 +79,258 @@ class QueryTerms:
     labels: tuple[str, ...]
     of_query: sparse.csr_matrix
     attribute: tuple[str, ...]
+
+
+Token = tuple[str, str]
+"""A word in its normal form, and as it was typed."""
+
+
+def read_terms(
+    stats: QueryStats, *, attributes: Mapping[str, str] | None = None, vocabulary: Collection[str] = frozenset()
+) -> QueryTerms:
+    """The terms of all queries, by what the whole log says of its words. Deterministic; the order of words doesn't count.
+
+    attributes : value -> descriptor ("red" -> "colour=red", "north face" -> "brand=The North Face").
+    vocabulary : words that the catalogue knows; they are right as they are, and misspellings are of them rather than others.
+
+    - Markup, stop words of English and of shop talk, numbers and measures don't count, unless a query has nothing else than
+      numbers: it may be an article's. A query of stop words alone has no terms. Scripts other than Latin are kept as they are
+      separated by white space.
+    - A form is a misspelling of one that is `RARER` times as frequent, starts with the same letter and is one edit away
+      (two from `LONG` letters; a swap of neighbours is one), if it has `SHORTEST` letters and no digit.
+    - "sweat shirt", "sweat-shirt" and "sweatshirt" are one where both occur, as the more frequent of them.
+    - Words side by side are a phrase where they stand together significantly often (`SIGNIFICANT`), at least `MIN_PHRASE`
+      times and in `COHESION` of the searches with one of them. The value of an attribute is never part of one.
+    """
+    known = frozenset(word for each in vocabulary for word in words(each))
+    values = {form: descriptor for value, descriptor in sorted((attributes or {}).items()) if (form := _form(value))}
+    runs = [_runs(stats.queries[i]) for i in range(len(stats.queries))]
+    times = stats.searches.tolist()
+    counts: Counter[str] = Counter()
+    for run, n in zip(runs, times, strict=True):
+        for tokens in run:
+            for word, _ in tokens:
+                counts[word] += n
+    fixed = known | {word for value in values for word in value.split()}
+    meant = misspellings(counts, fixed)
+    runs = [[[(meant.get(word, word), typed) for word, typed in tokens] for tokens in run] for run in runs]
+    runs = _one_or_two_words(runs, times)
+    runs = [[_valued(tokens, values) for tokens in run] for run in runs]
+    for _ in range(PHRASE_WORDS - 1):
+        runs = _phrased(runs, times, values)
+    return _collected(runs, times, values)
+
+
+def misspellings(counts: Mapping[str, int], known: Collection[str] = frozenset()) -> dict[str, str]:
+    """{misspelling: the word that was meant}; the latter is never itself a misspelling.
+
+    counts : word -> searches.  known : words that are right. Of several candidates the known, then the nearest, then the
+    most frequent, then the first by letter.
+    """
+    forms = sorted(counts, key=lambda word: (-counts[word], word))[:MAX_FORMS]
+    meant: dict[str, str] = {}
+    by_letter: defaultdict[str, list[str]] = defaultdict(list)
+    for word in forms:
+        if len(word) >= SHORTEST - 1 and word.isalpha() and not _IDEOGRAPH.search(word):
+            by_letter[word[0]].append(word)
+    for group in by_letter.values():
+        least = counts[group[-1]] * RARER
+        roots = [word for word in group if counts[word] >= least]
+        rare = (
+            [word for word in group if len(word) >= SHORTEST and word not in known and counts[word] * RARER <= counts[roots[0]]]
+            if roots
+            else []
+        )
+        if not rare:
+            continue
+        for start in range(0, len(rare), 1_000):  # bounds the table to some megabytes
+            part = rare[start : start + 1_000]
+            table = cdist(part, roots, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8, workers=1)
+            for row, word in enumerate(
+                part
+            ):  # from frequent to rare, so that whether a root stands is decided before its misspellings
+                most = 2 if len(word) >= LONG else 1
+                near = np.flatnonzero((table[row] > 0) & (table[row] <= most)).tolist()
+                right = [j for j in near if counts[roots[j]] >= RARER * counts[word] and roots[j] not in meant]
+                if right:
+                    best = min(right, key=lambda j: (roots[j] not in known, table[row, j], j))
+                    meant[word] = roots[best]
+    return meant
+
+
+def log_likelihood_ratio(both: np.ndarray, first: np.ndarray, second: np.ndarray, total: float) -> np.ndarray:
+    """Dunning's statistic, twice the log-likelihood ratio, of two things occurring independently; signed: below 0 where
+    they occur together less often than that.
+
+    both : (P,) times together.  first, second : (P,) times of each.  total : of all; counts may be fractional.
+    """
+    k11, k12, k21 = both, np.maximum(first - both, 0.0), np.maximum(second - both, 0.0)
+    k22 = np.maximum(total - first - second + both, 0.0)
+
+    def h(*parts: np.ndarray) -> np.ndarray:
+        whole = np.maximum(sum(parts), 1e-12)
+        return np.asarray(sum(np.where(p > 0, p * np.log(np.maximum(p, 1e-12) / whole), 0.0) for p in parts))
+
+    ratio = 2.0 * (h(k11, k12, k21, k22) - h(k11 + k12, k21 + k22) - h(k11 + k21, k12 + k22))
+    return np.where(both * total >= first * second, np.maximum(ratio, 0.0), -np.maximum(ratio, 0.0))
+
+
+def _runs(query: str) -> list[list[Token]]:
+    """The words of a query that count, in runs that no stop word or measure interrupts; single letters are still in them."""
+    text = unicodedata.normalize("NFKC", _TAG.sub(" ", query))
+    runs: list[list[Token]] = [[]]
+    numbers: list[Token] = []
+    count = 0
+    for chunk in text.split():
+        for token in _tokens(chunk):
+            count += 1
+            if count > MAX_QUERY_WORDS:
+                break
+            if _MEASURE.match(token[0]):
+                numbers.append(token)
+            elif token[0] not in _STOP and not (numbers and token[0] in _UNITS):
+                runs[-1].append(token)
+                continue
+            runs.append([])
+    kept = [run for run in runs if run]
+    return kept or [[token] for token in numbers]
+
+
+def _form(value: str) -> str:
+    """An attribute's value as a query has it, without stop words."""
+    return " ".join(word for run in _runs(value) for word, _ in run if len(word) > 1)
+
+
+def _tokens(chunk: str) -> list[Token]:
+    """The words of a piece of text without white space."""
+    if initial := _INITIAL.fullmatch(chunk):  # t-shirt, e-bike
+        return [(word, "-".join(initial.groups())) for word in words("".join(initial.groups()))]
+    normal = words(chunk)
+    if not normal:  # a single character may be a word, or the beginning of one: "t shirt"
+        return [(chunk.casefold(), chunk)] if len(chunk) == 1 and chunk.isalpha() else []
+    typed = _PIECE.findall(chunk)
+    return list(zip(normal, typed if len(typed) == len(normal) else normal, strict=True))
+
+
+def _one_or_two_words(runs: list[list[list[Token]]], times: Sequence[int]) -> list[list[list[Token]]]:
+    """Compounds written in one word or in two, all as the more frequent of them; in one, where they are even."""
+    single: Counter[str] = Counter()
+    beside: Counter[tuple[str, str]] = Counter()
+    for run, n in zip(runs, times, strict=True):
+        for tokens in run:
+            for word, _ in tokens:
+                single[word] += n
+            for (a, _), (b, _) in zip(tokens, tokens[1:], strict=False):
+                beside[a, b] += n
+    joined = {(a, b): a + b for a, b in beside if a + b in single and a.isalpha() and b.isalpha()}
+    apart: dict[str, tuple[str, str]] = {}
+    for (a, b), whole in sorted(joined.items(), key=lambda pair: (-beside[pair[0]], pair[0])):
+        if beside[a, b] > single[whole] and len(a) > 1 and len(b) > 1:
+            apart.setdefault(whole, (a, b))
+
+    def read(tokens: list[Token]) -> list[Token]:
+        result: list[Token] = []
+        for word, typed in tokens:
+            if word in apart:
+                result += [(part, part) for part in apart[word]]
+            elif result and (whole := joined.get((result[-1][0], word))) and whole not in apart:
+                result[-1] = (whole, f"{result[-1][1]} {typed}")
+            else:
+                result.append((word, typed))
+        return [(word, typed) for word, typed in result if len(word) > 1 or _IDEOGRAPH.match(word)]
+
+    return [[read(tokens) for tokens in run] for run in runs]
+
+
+def _valued(tokens: list[Token], values: Mapping[str, str]) -> list[Token]:
+    """Attribute values of several words as one token, the longest first."""
+    result: list[Token] = []
+    i = 0
+    while i < len(tokens):
+        size = next(
+            (n for n in range(min(4, len(tokens) - i), 1, -1) if " ".join(word for word, _ in tokens[i : i + n]) in values), 1
+        )
+        part = tokens[i : i + size]
+        result.append((" ".join(word for word, _ in part), " ".join(typed for _, typed in part)))
+        i += size
+    return result
+
+
+def _phrased(runs: list[list[list[Token]]], times: Sequence[int], values: Mapping[str, str]) -> list[list[list[Token]]]:
+    """Neighbours that belong together as one token, the most significant of a query first."""
+    single: Counter[str] = Counter()
+    beside: Counter[tuple[str, str]] = Counter()
+    for run, n in zip(runs, times, strict=True):
+        for tokens in run:
+            for word, _ in tokens:
+                single[word] += n
+            for (a, _), (b, _) in zip(tokens, tokens[1:], strict=False):
+                beside[a, b] += n
+    fit = [
+        (a, b)
+        for (a, b), n in sorted(beside.items())
+        if n >= max(MIN_PHRASE, COHESION * min(single[a], single[b]))
+        and a != b
+        and a not in values
+        and b not in values
+        and a.count(" ") + b.count(" ") + 2 <= PHRASE_WORDS
+    ]
+    if not fit:
+        return runs
+    ratio = log_likelihood_ratio(
+        np.array([beside[pair] for pair in fit], dtype=float),
+        np.array([single[a] for a, _ in fit], dtype=float),
+        np.array([single[b] for _, b in fit], dtype=float),
+        float(sum(single.values())),
+    )
+    strength = {pair: float(value) for pair, value in zip(fit, ratio, strict=True) if value >= SIGNIFICANT}
+
+    def read(tokens: list[Token]) -> list[Token]:
+        places = [i for i in range(len(tokens) - 1) if (tokens[i][0], tokens[i + 1][0]) in strength]
+        taken: set[int] = set()
+        for i in sorted(places, key=lambda i: (-strength[tokens[i][0], tokens[i + 1][0]], i)):
+            if not {i - 1, i, i + 1} & taken:
+                taken.add(i)
+        result: list[Token] = []
+        for i, (word, typed) in enumerate(tokens):
+            if i - 1 in taken:
+                before = result[-1]
+                result[-1] = (f"{before[0]} {word}", f"{before[1]} {typed}")
+            else:
+                result.append((word, typed))
+        return result
+
+    return [[read(tokens) for tokens in run] for run in runs] if strength else runs
+
+
+def _collected(runs: list[list[list[Token]]], times: Sequence[int], values: Mapping[str, str]) -> QueryTerms:
+    typed: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for run, n in zip(runs, times, strict=True):
+        for tokens in run:
+            for word, as_typed in tokens:
+                typed[word][as_typed] += n
+    terms = sorted(typed)
+    place = {term: i for i, term in enumerate(terms)}
+    rows = [sorted({place[word] for tokens in run for word, _ in tokens}) for run in runs]
+    indptr = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in rows], out=indptr[1:])
+    indices = np.array([t for row in rows for t in row], dtype=np.int64)
+    return QueryTerms(
+        terms=tuple(terms),
+        labels=tuple(_label(typed[term]) for term in terms),
+        of_query=sparse.csr_matrix((np.ones(len(indices), dtype=bool), indices, indptr), shape=(len(rows), len(terms))),
+        attribute=tuple(values.get(term, "") for term in terms),
+    )
+
+
+def _label(typed: Mapping[str, int]) -> str:
+    """The most frequent way of writing, whatever its case, in the case in which it is written most."""
+    by_word: Counter[str] = Counter()
+    for text, n in typed.items():
+        by_word[text.casefold()] += n
+    best = min(by_word, key=lambda text: (-by_word[text], text))
+    return min(_written(typed, best), key=lambda text: (-typed[text], sum(c.isupper() for c in text), text))
+
+
+def _written(typed: Mapping[str, int], word: str) -> Iterable[str]:
+    return (text for text in typed if text.casefold() == word)
