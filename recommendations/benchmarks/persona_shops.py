@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from clusters.catalogue import Catalogue, ItemRow, build_catalogue
+from clusters.search_index import Document
 from personas.archetypes import Archetype, Attribute, parse_personas, starting_model
 from personas.encoding import FACTORS, ItemFacts
 from personas.events import CODE, ITEM_ACTIONS
@@ -18,6 +19,7 @@ from personas.profile import PersonaModel
 from personas.sessions import NO_ITEM, SessionLog
 from personas.training import train_personas
 from recommendations.benchmarks.load import BenchmarkError
+from recommendations.benchmarks.stages import Report
 from recommendations.engine import clock_evidence
 from recommendations.evaluation.personas.sequences import Sequences
 from recommendations.training import item_facts
@@ -30,33 +32,51 @@ LENGTH = 8
 
 _ITEM_CODES = np.array([CODE[name] for name in sorted(ITEM_ACTIONS)], dtype=np.int8)
 
-Report = Callable[[int, int], None]
-
 
 def demo_shop(folder: Path) -> tuple[Catalogue, tuple[Attribute, ...], tuple[Archetype, ...]]:
     """The catalogue and the personas of a demo shop's folder. Raises BenchmarkError on a line that can't be read."""
-    rows: list[ItemRow] = []
+    rows = [
+        ItemRow(
+            item_id=document.item_id,
+            external_id=external,
+            title=document.title,
+            category=document.category,
+            brand=document.brand,
+            colour=document.colour,
+            price=document.price,
+            tags=document.tags,
+            regular_price=regular,
+        )
+        for external, document, regular in _items(folder)
+    ]
+    attributes, archetypes = parse_personas(json.loads((folder / "personas.json").read_text()))
+    return build_catalogue(rows), attributes, archetypes
+
+
+def demo_documents(folder: Path) -> list[Document]:
+    """What the catalogue search reads of a demo shop's items; their ids are those of `demo_shop`. Raises BenchmarkError."""
+    return [document for _, document, _ in _items(folder)]
+
+
+def _items(folder: Path) -> Iterator[tuple[str, Document, float | None]]:
+    """(external id, document, regular price) of each item. Raises BenchmarkError on a line that can't be read."""
     with RecordFile(folder / "items.csv.gz") as file:
-        for record in file:
+        for n, record in enumerate(file, 1):
             if isinstance(record, Reject):
                 raise BenchmarkError(f"{folder.name}: line {record.line}: {record.reason}")
             values = {name: str(value or "").strip() for name, value in record.values.items()}
             price, regular = (number_of(name, values.get(name)) for name in ("price", "regular_price"))
-            rows.append(
-                ItemRow(
-                    item_id=len(rows) + 1,
-                    external_id=values["item_id"],
-                    title=values.get("title", ""),
-                    category=values.get("category", ""),
-                    brand=values.get("brand", ""),
-                    colour=values.get("colour", ""),
-                    price=price,
-                    tags=tuple(tag for tag in values.get("tags", "").split("|") if tag),
-                    regular_price=regular,
-                )
+            document = Document(
+                n,
+                values.get("title", ""),
+                values.get("category", ""),
+                values.get("brand", ""),
+                values.get("colour", ""),
+                tuple(tag for tag in values.get("tags", "").split("|") if tag),
+                values.get("description", ""),
+                price,
             )
-    attributes, archetypes = parse_personas(json.loads((folder / "personas.json").read_text()))
-    return build_catalogue(rows), attributes, archetypes
+            yield values["item_id"], document, regular
 
 
 def train_model(

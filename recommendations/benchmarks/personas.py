@@ -11,15 +11,12 @@ import gzip
 import math
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from django.conf import settings
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from clusters.catalogue import ItemRow, build_catalogue
 from personas import profile
@@ -32,7 +29,8 @@ from personas.profile import Signal
 from personas.repeats import steps_once
 from personas.sessions import SessionLog
 from recommendations.benchmarks.load import BenchmarkError
-from recommendations.benchmarks.persona_shops import LENGTH, STATES, Report, demo_shop, made_shop, made_steps, train_model
+from recommendations.benchmarks.persona_shops import LENGTH, STATES, demo_shop, made_shop, made_steps, train_model
+from recommendations.benchmarks.stages import Report, Stages
 from recommendations.evaluation.datasets import Dataset, DatasetError, Split, read_dataset, split_dataset
 from recommendations.evaluation.personas.beliefs import follow_all, measures
 from recommendations.evaluation.personas.priors import NothingToAsk, first_slates, gains
@@ -82,7 +80,7 @@ def run(options: argparse.Namespace) -> Results:
     if options.data is not None and not options.data.is_dir():
         raise BenchmarkError(f"--data: {options.data} is not a folder")
     results: Results = {}
-    with _Stages() as stages:
+    with Stages("personas") as stages:
         if "cost" in parts:
             results |= cost(stages, seed=options.seed)
         if "simulated" in parts:
@@ -93,41 +91,7 @@ def run(options: argparse.Namespace) -> Results:
     return results
 
 
-class _Stages:
-    """What is being done, on standard error: bars on a terminal, a line for each stage elsewhere."""
-
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        self._bars = Progress(
-            TextColumn("{task.description:<44}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-
-    def __enter__(self) -> _Stages:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[Report]:
-        """A stage; call what it yields with (done, of)."""
-        if not self.console.is_terminal:
-            self.say(name)
-        task = self._bars.add_task(name, total=1.0)
-        yield lambda done, of: self._bars.update(task, completed=done / of if of else 1.0)
-        self._bars.update(task, completed=1.0)
-
-    def say(self, text: str) -> None:
-        self.console.print(f"personas: {text}", highlight=False, markup=False)
-
-
-def simulated(slug: str, stages: _Stages, *, train: int, test: int, seed: int) -> Results:
+def simulated(slug: str, stages: Stages, *, train: int, test: int, seed: int) -> Results:
     """A demo shop's simulated shoppers: a model trained on some of them, measured on others of the same world."""
     folder = Path(settings.BASE_DIR) / "data" / slug
     if not (folder / "items.csv.gz").is_file():
@@ -152,7 +116,7 @@ def simulated(slug: str, stages: _Stages, *, train: int, test: int, seed: int) -
         return _flat({f"{slug}_{name}": figure for name, figure in measures(followed, seed=seed).items()})
 
 
-def real(options: argparse.Namespace, stages: _Stages) -> Results:
+def real(options: argparse.Namespace, stages: Stages) -> Results:
     """Sequences of eshop and bol, first slates of completejourney and online_retail_uci; what is not there is left out."""
     results: Results = {}
     measures_of: dict[str, Callable[[Dataset], Results]] = {
@@ -176,7 +140,7 @@ def real(options: argparse.Namespace, stages: _Stages) -> Results:
     return results
 
 
-def sequences(data: Dataset, split: str, factors: tuple[str, ...], stages: _Stages, options: argparse.Namespace) -> Results:
+def sequences(data: Dataset, split: str, factors: tuple[str, ...], stages: Stages, options: argparse.Namespace) -> Results:
     """Held-out log-likelihoods beside simpler models, and names on random halves of the training sessions."""
     parts = split_dataset(data, split)
     assert parts.test is not None
@@ -221,7 +185,7 @@ def households(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def slates(
-    data: Dataset, demographics: Mapping[str, Mapping[str, str]] | None, stages: _Stages, options: argparse.Namespace
+    data: Dataset, demographics: Mapping[str, Mapping[str, str]] | None, stages: Stages, options: argparse.Namespace
 ) -> Results:
     """First slates of returning shoppers, by an engine trained on the sessions that start in the first 80 % of the events."""
     log = data.log
@@ -261,7 +225,7 @@ def slates(
     return {"slates": len(scored.shopper), "shoppers": len(np.unique(scored.shopper)), **_flat(figures)}
 
 
-def cost(stages: _Stages, *, seed: int) -> Results:
+def cost(stages: Stages, *, seed: int) -> Results:
     """Seconds of a fit by its number of events, and microseconds of a filter step, on made events of `STATES` states."""
     results: Results = {"cost_states": STATES, "cost_iterations": COST_ITERATIONS}
     attributes, archetypes, facts = made_shop()

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from clusters.catalogue import MISSING, Catalogue
+from clusters.search_index import Document, SearchIndex, build_index, search
 from personas.events import Event
-from personas.queries import words
 from recommendations.evaluation.simulation.kinds import Kinds
 from recommendations.evaluation.simulation.shoppers import Heads, draw_heads
 from recommendations.evaluation.simulation.walk import SHOWN, Visit, Walk
@@ -175,15 +175,39 @@ def plant(catalogue: Catalogue, occasions: Sequence[Occasion], find: Search | No
 
 
 def catalogue_search(catalogue: Catalogue) -> Search:
-    """Items that have all words of a search, in the catalogue's order."""
-    having: dict[str, set[int]] = {}
-    for position, text in enumerate(catalogue.texts()):
-        for word in words(text):
-            having.setdefault(word, set()).add(position)
+    """The storefront's search over what the catalogue holds: it has no descriptions."""
+    tag = [name.removeprefix("tag=") if name.startswith("tag=") else "" for name in catalogue.descriptors]
+    matrix = catalogue.item_descriptors
 
-    def find(query: str) -> np.ndarray:
-        sets = [having.get(word, set()) for word in words(query)]
-        return np.array(sorted(set.intersection(*sets)) if sets else [], dtype=np.int64)
+    def documents() -> Iterator[Document]:
+        for i, item in enumerate(catalogue.item_ids.tolist()):
+            tags = (tag[d] for d in matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]].tolist())
+            price = float(catalogue.price[i])
+            yield Document(
+                item,
+                catalogue.titles[i],
+                _name(catalogue.categories, catalogue.category[i]),
+                _name(catalogue.brands, catalogue.brand[i]),
+                _name(catalogue.colours, catalogue.colour[i]),
+                tuple(filter(None, tags)),
+                price=None if np.isnan(price) else price,
+                in_stock=bool(catalogue.in_stock[i]),
+            )
+
+    return index_search(build_index(documents()), catalogue)
+
+
+def index_search(index: SearchIndex, catalogue: Catalogue) -> Search:
+    """The first page of the storefront's search, as positions in a catalogue; of items that it lacks, nothing.
+
+    What has only some of the words isn't what the shopper came for: then nothing is found.
+    """
+
+    def find(words: str) -> np.ndarray:
+        found = search(index, words, count=SHOWN, facets=False)
+        positions = catalogue.positions([] if found.relaxed else found.item_ids.tolist())
+        kept: np.ndarray = positions[positions >= 0]
+        return kept
 
     return find
 
