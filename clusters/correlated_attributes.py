@@ -45,7 +45,7 @@ MOST = 3.0
 """Engagement (a cart's worth) that one item counts with after one term, so that a bestseller doesn't speak for its kind."""
 
 EVEN = 0.1
-"""Weight of the catalogue's own mix beside what was engaged with: attributes that nobody met yet are expected too."""
+"""Weight of the catalogue's own mix beside what the other searches lead to; where no other leads, it is all there is."""
 
 _PRICE_WORDS = {
     PRICE_TIERS[0]: ("cheap", "budget", "affordable", "inexpensive"),
@@ -99,12 +99,12 @@ def attribute_words(catalogue: Catalogue) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Correlations:
-    """What all searches of a shop lead to, for comparison. T terms, Q queries, n items, D descriptors of `KINDS`.
+    """What all searches of a shop lead to, to hold some of them against the rest. T terms, n items, D descriptors of `KINDS`.
 
     by_term : (T, n) CSR, engagement after each term, at most `MOST` an item.
     names : D.  having : (n, D) CSR of ones.  category : (n, C) CSR one-hot, items without one in a column of their own.
-    expected : (C, D) CSR, share of a category's engagement that has the descriptor.
-    overall : (D,) share of all engagement.
+    mix : (C, D) CSR engagement with a category's items that have the descriptor, plus `EVEN` of it spread over all items.
+    within : (C,) the same of all of a category's items.
     """
 
     stats: QueryStats
@@ -113,15 +113,15 @@ class Correlations:
     names: tuple[str, ...]
     having: sparse.csr_matrix
     category: sparse.csr_matrix
-    expected: sparse.csr_matrix
-    overall: np.ndarray
+    mix: sparse.csr_matrix
+    within: np.ndarray
 
     def going_with(self, members: Sequence[int]) -> tuple[Attribute, ...]:
         """Attributes of the searches for these terms, the most telling first.
 
         An attribute must be shared: over-represented after at least half of the terms that led to anything, and two of
-        them. What goes with one of the terms alone is what that term means. Except for categories themselves, it must be
-        more frequent than the categories of the items explain.
+        them. What goes with one of the terms alone is what that term means. Expected is what the shop's other searches lead
+        to, within the same categories (except for categories themselves), and what the catalogue has.
         """
         found = {each.name: each for each in self._engaged(members)}
         for each in self._asked(members):
@@ -136,13 +136,16 @@ class Correlations:
         if rows.shape[0] < 2:
             return
         mass = mass[mass > 0]
-        having = np.asarray((rows @ self.having).toarray())
-        own = np.asarray((rows @ self.category @ self.expected).toarray())
-        columns = np.array([name.startswith("category=") for name in self.names], dtype=bool)
-        own[:, columns] = mass[:, None] * self.overall[columns]
-        shared = (having > own * MIN_LIFT).sum(0) >= max(2, (rows.shape[0] + 1) // 2)
         pooled = np.asarray(rows.sum(0)).ravel()
         touched = np.flatnonzero(pooled)
+        weighted = sparse.csr_matrix(self.category[touched].multiply(pooled[touched, None]))
+        left = np.maximum(self.within - np.asarray(weighted.sum(0)).ravel(), 1e-9)
+        mix = sparse.csr_matrix(self.mix - weighted.T @ self.having[touched])
+        having = np.asarray((rows @ self.having).toarray())
+        own = np.asarray((rows @ self.category @ sparse.diags(1.0 / left) @ mix).toarray())
+        columns = np.array([name.startswith("category=") for name in self.names], dtype=bool)
+        own[:, columns] = mass[:, None] * np.asarray(mix.sum(0)).ravel()[columns] / left.sum()
+        shared = (having > own * MIN_LIFT).sum(0) >= max(2, (rows.shape[0] + 1) // 2)
         items = np.asarray(self.having[touched].sum(0)).ravel()
         tested = np.flatnonzero(shared & (items >= MIN_ITEMS))
         size = mass.sum() ** 2 / (rows.data**2).sum()
@@ -242,8 +245,6 @@ def correlate(stats: QueryStats, terms: QueryTerms, catalogue: Catalogue) -> Cor
     mass = np.asarray(by_term.sum(0)).ravel()
     mass = mass + max(EVEN * mass.sum(), 1e-9) / max(n, 1)
     weighted = sparse.csr_matrix(category.multiply(mass[:, None]))
-    inside = np.asarray(weighted.sum(0)).ravel()
-    scale = sparse.diags(np.divide(1.0, inside, out=np.zeros(c), where=inside > 0))
     return Correlations(
         stats=stats,
         terms=terms,
@@ -251,8 +252,8 @@ def correlate(stats: QueryStats, terms: QueryTerms, catalogue: Catalogue) -> Cor
         names=tuple(catalogue.descriptors[j] for j in kept),
         having=having,
         category=category,
-        expected=sparse.csr_matrix(scale @ (weighted.T @ having)),
-        overall=np.asarray(having.T @ mass).ravel() / max(mass.sum(), 1e-12),
+        mix=sparse.csr_matrix(weighted.T @ having),
+        within=np.asarray(weighted.sum(0)).ravel(),
     )
 
 

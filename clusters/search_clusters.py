@@ -17,14 +17,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from clusters import query_clusters, query_terms
 from clusters.catalogue import Catalogue
 from clusters.correlated_attributes import Attribute, Correlations, MarketLean, attribute_words, correlate
-from clusters.query_clusters import QueryClusters, TermPair
-from clusters.query_terms import QueryTerms
+from clusters.query_clusters import QueryClusters, TermPair, cluster_terms
+from clusters.query_terms import QueryTerms, read_terms
 from clusters.search_history import QueryStats
-from clusters.search_index import Filters
+from clusters.search_index import Filters, SearchIndex
+from clusters.search_index import search as search_index
 from clusters.search_titles import ordinal, say_attribute, say_market, title_of
+from personas.queries import words
 
 Search = Callable[[str, Filters, int], tuple[np.ndarray, np.ndarray]]
 """(words, filters, count) -> (item positions, scores), best first; nothing where no item has the words."""
@@ -126,9 +127,27 @@ class _Made(NamedTuple):
 
 def from_search_history(stats: QueryStats, catalogue: Catalogue, search: Search, *, minimum_support: int = 3) -> SearchClusters:
     """The whole chain from counted searches; empty where the log is too thin. minimum_support : segments a pair needs."""
-    terms = query_terms.read_terms(stats, attributes=attribute_words(catalogue))
-    groups = query_clusters.cluster_terms(stats, terms, minimum_support=minimum_support)
+    vocabulary = {word for text in catalogue.texts() for word in words(text)}
+    terms = read_terms(stats, attributes=attribute_words(catalogue), vocabulary=vocabulary)
+    groups = cluster_terms(stats, terms, minimum_support=minimum_support)
     return build_search_clusters(stats, terms, groups, catalogue, search)
+
+
+def search_of(index: SearchIndex, catalogue: Catalogue) -> Search:
+    """The shop's own search as the generator uses it: items of the catalogue that have all the words.
+
+    Where no item has them all, a shopper is shown those that have some; here they would be a type of items that nobody sells.
+    """
+
+    def search(words: str, filters: Filters, count: int) -> tuple[np.ndarray, np.ndarray]:
+        found = search_index(index, words, filters=filters, count=count, facets=False)
+        if found.relaxed or not len(catalogue):
+            return np.zeros(0, dtype=np.int64), np.zeros(0)
+        position = np.minimum(np.searchsorted(catalogue.item_ids, found.item_ids), len(catalogue) - 1)
+        known = catalogue.item_ids[position] == found.item_ids
+        return position[known], found.scores[known].astype(np.float64)
+
+    return search
 
 
 def build_search_clusters(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-MAX_LABEL = 28
+MAX_LABEL = 25
 """Characters of a query term in a title: three of them, a market and a number stay under a name's 120."""
 
 MOST_TERMS = 3
@@ -21,7 +21,7 @@ def title_of(labels: Sequence[str], market: str, taken: set[str]) -> str:
     then numbers; upper and lower case are the same title.
     """
     said = [_label(label) for label in labels]
-    tail = f", {say_market(market)}" if market else ""
+    tail = f", {_clip(say_market(market))}" if market else ""
     candidates = [_listed(said[:MOST_TERMS])]
     candidates += [_listed([*said[: MOST_TERMS - 1], other]) for other in said[MOST_TERMS:]]
     number = 2
@@ -40,7 +40,7 @@ def say_market(market: str) -> str:
     variable, _, value = market.partition("=")
     if variable == "device":
         return _DEVICES.get(value, f"on {value}")
-    return f"in {_clip(value)}" if variable in ("country", "region", "city") else f"{variable} {_clip(value)}"
+    return f"in {value}" if variable in ("country", "region", "city") else f"{variable} {value}"
 
 
 def say_attribute(descriptor: str) -> str:
