@@ -284,3 +284,8 @@ def listed(values: Sequence[object], most: int = 5) -> str:
     """Values in words: "a, b and 3 more"."""
     shown = ", ".join(str(value)[:MAX_NAME] for value in values[:most])
     return f"{shown} and {len(values) - most:,} more" if len(values) > most else shown
+
+
+def count_items(items: int) -> str:
+    """ "1 item" or "1,200 items"."""
+    return "1 item" if items == 1 else f"{items:,} items"

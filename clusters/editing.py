@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from statistics import median
 from typing import Any
 
@@ -29,6 +28,7 @@ from clusters.cluster_drafts import (
     check_bound,
     check_items,
     check_name,
+    count_items,
     editing,
     find_items,
     listed,
@@ -37,6 +37,7 @@ from clusters.cluster_drafts import (
 )
 from clusters.lineage import Actor, Delta, delta_of, members_before, shortened
 from clusters.models import ClusterChange, ItemCluster
+from clusters.undoing import undo, undo_batch
 from personas.models import Shop
 
 __all__ = [
@@ -81,7 +82,7 @@ def create(
         _take_in(draft, check_items(shop, items))
         if core := list(core):
             _keep(draft, check_items(shop, core, "core"))
-        operation.put(draft, Action.CREATED, f"Made with {_count(len(draft.members))}")
+        operation.put(draft, Action.CREATED, f"Made with {count_items(len(draft.members))}")
         return operation.finish()
 
 
@@ -103,7 +104,7 @@ def set_locked(*, cluster: ItemCluster, locked: bool, by: Actor, reason: str = "
     with editing(cluster.shop):
         draft = opened(cluster)
         draft.row.locked = locked
-        summary = f"Locked with {_count(len(draft.members))}" if locked else "Open to learning"
+        summary = f"Locked with {count_items(len(draft.members))}" if locked else "Open to learning"
         operation.put(draft, Action.LOCKED if locked else Action.UNLOCKED, summary)
         return operation.finish()
 
@@ -225,8 +226,8 @@ def _bar(draft: Draft, items: Iterable[int]) -> None:
 
 def _items_told(delta: Delta) -> str:
     """ "3 items in, 1 out, 2 now core" in words."""
-    told = [f"{_count(delta.entered)} in"] if delta.entered else []
-    told += [f"{delta.left:,} out" if told else f"{_count(delta.left)} out"] if delta.left else []
+    told = [f"{count_items(delta.entered)} in"] if delta.entered else []
+    told += [f"{delta.left:,} out" if told else f"{count_items(delta.left)} out"] if delta.left else []
     rest = len(delta.members) - delta.entered - delta.left
     after = [rule for _, rule in delta.rules.values()]
     for count, words in (
@@ -237,10 +238,6 @@ def _items_told(delta: Delta) -> str:
     ):
         told += [f"{count:,} {words}"] if count else []
     return ", ".join(told)
-
-
-def _count(items: int) -> str:
-    return "1 item" if items == 1 else f"{items:,} items"
 
 
 # Several clusters
@@ -273,7 +270,7 @@ def merge(*, clusters: Sequence[ItemCluster], by: Actor, reason: str = "", name:
             source.row.retired_at = now
             operation.put(source, Action.MERGED, f"Merged into “{target.row.name}”")
         others = ", ".join(f"“{source.row.name}”" for source in sources)
-        operation.put(target, Action.MERGED, shortened(f"{_count(target.delta.entered)} in from {others}"))
+        operation.put(target, Action.MERGED, shortened(f"{count_items(target.delta.entered)} in from {others}"))
         return operation.finish(related=True)
 
 
@@ -296,9 +293,9 @@ def split(*, cluster: ItemCluster, groups: Mapping[str, Iterable[int]], by: Acto
         if rest.row.minimum_size is not None and rest.row.minimum_size > len(rest.members):
             rest.row.minimum_size = None  # else what was split off would fill it up again
         names = ", ".join(f"“{draft.row.name}”" for draft in drafts)
-        operation.put(rest, Action.SPLIT, shortened(f"{_count(rest.delta.left)} split off into {names}"))
+        operation.put(rest, Action.SPLIT, shortened(f"{count_items(rest.delta.left)} split off into {names}"))
         for draft in drafts:
-            operation.put(draft, Action.SPLIT, f"Split off “{rest.row.name}” with {_count(len(draft.members))}")
+            operation.put(draft, Action.SPLIT, f"Split off “{rest.row.name}” with {count_items(len(draft.members))}")
         return operation.finish(related=True)
 
 
@@ -340,7 +337,7 @@ def retire(*, cluster: ItemCluster, by: Actor, reason: str = "") -> Changes:
         draft = opened(cluster)
         draft.row.retired_at = timezone.now()
         draft.row.locked = draft.row.locked or not draft.by_hand
-        operation.put(draft, Action.RETIRED, f"Taken out with {_count(len(draft.members))}")
+        operation.put(draft, Action.RETIRED, f"Taken out with {count_items(len(draft.members))}")
         return operation.finish()
 
 
@@ -366,7 +363,7 @@ def restore(*, cluster: ItemCluster, by: Actor, reason: str = "", name: str | No
         draft.row.retired_at = None
         if not draft.by_hand:
             draft.row.kind, draft.row.locked = Kind.MANUAL, False
-        operation.put(draft, Action.RESTORED, f"Brought back with {_count(len(draft.members))}")
+        operation.put(draft, Action.RESTORED, f"Brought back with {count_items(len(draft.members))}")
         return operation.finish()
 
 
@@ -391,101 +388,3 @@ def _kind_before(cluster: ItemCluster) -> str:
         if before is not None and before not in BY_HAND:
             return str(before)
     return Kind.CO_VISIT
-
-
-# Undo
-
-REBUILT_BY = (ClusterChange.Actor.TRAINING, ClusterChange.Actor.BUILD)
-OPPOSITE = {
-    Action.LOCKED: Action.UNLOCKED,
-    Action.UNLOCKED: Action.LOCKED,
-    Action.CREATED: Action.RETIRED,
-    Action.RETIRED: Action.RESTORED,
-    Action.RESTORED: Action.RETIRED,
-    Action.GIVEN_BACK: Action.RESTORED,
-}
-"""What the undo of an action is called, where it isn't called the same. The undo of an undo is called as what it undoes was."""
-
-
-def undo(*, change: ClusterChange, by: Actor, reason: str = "") -> Changes:
-    """Take a change back; that of a merge or a split takes all of it back. The undo is a change itself, and can be undone.
-
-    Raises EditConflict where what the change touched was changed since, saying by what; where it is undone already; and for
-    a rebuild's, which is undone by the release before it.
-    """
-    return (
-        undo_batch(batch=change.batch, shop=change.shop, by=by, reason=reason) if change.others else _undo([change], by, reason)
-    )
-
-
-def undo_batch(*, batch: uuid.UUID, shop: Shop, by: Actor, reason: str = "") -> Changes:
-    """Take all changes of one operation back, or none of them. Raises as `undo`; those undone one by one are passed over."""
-    changes = list(ClusterChange.objects.filter(shop=shop, batch=batch).select_related("shop", "cluster"))
-    if not changes:
-        raise EditError("batch", f"{batch} is not of a change in {shop.name}")
-    standing = [change for change in changes if not ClusterChange.objects.filter(undoes=change).exists()]
-    return _undo(standing or changes, by, reason)
-
-
-def _undo(changes: Sequence[ClusterChange], by: Actor, reason: str) -> Changes:
-    shop = changes[0].shop
-    operation = Operation(shop, by, reason)
-    with editing(shop):
-        for change in changes:
-            if change.actor in REBUILT_BY:
-                words = "came with a rebuild: to take it back, activate the release before it, under Releases"
-                raise EditConflict("change", words)
-            if undone := ClusterChange.objects.filter(undoes=change).first():
-                raise EditConflict("change", f"was undone on {undone.at:%-d %b %Y, %H:%M}; undo that instead")
-            draft = reopened(change.cluster)
-            delta = delta_of(change)
-            _check_standing(draft, change, delta)
-            _take_back(draft, delta)
-            before = change.undoes
-            action = before.action if before else OPPOSITE.get(Action(change.action), change.action)
-            operation.put(draft, action, shortened(f"Undone: {change.summary}"), undoes=change)
-        return operation.finish(related=bool(changes[0].others))
-
-
-def _check_standing(draft: Draft, change: ClusterChange, delta: Delta) -> None:
-    """Raises EditConflict unless all that the change touched is as it left it; learning may have weighed an item anew."""
-    row = draft.row
-    moved = [name for name, (_, after) in delta.fields.items() if not _same(name, getattr(row, name), after)]
-    items = {i for i, (_, after) in delta.members.items() if (i in draft.members) != (after is not None)}
-    items |= {i for i, (_, after) in delta.rules.items() if draft.rules.get(i) != after}
-    items &= set(row.shop.items.filter(pk__in=items).values_list("pk", flat=True)) if len(items) <= 500 else items
-    weighed = {i for i, (before, after) in delta.members.items() if before is not None and after is not None}
-    later = ClusterChange.objects.filter(cluster=row, pk__gt=change.pk).order_by("pk")
-    causes = []
-    for other in later.iterator(chunk_size=50):
-        told = delta_of(other)
-        if told.fields.keys() & set(moved) or (told.members.keys() | told.rules.keys()) & items:
-            causes.append(other)
-        elif other.actor not in REBUILT_BY and told.members.keys() & weighed:
-            items |= told.members.keys() & weighed
-            causes.append(other)
-    if moved or items:
-        what = [name.replace("_", " ") for name in moved] + ([_count(len(items))] if items else [])
-        since = listed([f"{c.get_action_display().lower()} on {c.at:%-d %b %Y, %H:%M} ({c.summary})" for c in causes], 3)
-        words = f"can't be undone: {' and '.join(what)} of “{row.name}” changed since"
-        raise EditConflict("change", f"{words}: {since}" if causes else words)
-
-
-def _same(name: str, value: Any, after: Any) -> bool:
-    return (value is None) == (after is None) if name == "retired_at" else bool(value == after)
-
-
-def _take_back(draft: Draft, delta: Delta) -> None:
-    if delta.made_it:  # ids are for ever: what was made is retired
-        draft.row.retired_at = timezone.now()
-        return
-    for name, (before, _) in delta.fields.items():
-        value = datetime.fromisoformat(before) if name == "retired_at" and before is not None else before
-        setattr(draft.row, name, value)
-    for changed, into in ((delta.members, draft.members), (delta.rules, draft.rules)):
-        for item, (before, _) in changed.items():  # type: ignore[attr-defined]
-            if before is None:
-                into.pop(item, None)
-            else:
-                into[item] = before  # type: ignore[index]
-    draft.via = {**delta.via}

@@ -65,12 +65,13 @@ class Delta:
 
     def as_json(self) -> dict[str, Any]:
         """As `ClusterChange.delta` holds it; what is empty is left out."""
-        parts = {"fields": self.fields, "members": self.members, "rules": self.rules, "via": self.via}
-        return {
-            name: {str(key): list(value) for key, value in part.items()}  # type: ignore[attr-defined]
-            for name, part in parts.items()
-            if part
+        parts: dict[str, Mapping[Any, Any]] = {
+            "fields": self.fields,
+            "members": self.members,
+            "rules": self.rules,
+            "via": self.via,
         }
+        return {name: {str(key): list(value) for key, value in part.items()} for name, part in parts.items() if part}
 
 
 def delta_of(change: ClusterChange) -> Delta:

@@ -1,0 +1,126 @@
+"""Undo: a change of a cluster taken back, if what it touched still stands as it left it; itself a change like any other."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.utils import timezone
+
+from clusters.cluster_drafts import Draft, EditConflict, EditError, Operation, count_items, editing, listed, reopened
+from clusters.lineage import Actor, Delta, delta_of, shortened
+from clusters.models import ClusterChange, Item
+from personas.models import Shop, in_chunks
+
+T = TypeVar("T")
+Changes = tuple[ClusterChange, ...]
+Action = ClusterChange.Action
+
+REBUILT_BY = (ClusterChange.Actor.TRAINING, ClusterChange.Actor.BUILD)
+OPPOSITE = {
+    Action.LOCKED: Action.UNLOCKED,
+    Action.UNLOCKED: Action.LOCKED,
+    Action.CREATED: Action.RETIRED,
+    Action.RETIRED: Action.RESTORED,
+    Action.RESTORED: Action.RETIRED,
+    Action.GIVEN_BACK: Action.RESTORED,
+}
+"""What the undo of an action is called, where it isn't called the same. The undo of an undo is called as what it undoes was."""
+
+
+def undo(*, change: ClusterChange, by: Actor, reason: str = "") -> Changes:
+    """Take a change back; that of a merge or a split takes all of it back. The undo is a change itself, and can be undone.
+
+    Raises EditConflict where what the change touched was changed since, saying by what; where it is undone already; and for
+    a rebuild's, which is undone by the release before it.
+    """
+    return (
+        undo_batch(batch=change.batch, shop=change.shop, by=by, reason=reason) if change.others else _undo([change], by, reason)
+    )
+
+
+def undo_batch(*, batch: uuid.UUID, shop: Shop, by: Actor, reason: str = "") -> Changes:
+    """Take all changes of one operation back, or none of them. Raises as `undo`; those undone one by one are passed over."""
+    changes = list(ClusterChange.objects.filter(shop=shop, batch=batch).select_related("shop", "cluster"))
+    if not changes:
+        raise EditError("batch", f"{batch} is not of a change in {shop.name}")
+    standing = [change for change in changes if not ClusterChange.objects.filter(undoes=change).exists()]
+    return _undo(standing or changes, by, reason)
+
+
+def _undo(changes: Sequence[ClusterChange], by: Actor, reason: str) -> Changes:
+    shop = changes[0].shop
+    operation = Operation(shop, by, reason)
+    with editing(shop):
+        for change in changes:
+            if change.actor in REBUILT_BY:
+                words = "came with a rebuild: to take it back, activate the release before it, under Releases"
+                raise EditConflict("change", words)
+            if undone := ClusterChange.objects.filter(undoes=change).first():
+                raise EditConflict("change", f"was undone on {undone.at:%-d %b %Y, %H:%M}; undo that instead")
+            draft = reopened(change.cluster)
+            delta = delta_of(change)
+            _check_standing(draft, change, delta)
+            _take_back(draft, delta)
+            before = change.undoes
+            action = before.action if before else OPPOSITE.get(Action(change.action), change.action)
+            operation.put(draft, action, shortened(f"Undone: {change.summary}"), undoes=change)
+        return operation.finish(related=bool(changes[0].others))
+
+
+def _check_standing(draft: Draft, change: ClusterChange, delta: Delta) -> None:
+    """Raises EditConflict unless all that the change touched is as it left it; learning may have weighed an item anew."""
+    row = draft.row
+    moved = [name for name, (_, after) in delta.fields.items() if not _same(name, getattr(row, name), after)]
+    items = {i for i, (_, after) in delta.members.items() if (i in draft.members) != (after is not None)}
+    items |= {i for i, (_, after) in delta.rules.items() if draft.rules.get(i) != after}
+    items = _still_there(items)
+    weighed = {i for i, (before, after) in delta.members.items() if before is not None and after is not None}
+    later = ClusterChange.objects.filter(cluster=row, pk__gt=change.pk).order_by("pk")
+    causes = []
+    for other in later.iterator(chunk_size=50):
+        told = delta_of(other)
+        if told.fields.keys() & set(moved) or (told.members.keys() | told.rules.keys()) & items:
+            causes.append(other)
+        elif other.actor not in REBUILT_BY and told.members.keys() & weighed:
+            items |= told.members.keys() & weighed
+            causes.append(other)
+    if moved or items:
+        what = [name.replace("_", " ") for name in moved] + ([count_items(len(items))] if items else [])
+        since = listed([f"{c.get_action_display().lower()} on {c.at:%-d %b %Y, %H:%M} ({c.summary})" for c in causes], 3)
+        words = f"can't be undone: {' and '.join(what)} of “{row.name}” changed since"
+        raise EditConflict("change", f"{words}: {since}" if causes else words)
+
+
+def _still_there(items: Iterable[int]) -> set[int]:
+    """Without those that left the catalogue, and so every cluster, since."""
+    found: set[int] = set()
+    for chunk in in_chunks(items):
+        found.update(Item.objects.filter(pk__in=chunk).values_list("pk", flat=True))
+    return found
+
+
+def _same(name: str, value: Any, after: Any) -> bool:
+    return (value is None) == (after is None) if name == "retired_at" else bool(value == after)
+
+
+def _take_back(draft: Draft, delta: Delta) -> None:
+    if delta.made_it:  # ids are for ever: what was made is retired
+        draft.row.retired_at = timezone.now()
+        return
+    for name, (before, _) in delta.fields.items():
+        value = datetime.fromisoformat(before) if name == "retired_at" and before is not None else before
+        setattr(draft.row, name, value)
+    _put_back(delta.members, draft.members)
+    _put_back(delta.rules, draft.rules)
+    draft.via = {**delta.via}
+
+
+def _put_back(changed: Mapping[int, tuple[T | None, T | None]], into: dict[int, T]) -> None:
+    for item, (before, _) in changed.items():
+        if before is None:
+            into.pop(item, None)
+        else:
+            into[item] = before
