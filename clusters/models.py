@@ -10,6 +10,7 @@ from django.db import models
 from django.utils import timezone
 
 from clusters.catalogue import ItemRow
+from clusters.search_index import Document
 from personas.events import MAX_ID
 from personas.models import Shop, in_chunks
 
@@ -35,6 +36,24 @@ class ItemQuerySet(models.QuerySet["Item"]):
                 in_stock=in_stock,
                 tags=tuple(tags),
                 regular_price=None if regular is None else float(regular),
+            )
+
+    def as_documents(self) -> Iterator[Document]:
+        """What `clusters.search_index.build_index` reads, ascending by id, streamed."""
+        columns = ("pk", "title", "category", "brand", "colour", "tags", "description", "price", "in_stock")
+        for pk, title, category, brand, colour, tags, description, price, in_stock in (
+            self.order_by("pk").values_list(*columns).iterator(chunk_size=5_000)
+        ):
+            yield Document(
+                item_id=pk,
+                title=title,
+                category=category,
+                brand=brand,
+                colour=colour,
+                tags=tuple(str(tag) for tag in tags),
+                description=description,
+                price=None if price is None else float(price),
+                in_stock=in_stock,
             )
 
     def ids_of(self, shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:
@@ -114,10 +133,6 @@ class ItemClusterQuerySet(models.QuerySet["ItemCluster"]):
     def live(self) -> ItemClusterQuerySet:
         """Those not retired."""
         return self.filter(retired_at__isnull=True)
-
-    def hand_owned(self) -> ItemClusterQuerySet:
-        """Live ones whose items are the merchandiser's, as `ItemCluster.is_hand_owned` says."""
-        return self.live().filter(models.Q(locked=True) | models.Q(kind__in=ItemCluster.HAND_KINDS))
 
     def reserve(self, shop: Shop, count: int) -> list[int]:
         """New ids, ascending, that the database gives to nobody else: each is held by a retired row without a name."""
