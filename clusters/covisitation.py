@@ -33,9 +33,14 @@ MIN_SIZE = 4
 MAX_CLUSTERS = 1_000
 """Keeps the dense transition matrix at 4 MB or less."""
 
-FINENESS = (0.8, 1.4)
-"""Range of the number of groups, in units of sqrt(items). A step costs C (select) plus n/C (rank within what was
-selected), least near sqrt(n); within the range the log decides, see `choose_groups`."""
+SELECTABLE = 110
+"""Groups wanted of a large shop: some ten of them are selected, and are to hold a tenth of its items at most."""
+
+ITEMS_A_GROUP = 12
+"""Items wanted in a group of a small shop, which has too few for `SELECTABLE` groups."""
+
+FINENESS = (0.7, 1.1)
+"""Range of the effective number of groups, in units of what `wanted` says; within it the log decides, see `choose_groups`."""
 
 HELD_OUT = 5
 """One session in so many, by a hash of its key, is held out to compare granularities on: whichever part of a log it is
@@ -213,23 +218,22 @@ def choose_groups(
 
     resolution : as an earlier grouping of much the same log found it, or None to search for one.
 
-    Resolutions are tried from coarse to fine. Of those whose number of groups is in range (`FINENESS` x sqrt(items),
-    or `count_range`), the one that best foretells held-out sessions is taken: mean log P(next item) under a class bigram,
-    P(group | last group) P(item | group). If none is in range, the nearest.
+    Resolutions are tried from coarse to fine. Of those whose effective number of groups (`effective`) is within `FINENESS`
+    x `wanted`, or whose number of groups is within `count_range`, the one that best foretells held-out sessions is taken:
+    mean log P(next item) under a class bigram, P(group | last group) P(item | group). If none is in range, the nearest.
     """
     linked = int((np.diff(graph.indptr) > 0).sum())
     if not linked:
         return Grouping(np.full(graph.shape[0], -1, dtype=np.int64), 0.0)
     if resolution is not None:
         return Grouping(merge_small(graph, _communities(graph, resolution), least=least), resolution)
-    low, high = count_range or (FINENESS[0] * math.sqrt(linked), FINENESS[1] * math.sqrt(linked))
-    high = min(high, MAX_CLUSTERS)
+    low, high = count_range or (FINENESS[0] * wanted(linked), FINENESS[1] * wanted(linked))
     best_value, best = (-math.inf, -math.inf), Grouping(np.full(graph.shape[0], -1, dtype=np.int64), 0.0)
     resolution = 1.0
     direction = 0
     for _ in range(MAX_RUNS):
         groups = merge_small(graph, _communities(graph, resolution), least=least)
-        count = int(groups.max()) + 1
+        count = float(groups.max() + 1) if count_range else effective(groups)
         inside = low <= count <= high
         outside = 0.0 if inside else -abs(math.log(max(count, 1) / math.sqrt(low * high)))
         value = (outside, foretell(groups, stats) if inside else 0.0)
@@ -242,6 +246,22 @@ def choose_groups(
         step = math.sqrt(2.0) if count >= 0.6 * low else 2.0  # wide steps until the range is near
         resolution = resolution * step if direction > 0 else resolution / step
     return best
+
+
+def wanted(items: int) -> float:
+    """Groups that so many items are best cut into. A step costs C (select) plus what the selected ones hold (rank), so that
+    in a very large shop their number grows with the root of the items; in a tiny one too, where groups of twelve are few."""
+    root = math.sqrt(items)
+    return min(max(items / ITEMS_A_GROUP, root / 1.5), max(SELECTABLE, root / 2.0))
+
+
+def effective(groups: np.ndarray) -> float:
+    """Inverse Simpson index, 1 / sum of squared shares of the items: how many groups of the same size would be as fine.
+
+    A sparse log falls into many islands of a few items beside a few huge groups; their mere number says nothing of these.
+    """
+    sizes = np.bincount(groups[groups >= 0])
+    return float(sizes.sum() ** 2 / np.maximum((sizes**2).sum(), 1))
 
 
 def _communities(graph: sparse.csr_matrix, resolution: float) -> np.ndarray:

@@ -96,10 +96,29 @@ def test_no_clusters_is_an_empty_selection():
 
 def test_the_share_of_the_catalogue_is_bounded_but_the_best_cluster_is_in():
     clusters = made_clusters(8)
-    options = {"belief": EVEN, "attributes": NONE, "affinity": None, "active": ()}
+    options = {"belief": EVEN, "attributes": NONE, "affinity": None, "active": (), "few": 0}
     assert len(select(clusters, AdaptedClusters(mass={101: 1.0}), max_share=0.5, **options).rows) == 4
     alone = select(clusters, AdaptedClusters(mass={105: 1.0}), max_share=0.01, **options)
     assert alone.rows.tolist() == [4]
+
+
+def test_a_small_shop_may_select_more_of_its_items_but_no_more_than_half():
+    options = {"belief": EVEN, "attributes": NONE, "affinity": None, "active": (), "max_share": 0.1}
+    first = AdaptedClusters(mass={101: 1.0})
+    assert len(select(made_clusters(30), first, few=50, **options).rows) == 5  # 50 of 300 items
+    assert len(select(made_clusters(8), first, few=50, **options).rows) == 4  # half of 80
+
+
+def test_where_room_is_short_small_clusters_go_before_large_ones():
+    # The second and third are of 40 and 10 items; the second suits the session a little more, but not four times as much.
+    clusters = replace(made_clusters(6), transitions=np.eye(6, dtype=np.float32))
+    both = clusters.of_item.toarray()
+    both[30:, 1] = 0.5
+    large = replace(clusters, items=sparse.csr_matrix(both.T), of_item=sparse.csr_matrix(both))
+    adapted = AdaptedClusters(mass={101: 1.0, 102: 0.5, 103: 0.45})
+    options = {"belief": EVEN, "attributes": NONE, "affinity": None, "active": (), "few": 0}
+    assert select(large, adapted, max_share=0.4, **options).rows.tolist()[:2] == [0, 2]
+    assert select(large, adapted, max_share=1.0, **options).rows.tolist()[:3] == [0, 1, 2]
 
 
 def test_items_in_two_clusters_count_once_towards_the_share():
@@ -107,7 +126,7 @@ def test_items_in_two_clusters_count_once_towards_the_share():
     both = clusters.of_item.toarray()
     both[:10, 1] = 0.5  # the items of the first are weak members of the second, which so covers half the catalogue
     overlapping = replace(clusters, items=sparse.csr_matrix(both.T), of_item=sparse.csr_matrix(both))
-    options = {"belief": EVEN, "attributes": NONE, "affinity": None, "active": (), "max_share": 0.5}
+    options = {"belief": EVEN, "attributes": NONE, "affinity": None, "active": (), "max_share": 0.5, "few": 0}
     assert select(overlapping, AdaptedClusters(mass={101: 1.0}), **options).rows.tolist() == [0, 1]
 
 
@@ -171,13 +190,14 @@ def test_any_selection_keeps_its_promises(seed):
     before = (dict(adapted.mass), dict(adapted.weight), clusters.persona_lift.copy())
     active = tuple(rng.choice(k, int(rng.integers(0, k + 1)), replace=False).tolist())
     count, max_share = int(rng.integers(1, 12)), float(rng.choice([0.1, 0.5, 1.0]))
-    options = {"belief": rng.dirichlet(np.ones(k)), "attributes": NONE, "affinity": None, "active": active}
+    few = int(rng.choice([0, 30]))
+    options = {"belief": rng.dirichlet(np.ones(k)), "attributes": NONE, "affinity": None, "active": active, "few": few}
     chosen = select(clusters, adapted, count=count, max_share=max_share, **options)
     rows = chosen.rows.tolist()
     assert len(set(rows)) == len(rows) <= count
     assert not {clusters.position_of[i] for i, w in weight.items() if w == 0.0} & set(rows)
     covered = len(np.unique(clusters.items[rows].indices)) if rows else 0
-    assert len(rows) <= 1 or covered <= max_share * len(clusters.primary) + 1e-9
+    assert len(rows) <= 1 or covered <= max(max_share * 10 * c, min(few, 5 * c)) + 1e-9
     assert (np.diff(chosen.score) <= 0).all()
     assert np.allclose(chosen.terms.sum(1) * chosen.weight, chosen.score, atol=1e-6)
     if active and rows:

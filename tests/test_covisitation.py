@@ -10,7 +10,18 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import adjusted_mutual_info_score
 
-from clusters.covisitation import VisitStats, choose_groups, count_visits, covisit_graph, foretell, merge, merge_small, of_items
+from clusters.covisitation import (
+    VisitStats,
+    choose_groups,
+    count_visits,
+    covisit_graph,
+    effective,
+    foretell,
+    merge,
+    merge_small,
+    of_items,
+    wanted,
+)
 from personas.components import from_parts, to_parts
 from personas.events import CODE
 from personas.sessions import SessionLog
@@ -132,3 +143,17 @@ def test_counts_round_trip_as_a_component():
     back = from_parts(VisitStats, arrays, json.loads(json.dumps(meta)))
     assert all(np.array_equal(a, b) for a, b in zip(dense(back), dense(stats), strict=True))
     assert (back.sessions, back.until) == (stats.sessions, stats.until)
+
+
+def test_islands_do_not_count_as_much_as_groups():
+    assert effective(np.repeat(np.arange(5), 20)) == pytest.approx(5.0)
+    # Ten islands of four items beside one group of 160: 11 in number, 200^2 / (160^2 + 10 x 16) in effect.
+    assert effective(np.concatenate((np.zeros(160, dtype=np.int64), np.repeat(np.arange(1, 11), 4), [-1]))) == pytest.approx(
+        1.553, abs=1e-3
+    )
+    assert effective(np.array([-1, -1])) == 0.0
+
+
+@pytest.mark.parametrize(("items", "groups"), [(9, 2), (217, 18), (2_000, 110), (40_000, 110), (1_000_000, 500)])
+def test_groups_wanted(items, groups):
+    assert wanted(items) == pytest.approx(groups, rel=0.01)

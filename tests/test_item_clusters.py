@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.metrics import adjusted_mutual_info_score
 
 from clusters.catalogue import ItemRow, build_catalogue
-from clusters.covisitation import FINENESS
+from clusters.covisitation import FINENESS, wanted
 from clusters.item_clusters import ItemClusters, build_clusters, coarse_groups, with_personas
 from personas.components import from_parts, to_parts
 from personas.sessions import SessionLog
@@ -35,9 +35,8 @@ def test_planted_groups_are_recovered_with_a_third_of_the_views_astray():
 
 
 def test_the_log_chooses_the_planted_number_within_the_range(world):
-    log, catalogue, truth, clusters = world
-    root = np.sqrt(len(catalogue))
-    assert FINENESS[0] * root <= 15 <= FINENESS[1] * root
+    _, catalogue, _, clusters = world
+    assert FINENESS[0] * wanted(len(catalogue)) <= 15 <= FINENESS[1] * wanted(len(catalogue))
     assert len(clusters) == 15
 
 
