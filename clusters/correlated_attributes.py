@@ -29,6 +29,10 @@ KINDS = ("category", "brand", "colour", "price_tier", "tag", "discount")
 MIN_LIFT = 1.2
 """Over-representation under this isn't worth a search of its own."""
 
+MIN_EXCESS = 0.1
+"""Share beyond the expected one from which an attribute goes with searches: a taste of one in thirty is no reason to put its
+items first, however surprising."""
+
 MIN_ITEMS = 3
 """Distinct items that must show an attribute: what one popular item has says nothing of the others."""
 
@@ -41,9 +45,6 @@ MARKET_LIFT = 1.5
 ERROR = 0.01
 """Chance that anything at all is told of a cluster, or of all markets, where there is nothing; divided by the tests."""
 
-MOST = 3.0
-"""Engagement (a cart's worth) that one item counts with after one term, so that a bestseller doesn't speak for its kind."""
-
 EVEN = 0.1
 """Weight of the catalogue's own mix beside what the other searches lead to; where no other leads, it is all there is."""
 
@@ -55,10 +56,15 @@ _REDUCED_WORDS = ("sale", "discount", "discounted", "reduced", "clearance")
 
 
 class Attribute(NamedTuple):
-    """A descriptor that goes with searches. lift : times as frequent as expected.  surprise : its log-likelihood ratio."""
+    """A descriptor that goes with searches.
+
+    lift : times as frequent as expected.  share : of the searches, or of what follows them, in (0, 1].
+    surprise : log-likelihood ratio.
+    """
 
     name: str
     lift: float
+    share: float
     surprise: float
 
 
@@ -101,10 +107,12 @@ def attribute_words(catalogue: Catalogue) -> dict[str, str]:
 class Correlations:
     """What all searches of a shop lead to, to hold some of them against the rest. T terms, n items, D descriptors of `KINDS`.
 
-    by_term : (T, n) CSR, engagement after each term, at most `MOST` an item.
-    names : D.  having : (n, D) CSR of ones.  category : (n, C) CSR one-hot, items without one in a column of their own.
+    by_term : (T, n) CSR, square root of the engagement after each term: a bestseller speaks for its kind, but not alone.
+    names : D.  having : (n, D) CSR of ones.  category : (n, C) CSR one-hot, items without one in the last
+        column.  categories : C - 1.
     mix : (C, D) CSR engagement with a category's items that have the descriptor, plus `EVEN` of it spread over all items.
     within : (C,) the same of all of a category's items.
+    worded : A descriptors that have words in searches.  adds : (Q, A) CSR int64, 1 where a query has one of the words.
     """
 
     stats: QueryStats
@@ -113,15 +121,18 @@ class Correlations:
     names: tuple[str, ...]
     having: sparse.csr_matrix
     category: sparse.csr_matrix
+    categories: tuple[str, ...]
     mix: sparse.csr_matrix
     within: np.ndarray
+    worded: tuple[str, ...]
+    adds: sparse.csr_matrix
 
     def going_with(self, members: Sequence[int]) -> tuple[Attribute, ...]:
         """Attributes of the searches for these terms, the most telling first.
 
-        An attribute must be shared: over-represented after at least half of the terms that led to anything, and two of
-        them. What goes with one of the terms alone is what that term means. Expected is what the shop's other searches lead
-        to, within the same categories (except for categories themselves), and what the catalogue has.
+        An attribute must be shared: in excess after at least half of the terms that led to anything, and two of them. What
+        goes with one of the terms alone is what that term means. Expected is what the shop's other searches lead to, within
+        the same categories (except for categories themselves), and what the catalogue has.
         """
         found = {each.name: each for each in self._engaged(members)}
         for each in self._asked(members):
@@ -145,29 +156,44 @@ class Correlations:
         own = np.asarray((rows @ self.category @ sparse.diags(1.0 / left) @ mix).toarray())
         columns = np.array([name.startswith("category=") for name in self.names], dtype=bool)
         own[:, columns] = mass[:, None] * np.asarray(mix.sum(0)).ravel()[columns] / left.sum()
-        shared = (having > own * MIN_LIFT).sum(0) >= max(2, (rows.shape[0] + 1) // 2)
+        shared = (having - own >= MIN_EXCESS * mass[:, None]).sum(0) >= max(2, (rows.shape[0] + 1) // 2)
         items = np.asarray(self.having[touched].sum(0)).ravel()
         tested = np.flatnonzero(shared & (items >= MIN_ITEMS))
         size = mass.sum() ** 2 / (rows.data**2).sum()
-        share, base = having[:, tested].sum(0) / mass.sum(), np.clip(own[:, tested].sum(0) / mass.sum(), 1e-9, 1 - 1e-9)
-        surprise = _surprise(share, base, size)
-        lift = (size * share + 1.0) / (size * base + 1.0)
-        for j in np.flatnonzero((lift >= MIN_LIFT) & (surprise > _critical(len(self.names)))).tolist():
-            yield Attribute(self.names[int(tested[j])], float(lift[j]), float(surprise[j]))
+        share, base = having[:, tested].sum(0) / mass.sum(), own[:, tested].sum(0) / mass.sum()
+        for j, a, b in zip(tested.tolist(), share.tolist(), base.tolist(), strict=True):
+            yield from _told(self.names[j], a, b, size, len(self.names))
+
+    def meant(self, term: int, found: np.ndarray) -> Attribute | None:
+        """The category that shoppers mean by a term, of those in which its search finds something.
+
+        found : (m,) positions. Expected is each category's share of them: nobody who wants tulips looks at the table that is
+        called so.
+        """
+        row = self.by_term[term]
+        if not len(found) or not row.nnz:
+            return None
+        engaged = np.asarray((row[:, found] @ self.category[found]).toarray()).ravel()[:-1]
+        base = np.asarray(self.category[found].sum(0)).ravel()[:-1] / len(found)
+        if engaged.sum() <= 0 or np.count_nonzero(base) < 2:
+            return None
+        j = int(engaged.argmax())
+        size = row.data.sum() ** 2 / (row.data**2).sum()
+        return next(_told(f"category={self.categories[j]}", engaged[j] / engaged.sum(), base[j], size, len(base)), None)
 
     def _asked(self, members: Sequence[int]) -> Iterator[Attribute]:
-        columns = self._worded
-        if not len(columns):
-            return
+        searches = self.stats.searches.astype(np.float64)
         inside = self._with_any(members)
-        added = self.terms.of_query[:, columns].astype(np.int64)
-        here, total = added[inside].T @ self.stats.searches[inside], added.T @ self.stats.searches
-        size, rest = self.stats.searches[inside].sum(), self.stats.searches[~inside].sum()
-        for name, with_it, elsewhere in self._by_name(columns, here, total - here):
-            if with_it >= MIN_ITEMS and rest:
-                surprise, lift = _compared(with_it, size, elsewhere, rest)
-                if lift >= MIN_LIFT and surprise > _critical(len(columns)):
-                    yield Attribute(name, lift, surprise)
+        size, rest = searches[inside].sum(), searches[~inside].sum()
+        if not self.worded or size < MIN_SEGMENTS or not rest:
+            return
+        base = (self.adds.T @ (searches * ~inside)) / rest
+        has = sparse.csr_matrix(self.terms.of_query[:, list(members)].astype(np.float64).multiply(searches[:, None]))
+        of_each = np.asarray((has.T @ self.adds).toarray()) / np.maximum(np.asarray(has.sum(0)).ravel(), 1.0)[:, None]
+        shared = (of_each - base >= MIN_EXCESS).sum(0) >= max(2, (len(members) + 1) // 2)
+        share = (self.adds.T @ (searches * inside)) / size
+        for j in np.flatnonzero(shared).tolist():
+            yield from _told(self.worded[j], float(share[j]), float(base[j]), float(size), len(self.worded))
 
     def leans(self, members: Sequence[int], tests: int) -> tuple[MarketLean, ...]:
         """Markets that search for these terms differently from the other values of the same variable, clearest first.
@@ -179,12 +205,9 @@ class Correlations:
         inside = self._with_any(members)
         by_market = np.asarray(self.stats.by_market[inside].sum(0)).ravel()
         variable = np.array([name.partition("=")[0] for name in self.stats.markets])
-        columns = self._worded
-        features = [*members, *columns.tolist()]
-        counts = np.asarray(
-            (self.terms.of_query[inside][:, features].T.astype(np.int64) @ self.stats.by_market[inside]).toarray()
-        )
-        limit = _critical(max(tests, 1) * max(len(features), 1) * max(len(variable), 1))
+        searched = sparse.hstack([self.terms.of_query[inside][:, list(members)].astype(np.int64), self.adds[inside]]).tocsr()
+        counts = np.asarray((searched.T @ self.stats.by_market[inside]).toarray())
+        limit = _critical(tests * counts.size)
         found = []
         for m, name in enumerate(self.stats.markets):
             others = (variable == variable[m]) & (np.arange(len(variable)) != m)
@@ -199,28 +222,16 @@ class Correlations:
                     more[i] = lift
                     surprises.append(surprise)
             attributes = []
-            start = len(members)
-            for descriptor, with_it, without in self._by_name(columns, counts[start:, m], elsewhere[start:]):
-                surprise, lift = _compared(with_it, here, without, rest)
-                if surprise > limit and lift >= MARKET_LIFT and with_it >= MIN_ITEMS:
-                    attributes.append(Attribute(descriptor, lift, surprise))
+            for i, descriptor in enumerate(self.worded, start=len(members)):
+                surprise, lift = _compared(int(counts[i, m]), here, int(elsewhere[i]), rest)
+                share = float(counts[i, m]) / here
+                if surprise > limit and lift >= MARKET_LIFT and share - elsewhere[i] / rest >= MIN_EXCESS:
+                    attributes.append(Attribute(descriptor, lift, share, surprise))
             attributes.sort(key=lambda a: (-a.surprise, a.name))
             surprise = max(surprises + [a.surprise for a in attributes])
             if surprise:
                 found.append(MarketLean(name, more, tuple(attributes), surprise))
         return tuple(sorted(found, key=lambda each: (-each.surprise, each.market)))
-
-    @property
-    def _worded(self) -> np.ndarray:
-        """Terms that are the words of an attribute."""
-        return np.array([t for t, name in enumerate(self.terms.attribute) if name], dtype=np.int64)
-
-    def _by_name(self, columns: np.ndarray, here: np.ndarray, elsewhere: np.ndarray) -> Iterator[tuple[str, int, int]]:
-        """Counts of the terms summed by the attribute that they word: "cheap" and "budget" ask for the same."""
-        names = [self.terms.attribute[t] for t in columns.tolist()]
-        for name in sorted(set(names)):
-            rows = [i for i, each in enumerate(names) if each == name]
-            yield name, int(here[rows].sum()), int(elsewhere[rows].sum())
 
     def _with_any(self, members: Sequence[int]) -> np.ndarray:
         """(Q,) bool, queries with any of the terms."""
@@ -236,7 +247,7 @@ def correlate(stats: QueryStats, terms: QueryTerms, catalogue: Catalogue) -> Cor
         (np.ones(int(known.sum())), (np.flatnonzero(known), position[known])), shape=(len(stats.item_ids), len(catalogue))
     )
     by_term = sparse.csr_matrix(terms.of_query.T.astype(np.float64) @ stats.engaged @ place)
-    by_term.data = np.clip(by_term.data, 0.0, MOST)  # taken back more than was wanted is no engagement
+    by_term.data = np.sqrt(np.maximum(by_term.data, 0.0))
     by_term.eliminate_zeros()
     kept = [j for j, name in enumerate(catalogue.descriptors) if name.partition("=")[0] in KINDS]
     having = sparse.csr_matrix(catalogue.item_descriptors[:, kept].astype(np.float64))
@@ -245,6 +256,12 @@ def correlate(stats: QueryStats, terms: QueryTerms, catalogue: Catalogue) -> Cor
     mass = np.asarray(by_term.sum(0)).ravel()
     mass = mass + max(EVEN * mass.sum(), 1e-9) / max(n, 1)
     weighted = sparse.csr_matrix(category.multiply(mass[:, None]))
+    valued = [t for t, name in enumerate(terms.attribute) if name]
+    worded = tuple(sorted({terms.attribute[t] for t in valued}))
+    column = [worded.index(terms.attribute[t]) for t in valued]
+    names = sparse.csr_matrix((np.ones(len(valued), dtype=np.int64), (valued, column)), shape=(len(terms.terms), len(worded)))
+    adds = sparse.csr_matrix(terms.of_query.astype(np.int64) @ names)
+    adds.data[:] = 1  # "cheap" and "budget" in one search ask for the same
     return Correlations(
         stats=stats,
         terms=terms,
@@ -252,21 +269,25 @@ def correlate(stats: QueryStats, terms: QueryTerms, catalogue: Catalogue) -> Cor
         names=tuple(catalogue.descriptors[j] for j in kept),
         having=having,
         category=category,
+        categories=catalogue.categories,
         mix=sparse.csr_matrix(weighted.T @ having),
         within=np.asarray(weighted.sum(0)).ravel(),
+        worded=worded,
+        adds=adds,
     )
 
 
-def _surprise(share: np.ndarray, base: np.ndarray, size: float) -> np.ndarray:
-    """Log-likelihood ratio of a share among `size` draws against the share expected."""
-    return np.asarray(
-        2.0 * size * (xlogy(share, share / base) + xlogy(1.0 - share, np.maximum(1.0 - share, 1e-12) / (1.0 - base)))
-    )
+def _told(name: str, share: float, base: float, size: float, tests: int) -> Iterator[Attribute]:
+    """The attribute, if its share among `size` cases is clearly above the one expected; one of so many that are tested."""
+    base = min(max(base, 1e-9), 1.0 - 1e-9)
+    surprise = 2.0 * size * float(xlogy(share, share / base) + xlogy(1.0 - share, (1.0 - share) / (1.0 - base)))
+    lift = (size * share + 1.0) / (size * base + 1.0)
+    if share - base >= MIN_EXCESS and lift >= MIN_LIFT and surprise > _critical(tests):
+        yield Attribute(name, float(lift), float(share), surprise)
 
 
 def _compared(a: int, size: int, b: int, rest: int) -> tuple[float, float]:
     """(log-likelihood ratio, lift) of a in `size` against b in `rest`; the lift is shrunk to 1 by one expected case."""
-    a, b = min(a, size), min(b, rest)  # two words of one attribute in one search count twice
     both = (a + b) / (size + rest)
     cells = np.array([a, size - a, b, rest - b], dtype=float)
     means = np.array([size * both, size * (1 - both), rest * both, rest * (1 - both)])

@@ -36,8 +36,11 @@ MAX_CLUSTERS = 300
 MAX_TERMS = 12
 """Terms of a query cluster that are searched for, by how often and how typically; more types than that nobody oversees."""
 
-MAX_CROSSED = 2
-"""Attributes that each term is crossed with, the most telling."""
+MAX_CROSSED = 3
+"""Attributes that each term is crossed with, the most telling, the category that is meant by the term among them."""
+
+MAX_TOLD = 8
+"""Attributes told of a cluster."""
 
 DEPTH = 100
 """Results read of a search."""
@@ -116,6 +119,10 @@ class SearchClusters:
         return len(self.titles)
 
 
+MAX_REASONS = 2
+"""Searches by which a membership is explained; more say the same again."""
+
+
 class _Made(NamedTuple):
     """A cluster before it has a title. labels : one a type, the most searched first.  weight : of each item's membership."""
 
@@ -155,9 +162,10 @@ def build_search_clusters(
 ) -> SearchClusters:
     """Item clusters of the query clusters, the most searched first, each followed by its markets' variants. Deterministic.
 
-    A term counts by its typicality, a crossed search by its attribute's lift. Items weigh by the ranks that the searches
-    give them; where they are to fit into `MAX_ITEMS`, the types take turns. Stock says nothing of a membership, so that
-    goods that return need no rebuild, but goods in stock go first, and without two types in stock there is no cluster.
+    A term counts by its typicality, a crossed search by the share of shoppers who want the attribute. Items weigh by
+    the ranks that the searches give them; where they are to fit into `MAX_ITEMS`, the types take turns. Stock says nothing of
+    a membership, so that goods that return need no rebuild, but goods in stock go first, and without two types in stock
+    there is no cluster.
     """
     chosen = _chosen_terms(terms, groups)
     if not chosen or not len(catalogue):
@@ -167,7 +175,7 @@ def build_search_clusters(
     made: list[_Made] = []
     for members in chosen:
         attributes = shop.going_with(members)
-        whole = _make(members, attributes, None, terms, groups, finder)
+        whole = _make(members, attributes, None, groups, shop, finder)
         if whole is not None:
             made += [whole, *_variants(whole, members, attributes, shop, len(chosen), groups, finder)]
     taken: set[str] = set()
@@ -187,7 +195,7 @@ def explain_membership(trace: Trace, via: Sequence[tuple[int, int]]) -> tuple[st
     via : the item's entry in `SearchClusters.via`.
     """
     said: list[str] = []
-    for term in dict.fromkeys(trace.descriptors[place].words for place, _ in via):
+    for term in list(dict.fromkeys(trace.descriptors[place].words for place, _ in via))[:MAX_REASONS]:
         pair = max((p for p in trace.pairs if term in p[:2]), key=lambda p: p[2], default=None)
         if pair is not None:
             other = pair[1] if pair[0] == term else pair[0]
@@ -227,26 +235,32 @@ def _make(
     members: Sequence[int],
     attributes: Sequence[Attribute],
     lean: MarketLean | None,
-    terms: QueryTerms,
     groups: QueryClusters,
+    shop: Correlations,
     finder: _Finder,
 ) -> _Made | None:
     """A cluster of the terms, or a market's variant of it; nothing where fewer than two types of items are found."""
     more = np.ones(len(members)) if lean is None else lean.more
-    crossed = [a for a in attributes if finder.has(a.name)][:MAX_CROSSED]
+    terms = shop.terms
+    crossed = [a for a in attributes if finder.has(a.name)]
     descriptors: list[ItemDescriptor] = []
     types: list[dict[int, float]] = []
     labels: list[str] = []
     via: dict[int, list[tuple[float, int, int]]] = {}
     seen: set[int] = set()
+    spoken: set[frozenset[str]] = set()
     for t, times in sorted(zip(members, more.tolist(), strict=True), key=lambda p: (-groups.searches[p[0]] * p[1], p[0])):
         label = terms.labels[t]
         plain = finder.find(label)
-        if not len(plain) or times < LESS:
+        said = frozenset(words(label))
+        if not len(plain) or times < LESS or said in spoken:  # in another order, the words find the same
             continue
+        spoken.add(said)
+        meant = shop.meant(t, plain)
+        own = {a.name: a for a in ([] if meant is None else [meant]) + crossed}
         typical = float(np.clip(groups.weight[t], 1e-6, 1.0))
         asked: list[tuple[tuple[str, ...], float, np.ndarray]] = [((), 1.0, plain)]
-        asked += [((a.name,), 1.0 - 1.0 / a.lift, finder.narrowed(label, a.name)) for a in crossed]
+        asked += [((a.name,), a.share, finder.narrowed(label, a.name)) for a in [*own.values()][:MAX_CROSSED]]
         asked = [each for each in asked if len(each[2])]
         scale = typical / sum(weight for _, weight, _ in asked)
         found: dict[int, float] = {}
@@ -275,7 +289,7 @@ def _make(
         trace=Trace(
             terms=tuple(told),
             pairs=tuple(_told_pairs(members, groups.pairs, terms.labels)),
-            attributes=tuple((a.name, round(a.lift, 3)) for a in attributes),
+            attributes=tuple((a.name, round(a.lift, 3)) for a in attributes[:MAX_TOLD]),
             market=lean.market if lean is not None else "",
             descriptors=tuple(descriptors),
         ),
@@ -315,7 +329,7 @@ def _variants(
     for lean in shop.leans(members, tests):
         own = {a.name for a in lean.attributes}
         both = [*lean.attributes, *(a for a in attributes if a.name not in own)]
-        variant = _make(members, both, lean, shop.terms, groups, finder)
+        variant = _make(members, both, lean, groups, shop, finder)
         if variant is not None and all(_alike(variant.weight, other.weight) < ALIKE for other in [whole, *made]):
             made.append(variant)
         if len(made) == MAX_VARIANTS:

@@ -25,9 +25,11 @@ from clusters.search_clusters import (
     SearchClusters,
     build_search_clusters,
     explain_membership,
+    from_search_history,
+    search_of,
 )
 from clusters.search_history import QueryStats
-from clusters.search_index import Filters
+from clusters.search_index import Document, Filters, build_index
 from clusters.search_titles import say_market, title_of
 from personas.components import Text
 
@@ -222,6 +224,30 @@ def test_what_goes_with_one_of_the_terms_only_is_no_attribute() -> None:
     assert "category=clothes" not in dict(made.traces[1].attributes)
 
 
+def test_each_term_means_the_category_that_its_searchers_look_at() -> None:
+    """Tulips are flowers, and the name of a table that the search likes better; the group has no category in common."""
+    rows = [ItemRow(n + 1, f"d{n}", f"tulip table no{n}", "furniture", price=90.0) for n in range(8)]
+    rows += [ItemRow(n + 11, f"f{n}", f"tulip bunch no{n}", "floral", price=9.0) for n in range(16)]
+    rows += [ItemRow(n + 31, f"c{n}", f"cake no{n}", "groceries", price=9.0) for n in range(6)]
+    catalogue = build_catalogue(rows)
+    flowers = [i for i in range(len(catalogue)) if "bunch" in catalogue.titles[i]]
+    segments: list[Segment] = [(("tulip",), tuple(flowers), "")] * 10 + together(("tulip", "cake"))
+    for seen, first in (([], "table"), (segments, "bunch")):
+        made = built(seen + together(("tulip", "cake")), catalogue, (("tulip", "cake"),))
+        weight = made.of_item[:, 0].toarray().ravel()
+        best = max(of_type(catalogue, "tulip"), key=lambda i: weight[i])
+        assert first in catalogue.titles[best]
+
+
+def test_a_rare_taste_is_no_attribute_however_surprising() -> None:
+    """One search in twenty-five is for Alpino: far beyond the rest of the shop, and no reason to put it first."""
+    catalogue = shop()
+    asked: list[Segment] = [((f"{'' if k % 25 else 'alpino '}{t}",), (), "") for t in CAMPING for k in range(1000)]
+    asked += [((t,), (), "") for t in BAKING for _ in range(1000)]
+    made = built(asked, catalogue)
+    assert made.traces[0].attributes == ()
+
+
 def test_chance_is_no_attribute() -> None:
     """Views at random, over many seeds: an attribute other than the categories searched for is told once at most."""
     told = 0
@@ -385,6 +411,41 @@ def test_searches_are_bounded() -> None:
     groups = QueryClusters(group, (), np.ones(q, dtype=np.int64), np.full(q, 0.5))
     assert len(build_search_clusters(stats, terms, groups, catalogue, search)) == 0
     assert search.calls <= MAX_CLUSTERS * MAX_TERMS * (1 + MAX_CROSSED)
+
+
+def test_from_typed_searches_to_clusters_with_the_shops_own_search() -> None:
+    """The whole chain: plurals, capitals, a slip and added colours, then the search of the storefront."""
+    catalogue = shop()
+    brand = [catalogue.brands[code] for code in catalogue.brand.tolist()]
+    documents = [Document(r.item_id, r.title, r.category, b) for r, b in zip(_rows(catalogue), brand, strict=True)]
+    search = search_of(build_index(documents), catalogue)
+    rng = np.random.default_rng(1)
+    segments: list[Segment] = []
+    for _ in range(400):
+        types = (CAMPING, BAKING)[int(rng.integers(2))]
+        asked = [types[i] for i in rng.permutation(3)[:2].tolist()]
+        forms = []
+        for q in asked:
+            variants = (q, f"{q}s", q.upper(), f"alpino {q}", q.replace("tent", "tnet"))
+            forms.append(variants[int(rng.choice(5, p=(0.5, 0.2, 0.1, 0.15, 0.05)))])
+        if rng.random() < 0.1:
+            forms.append(str(rng.choice([*CAMPING, *BAKING])))
+        segments.append((tuple(dict.fromkeys(forms)), (), ""))
+    made = from_search_history(counted(segments, catalogue), catalogue, search)
+    assert len(made) == 2
+    for c in range(2):
+        members = {catalogue.titles[i].rsplit(" ", 1)[0] for i in made.via[c]}
+        assert members - {"garden lantern"} in (set(CAMPING), set(BAKING))
+    nothing, _ = search("tent whisk", Filters(), 10)
+    assert len(nothing) == 0  # no item has both; what has one of them is no type of its own
+
+
+def test_no_history_gives_no_clusters() -> None:
+    catalogue = shop()
+    for segments in ([], [(("tent",), (), "")] * 100, [(("tent", "lantern"), (), "")]):
+        made = from_search_history(counted(segments, catalogue), catalogue, Words(catalogue))
+        assert len(made) == 0
+        assert made.of_item.shape == (len(catalogue), 0)
 
 
 def test_titles_are_distinct_and_fit() -> None:
