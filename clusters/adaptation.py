@@ -306,8 +306,8 @@ def _features(
 
 
 def _related(clusters: ItemClusters, adapted: AdaptedClusters, cluster: int, promised: Iterable[int]) -> int:
-    """Id of the cluster to which shoppers of `cluster` go most, of those not promised nor met in the session; 0 if none."""
-    near = clusters.transitions[clusters.position_of[cluster]].copy()
+    """Id of the cluster most related to `cluster`, of those not promised nor met in the session; 0 if none."""
+    near = clusters.related[clusters.position_of[cluster]].copy()
     met = {cluster, *promised, *adapted.mass, *adapted.expanded, *(c for c, w in adapted.weight.items() if w < 1.0)}
     near[[clusters.position_of[c] for c in met if c in clusters.position_of]] = -1.0
     best = int(near.argmax())

@@ -1,14 +1,30 @@
-"""What merchandisers decided of clusters, in the form that a rebuild and a release take it."""
+"""What merchandisers decided of clusters, in the form that a rebuild and a release take it, and what it makes of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import sparse
+
+from clusters.catalogue import Catalogue
+from clusters.learned import Behaviour, Learned
+from clusters.memberships import LIKENESS, WEAK_MEMBER, likeness
+
+REPEATS = 0.6
+"""Share of a new cluster that must lie in one that merchandisers made for it not to be made again."""
+
+PART = 0.2
+"""Share of the merchandisers' cluster that it must then be: a department that was imported isn't repeated by what is in it."""
 
 
 @dataclass(frozen=True)
 class ClusterEdit:
     """One cluster's. Items are named by id; those that a catalogue lacks are passed over.
+
+    Edits are given all at once: a learned cluster without one is as learning made it, another kind without one is gone.
+    A cluster that was given back to learning has one without members, till a rebuild has learned it.
 
     name : "" where learning names it.  kind : of `ItemClusters.kinds`.  locked : its items stay as they are.
     members : item id -> weight of a cluster whose items are the merchandiser's (hand-made, imported, merged, split, locked);
@@ -28,3 +44,242 @@ class ClusterEdit:
     minimum: int | None = None
     maximum: int | None = None
     retired: bool = False
+    retired: bool = False
+
+
+@dataclass(frozen=True)
+class Edited:
+    """C clusters over n items with the edits applied, ids ascending.
+
+    weights : (n, C) float32 CSR, memberships of each kind for itself.  locked, owned : (C,) bool; owned ones' items are the
+    merchandiser's.  place : (C,) int64 in `Learned`, -1 for owned ones.  names : "" where neither side gave one.
+    """
+
+    cluster_ids: np.ndarray
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    weights: sparse.csr_matrix
+    locked: np.ndarray
+    owned: np.ndarray
+    place: np.ndarray
+
+
+def apply_edits(learned: Learned, behaviour: Behaviour, catalogue: Catalogue, edits: Sequence[ClusterEdit]) -> Edited:
+    """What the edits make of the learned clusters.
+
+    An excluded item leaves, a core one weighs at least the cluster's median. Above its maximum, a cluster loses those that
+    weigh least, core items never; under its minimum it gains the items whose shoppers come from or go to it most, then
+    those most like it. An item that is in nothing by then goes where it is next most tied, in the same sense; never into a
+    cluster that excludes it, is bounded from above, locked or owned. A learned cluster without items isn't made.
+    """
+    by_id = {edit.cluster_id: edit for edit in edits}
+    columns = _columns(learned, catalogue, by_id)
+    n = learned.of_item.shape[0]
+    weights = sparse.csc_matrix(
+        (
+            np.concatenate([c.weights for c in columns] or [np.zeros(0)]).astype(np.float32),
+            np.concatenate([c.items for c in columns] or [np.zeros(0, dtype=np.int64)]),
+            np.cumsum([0, *(len(c.items) for c in columns)]),
+        ),
+        shape=(n, len(columns)),
+    )
+    ties = _Ties(behaviour, catalogue)
+    changed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for c, column in enumerate(columns):
+        if column.edit is not None:
+            changed[c] = _bounded(column, ties)
+    weights = _replaced(weights, changed)
+    weights = _settled(weights, columns, learned, behaviour, catalogue, ties)
+    kept = [c for c, column in enumerate(columns) if column.place < 0 or weights.indptr[c + 1] > weights.indptr[c]]
+    columns = [columns[c] for c in kept]
+    edited = [c.edit for c in columns]
+    by_item = sparse.csr_matrix(weights[:, kept])
+    by_item.sort_indices()
+    return Edited(
+        cluster_ids=np.array([c.cluster_id for c in columns], dtype=np.int64),
+        names=tuple((e.name if e else "") or c.name for e, c in zip(edited, columns, strict=True)),
+        kinds=tuple(c.kind for c in columns),
+        weights=by_item,
+        locked=np.array([e is not None and e.locked for e in edited], dtype=bool),
+        owned=np.array([c.place < 0 for c in columns], dtype=bool),
+        place=np.array([c.place for c in columns], dtype=np.int64),
+    )
+
+
+def without_repeats(
+    of_item: sparse.csr_matrix, new: np.ndarray, gain: np.ndarray, catalogue: Catalogue, edits: Sequence[ClusterEdit]
+) -> np.ndarray:
+    """(C,) bool, which learned clusters to make: a `new` one that repeats a cluster of merchandisers' isn't.
+
+    of_item : (n, C) memberships.  new : (C,) bool.  gain : (n,) engagement, by which items count.
+    """
+    made = np.ones(of_item.shape[1], dtype=bool)
+    theirs = [_owned_items(edit, catalogue)[0] for edit in edits if edit.members is not None and not edit.retired]
+    if not theirs or not new.any():
+        return made
+    weight = gain.astype(np.float64) + 1.0
+    within = sparse.csr_matrix(
+        (np.ones(sum(map(len, theirs))), np.concatenate(theirs), np.cumsum([0, *map(len, theirs)])),
+        shape=(len(theirs), of_item.shape[0]),
+    )
+    shared = np.asarray((within @ sparse.diags(weight) @ of_item).toarray())
+    whole, of_theirs = of_item.T @ weight, np.maximum(within @ weight, 1e-12)
+    repeats = (shared >= REPEATS * whole[None, :]) & (shared >= PART * of_theirs[:, None])
+    return made & ~(new & repeats.any(0))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One cluster before its bounds. place : in `Learned`, -1 for an owned one.  core, excluded : positions."""
+
+    cluster_id: int
+    kind: str
+    name: str
+    items: np.ndarray
+    weights: np.ndarray
+    place: int
+    edit: ClusterEdit | None
+    core: np.ndarray
+    excluded: np.ndarray
+
+    @property
+    def takes_in(self) -> bool:
+        """Whether items that have nowhere else to go may come here."""
+        return self.place >= 0 and (self.edit is None or (self.edit.maximum is None and not self.edit.locked))
+
+
+def _columns(learned: Learned, catalogue: Catalogue, by_id: Mapping[int, ClusterEdit]) -> list[_Column]:
+    """Learned and owned clusters by ascending id."""
+    columns = []
+    by_cluster = learned.of_item.tocsc()
+    nothing = np.zeros(0, dtype=np.int64)
+    for place, (cluster_id, kind, name) in enumerate(
+        zip(learned.cluster_ids.tolist(), learned.kinds, learned.names, strict=True)
+    ):
+        edit = by_id.get(cluster_id)
+        if edit is not None and (edit.retired or edit.members is not None):
+            continue
+        entries = slice(by_cluster.indptr[place], by_cluster.indptr[place + 1])
+        items, weights = by_cluster.indices[entries].astype(np.int64), by_cluster.data[entries]
+        core, excluded = (nothing, nothing) if edit is None else (_known(edit.core, catalogue), _known(edit.excluded, catalogue))
+        columns.append(_Column(cluster_id, kind, name, items, weights, place, edit, core, excluded))
+    for edit in by_id.values():
+        if edit.members is None or edit.retired:
+            continue
+        items, weights = _owned_items(edit, catalogue)
+        core, excluded = _known(edit.core, catalogue), _known(edit.excluded, catalogue)
+        columns.append(_Column(edit.cluster_id, edit.kind, edit.name, items, weights, -1, edit, core, excluded))
+    return sorted(columns, key=lambda c: c.cluster_id)
+
+
+def _known(item_ids: frozenset[int], catalogue: Catalogue) -> np.ndarray:
+    """Positions of those that the catalogue has, ascending."""
+    positions = catalogue.positions(sorted(item_ids))
+    return positions[positions >= 0].astype(np.int64)
+
+
+def _owned_items(edit: ClusterEdit, catalogue: Catalogue) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and weights of the members that the catalogue has, ascending."""
+    members = sorted((edit.members or {}).items())
+    positions = catalogue.positions(item for item, _ in members)
+    there = positions >= 0
+    weights = np.array([weight for _, weight in members], dtype=np.float32)
+    return positions[there].astype(np.int64), weights[there]
+
+
+class _Ties:
+    """How near items are to clusters: by moves between them, made when first asked for."""
+
+    def __init__(self, behaviour: Behaviour, catalogue: Catalogue) -> None:
+        self._behaviour, self.catalogue = behaviour, catalogue
+        self._either: sparse.csr_matrix | None = None
+        self._strength = np.zeros(0)
+
+    def by_moves(self, weights: sparse.spmatrix, items: np.ndarray | None = None) -> np.ndarray:
+        """(m, C) share of an item's moves, either way, that are to or from each cluster's items."""
+        if self._either is None:
+            moves = self._behaviour.moves
+            self._either = sparse.csr_matrix(moves + moves.T)
+            self._strength = np.asarray(self._either.sum(1)).ravel()
+        either, strength = self._either, self._strength
+        if items is not None:
+            either, strength = either[items], strength[items]
+        return np.asarray((either @ weights).toarray() / np.maximum(strength, 1e-12)[:, None])
+
+
+def _bounded(column: _Column, ties: _Ties) -> tuple[np.ndarray, np.ndarray]:
+    """Items and weights of a cluster after what is excluded, core, above the maximum, under the minimum."""
+    edit = column.edit
+    assert edit is not None
+    stays = ~np.isin(column.items, column.excluded)
+    items, weights = column.items[stays], column.weights[stays]
+    core = np.setdiff1d(column.core, column.excluded)
+    if len(core):
+        median = float(np.median(weights)) if len(weights) else 1.0
+        fresh = np.setdiff1d(core, items)
+        weights = np.where(np.isin(items, core), np.maximum(weights, median), weights)
+        items, weights = np.append(items, fresh), np.append(weights, np.full(len(fresh), median))
+    if not edit.locked and edit.maximum is not None and len(items) > edit.maximum:
+        order = np.lexsort((items, -weights, ~np.isin(items, core)))[: max(edit.maximum, len(core))]
+        items, weights = items[order], weights[order]
+    if not edit.locked and edit.minimum is not None and len(items) < edit.minimum:
+        more, near = _nearest(items, weights, np.append(items, column.excluded), edit.minimum - len(items), ties)
+        items, weights = np.append(items, more), np.append(weights, near)
+    order = np.argsort(items, kind="stable")
+    return items[order], weights[order]
+
+
+def _nearest(items: np.ndarray, weights: np.ndarray, out: np.ndarray, count: int, ties: _Ties) -> tuple[np.ndarray, np.ndarray]:
+    """At most `count` items nearest to a cluster, none of `out`: by moves, then by descriptors; and their weights."""
+    n = len(ties.catalogue)
+    own = sparse.csc_matrix((weights, (items, np.zeros(len(items), dtype=np.int64))), shape=(n, 1))
+    near = ties.by_moves(own)[:, 0]
+    near[out] = 0.0
+    best = np.argsort(-near, kind="stable")[:count]
+    best = best[near[best] > 0]
+    if len(best) < count:
+        alike = likeness(sparse.csr_matrix(own), np.arange(n), ties.catalogue.item_descriptors)[:, 0]
+        alike[out] = alike[best] = 0.0
+        more = np.argsort(-alike, kind="stable")[: count - len(best)]
+        best = np.append(best, more[alike[more] > 0])
+    return best, np.clip(near[best], WEAK_MEMBER, 1.0)
+
+
+def _replaced(weights: sparse.csc_matrix, changed: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> sparse.csc_matrix:
+    """The matrix with other columns in the places of `changed`."""
+    if not changed:
+        return weights
+    rows, data = [], []
+    for c in range(weights.shape[1]):
+        entries = slice(weights.indptr[c], weights.indptr[c + 1])
+        items, values = changed.get(c, (weights.indices[entries], weights.data[entries]))
+        rows.append(items)
+        data.append(values)
+    starts = np.cumsum([0, *map(len, rows)])
+    return sparse.csc_matrix((np.concatenate(data).astype(np.float32), np.concatenate(rows), starts), shape=weights.shape)
+
+
+def _settled(
+    weights: sparse.csc_matrix,
+    columns: Sequence[_Column],
+    learned: Learned,
+    behaviour: Behaviour,
+    catalogue: Catalogue,
+    ties: _Ties,
+) -> sparse.csc_matrix:
+    """The matrix with every item that was visited or learned somewhere, and is in nothing, where it is next most tied."""
+    n = weights.shape[0]
+    placed = np.bincount(weights.indices, minlength=n) > 0
+    loose = np.flatnonzero(~placed & ((np.diff(learned.of_item.indptr) > 0) | (behaviour.gain > 0)))
+    takes_in = np.array([c.takes_in for c in columns], dtype=bool)
+    if not len(loose) or not takes_in.any():
+        return weights
+    allowed = np.repeat(takes_in[None, :], len(loose), axis=0)
+    for c, column in enumerate(columns):
+        allowed[np.isin(loose, column.excluded), c] = False
+    near = np.where(allowed, ties.by_moves(weights, loose), 0.0)
+    alike = np.where(allowed, likeness(sparse.csr_matrix(weights), loose, catalogue.item_descriptors), 0.0)
+    to = np.where(near.max(1) > 0, near.argmax(1), np.where(alike.max(1) >= LIKENESS, alike.argmax(1), -1))
+    goes = to >= 0
+    joins = sparse.csc_matrix((np.ones(goes.sum(), dtype=np.float32), (loose[goes], to[goes])), shape=weights.shape)
+    return sparse.csc_matrix(weights + joins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy import sparse
@@ -54,16 +54,22 @@ def descriptor_lift(items: sparse.csr_matrix, item_descriptors: sparse.csr_matri
 
 
 def cluster_names(
-    items: sparse.csr_matrix, lift: sparse.csr_matrix, catalogue: Catalogue, gain: np.ndarray, *, given: Sequence[str]
+    items: sparse.csr_matrix,
+    lift: sparse.csr_matrix,
+    catalogue: Catalogue,
+    gain: np.ndarray,
+    *,
+    given: Sequence[str],
+    taken: Iterable[str] = (),
 ) -> tuple[str, ...]:
     """C distinct names such as "Blue skirts, upper price", or "Group around <title>" where nothing describes it.
 
     items : (C, n) memberships.  lift : (C, D).  gain : (n,) engagement, which picks the title.
-    given : names that clusters already have, "" where they don't; they stay.
+    given : names that clusters already have, "" where they don't; they stay.  taken : names that no new one may have.
     """
     size = np.maximum(np.asarray(items.sum(1)).ravel(), 1e-9)
     cover = sparse.csr_matrix(items @ catalogue.item_descriptors)
-    taken = {name for name in given if name}
+    taken = {*taken, *(name for name in given if name)}
     names: list[str] = []
     for c, known in enumerate(given):
         if known:
@@ -79,7 +85,7 @@ def cluster_names(
         telling = sorted(((share[j] * g, j) for j, g in zip(columns, log_lift, strict=True)), key=lambda p: (-p[0], p[1]))
         common = sorted(share, key=lambda j: (-share[j], j))
         name = _compose([(catalogue.descriptors[j], share[j]) for _, j in telling], [catalogue.descriptors[j] for j in common])
-        names.append(_distinct(_clip(name or f"Group around {title}", MAX_HEAD), _clip(title, MAX_TITLE), taken))
+        names.append(distinct(_clip(name or f"Group around {title}", MAX_HEAD), _clip(title, MAX_TITLE), taken))
     return tuple(names)
 
 
@@ -111,7 +117,7 @@ def _compose(ranked: Sequence[tuple[str, float]], common: Sequence[str]) -> str:
     return f"{head[0].upper()}{head[1:]}{tail}"
 
 
-def _distinct(name: str, title: str, taken: set[str]) -> str:
+def distinct(name: str, title: str, taken: set[str]) -> str:
     """The name, or, if it is taken, with the title or a number behind it; `taken` grows by it."""
     candidate = name
     if candidate in taken and title and title not in name:

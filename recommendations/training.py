@@ -12,7 +12,8 @@ import numpy as np
 
 from clusters.adaptation import Bounds
 from clusters.catalogue import Catalogue
-from clusters.item_clusters import build_clusters, coarse_groups, with_personas
+from clusters.item_clusters import build_clusters, with_personas
+from clusters.learning import coarse_groups
 from clusters.policy import default_policy
 from personas.archetypes import Archetype, Attribute, default_personas
 from personas.encoding import ItemFacts

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from clusters.catalogue import Catalogue, ItemRow, build_catalogue
-from clusters.item_clusters import CO_VISIT, ItemClusters
+from clusters.item_clusters import CO_VISIT, Behaviour, ItemClusters, Learned
 from personas.sessions import SessionLog
 
 CATEGORIES = (
@@ -60,18 +60,27 @@ def made_clusters(c: int = 8, *, per_cluster: int = 10, personas: int = 2, first
     transitions = np.full((c, c), 0.1 / max(c, 1), dtype=np.float32)
     transitions[np.arange(c), np.arange(c)] += 0.6
     transitions[np.arange(c), (np.arange(c) + 1) % max(c, 1)] += 0.3
+    ids = np.arange(first_id, first_id + c, dtype=np.int64)
+    names, kinds = tuple(f"cluster {i}" for i in range(c)), (CO_VISIT,) * c
     return ItemClusters(
-        cluster_ids=np.arange(first_id, first_id + c, dtype=np.int64),
-        names=tuple(f"cluster {i}" for i in range(c)),
-        kinds=(CO_VISIT,) * c,
+        cluster_ids=ids,
+        names=names,
+        kinds=kinds,
         items=sparse.csr_matrix(of_item.T),
         of_item=of_item,
+        weight=np.ones(n, dtype=np.float32),
         primary=primary,
+        part=np.full(n, -1, dtype=np.int16),
+        parts=((),) * c,
         descriptor_lift=sparse.csr_matrix((c, 0), dtype=np.float32),
         transitions=transitions,
+        overlap=np.zeros((c, c), dtype=np.float32),
+        related=transitions * (1 - np.eye(c, dtype=np.float32)),
         share=np.full(c, 1 / max(c, 1), dtype=np.float32),
         persona_lift=np.ones((c, personas), dtype=np.float32),
         attribute_match=np.zeros((c, 0), dtype=np.float32),
         locked=np.zeros(c, dtype=bool),
+        behaviour=Behaviour.none(n),
+        learned=Learned(ids, names, kinds, of_item, np.full(c, -1, dtype=np.int32), 1.0),
         item_ids=np.arange(1, n + 1, dtype=np.int64),
     )

@@ -12,7 +12,8 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 from clusters.catalogue import ItemRow, build_catalogue
 from clusters.covisitation import FINENESS, wanted
-from clusters.item_clusters import ItemClusters, build_clusters, coarse_groups, with_personas
+from clusters.item_clusters import ClusterEdit, ItemClusters, build_clusters, with_edits, with_ids, with_personas
+from clusters.learning import coarse_groups
 from personas.components import from_parts, to_parts
 from personas.sessions import SessionLog
 from tests.cluster_worlds import bare_catalogue, planted, views
@@ -135,7 +136,7 @@ def test_ids_follow_items_to_other_positions(world):
 
 def test_new_clusters_get_ids_above_all_old_ones(world):
     log, catalogue, _, clusters = world
-    old = replace(clusters, cluster_ids=clusters.cluster_ids + 100)
+    old = with_ids(clusters, {c: c + 100 for c in range(1, 16)})
     shuffled = SessionLog.of(log.session_of, np.random.default_rng(5).permutation(240)[log.position], log.at)
     rebuilt = build_clusters(shuffled, catalogue, previous=old, first_id=7)
     fresh = np.setdiff1d(rebuilt.cluster_ids, old.cluster_ids)
@@ -146,16 +147,7 @@ def test_new_clusters_get_ids_above_all_old_ones(world):
 
 def test_what_merchandisers_made_survives_a_rebuild(world):
     log, catalogue, _, clusters = world
-    picked = sparse.csr_matrix(np.isin(np.arange(240), [3, 60, 200]).astype(np.float32)[None])
-    kept = replace(
-        clusters,
-        cluster_ids=np.append(clusters.cluster_ids, 50),
-        names=(*clusters.names, "Gifts for aunts"),
-        kinds=(*clusters.kinds, "manual"),
-        items=sparse.csr_matrix(sparse.vstack([clusters.items, picked])),
-        of_item=sparse.csr_matrix(sparse.hstack([clusters.of_item, picked.T])),
-        locked=np.append(clusters.locked, False),
-    )
+    kept = with_edits(clusters, catalogue, [ClusterEdit(50, "manual", "Gifts for aunts", members={4: 1.0, 61: 1.0, 201: 1.0})])
     rebuilt = build_clusters(log, catalogue, previous=kept)
     row = rebuilt.position_of[50]
     assert (rebuilt.names[row], rebuilt.kinds[row]) == ("Gifts for aunts", "manual")

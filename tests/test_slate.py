@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from clusters.alignment import Selection
-from clusters.item_clusters import ItemClusters
+from clusters.item_clusters import Behaviour, ItemClusters, Learned
 from recommendations.ranking.ranker import Ranked
 from recommendations.ranking.slate import POOL, Chosen, compose
 
@@ -21,13 +21,20 @@ def two_clusters(n: int) -> ItemClusters:
         kinds=("hand", "hand"),
         items=items,
         of_item=sparse.csr_matrix(items.T),
+        weight=np.ones(n, dtype=np.float32),
         primary=np.arange(n, dtype=np.int32) % 2,
+        part=np.full(n, -1, dtype=np.int16),
+        parts=((), ()),
         descriptor_lift=sparse.csr_matrix((2, 0)),
         transitions=np.full((2, 2), 0.5, dtype=np.float32),
+        overlap=np.zeros((2, 2), dtype=np.float32),
+        related=np.zeros((2, 2), dtype=np.float32),
         share=np.full(2, 0.5, dtype=np.float32),
         persona_lift=np.ones((2, 2), dtype=np.float32),
         attribute_match=np.zeros((2, 0), dtype=np.float32),
         locked=np.zeros(2, dtype=bool),
+        behaviour=Behaviour.none(n),
+        learned=Learned.none(n),
     )
 
 

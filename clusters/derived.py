@@ -1,0 +1,89 @@
+"""What clusters know of behaviour and of one another, derived from their memberships. All positions are clusters'."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from clusters.learned import Behaviour
+from clusters.memberships import rows_to_one
+
+MOVE_PRIOR = 10.0
+"""Pseudo-moves with which a cluster's transitions lean towards the clusters' shares."""
+
+LIFT_PRIOR = 20.0
+"""Pseudo-engagements that hold a persona's lift at 1 until there is evidence."""
+
+MOVED = 0.7
+"""Part of `related` that is learned from moves; the rest is likeness of descriptors."""
+
+
+def shares(items: sparse.csr_matrix, gain: np.ndarray) -> np.ndarray:
+    """(C,) float64 share of the engagement, one added to each cluster's."""
+    share = items.astype(np.float64) @ gain.astype(np.float64) + 1.0
+    return np.asarray(share / share.sum() if len(share) else share)
+
+
+def moved(of_item: sparse.csr_matrix, moves: sparse.csr_matrix) -> np.ndarray:
+    """(C, C) float64 moves from each cluster to each, by memberships."""
+    return np.asarray((of_item.T @ moves @ of_item).toarray(), dtype=np.float64)
+
+
+def transitions(counted: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(C, C) float32 P(next item's cluster | this one's), leaning towards `share` by `MOVE_PRIOR` moves."""
+    moves = counted + MOVE_PRIOR * share[None, :].repeat(len(share), axis=0)
+    return np.asarray(moves / moves.sum(1, keepdims=True), dtype=np.float32)
+
+
+def overlaps(lift: sparse.csr_matrix) -> np.ndarray:
+    """(C, C) float32 cosine of the clusters' log lifts; 0 with itself."""
+    logs = lift.astype(np.float64)
+    logs.data = np.log(logs.data)
+    logs = rows_to_one(sparse.csr_matrix(logs), power=2)
+    cosine = np.asarray((logs @ logs.T).toarray(), dtype=np.float32)
+    np.fill_diagonal(cosine, 0.0)
+    return cosine
+
+
+def relations(counted: np.ndarray, share: np.ndarray, overlap: np.ndarray, part: float = MOVED) -> np.ndarray:
+    """(C, C) float32, rows sum to at most 1, 0 with itself: where an interest in a cluster may be taken further.
+
+    Moves out of the cluster and likeness of descriptors, each as shares, blended; `part` is that of the moves. A cluster that
+    nobody has left goes by likeness alone, one that is like no other by moves alone.
+    """
+    out = counted.copy()
+    np.fill_diagonal(out, 0.0)
+    left = out.sum(1, keepdims=True)
+    learned = out + np.where(left > 0, MOVE_PRIOR * share[None, :], 0.0)
+    np.fill_diagonal(learned, 0.0)
+    learned = _shares_of_rows(learned)
+    alike = _shares_of_rows(overlap.astype(np.float64))
+    part_of = np.where(left > 0, np.where(alike.sum(1, keepdims=True) > 0, part, 1.0), 0.0)
+    return np.asarray(part_of * learned + (1.0 - part_of) * alike, dtype=np.float32)
+
+
+def persona_lifts(items: sparse.csr_matrix, behaviour: Behaviour) -> np.ndarray:
+    """(C, K) float32 (observed + m) / (expected + m), expected as if personas engaged with every cluster alike."""
+    observed = np.asarray(items.astype(np.float64) @ behaviour.persona.astype(np.float64))
+    by_persona = observed.sum(0, keepdims=True)
+    by_cluster = observed.sum(1, keepdims=True)
+    expected = by_cluster * by_persona / max(float(by_persona.sum()), 1e-12)
+    return np.asarray((observed + LIFT_PRIOR) / (expected + LIFT_PRIOR), dtype=np.float32)
+
+
+def attribute_matches(lift: sparse.csr_matrix, attributes: sparse.csr_matrix) -> np.ndarray:
+    """(C, A) float32 cosine of log-lift and attribute weights, over the descriptors that some attribute speaks of.
+
+    Others are left out of the norm: a cluster isn't less alike for having words that no attribute knows.
+    """
+    used = np.unique(attributes.nonzero()[1])
+    log_lift = lift.copy()
+    log_lift.data = np.log(log_lift.data)
+    described = rows_to_one(log_lift[:, used], power=2)
+    wanted = rows_to_one(attributes.tocsr()[:, used], power=2)
+    return np.asarray((described @ wanted.T).toarray(), dtype=np.float32)
+
+
+def _shares_of_rows(matrix: np.ndarray) -> np.ndarray:
+    total = matrix.sum(1, keepdims=True)
+    return np.asarray(np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0))
