@@ -12,9 +12,12 @@ import numpy as np
 
 from clusters.adaptation import Bounds
 from clusters.catalogue import Catalogue
+from clusters.covisitation import VisitStats
+from clusters.edits import ClusterEdit
 from clusters.item_clusters import build_clusters, with_personas
 from clusters.learning import coarse_groups
 from clusters.policy import default_policy
+from clusters.search_clusters import SearchClusters
 from personas.archetypes import Archetype, Attribute, default_personas
 from personas.encoding import ItemFacts
 from personas.events import CODE, ITEM_ACTIONS
@@ -50,6 +53,9 @@ def train_engine(
     archetypes: Sequence[Archetype] = (),
     contexts: Sequence[Mapping[str, str]] | None = None,
     previous: Engine | None = None,
+    edits: Sequence[ClusterEdit] | None = None,
+    searched: SearchClusters | None = None,
+    stats: VisitStats | None = None,
     first_cluster_id: int = 1,
     held_out: Collection[str] | None = None,
     most_examples: int | None = None,
@@ -63,6 +69,7 @@ def train_engine(
     attributes, archetypes : the merchandiser's; a shop that has none gets some from its own categories.
     contexts : one mapping of evidence a session of `log`, or None.
     previous : the engine whose cluster ids and persona states are to be kept where they still hold.
+    edits, searched, stats : of clusters, as `build_clusters` takes them.
     held_out : keys of the sessions that tune the ranking's blend, or None for those of the last days.
     most_examples : bound on the ranking's longest work (`QUICK`), None for none.
     jobs : threads of the personas' fit, -1 for all processors.  fitted : called with how that fit went.
@@ -77,6 +84,9 @@ def train_engine(
         actions,
         catalogue,
         previous=previous.clusters if previous else None,
+        edits=edits,
+        searched=searched,
+        stats=stats,
         first_id=first_cluster_id,
         progress=_part(progress, "clusters"),
     )
