@@ -15,6 +15,8 @@ from django.contrib.auth.models import AbstractUser, Group, Permission
 from django.db import transaction
 
 from clusters.importing import archive_events, import_catalogue, import_events
+from clusters.models import Item
+from clusters.search_index import build_index
 from personas.archetypes import parse_personas
 from personas.event_records import EventRecord
 from personas.events import CODE
@@ -23,6 +25,7 @@ from personas.models import Archetype, Attribute, Clock, Origin, Shop, Shopper
 from recommendations.evaluation.simulation import SimulatedSession, World, build_world, simulate
 from recommendations.evaluation.simulation.missions import (
     MissionSession,
+    index_search,
     parse_occasions,
     plant,
     shop_for,
@@ -132,7 +135,7 @@ def _simulate(shop: Shop, folder: Path, counts: Mapping[str, int], *, now: datet
     catalogue = read_catalogue(shop)
     world = build_world(catalogue, *parse_personas(json.loads((folder / "personas.json").read_text())), seed=SIMULATED_SEED)
     external = {item: name for name, item in catalogue.id_of.items()}
-    sessions = chain.from_iterable(_sessions(name, world, folder, count, until) for name, count in counts.items())
+    sessions = chain.from_iterable(_sessions(name, shop, world, folder, count, until) for name, count in counts.items())
     total = sum(counts.values())
 
     def batches() -> Iterator[list[EventRecord]]:
@@ -149,7 +152,9 @@ def _simulate(shop: Shop, folder: Path, counts: Mapping[str, int], *, now: datet
     return report
 
 
-def _sessions(kind: str, world: World, folder: Path, count: int, until: float) -> Iterator[SimulatedSession | MissionSession]:
+def _sessions(
+    kind: str, shop: Shop, world: World, folder: Path, count: int, until: float
+) -> Iterator[SimulatedSession | MissionSession]:
     """Sessions of one kind of `SIMULATED` that end by `until`. Raises DemoError on occasions that can't be served."""
     start = until - SIMULATED_DAYS * 86_400.0
     if kind == "sessions":
@@ -159,7 +164,8 @@ def _sessions(kind: str, world: World, folder: Path, count: int, until: float) -
         occasions = parse_occasions(json.loads((folder / "occasions.json").read_text()))
     except (OSError, ValueError) as error:
         raise DemoError(f"{folder / 'occasions.json'}: {error}") from error
-    missions = plant(world.catalogue, occasions)
+    index = build_index(Item.objects.of_shop(shop).as_documents())
+    missions = plant(world.catalogue, occasions, index_search(index, world.catalogue))
     yield from shop_for(world, missions, sessions=count, seed=SIMULATED_SEED, start_at=start, days=SIMULATED_DAYS)
 
 

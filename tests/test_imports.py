@@ -40,6 +40,7 @@ PURE = (
     "clusters.correlated_attributes",
     "clusters.covisitation",
     "clusters.derived",
+    "clusters.descriptor_search",
     "clusters.edits",
     "clusters.identity",
     "clusters.item_clusters",
@@ -66,6 +67,7 @@ PURE = (
     "recommendations.evaluation.baselines",
     "recommendations.evaluation.metrics",
     "recommendations.evaluation.personas.*",
+    "recommendations.evaluation.planted",
     "recommendations.evaluation.simulation.*",
     "recommendations.web.drawing.*",
 )
