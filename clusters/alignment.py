@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
+from clusters import derived
 from clusters.adaptation import AdaptedClusters
 from clusters.item_clusters import ItemClusters
 
@@ -20,6 +25,9 @@ WITHOUT_AFFINITY = WEIGHTS / (1.0 - WEIGHTS[TERMS.index("affinity")])
 
 LEARNED = 0.5
 """Part of the alignment that is learned from behaviour; the rest is the likeness of descriptors."""
+
+SPAN = 0.499
+"""What a cosine of 1 adds to 1/2: the ends stay open, for the odds to be finite."""
 
 COUNT = 12
 """Clusters selected at most."""
@@ -37,6 +45,20 @@ validation days of two click logs 0.3 to 0.5 gained half a point of hits (serena
 
 PULL = 0.5
 """Share of its source's mass that an expanded cluster is given: enough to be selected, not enough to lead."""
+
+
+class AlignmentTerm(NamedTuple):
+    """One part of an alignment.
+
+    kind : "everybody", the half that all clusters have; "persona", how much more a persona takes of the cluster than shoppers
+        do; "descriptor", one that attribute and cluster share.  name : of the persona, or the descriptor.
+    attribute : whose descriptor it is, else "".
+    """
+
+    kind: str
+    name: str
+    value: float
+    attribute: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,23 +79,73 @@ class Selection:
 
 
 def persona_scores(clusters: ItemClusters, belief: np.ndarray, attributes: np.ndarray) -> np.ndarray:
-    """(C,) alignment of a profile with each cluster, in (0, 1): likeness of descriptors blended with learned lift.
+    """(C,) alignment of a profile with each cluster, in (0, 1): weighted cosine of descriptors blended with learned lift.
 
     belief : (K,) persona probabilities.  attributes : (A,) weights of the profile, at least 0.
-    Lift l counts as l / (1 + l), so that 1/2 is "as everybody". Without attributes, or with none that any cluster is
-    described by, the lift decides alone; without personas every cluster has 1/2.
+    The profile's descriptors are the sum of its attributes', each of length 1, by their weights; the cluster's are its log
+    lifts. Their cosine c counts as (1 + .998 c) / 2, lift l as l / (1 + l), so that in both 1/2 is "as everybody"; each is
+    half of the alignment. Without attributes, or with none that speaks of a descriptor of the catalogue, the lift decides
+    alone; without personas every cluster's lift is 1. `explain` takes it apart.
     """
     if clusters.persona_lift.shape[1]:
         lift = clusters.persona_lift @ np.asarray(belief, dtype=np.float32)
         learned = lift / (1.0 + lift)
     else:
         learned = np.full(len(clusters), 0.5, dtype=np.float32)
-    total = float(np.sum(attributes)) if clusters.attribute_match.shape[1] else 0.0
-    if total <= 0:
+    weights = np.asarray(attributes, dtype=np.float32)
+    length = _length(clusters, weights)
+    if length <= 0:
         return learned
-    # Cosine -1..1 to 0..1: 1/2 is "says nothing", as for lift; the ends stay open, for the odds to be finite.
-    likeness = clusters.attribute_match @ (np.asarray(attributes, dtype=np.float32) * np.float32(0.499 * (1.0 - LEARNED) / total))
+    likeness = clusters.attribute_match @ (weights * np.float32(SPAN * (1.0 - LEARNED) / length))
     return np.asarray(LEARNED * learned + (0.5 * (1.0 - LEARNED) + likeness))
+
+
+def _length(clusters: ItemClusters, weights: np.ndarray) -> float:
+    """Of the sum of the attributes' descriptors by these weights; 0 where they speak of nothing."""
+    return math.sqrt(max(float(weights @ clusters.attribute_likeness @ weights), 0.0)) if weights.any() else 0.0
+
+
+def explain(
+    clusters: ItemClusters,
+    position: int,
+    *,
+    belief: np.ndarray,
+    attributes: np.ndarray,
+    attribute_descriptors: sparse.csr_matrix,
+    descriptors: Sequence[str],
+    attribute_names: Sequence[str],
+    persona_names: Sequence[str],
+) -> tuple[AlignmentTerm, ...]:
+    """The terms of `persona_scores` of the cluster at a position, which they add up to: what all start with, then the
+    weightiest first.
+
+    attribute_descriptors : (A, D), as the clusters' own `attribute_match` was made of.  descriptors : D names.
+    attribute_names, persona_names : A and K.  Terms of 0 are left out. Raises ValueError where the counts disagree.
+    """
+    a, k = clusters.attribute_match.shape[1], clusters.persona_lift.shape[1]
+    if (len(attribute_names), len(persona_names), len(belief)) != (a, k, k) or attribute_descriptors.shape[0] != a:
+        raise ValueError(f"{len(attribute_names)} attributes and {len(persona_names)} personas, the clusters know {a} and {k}")
+    terms: list[AlignmentTerm] = []
+    weights = np.asarray(attributes, dtype=np.float64)
+    length = _length(clusters, weights)
+    lift = clusters.persona_lift[position].astype(np.float64)
+    mean = float(lift @ belief) if k else 1.0
+    # l / (1 + l) - 1/2 = (l - 1) / (2 (1 + l)), and l - 1 is the belief's mean of the personas' own l - 1.
+    scale = (LEARNED if length > 0 else 1.0) / (2.0 * (1.0 + mean))
+    terms += [
+        AlignmentTerm("persona", name, scale * float(b * (x - 1.0)))
+        for name, b, x in zip(persona_names, belief, lift, strict=True)
+    ]
+    if length > 0:
+        described, wanted = derived.directions(clusters.descriptor_lift[[position]], attribute_descriptors)
+        by_attribute = sparse.diags(weights * (SPAN * (1.0 - LEARNED) / length)) @ wanted
+        shared = by_attribute.multiply(described.toarray()).tocoo()
+        terms += [
+            AlignmentTerm("descriptor", descriptors[d], float(value), attribute_names[row])
+            for row, d, value in zip(shared.row.tolist(), shared.col.tolist(), shared.data.tolist(), strict=True)
+        ]
+    terms = sorted((t for t in terms if t.value), key=lambda t: -abs(t.value))
+    return (AlignmentTerm("everybody", "", 0.5), *terms)
 
 
 def select(

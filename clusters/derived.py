@@ -72,16 +72,28 @@ def persona_lifts(items: sparse.csr_matrix, behaviour: Behaviour) -> np.ndarray:
 
 
 def attribute_matches(lift: sparse.csr_matrix, attributes: sparse.csr_matrix) -> np.ndarray:
-    """(C, A) float32 cosine of log-lift and attribute weights, over the descriptors that some attribute speaks of.
-
-    Others are left out of the norm: a cluster isn't less alike for having words that no attribute knows.
-    """
-    used = np.unique(attributes.nonzero()[1])
-    log_lift = lift.copy()
-    log_lift.data = np.log(log_lift.data)
-    described = rows_to_one(log_lift[:, used], power=2)
-    wanted = rows_to_one(attributes.tocsr()[:, used], power=2)
+    """(C, A) float32 cosine of log-lift and attribute weights, over the descriptors that some attribute speaks of."""
+    described, wanted = directions(lift, attributes)
     return np.asarray((described @ wanted.T).toarray(), dtype=np.float32)
+
+
+def attribute_likeness(attributes: sparse.csr_matrix) -> np.ndarray:
+    """(A, A) float32 cosine of two attributes' weights, by which a profile of several has a length."""
+    wanted = rows_to_one(sparse.csr_matrix(attributes, dtype=np.float64), power=2)
+    return np.asarray((wanted @ wanted.T).toarray(), dtype=np.float32)
+
+
+def directions(lift: sparse.csr_matrix, attributes: sparse.csr_matrix) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """(C, D) log lifts and (A, D) attribute weights as rows of length 1, or 0 where nothing is said.
+
+    Descriptors that no attribute speaks of are left out: a cluster isn't less alike for having words that no attribute knows.
+    """
+    spoken = np.zeros(lift.shape[1])
+    spoken[attributes.nonzero()[1]] = 1.0
+    logs = lift.astype(np.float64)
+    logs.data = np.log(logs.data)
+    described = rows_to_one(sparse.csr_matrix(logs @ sparse.diags(spoken)), power=2)
+    return described, rows_to_one(sparse.csr_matrix(attributes, dtype=np.float64), power=2)
 
 
 def _shares_of_rows(matrix: np.ndarray) -> np.ndarray:

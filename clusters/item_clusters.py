@@ -59,6 +59,7 @@ class ItemClusters:
     share : (C,) float32, prior share of engagement, sums to 1.
     persona_lift : (C, K) float32, P(cluster | persona) / P(cluster), shrunk to 1 where evidence is thin.
     attribute_match : (C, A) float32 in [-1, 1], cosine of an attribute's weights and the cluster's descriptors.
+    attribute_likeness : (A, A) float32, cosine of two attributes' weights.
     locked : (C,) bool, clusters that sessions and learning may not contract.
     behaviour, learned : what all of this was made from, so that edits are put on and taken off without a log.
     item_ids : (n,) int64, by which a later catalogue finds the items again; empty if it never has to.
@@ -80,6 +81,7 @@ class ItemClusters:
     share: np.ndarray
     persona_lift: np.ndarray
     attribute_match: np.ndarray
+    attribute_likeness: np.ndarray
     locked: np.ndarray
     behaviour: Behaviour
     learned: Learned
@@ -248,6 +250,7 @@ def with_personas(
         behaviour=behaviour,
         persona_lift=derived.persona_lifts(clusters.items, behaviour),
         attribute_match=derived.attribute_matches(clusters.descriptor_lift, attribute_descriptors),
+        attribute_likeness=derived.attribute_likeness(attribute_descriptors),
     )
 
 
@@ -278,8 +281,10 @@ def _assemble(
     if attribute_descriptors is not None:
         _check_attributes(lift, attribute_descriptors)
         attribute_match = derived.attribute_matches(lift, attribute_descriptors)
+        likeness = derived.attribute_likeness(attribute_descriptors)
     else:
         attribute_match = _matches_of(before, edited)
+        likeness = np.zeros((0, 0), dtype=np.float32) if before is None else before.attribute_likeness
     parts = _parts(items, given.data, behaviour, catalogue, edited, before)
     return ItemClusters(
         cluster_ids=edited.cluster_ids,
@@ -298,6 +303,7 @@ def _assemble(
         share=share.astype(np.float32),
         persona_lift=derived.persona_lifts(items, behaviour),
         attribute_match=attribute_match,
+        attribute_likeness=likeness,
         locked=edited.locked,
         behaviour=behaviour,
         learned=learned,

@@ -34,7 +34,7 @@ from recommendations.ranking.ranker import History, Ranked, Ranker, affinity, ra
 from recommendations.ranking.slate import Chosen, compose
 from recommendations.session import MAX_PENDING, MAX_TOUCHES, Pending, Request, SessionState, Slate, SlateItem, Touch
 
-SELECTED_CLUSTERS = 10
+SELECTED_CLUSTERS = 12
 """Clusters a slate draws on. On serenade_bol the next item lies in the best 10 for 89.5 % of prefixes, in 5 for 87.1 %."""
 
 FIRST_RANKED = 200

@@ -79,6 +79,7 @@ def made_clusters(c: int = 8, *, per_cluster: int = 10, personas: int = 2, first
         share=np.full(c, 1 / max(c, 1), dtype=np.float32),
         persona_lift=np.ones((c, personas), dtype=np.float32),
         attribute_match=np.zeros((c, 0), dtype=np.float32),
+        attribute_likeness=np.zeros((0, 0), dtype=np.float32),
         locked=np.zeros(c, dtype=bool),
         behaviour=Behaviour.none(n),
         learned=Learned(ids, names, kinds, of_item, np.full(c, -1, dtype=np.int32), 1.0),

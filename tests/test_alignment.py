@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from clusters import derived
 from clusters.adaptation import AdaptedClusters
-from clusters.alignment import PULL, persona_scores, select
+from clusters.alignment import PULL, explain, persona_scores, select
 from clusters.item_clusters import ItemClusters
 from tests.cluster_worlds import made_clusters
 
@@ -164,13 +165,76 @@ def test_without_personas_clusters_are_for_nobody():
     assert chosen.persona.tolist() == [-1, -1]
 
 
-def test_persona_scores_blend_the_cosine_and_the_lift():
+def described(
+    lifts: list[list[float]], attributes: list[list[float]], persona_lift: list[list[float]]
+) -> tuple[ItemClusters, sparse.csr_matrix]:
+    """Clusters with these log lifts over descriptors, matched with attributes of these weights."""
+    log_lift = sparse.csr_matrix(np.array(lifts))
+    lift = sparse.csr_matrix((np.exp(log_lift.data), log_lift.indices, log_lift.indptr), shape=log_lift.shape, dtype=np.float32)
+    wanted = sparse.csr_matrix(np.array(attributes, dtype=np.float32))
     clusters = replace(
-        with_lift(made_clusters(3), c0=[3, 1]), attribute_match=np.array([[0.8, 0.0], [0.0, 0.4], [0.0, 0.0]], dtype=np.float32)
+        made_clusters(len(lifts), personas=len(persona_lift[0])),
+        descriptor_lift=lift,
+        persona_lift=np.array(persona_lift, dtype=np.float32),
+        attribute_match=derived.attribute_matches(lift, wanted),
+        attribute_likeness=derived.attribute_likeness(wanted),
     )
+    return clusters, wanted
+
+
+def test_persona_scores_blend_the_cosine_and_the_lift():
+    # Attributes speak of descriptors 0 and 1, or of 1 alone; nobody speaks of 2, which so doesn't make the first less alike.
+    clusters, _ = described([[2, 0, 9], [0, 1, 0], [0, 0, 1]], [[3, 4, 0], [0, 7, 0]], [[3, 1], [1, 1], [1, 1]])
+    profile = 0.75 * np.array([0.6, 0.8]) + 0.25 * np.array([0, 1])
+    cosine = np.array([[1, 0], [0, 1], [0, 0]]) @ profile / np.linalg.norm(profile)
     scores = persona_scores(clusters, np.array([1.0, 0.0]), np.array([3.0, 1.0]))
-    assert scores == pytest.approx([0.5 * 0.75 + 0.5 * (0.5 + 0.499 * 0.6), 0.25 + 0.5 * (0.5 + 0.499 * 0.1), 0.5], abs=1e-6)
+    assert scores == pytest.approx(0.5 * np.array([0.75, 0.5, 0.5]) + 0.5 * (0.5 + 0.499 * cosine), abs=1e-6)
     assert persona_scores(clusters, np.array([1.0, 0.0]), np.zeros(2)) == pytest.approx([0.75, 0.5, 0.5])
+
+
+def test_an_attribute_that_speaks_of_nothing_here_changes_nothing():
+    clusters, _ = described([[1, 0], [0, 1]], [[1, 0], [0, 0]], [[1], [1]])
+    belief = np.ones(1)
+    alone = persona_scores(clusters, belief, np.array([1.0, 0.0]))
+    assert persona_scores(clusters, belief, np.array([0.5, 0.5])) == pytest.approx(alone, abs=1e-6)
+    assert persona_scores(clusters, belief, np.array([0.0, 1.0])) == pytest.approx([0.5, 0.5])
+
+
+def test_explained_terms_say_what_the_score_is_made_of():
+    clusters, wanted = described([[2, 0, 9], [0, 1, 0]], [[3, 4, 0], [0, 7, 0]], [[3, 1], [1, 1]])
+    options = {
+        "belief": np.array([0.8, 0.2]),
+        "attributes": np.array([0.75, 0.25]),
+        "attribute_descriptors": wanted,
+        "descriptors": ("colour=red", "category=hats", "brand=x"),
+        "attribute_names": ("Bold", "Hatter"),
+        "persona_names": ("Aunt", "Clerk"),
+    }
+    first, second = explain(clusters, 0, **options), explain(clusters, 1, **options)
+    assert first[0] == ("everybody", "", 0.5, "")
+    assert [(t.kind, t.name, t.attribute) for t in first[1:]] == [("descriptor", "colour=red", "Bold"), ("persona", "Aunt", "")]
+    assert {(t.name, t.attribute) for t in second[1:]} == {("category=hats", "Bold"), ("category=hats", "Hatter")}
+    assert first[2].value == pytest.approx(0.5 * 0.8 * 2 / (2 * 3.6))  # mean lift 2.6
+    with pytest.raises(ValueError, match="1 attributes and 2 personas, the clusters know 2 and 2"):
+        explain(clusters, 0, **(options | {"attribute_names": ("Bold",)}))
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 100_000))
+def test_explained_terms_add_up_to_the_score(seed):
+    rng = np.random.default_rng(seed)
+    c, d, a, k = (int(rng.integers(1, 8)) for _ in range(4))
+    lifts = rng.gamma(1, 1, (c, d)) * (rng.random((c, d)) < 0.5)
+    clusters, wanted = described(
+        lifts.tolist(), (rng.random((a, d)) * (rng.random((a, d)) < 0.5)).tolist(), rng.gamma(4, 0.25, (c, k)).tolist()
+    )
+    belief, weights = rng.dirichlet(np.ones(k)), rng.dirichlet(np.ones(a)) * (rng.random(a) < 0.7)
+    scores = persona_scores(clusters, belief, weights)
+    assert ((scores > 0) & (scores < 1)).all()
+    names = {"descriptors": [f"d{i}" for i in range(d)], "attribute_names": ["a"] * a, "persona_names": ["p"] * k}
+    for row in range(c):
+        terms = explain(clusters, row, belief=belief, attributes=weights, attribute_descriptors=wanted, **names)
+        assert sum(t.value for t in terms) == pytest.approx(scores[row], abs=1e-6)
 
 
 @settings(deadline=None, max_examples=60)

@@ -32,6 +32,7 @@ def two_clusters(n: int) -> ItemClusters:
         share=np.full(2, 0.5, dtype=np.float32),
         persona_lift=np.ones((2, 2), dtype=np.float32),
         attribute_match=np.zeros((2, 0), dtype=np.float32),
+        attribute_likeness=np.zeros((0, 0), dtype=np.float32),
         locked=np.zeros(2, dtype=bool),
         behaviour=Behaviour.none(n),
         learned=Learned.none(n),
