@@ -10,7 +10,8 @@ for what a plain search found is narrowed here where it found all there is; each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from scipy import sparse
 
 from clusters.catalogue import Catalogue
 from clusters.correlated_attributes import Attribute, Correlations, MarketLean, attribute_words, correlate
+from clusters.descriptor_search import Finder, Search
 from clusters.query_clusters import QueryClusters, TermPair, cluster_terms
 from clusters.query_terms import QueryTerms, read_terms
 from clusters.search_history import QueryStats
@@ -26,9 +28,6 @@ from clusters.search_index import Filters, SearchIndex
 from clusters.search_index import search as search_index
 from clusters.search_titles import ordinal, say_attribute, say_market, title_of
 from personas.queries import words
-
-Search = Callable[[str, Filters, int], tuple[np.ndarray, np.ndarray]]
-"""(words, filters, count) -> (item positions, scores), best first; nothing where no item has the words."""
 
 MAX_CLUSTERS = 300
 """Query clusters taken, the most searched first; bounds the catalogue searches."""
@@ -41,12 +40,6 @@ MAX_CROSSED = 3
 
 MAX_TOLD = 8
 """Attributes told of a cluster."""
-
-DEPTH = 100
-"""Results read of a search."""
-
-RELEVANT = 0.5
-"""Share of the best result's score under which a result only mentions the words: the lamp that "goes with any tent"."""
 
 MAX_ITEMS = 60
 """Items of a cluster."""
@@ -68,13 +61,6 @@ ALIKE = 0.7
 
 LESS = 0.5
 """Times as often as elsewhere under which a market's variant leaves a term out."""
-
-_FILTERS: Mapping[str, Callable[[str], Filters]] = {
-    "category": lambda value: Filters(category=(value,)),
-    "brand": lambda value: Filters(brand=(value,)),
-    "colour": lambda value: Filters(colour=(value,)),
-    "price_tier": lambda value: Filters(price_tier=(value,)),
-}
 
 
 class ItemDescriptor(NamedTuple):
@@ -157,6 +143,11 @@ def search_of(index: SearchIndex, catalogue: Catalogue) -> Search:
     return search
 
 
+def none(items: int) -> SearchClusters:
+    """No clusters over so many items."""
+    return SearchClusters(sparse.csr_matrix((items, 0)), (), (), ())
+
+
 def build_search_clusters(
     stats: QueryStats, terms: QueryTerms, groups: QueryClusters, catalogue: Catalogue, search: Search
 ) -> SearchClusters:
@@ -169,9 +160,9 @@ def build_search_clusters(
     """
     chosen = _chosen_terms(terms, groups)
     if not chosen or not len(catalogue):
-        return SearchClusters(sparse.csr_matrix((len(catalogue), 0)), (), (), ())
+        return none(len(catalogue))
     shop = correlate(stats, terms, catalogue)
-    finder = _Finder(catalogue, search)
+    finder = Finder(catalogue, search)
     made: list[_Made] = []
     for members in chosen:
         attributes = shop.going_with(members)
@@ -237,12 +228,13 @@ def _make(
     lean: MarketLean | None,
     groups: QueryClusters,
     shop: Correlations,
-    finder: _Finder,
+    finder: Finder,
 ) -> _Made | None:
     """A cluster of the terms, or a market's variant of it; nothing where fewer than two types of items are found."""
     more = np.ones(len(members)) if lean is None else lean.more
     terms = shop.terms
     crossed = [a for a in attributes if finder.has(a.name)]
+    company = _company({t: finder.find(terms.labels[t]) for t in members}, finder.category)
     descriptors: list[ItemDescriptor] = []
     types: list[dict[int, float]] = []
     labels: list[str] = []
@@ -256,7 +248,7 @@ def _make(
         if not len(plain) or times < LESS or said in spoken:  # in another order, the words find the same
             continue
         spoken.add(said)
-        meant = shop.meant(t, plain)
+        meant = shop.meant(t, plain) or company.get(t)
         own = {a.name: a for a in ([] if meant is None else [meant]) + crossed}
         typical = float(np.clip(groups.weight[t], 1e-6, 1.0))
         asked: list[tuple[tuple[str, ...], float, np.ndarray]] = [((), 1.0, plain)]
@@ -298,6 +290,21 @@ def _make(
     )
 
 
+def _company(found: Mapping[int, np.ndarray], category: Sequence[str]) -> dict[int, Attribute]:
+    """The category that a term likely means where its shoppers don't show it: the one of most of what it finds, times one
+    more for each other term found mainly there. Camping's lanterns are outdoors rather than pumpkins."""
+    counts = {t: Counter(category[i] for i in positions.tolist() if category[i]) for t, positions in found.items()}
+    main = {t: max(each.items(), key=lambda c: (c[1], c[0]))[0] for t, each in counts.items() if each}
+    chosen: dict[int, Attribute] = {}
+    for t, each in counts.items():
+        if len(each) < 2:
+            continue
+        odds = {name: n * (1 + sum(other == name for o, other in main.items() if o != t)) for name, n in each.items()}
+        name, most = max(odds.items(), key=lambda c: (c[1], c[0]))
+        chosen[t] = Attribute(f"category={name}", 1.0, most / sum(odds.values()), 0.0)
+    return chosen
+
+
 def _shared_out(types: Sequence[dict[int, float]], in_stock: np.ndarray) -> dict[int, tuple[int, float]]:
     """Item -> (type, weight) of at most `MAX_ITEMS`: each item in the type that it fits best, the types in turn, stock first."""
     best: dict[int, tuple[float, int]] = {}
@@ -322,7 +329,7 @@ def _variants(
     shop: Correlations,
     tests: int,
     groups: QueryClusters,
-    finder: _Finder,
+    finder: Finder,
 ) -> list[_Made]:
     """The cluster as markets search for it that differ clearly, where that gives them other items than the rest."""
     made: list[_Made] = []
@@ -348,44 +355,3 @@ def _told_pairs(members: Sequence[int], pairs: Sequence[TermPair], labels: Seque
     inside = set(members)
     own = [p for p in pairs if p.first in inside and p.second in inside]
     return [(labels[p.first], labels[p.second], int(p.segments), round(float(p.strength), 4)) for p in own]
-
-
-class _Finder:
-    """Catalogue searches, each made once. What is found: the positions whose score is near the best, best first."""
-
-    def __init__(self, catalogue: Catalogue, search: Search) -> None:
-        self.in_stock = catalogue.in_stock
-        self._search = search
-        self._column = {name: j for j, name in enumerate(catalogue.descriptors)}
-        self._having = sparse.csc_matrix(catalogue.item_descriptors)
-        self._plain: dict[str, tuple[np.ndarray, float, bool]] = {}
-        self._narrow: dict[tuple[str, str], np.ndarray] = {}
-
-    def has(self, descriptor: str) -> bool:
-        """Whether a search can be narrowed to it. A tag names goods rather than a side of them, as words do already."""
-        return descriptor in self._column and not descriptor.startswith("tag=")
-
-    def find(self, words: str) -> np.ndarray:
-        """(m,) positions."""
-        if words not in self._plain:
-            positions, scores = self._search(words, Filters(), DEPTH)
-            least = RELEVANT * float(scores.max(initial=0.0))
-            kept = positions[scores >= least]
-            self._plain[words] = (kept, least, len(kept) < DEPTH)
-        return self._plain[words][0]
-
-    def narrowed(self, words: str, descriptor: str) -> np.ndarray:
-        """(m,) positions of those with the descriptor; searched for only where the plain search didn't find all."""
-        if (words, descriptor) not in self._narrow:
-            plain = self.find(words)
-            _, least, complete = self._plain[words]
-            kind, _, value = descriptor.partition("=")
-            if complete or kind not in _FILTERS:
-                column = self._column[descriptor]
-                rows = self._having.indices[self._having.indptr[column] : self._having.indptr[column + 1]]
-                kept = plain[np.isin(plain, rows)]
-            else:
-                positions, scores = self._search(words, _FILTERS[kind](value), DEPTH)
-                kept = positions[scores >= least]
-            self._narrow[words, descriptor] = kept
-        return self._narrow[words, descriptor]

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from clusters.catalogue import Catalogue, ItemRow, build_catalogue
 from clusters.correlated_attributes import attribute_words, correlate
+from clusters.descriptor_search import Search
 from clusters.query_clusters import QueryClusters, TermPair
 from clusters.query_terms import QueryTerms
 from clusters.search_clusters import (
@@ -21,7 +22,6 @@ from clusters.search_clusters import (
     MAX_ITEMS,
     MAX_TERMS,
     PER_TYPE,
-    Search,
     SearchClusters,
     build_search_clusters,
     explain_membership,
@@ -184,7 +184,7 @@ def test_every_membership_is_explained_by_a_pair_a_search_and_a_rank() -> None:
     third = of_type(catalogue, "lantern")[2]
     assert explain_membership(made.traces[0], made.via[0][third]) == (
         "Shoppers who searched for “tent” also searched for “lantern” (41 times).",
-        "The search “lantern” ranks it 3rd.",
+        "The search “lantern” ranks it 3rd and 3rd among category outdoors.",
     )
     assert explain_membership(made.traces[0], ()) == ()
 
@@ -226,8 +226,8 @@ def test_what_goes_with_one_of_the_terms_only_is_no_attribute() -> None:
 
 def test_each_term_means_the_category_that_its_searchers_look_at() -> None:
     """Tulips are flowers, and the name of a table that the search likes better; the group has no category in common."""
-    rows = [ItemRow(n + 1, f"d{n}", f"tulip table no{n}", "furniture", price=90.0) for n in range(8)]
-    rows += [ItemRow(n + 11, f"f{n}", f"tulip bunch no{n}", "floral", price=9.0) for n in range(16)]
+    rows = [ItemRow(n + 1, f"d{n}", f"tulip table no{n}", "furniture", price=90.0) for n in range(16)]
+    rows += [ItemRow(n + 21, f"f{n}", f"tulip bunch no{n}", "floral", price=9.0) for n in range(10)]
     rows += [ItemRow(n + 31, f"c{n}", f"cake no{n}", "groceries", price=9.0) for n in range(6)]
     catalogue = build_catalogue(rows)
     flowers = [i for i in range(len(catalogue)) if "bunch" in catalogue.titles[i]]
@@ -237,6 +237,16 @@ def test_each_term_means_the_category_that_its_searchers_look_at() -> None:
         weight = made.of_item[:, 0].toarray().ravel()
         best = max(of_type(catalogue, "tulip"), key=lambda i: weight[i])
         assert first in catalogue.titles[best]
+
+
+def test_a_term_keeps_to_the_company_of_the_others_where_nobody_shows_what_it_means() -> None:
+    """Not one view: tents and sleeping bags are found outdoors alone, so the garden's lanterns come last."""
+    catalogue = shop()
+    made = built(together(CAMPING) + together(BAKING), catalogue)
+    weight = made.of_item[:, 0].toarray().ravel()
+    assert weight[of_type(catalogue, "lantern")].min() > weight[of_type(catalogue, "garden lantern")].max()
+    reason = explain_membership(made.traces[0], made.via[0][of_type(catalogue, "lantern")[0]])[1]
+    assert reason == "The search “lantern” ranks it 1st and 1st among category outdoors."
 
 
 def test_a_rare_taste_is_no_attribute_however_surprising() -> None:
