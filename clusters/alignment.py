@@ -30,7 +30,7 @@ SPAN = 0.499
 """What a cosine of 1 adds to 1/2: the ends stay open, for the odds to be finite."""
 
 COUNT = 12
-"""Clusters selected at most."""
+"""Clusters selected at most. Most often `MAX_SHARE` ends the selection first."""
 
 MAX_SHARE = 0.1
 """Of the catalogue, that the selected clusters may hold between them: a step's cost grows with what is selected."""

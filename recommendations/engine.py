@@ -34,9 +34,6 @@ from recommendations.ranking.ranker import History, Ranked, Ranker, affinity, ra
 from recommendations.ranking.slate import Chosen, compose
 from recommendations.session import MAX_PENDING, MAX_TOUCHES, Pending, Request, SessionState, Slate, SlateItem, Touch
 
-SELECTED_CLUSTERS = 12
-"""Clusters a slate draws on. On serenade_bol the next item lies in the best 10 for 89.5 % of prefixes, in 5 for 87.1 %."""
-
 FIRST_RANKED = 200
 """Items ranked for a slate before the first item: deep enough for each persona that shares the slots to have its own."""
 
@@ -247,7 +244,6 @@ def view(engine: Engine, state: SessionState, *, now: float) -> View:
         attributes=profile.attribute_weights,
         affinity=affinity(engine.layout, representation) if len(history.positions) else None,
         active=profile.active_positions,
-        count=SELECTED_CLUSTERS,
     )
     return View(profile, belief, history, representation, selection)
 
