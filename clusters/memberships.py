@@ -98,7 +98,9 @@ def joined(weights: sparse.csr_matrix, kinds: tuple[str, ...]) -> sparse.csr_mat
     factor = np.where(searched[weights.indices], SEARCH_PART, 1.0 - SEARCH_PART)
     factor = factor / np.where(searched[weights.indices], np.repeat(np.maximum(found, 1.0), np.diff(weights.indptr)), 1.0)
     scaled = sparse.csr_matrix((weights.data * factor, weights.indices, weights.indptr), shape=weights.shape)
-    return sparse.csr_matrix(rows_to_one(scaled, power=1), dtype=np.float32)
+    result = sparse.csr_matrix(rows_to_one(scaled, power=1), dtype=np.float32)
+    result.sort_indices()
+    return result
 
 
 def primary_of(weights: sparse.csr_matrix, kinds: tuple[str, ...]) -> np.ndarray:
