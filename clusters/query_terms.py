@@ -35,7 +35,12 @@ PHRASE_WORDS = 3
 RARER = 5
 """Times by which a spelling must be more frequent than another of one edit to be what was meant."""
 
+RARER_SHORT = 25
+"""The same for words of under `MIDDLING` letters where no vocabulary says what is a word: most that are one edit apart are
+both words (back and black, barn and bar, rock and rack in real queries), unless the edit is a swap of neighbours."""
+
 SHORTEST = 4
+MIDDLING = 6
 LONG = 8
 """Letters from which one and two edits are a misspelling; in shorter words they make another word."""
 
@@ -133,29 +138,27 @@ def misspellings(counts: Mapping[str, int], known: Collection[str] = frozenset()
     for word in forms:
         if len(word) >= SHORTEST - 1 and word.isalpha() and not _IDEOGRAPH.search(word):
             by_letter[word[0]].append(word)
-    for group in by_letter.values():
-        least = counts[group[-1]] * RARER
-        roots = [word for word in group if counts[word] >= least]
-        rare = (
-            [word for word in group if len(word) >= SHORTEST and word not in known and counts[word] * RARER <= counts[roots[0]]]
-            if roots
-            else []
-        )
-        if not rare:
-            continue
-        for start in range(0, len(rare), 1_000):  # bounds the table to some megabytes
+    for group in by_letter.values():  # from frequent to rare, so that whether a root stands is settled before its misspellings
+        roots = [word for word in group if counts[word] >= RARER * counts[group[-1]]]
+        most = counts[group[0]]
+        rare = [word for word in group if len(word) >= SHORTEST and word not in known and RARER * counts[word] <= most]
+        for start in range(0, len(rare) if roots else 0, 1_000):  # bounds the table
             part = rare[start : start + 1_000]
             table = cdist(part, roots, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8, workers=1)
-            for row, word in enumerate(
-                part
-            ):  # from frequent to rare, so that whether a root stands is decided before its misspellings
-                most = 2 if len(word) >= LONG else 1
-                near = np.flatnonzero((table[row] > 0) & (table[row] <= most)).tolist()
-                right = [j for j in near if counts[roots[j]] >= RARER * counts[word] and roots[j] not in meant]
+            for word, edits in zip(part, table, strict=True):
+                near = np.flatnonzero((edits > 0) & (edits <= (2 if len(word) >= LONG else 1))).tolist()
+                right = [
+                    j for j in near if counts[roots[j]] >= _rarer(word, roots[j], known) * counts[word] and roots[j] not in meant
+                ]
                 if right:
-                    best = min(right, key=lambda j: (roots[j] not in known, table[row, j], j))
-                    meant[word] = roots[best]
+                    meant[word] = roots[min(right, key=lambda j: (roots[j] not in known, edits[j], j))]
     return meant
+
+
+def _rarer(word: str, root: str, known: Collection[str]) -> int:
+    if root in known or len(word) >= MIDDLING or (len(word) == len(root) and sorted(word) == sorted(root)):
+        return RARER
+    return RARER_SHORT
 
 
 def log_likelihood_ratio(both: np.ndarray, first: np.ndarray, second: np.ndarray, total: float) -> np.ndarray:

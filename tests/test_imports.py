@@ -70,6 +70,7 @@ PURE = (
     "recommendations.evaluation.metrics",
     "recommendations.evaluation.personas.*",
     "recommendations.evaluation.planted",
+    "recommendations.evaluation.search_terms",
     "recommendations.evaluation.simulation.*",
     "recommendations.web.drawing.*",
 )
