@@ -65,7 +65,7 @@ class ReleaseAdmin(ModelAdmin):
 
     @admin.action(description="Activate the chosen release", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Release]) -> None:
-        from recommendations import releases  # the numeric stack, which pages of the admin do without
+        from recommendations import cluster_runs, releases  # the numeric stack, which pages of the admin do without
 
         if (release := self._one(request, queryset)) is None:
             return
@@ -73,16 +73,17 @@ class ReleaseAdmin(ModelAdmin):
             self.message_user(request, f"{release} is {release.get_state_display().lower()}; nothing done.", messages.WARNING)
             return
         try:
-            releases.activate(release, by=request.user)
+            active = cluster_runs.activate(release, by=request.user)
         except releases.ReleaseError as error:
             self.message_user(request, f"{release} was not activated: {error}", messages.ERROR)
             return
-        self.log_change(request, release, "Activated.")
-        self.message_user(request, f"{release} is active; every process swaps within seconds.", messages.SUCCESS)
+        self.log_change(request, release, "Activated." if active == release else f"Activated as {active}.")
+        edited = "" if active == release else f" It is {release} with what was edited or trained since."
+        self.message_user(request, f"{active} is active; every process swaps within seconds.{edited}", messages.SUCCESS)
 
     @admin.action(description="Roll back the chosen, active release", permissions=["change"])
     def roll_back(self, request: HttpRequest, queryset: QuerySet[Release]) -> None:
-        from recommendations import releases
+        from recommendations import activation, releases
 
         if (release := self._one(request, queryset)) is None:
             return
@@ -90,7 +91,7 @@ class ReleaseAdmin(ModelAdmin):
             self.message_user(request, f"{release} is not active; choose the active release to roll it back.", messages.WARNING)
             return
         try:
-            earlier = releases.roll_back(release.shop, by=request.user)
+            earlier = activation.roll_back(release.shop, by=request.user)
         except releases.ReleaseError as error:
             self.message_user(request, f"Nothing rolled back: {error}", messages.ERROR)
             return
@@ -125,9 +126,13 @@ class TrainingRunAdmin(ReadOnlyAdmin):
     def shown_progress(self, run: TrainingRun) -> str:
         return f"{100 * run.progress:.0f} %"
 
-    @admin.display(description="how the personas were fitted")
+    @admin.display(description="how it went")
     def told(self, run: TrainingRun) -> SafeString | str:
-        return persona_pages.listed(fit_reports.sentences(run.report)) if run.report else "–"
+        from recommendations import cluster_reports  # the numeric stack, which other pages of the admin do without
+
+        fit = fit_reports.sentences(run.report) if "archetypes" in run.report else []
+        clusters = cluster_reports.sentences(run.report["clusters"]) if "clusters" in run.report else []
+        return persona_pages.listed([*fit, *clusters]) if fit or clusters else "–"
 
 
 @admin.register(ServedSlate)

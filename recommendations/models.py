@@ -78,11 +78,20 @@ class Release(models.Model):
         return f"{self.shop} release {self.number}"
 
 
+class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
+    def fit_of(self, release: Release) -> TrainingRun | None:
+        """The run that fitted the personas of a release, which later releases with other clusters still serve."""
+        fits = self.filter(shop=release.shop_id, kind__in=(TrainingRun.Kind.ALL, TrainingRun.Kind.PERSONAS))
+        version = release.components.get(Component.Kind.PERSONAS.value)
+        same = models.Q(release__components__personas=version) if version else models.Q(release=release)
+        return fits.filter(same).order_by("-pk").first()
+
+
 class TrainingRun(models.Model):
     """One training of a shop, told as it goes.
 
-    report : how the personas' fit went, or how rebuilt clusters compare with those in force; {} where neither was done. See
-        `recommendations.runs` and `recommendations.cluster_runs`.
+    report : how the personas' fit went, and under "clusters" how the clusters compare with those before; {} where nothing was
+        made. See `recommendations.fit_reports` and `recommendations.cluster_reports`.
     """
 
     class Kind(models.TextChoices):
@@ -106,6 +115,8 @@ class TrainingRun(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     release = models.ForeignKey(Release, null=True, blank=True, on_delete=models.SET_NULL, related_name="training_runs")
     report = models.JSONField(default=dict, blank=True)
+
+    objects = TrainingRunQuerySet.as_manager()
 
     class Meta:
         ordering = ("-pk",)

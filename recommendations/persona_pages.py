@@ -99,8 +99,8 @@ class LearnedArchetypeAdmin(DraftPages, ArchetypeAdmin):
 
 def fits_in_force() -> dict[int, dict[str, Any]]:
     """Archetype id -> what the fit of its shop's active release says of it."""
-    runs = TrainingRun.objects.filter(release__state=Release.State.ACTIVE).order_by("pk")
-    return {entry["id"]: entry for run in runs for entry in run.report.get("archetypes", ())}
+    fits = (TrainingRun.objects.fit_of(release) for release in Release.objects.filter(state=Release.State.ACTIVE))
+    return {entry["id"]: entry for run in fits if run for entry in run.report.get("archetypes", ())}
 
 
 def learned(archetype: Archetype) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def learned(archetype: Archetype) -> dict[str, Any]:
         return {"missing": f"{release} can't be read: {error}"}
     if archetype.pk not in model.ids:
         return {"missing": f"{release} was trained before this persona was added; publish it, and the next fit learns of it."}
-    run = TrainingRun.objects.filter(release=release).order_by("-pk").first()
+    run = TrainingRun.objects.fit_of(release)
     entries = {entry["id"]: entry for entry in run.report.get("archetypes", ())} if run else {}
     entry = entries.get(archetype.pk)
     return {
@@ -310,8 +310,8 @@ def fit_state(shop: Shop) -> dict[str, Any]:
     version, active = versions.latest(shop), Release.objects.active(shop)
     if version is None or active is None:
         return {"state": "none", "version": version, "untrained": active is None}
-    run = TrainingRun.objects.filter(shop=shop).order_by("-pk").first()
-    served = TrainingRun.objects.filter(release=active).order_by("-pk").first()
+    run = TrainingRun.objects.filter(shop=shop).exclude(kind=TrainingRun.Kind.CLUSTERS).order_by("-pk").first()
+    served = TrainingRun.objects.fit_of(active)
     about = {"version": version, "run": run}
     if run and run.state == TrainingRun.State.RUNNING:
         fits = run.kind == TrainingRun.Kind.PERSONAS and run.started_at >= version.published_at

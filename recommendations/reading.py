@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from clusters.catalogue import Catalogue, build_catalogue
 from clusters.edits import ClusterEdit
 from clusters.models import ClusterItemRule, ClusterMembership, Item, ItemCluster
 from personas.events import NAMES, UNKNOWN_ITEM, Event
-from personas.models import ArchivedEvent, Session, Shop, TrainingEvent, moment
+from personas.models import ArchivedEvent, Session, Shop, TrainingEvent, in_chunks, moment
 from personas.sessions import SessionLog
 from recommendations.models import ServedSlate
 from recommendations.replaying import Served
@@ -30,48 +31,58 @@ def read_catalogue(shop: Shop) -> Catalogue:
     return build_catalogue(Item.objects.filter(shop=shop).as_rows())
 
 
-def read_edits(shop: Shop) -> tuple[ClusterEdit, ...]:
-    """What merchandisers decided of the shop's clusters and learning must keep, by cluster id; the others are left out."""
-    members: dict[int, dict[int, float]] = {}
-    rows = ClusterMembership.objects.filter(cluster__in=ItemCluster.objects.filter(shop=shop).hand_owned())
-    for cluster, item, weight in rows.order_by("cluster", "item").values_list("cluster", "item", "weight"):
-        members.setdefault(cluster, {})[item] = weight
+def read_edits(shop: Shop, *, known: Collection[int] | None = None) -> tuple[ClusterEdit, ...]:
+    """What merchandisers decided of the shop's clusters and learning must keep, by cluster id; the others are left out.
+
+    known : ids of the clusters that learning has made; those that it hasn't made yet and was given back are told too. None
+        leaves them out: nobody decides anything of them.
+    """
+    there = Q(retired_at=None) | Q(locked=True)  # retired and locked: a learned one that was taken out by hand
+    shops = ItemCluster.objects.filter(there, shop=shop)
     rules: dict[tuple[int, str], set[int]] = {}
-    for cluster, item, rule in ClusterItemRule.objects.filter(cluster__shop=shop).values_list("cluster", "item", "rule"):
+    for cluster, item, rule in ClusterItemRule.objects.filter(cluster__in=shops).values_list("cluster", "item", "rule"):
         rules.setdefault((cluster, rule), set()).add(item)
     ruled = {cluster for cluster, _ in rules}
-    edits = []
-    for row in ItemCluster.objects.filter(shop=shop).live().order_by("pk"):
-        owned = row.is_hand_owned
-        if not (owned or row.named_by_hand or row.minimum_size or row.maximum_size or row.pk in ruled):
-            continue
-        edits.append(
-            ClusterEdit(
-                cluster_id=row.pk,
-                kind=row.kind,
-                name=row.name if row.named_by_hand or owned else "",
-                locked=row.locked,
-                members=members.get(row.pk, {}) if owned else None,
-                core=frozenset(rules.get((row.pk, ClusterItemRule.Rule.CORE), ())),
-                excluded=frozenset(rules.get((row.pk, ClusterItemRule.Rule.EXCLUDED), ())),
-                minimum=row.minimum_size,
-                maximum=row.maximum_size,
-            )
+    rows = list(shops.order_by("pk"))
+    holds = {row.pk for row in rows if row.is_hand_owned}
+    back = {row.pk for row in rows if known is not None and row.pk not in known} - holds
+    members: dict[int, dict[int, float]] = {}
+    for chunk in in_chunks(holds):
+        held = ClusterMembership.objects.filter(cluster__in=chunk).order_by("cluster", "item")
+        for cluster, item, weight in held.values_list("cluster", "item", "weight"):
+            members.setdefault(cluster, {})[item] = weight
+    return tuple(
+        ClusterEdit(
+            cluster_id=row.pk,
+            kind=row.kind,
+            name=row.name if row.named_by_hand or row.pk in holds else "",
+            locked=row.locked,
+            members=members.get(row.pk, {}) if row.pk in holds else None,
+            core=frozenset(rules.get((row.pk, ClusterItemRule.Rule.CORE), ())),
+            excluded=frozenset(rules.get((row.pk, ClusterItemRule.Rule.EXCLUDED), ())),
+            minimum=row.minimum_size,
+            maximum=row.maximum_size,
+            retired=row.retired_at is not None,
         )
-    return tuple(edits)
+        for row in rows
+        if row.pk in holds | back or row.named_by_hand or row.minimum_size or row.maximum_size or row.pk in ruled
+    )
 
 
 def read_log(
-    shop: Shop, catalogue: Catalogue, sessions: Collection[int] | None = None
+    shop: Shop, catalogue: Catalogue, sessions: Collection[int] | None = None, *, since: dt.datetime | None = None
 ) -> tuple[SessionLog, list[dict[str, str]]]:
     """The archived log of a shop, and the context of each of its sessions in the log's order.
 
     A session that is erased, or outlives its retention, while it is being read is left out.
     sessions : primary keys of the only ones to read, at most 500; None for all.
+    since : time that the last event of a session to read must have come at, or after; None for all.
     """
     all_events, all_sessions = ArchivedEvent.objects.all(), Session.objects.all()
     if sessions is not None:
         all_events, all_sessions = all_events.filter(session__in=sessions), all_sessions.filter(pk__in=sessions)
+    if since is not None:
+        all_events, all_sessions = all_events.filter(session__last_at__gte=since), all_sessions.filter(last_at__gte=since)
     rows = all_events.for_training(shop)
     columns: list[np.ndarray] = []
     buffer: list[tuple[float, ...]] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from redis import Redis
 from clusters.catalogue import Catalogue
 from clusters.item_clusters import ItemClusters
 from clusters.policy import Policy
+from clusters.provenance import Provenance
 from personas import component_files
 from personas.component_files import ComponentError, save_component
 from personas.models import Shop
@@ -34,7 +35,10 @@ KINDS: dict[str, type[Any]] = {
     "ranker": Ranker,
     "policy": Policy,
 }
-INDEPENDENT = frozenset({"catalogue", "policy"})
+SEARCHES = "searches"
+"""Kind of what a release's clusters of searches were made of: for people, so that serving doesn't load it."""
+
+INDEPENDENT = frozenset({"catalogue", "policy", SEARCHES})
 """Kinds that hold no catalogue positions; the others name the catalogue version that their positions are of."""
 
 KEEP = 5
@@ -63,7 +67,11 @@ def load_component(root: Path, kind: str, version: str, *, catalogue: str = "") 
     """A component of a release, see `personas.component_files`. Raises ReleaseError."""
     try:
         return component_files.load_component(
-            root, kind, KINDS[kind], version, catalogue=None if kind in INDEPENDENT else catalogue
+            root,
+            kind,
+            Provenance if kind == SEARCHES else KINDS[kind],
+            version,
+            catalogue=None if kind in INDEPENDENT else catalogue,
         )
     except ComponentError as error:
         raise ReleaseError(str(error)) from error
@@ -96,10 +104,46 @@ def root_of(shop: Shop) -> Path:
     return Path(settings.RELEASES_DIR) / shop.slug
 
 
-def publish(shop: Shop, engine: Engine, *, metrics: Mapping[str, Any], notes: str = "") -> Release:
+def publish(
+    shop: Shop, engine: Engine, *, metrics: Mapping[str, Any], notes: str = "", provenance: Provenance | None = None
+) -> Release:
     """Save an engine and record it as the shop's next release, ready but not yet active."""
     root = root_of(shop)
-    manifest = save_engine(root, engine)
+    return _record(shop, save_engine(root, engine) | _save_provenance(root, provenance), metrics, notes)
+
+
+def publish_clusters(
+    shop: Shop,
+    manifest: Mapping[str, str],
+    clusters: ItemClusters,
+    *,
+    metrics: Mapping[str, Any],
+    notes: str = "",
+    provenance: Provenance | None = None,
+) -> Release:
+    """Save clusters, over the catalogue of the manifest, and record the manifest with them as the next release, ready.
+
+    provenance : of new clusters of searches; None leaves the manifest's.
+    """
+    root = root_of(shop)
+    version = save_component(root, "clusters", clusters, catalogue=manifest["catalogue"])
+    return _record(shop, {**manifest, "clusters": version} | _save_provenance(root, provenance), metrics, notes)
+
+
+def _save_provenance(root: Path, provenance: Provenance | None) -> dict[str, str]:
+    return {} if provenance is None else {SEARCHES: save_component(root, SEARCHES, provenance)}
+
+
+def provenance_of(release: Release) -> Provenance | None:
+    """What the release's clusters of searches were made of, None where it has none. Raises ReleaseError."""
+    if SEARCHES not in release.components:
+        return None
+    found: Provenance = load_component(root_of(release.shop), SEARCHES, release.components[SEARCHES])
+    return found
+
+
+def _record(shop: Shop, manifest: dict[str, str], metrics: Mapping[str, Any], notes: str) -> Release:
+    root = root_of(shop)
     with transaction.atomic():
         Shop.objects.select_for_update().get(pk=shop.pk)
         for kind, version in manifest.items():
@@ -116,11 +160,22 @@ def publish(shop: Shop, engine: Engine, *, metrics: Mapping[str, Any], notes: st
         )
 
 
-def activate(release: Release, *, by: Any = None) -> None:
-    """Make a release the one that serves; every process swaps within seconds. Verified first. Raises ReleaseError."""
-    load_engine(root_of(release.shop), release.components, release=str(release.number))
+def load(release: Release) -> Engine:
+    """The engine of a release, verified. Raises ReleaseError."""
+    return load_engine(root_of(release.shop), release.components, release=str(release.number))
+
+
+def activate(release: Release, *, by: Any = None, also: Callable[[Engine], None] | None = None) -> None:
+    """Make a release the one that serves; every process swaps within seconds. Verified first. Raises ReleaseError.
+
+    also : what to do with its engine in the same transaction, before; what it raises leaves everything as it was. Rows that
+        tell of a release follow it that way: see `recommendations.activation`.
+    """
+    engine = load(release)
     with transaction.atomic():
         Shop.objects.select_for_update().get(pk=release.shop_id)
+        if also is not None:
+            also(engine)
         Release.objects.filter(shop=release.shop, state=Release.State.ACTIVE).exclude(pk=release.pk).update(
             state=Release.State.RETIRED
         )
@@ -138,13 +193,32 @@ def announce(release: Release) -> None:
     client.publish(CHANNEL, str(release.shop_id))
 
 
-def roll_back(shop: Shop, *, by: Any = None) -> Release:
-    """Activate the release that was active before the present one. Raises ReleaseError if there is none."""
-    earlier = Release.objects.filter(shop=shop, state=Release.State.RETIRED).order_by("-activated_at").first()
-    if earlier is None:
-        raise ReleaseError(f"shop {shop.slug} has no earlier release to roll back to")
-    activate(earlier, by=by)
-    return earlier
+def origin(release: Release) -> int:
+    """Number of the release that learning made: of one that only takes up merchandisers' edits, the one it is made of."""
+    return int(release.metrics.get("of", release.number))
+
+
+def metrics_of(release: Release) -> dict[str, Any]:
+    """The release's metrics for another that learning makes beside it."""
+    return {name: value for name, value in release.metrics.items() if name != "of"}
+
+
+def earlier(shop: Shop) -> Release:
+    """The release to roll back to: the one that learning made before the one that serves, with the edits it had at the end.
+
+    Raises ReleaseError if there is none.
+    """
+    active = Release.objects.active(shop)
+    present = None if active is None else origin(active)
+    for release in Release.objects.filter(shop=shop, state=Release.State.RETIRED).order_by("-activated_at"):
+        if origin(release) != present:
+            return release
+    raise ReleaseError(f"shop {shop.slug} has no earlier release to roll back to")
+
+
+def discard(release: Release, why: str) -> None:
+    """Take back a release that never served. Nothing is done to one that did."""
+    Release.objects.filter(pk=release.pk, state=Release.State.READY).update(state=Release.State.FAILED, notes=why)
 
 
 def load_active(shop_id: int) -> Engine:
@@ -152,14 +226,21 @@ def load_active(shop_id: int) -> Engine:
     release = Release.objects.filter(shop_id=shop_id, state=Release.State.ACTIVE).select_related("shop").first()
     if release is None:
         raise ReleaseError(f"shop {shop_id} has no active release: run manage.py train")
-    return load_engine(root_of(release.shop), release.components, release=str(release.number))
+    return load(release)
 
 
 def prune(shop: Shop, *, keep: int = KEEP) -> int:
-    """Delete the files of components that neither the active release nor the last `keep` name; count of them."""
-    releases = Release.objects.filter(shop=shop)
-    kept = [*releases.order_by("-number")[:keep], *releases.filter(state=Release.State.ACTIVE)]
-    named = {(kind, version) for release in kept for kind, version in release.components.items()}
+    """Delete the files of components that neither the active release nor the last `keep` name; count of them.
+
+    Releases that only take up edits don't count: the latest of those made of one release stands for it.
+    """
+    kept: dict[int, Release] = {}
+    for release in Release.objects.filter(shop=shop).exclude(state=Release.State.FAILED).order_by("-number"):
+        if len(kept) < keep:
+            kept.setdefault(origin(release), release)
+        if release.state == Release.State.ACTIVE:
+            kept[-1] = release
+    named = {(kind, version) for release in kept.values() for kind, version in release.components.items()}
     removed = 0
     for component in Component.objects.filter(shop=shop):
         if (component.kind, component.version) not in named:

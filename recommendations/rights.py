@@ -1,7 +1,8 @@
 """A shopper's rights: consent, one person under two ids made one, everything held shown, everything held erased.
 
 Every call names a shopper by the shop's own id, or by that of a guest who was merged into them. What is held lies in the
-database, in Redis (live states, memory, the log's last seconds) and nowhere else: releases hold no ids of people.
+database, in Redis (live states, memory, the log's last seconds) and nowhere else: releases hold no ids of people, and what is
+counted of the log, with the words that were searched for, is deleted with any session.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from redis import Redis
 from personas.events import EventError, check_id
 from personas.history import VARIABLES
 from personas.models import ArchivedEvent, Erasure, Session, Shop, Shopper, ShopperAlias, in_chunks
+from recommendations import cluster_statistics, releases
 from recommendations import engine as loop
-from recommendations import releases
 from recommendations.engine import Engine
 from recommendations.models import AdaptationDecision, ServedSlate
 from recommendations.serving import archiving, held, memory
@@ -332,6 +333,10 @@ def delete_sessions(shop: Shop, sessions: Mapping[int, str]) -> dict[str, int]:
         counts["decisions"] += AdaptationDecision.objects.filter(shop=shop, session_id__in=ids).delete()[0]
         counts["events"] += ArchivedEvent.objects.filter(session__in=chunk).delete()[0]
         counts["sessions"] += Session.objects.filter(pk__in=chunk).delete()[0]
+    if sessions:
+        # What was counted of the log holds what these people typed. After the commit: a build that stores counts looks for
+        # sessions gone meanwhile, and finds them by then.
+        transaction.on_commit(lambda: cluster_statistics.forget(shop))
     return counts
 
 

@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from django.conf import settings
-from django.core.management.color import no_style
-from django.db import connection, transaction
-from django.utils import timezone
-from redis.exceptions import RedisError
 
-from clusters.models import ClusterMembership, ClusterRelation, ItemCluster
+from clusters.lineage import Actor
+from clusters.models import ClusterChange
+from clusters.provenance import Provenance
 from personas import versions
 from personas.fitting import FitReport
 from personas.models import ArchivedEvent, PersonaVersion, Shop
 from personas.sessions import SessionLog
-from recommendations import releases
+from recommendations import activation, cluster_reports, cluster_runs, cluster_statistics, releases
 from recommendations.engine import Engine
 from recommendations.fit_reports import fit_report
 from recommendations.models import Release, TrainingRun
-from recommendations.reading import read_catalogue, read_log
+from recommendations.reading import read_catalogue, read_edits, read_log
+from recommendations.run_records import on_record
 from recommendations.training import QUICK, Progress, refit_personas, train_engine
 
-logger = logging.getLogger(__name__)
-
-LOCK_S = 60.0
-"""Seconds a training lock outlives its last renewal."""
-
 QUICK_NOTE = "Trained quickly, to have a release soon; the nightly training takes its time."
-SHOWN_DESCRIPTORS = 8
-SHOWN_RELATIONS = 8
-
-
-class TrainingBusy(RuntimeError):
-    """Another training of the shop is under way."""
 
 
 def train_shop(shop: Shop, *, seed: int = 0, quick: bool = False, progress: Progress | None = None) -> Release:
@@ -50,7 +33,8 @@ def train_shop(shop: Shop, *, seed: int = 0, quick: bool = False, progress: Prog
 
     The run's row tells what is under way, and why it failed if it did; a failure leaves the active release as it was.
     """
-    return _on_record(shop, TrainingRun.Kind.ALL, progress, lambda run, tell: _train(shop, run, tell, seed=seed, quick=quick))
+    run = on_record(shop, TrainingRun.Kind.ALL, progress, lambda run, tell: _train(shop, run, tell, seed=seed, quick=quick))
+    return _release_of(run)
 
 
 def fit_personas(shop: Shop, *, progress: Progress | None = None) -> Release:
@@ -60,7 +44,12 @@ def fit_personas(shop: Shop, *, progress: Progress | None = None) -> Release:
     the record as `train_shop`, and never beside one. Raises TrainingBusy, ValueError, and ReleaseError where no release
     is active: the first training makes personas and all else.
     """
-    return _on_record(shop, TrainingRun.Kind.PERSONAS, progress, lambda run, tell: _refit(shop, run, tell))
+    return _release_of(on_record(shop, TrainingRun.Kind.PERSONAS, progress, lambda run, tell: _refit(shop, run, tell)))
+
+
+def _release_of(run: TrainingRun) -> Release:
+    assert run.release is not None, "a run that ends names its release"
+    return run.release
 
 
 def is_behind(shop: Shop) -> bool:
@@ -75,75 +64,22 @@ def is_outdated(shop: Shop) -> bool:
     return _last_report(shop).get("version") != (version.number if version else None)
 
 
-def _on_record(shop: Shop, kind: str, progress: Progress | None, work: Callable[[TrainingRun, Progress], Release]) -> Release:
-    """Do the work alone, and tell how it goes in a row of its own."""
-    with _alone(shop):
-        TrainingRun.objects.filter(shop=shop, state=TrainingRun.State.RUNNING).update(
-            state=TrainingRun.State.FAILED, error="interrupted", finished_at=timezone.now()
-        )
-        run = TrainingRun.objects.create(
-            shop=shop, kind=kind, state=TrainingRun.State.RUNNING, stage="reading", started_at=timezone.now()
-        )
-        told = {"at": 0.0}
-
-        def tell(stage: str, share: float) -> None:
-            if progress:
-                progress(stage, share)
-            # The row is for people: once a second is as often as they look.
-            if time.perf_counter() - told["at"] > 1.0:
-                told["at"] = time.perf_counter()
-                TrainingRun.objects.filter(pk=run.pk).update(stage=stage, progress=share)
-
-        try:
-            release = work(run, tell)
-        except Exception as error:
-            _finish(run, TrainingRun.State.FAILED, error=f"{type(error).__name__}: {error}")
-            raise
-        _finish(run, TrainingRun.State.DONE, release=release)
-        return release
-
-
-@contextmanager
-def _alone(shop: Shop) -> Iterator[None]:
-    """Hold the shop's training lock, renewed while we live: one that is killed frees it within `LOCK_S` seconds."""
-    lock = releases.redis_client().lock(f"training:{shop.pk}", timeout=LOCK_S, blocking=False, thread_local=False)
-    if not lock.acquire():
-        raise TrainingBusy(f"a training of {shop.slug} is under way; wait for it, or see Training runs in the admin")
-    ended = threading.Event()
-
-    def renew() -> None:
-        while not ended.wait(LOCK_S / 3):
-            try:
-                lock.reacquire()
-            except RedisError as error:
-                logger.warning("the training lock of %s was not renewed: %s", shop.slug, error)
-
-    renewing = threading.Thread(target=renew, name=f"training-lock-{shop.pk}", daemon=True)
-    renewing.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        renewing.join()
-        try:
-            lock.release()
-        except RedisError as error:
-            logger.warning("the training lock of %s was not released: %s", shop.slug, error)
-
-
 def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bool) -> Release:
     started = time.perf_counter()
     tell("reading", 0.0)
-    last_event = _last_event(shop)
+    last_event, end = _last_event(shop), cluster_statistics.ends(shop)
     catalogue = read_catalogue(shop)
     log, contexts = read_log(shop, catalogue)
     version = versions.in_force(shop)
     attributes, archetypes = versions.read(version)
     try:
-        previous: Engine | None = with_edits(shop, releases.load_active(shop.pk))
+        previous: Engine | None = releases.load_active(shop.pk)
     except releases.ReleaseError:
         previous = None
-    last = ItemCluster.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    counted = cluster_statistics.count_log(shop, catalogue, log, contexts, end)
+    searched = cluster_runs.search_clusters(shop, counted.statistics, catalogue)
+    first, edits = cluster_runs.first_free_id(shop), read_edits(shop)
+    known = frozenset() if previous is None else frozenset(previous.clusters.learned.cluster_ids.tolist())
     fits: list[FitReport] = []
     engine = train_engine(
         log,
@@ -152,7 +88,10 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
         archetypes=archetypes,
         contexts=contexts,
         previous=previous,
-        first_cluster_id=last + 1,
+        edits=read_edits(shop, known=known),
+        searched=searched,
+        stats=counted.statistics.visits,
+        first_cluster_id=first,
         most_examples=QUICK if quick else None,
         seed=seed,
         jobs=settings.TRAINING_JOBS,
@@ -160,7 +99,14 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
         fitted=fits.append,
     )
     tell("saving", 0.98)
-    run.report = _report(shop, fits[0], engine, previous, log, last_event, version, time.perf_counter() - started)
+    cluster_runs.discard_waiting(shop, "A training made clusters anew.")
+    engine = replace(engine, clusters=cluster_runs.settle_ids(shop, engine.clusters, first))
+    before = None if previous is None else previous.clusters
+    run.report = {
+        **_report(shop, fits[0], engine, previous, log, last_event, version, time.perf_counter() - started),
+        "clusters": cluster_reports.compare(before, engine.clusters, catalogue.titles, counted.statistics.visits.gain),
+        cluster_statistics.KIND: {**counted.told, "resolution": engine.clusters.learned.resolution},
+    }
     metrics = {
         "sessions": len(log),
         "events": len(log.code),
@@ -168,12 +114,16 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
         "clusters": len(engine.clusters.cluster_ids),
         "personas": len(engine.personas.archetype_ids),
         "seconds": round(time.perf_counter() - started, 1),
+        "edits": activation.fingerprint(edits),
     }
-    write_clusters(shop, engine)
-    release = releases.publish(shop, engine, metrics=metrics, notes=QUICK_NOTE if quick else "")
-    releases.activate(release)
-    releases.prune(shop)
-    return release
+    release = releases.publish(
+        shop,
+        engine,
+        metrics=metrics,
+        notes=QUICK_NOTE if quick else "",
+        provenance=Provenance.of(searched, engine.clusters),
+    )
+    return activation.activate(release, by=Actor(ClusterChange.Actor.TRAINING, who=f"Training {run.pk}"))
 
 
 def _refit(shop: Shop, run: TrainingRun, tell: Progress) -> Release:
@@ -182,7 +132,7 @@ def _refit(shop: Shop, run: TrainingRun, tell: Progress) -> Release:
     active = Release.objects.active(shop)
     if active is None:
         raise releases.ReleaseError(f"{shop.slug} has no release whose personas could be fitted: train it first")
-    previous = with_edits(shop, releases.load_engine(releases.root_of(shop), active.components, release=str(active.number)))
+    previous = releases.load(active)
     last_event = _last_event(shop)
     log, contexts = read_log(shop, previous.catalogue)
     version = versions.in_force(shop)
@@ -199,18 +149,30 @@ def _refit(shop: Shop, run: TrainingRun, tell: Progress) -> Release:
         fitted=fits.append,
     )
     tell("saving", 0.9)
+    now = Release.objects.active(shop) or active
+    if (
+        now.components["clusters"] != active.components["clusters"]
+        and now.components["catalogue"] == active.components["catalogue"]
+    ):
+        # Clusters were edited, or a build was activated, while this went on.
+        engine = replace(engine, clusters=cluster_runs.beside(engine, releases.load(now).clusters, read_edits(shop)))
+        active = now
     run.report = _report(shop, fits[0], engine, previous, log, last_event, version, time.perf_counter() - started)
     metrics = {
-        **active.metrics,
+        **releases.metrics_of(active),
         "sessions": len(log),
         "events": len(log.code),
         "personas": len(engine.personas.archetype_ids),
         "seconds": round(time.perf_counter() - started, 1),
     }
-    release = releases.publish(shop, engine, metrics=metrics, notes=f"Personas fitted anew; all else as in {active}.")
-    releases.activate(release)
-    releases.prune(shop)
-    return release
+    release = releases.publish(
+        shop,
+        engine,
+        metrics=metrics,
+        notes=f"Personas fitted anew; all else as in {active}.",
+        provenance=releases.provenance_of(active),
+    )
+    return activation.activate(release, by=Actor(ClusterChange.Actor.TRAINING, who=f"Fit {run.pk}"))
 
 
 def _report(
@@ -245,90 +207,6 @@ def _last_event(shop: Shop) -> int:
 
 def _last_report(shop: Shop) -> dict[str, Any]:
     """How the personas of the active release were fitted, {} where that isn't known."""
-    run = TrainingRun.objects.filter(shop=shop, release__state=Release.State.ACTIVE).order_by("-pk").first()
+    active = Release.objects.active(shop)
+    run = TrainingRun.objects.fit_of(active) if active else None
     return run.report if run else {}
-
-
-def with_edits(shop: Shop, engine: Engine) -> Engine:
-    """The engine under the names and locks that merchandisers gave its clusters since it was trained."""
-    edited = {
-        pk: (name, locked) for pk, name, locked in ItemCluster.objects.filter(shop=shop).values_list("pk", "name", "locked")
-    }
-    clusters = engine.clusters
-    now = [edited.get(pk, (clusters.names[c], bool(clusters.locked[c]))) for c, pk in enumerate(clusters.cluster_ids.tolist())]
-    names, locked = tuple(name for name, _ in now), np.array([lock for _, lock in now], dtype=bool)
-    return replace(engine, clusters=replace(clusters, names=names, locked=locked))
-
-
-def write_clusters(shop: Shop, engine: Engine) -> None:
-    """Arrays become rows: the clusters as merchandisers see them. Those that are gone are retired, never deleted."""
-    clusters, catalogue = engine.clusters, engine.catalogue
-    ids = clusters.cluster_ids.tolist()
-    items = clusters.items
-    with transaction.atomic():
-        ItemCluster.objects.filter(shop=shop, retired_at=None).exclude(pk__in=ids).update(retired_at=timezone.now())
-        ItemCluster.objects.bulk_create(
-            [
-                ItemCluster(
-                    pk=pk,
-                    shop=shop,
-                    name=clusters.names[c],
-                    kind=clusters.kinds[c],
-                    size=int(items.indptr[c + 1] - items.indptr[c]),
-                    share=float(clusters.share[c]),
-                    locked=bool(clusters.locked[c]),
-                    descriptors=_descriptors(engine, c),
-                    retired_at=None,
-                    updated_at=timezone.now(),
-                )
-                for c, pk in enumerate(ids)
-            ],
-            update_conflicts=True,
-            unique_fields=["id"],
-            update_fields=["name", "kind", "size", "share", "descriptors", "retired_at", "updated_at"],
-        )
-        _advance_sequence()
-        ClusterMembership.objects.filter(cluster__shop=shop).delete()
-        rows = np.repeat(np.arange(len(ids)), np.diff(items.indptr))
-        item_ids = catalogue.item_ids[items.indices]
-        ClusterMembership.objects.bulk_create(
-            [
-                ClusterMembership(cluster_id=ids[c], item_id=i, weight=w)
-                for c, i, w in zip(rows.tolist(), item_ids.tolist(), items.data.tolist(), strict=True)
-            ],
-            batch_size=2_000,
-        )
-        ClusterRelation.objects.filter(source__shop=shop).delete()
-        ClusterRelation.objects.bulk_create(_relations(engine), batch_size=2_000)
-
-
-def _advance_sequence() -> None:
-    """PostgreSQL hands out ids from a sequence, which rows with ids of their own don't move; SQLite needs nothing."""
-    with connection.cursor() as cursor:
-        for sql in connection.ops.sequence_reset_sql(no_style(), [ItemCluster]):
-            cursor.execute(sql)
-
-
-def _descriptors(engine: Engine, c: int) -> list[dict[str, object]]:
-    lift = engine.clusters.descriptor_lift
-    a, b = lift.indptr[c], lift.indptr[c + 1]
-    ranked = sorted(zip(lift.data[a:b].tolist(), lift.indices[a:b].tolist(), strict=True), reverse=True)
-    return [{"name": engine.catalogue.descriptors[d], "lift": round(v, 3)} for v, d in ranked[:SHOWN_DESCRIPTORS]]
-
-
-def _relations(engine: Engine) -> list[ClusterRelation]:
-    """The strongest transitions out of each cluster: where expansion may go."""
-    ids = engine.clusters.cluster_ids
-    relations = []
-    for c, row in enumerate(np.asarray(engine.clusters.transitions)):
-        others = [t for t in np.argsort(-row, kind="stable")[: SHOWN_RELATIONS + 1].tolist() if t != c and row[t] > 0]
-        relations += [
-            ClusterRelation(source_id=int(ids[c]), target_id=int(ids[t]), weight=float(row[t])) for t in others[:SHOWN_RELATIONS]
-        ]
-    return relations
-
-
-def _finish(run: TrainingRun, state: str, *, error: str = "", release: Release | None = None) -> None:
-    run.state, run.error, run.release, run.finished_at = state, error, release, timezone.now()
-    run.stage, run.progress = ("done", 1.0) if release else (run.stage, run.progress)
-    run.save()

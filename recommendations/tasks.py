@@ -7,8 +7,10 @@ import logging
 from celery import shared_task
 
 from personas.models import Shop
-from recommendations import retention, runs
+from recommendations import cluster_runs, retention, runs
 from recommendations.models import Release
+from recommendations.releases import ReleaseError
+from recommendations.run_records import TrainingBusy
 from recommendations.serving import access, archiving, memory
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ def train_shop(shop_id: int) -> None:
     shop = Shop.objects.get(pk=shop_id)
     try:
         runs.train_shop(shop)
-    except runs.TrainingBusy as busy:
+    except TrainingBusy as busy:
         logger.info("%s", busy)
     else:
         _catch_up(shop)
@@ -54,7 +56,7 @@ def fit_personas(shop_id: int) -> None:
     shop = Shop.objects.get(pk=shop_id)
     try:
         runs.fit_personas(shop)
-    except runs.TrainingBusy as busy:
+    except TrainingBusy as busy:
         logger.info("%s", busy)
     else:
         _catch_up(shop)
@@ -91,6 +93,32 @@ def train_all_shops(after: int = 0) -> None:
     except Exception:
         logger.exception("the training of shop %s failed; the next shop's is not held up", shop_id)
     train_all_shops.delay(after=shop_id)
+
+
+@shared_task(ignore_result=True)
+def build_clusters(shop_id: int) -> None:
+    """Build the shop's clusters anew, to be looked at and activated; nothing to do if a training is under way."""
+    try:
+        cluster_runs.build_clusters(Shop.objects.get(pk=shop_id))
+    except TrainingBusy as busy:
+        logger.info("%s", busy)
+
+
+@shared_task(ignore_result=True)
+def publish_cluster_edits(shop_id: int) -> None:
+    """Bring what merchandisers edited of the shop's clusters to its shoppers; nothing to do where nothing was."""
+    try:
+        cluster_runs.publish_edits(Shop.objects.get(pk=shop_id))
+    except ReleaseError as error:
+        logger.warning("%s", error)
+
+
+@shared_task(ignore_result=True)
+def publish_all_cluster_edits() -> None:
+    """Edits that nobody brought to the shoppers, since the broker was away."""
+    for release in Release.objects.filter(state=Release.State.ACTIVE).select_related("shop").order_by("shop"):
+        if cluster_runs.has_edits(release):
+            publish_cluster_edits.delay(release.shop_id)
 
 
 @shared_task(ignore_result=True)

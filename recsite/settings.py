@@ -152,6 +152,11 @@ CELERY_BEAT_SCHEDULE = {
     # An entry that nobody took in time is dropped: the next one archives the same events.
     "archive-activity": {"task": "recommendations.tasks.archive_activity", "schedule": 2.0, "options": {"expires": 10}},
     "refresh-searches": {"task": "clusters.tasks.refresh_searches", "schedule": 15.0, "options": {"expires": 10}},
+    "publish-cluster-edits": {
+        "task": "recommendations.tasks.publish_all_cluster_edits",
+        "schedule": 60.0,
+        "options": {"expires": 30},
+    },
     "sync-keys": {"task": "recommendations.tasks.sync_keys", "schedule": 60.0, "options": {"expires": 30}},
     # At an hour of its own: a training that ran since the day's last events leaves nothing to fit.
     "fit-personas-nightly": {"task": "recommendations.tasks.fit_all_personas", "schedule": crontab(hour=4, minute=10)},

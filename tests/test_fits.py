@@ -16,7 +16,8 @@ from recommendations import engine as loop
 from recommendations import releases
 from recommendations.models import Release, TrainingRun
 from recommendations.releases import ReleaseError
-from recommendations.runs import TrainingBusy, fit_personas, is_behind, train_shop
+from recommendations.run_records import TrainingBusy
+from recommendations.runs import fit_personas, is_behind, train_shop
 from tests.worlds import CATEGORIES, MONDAY, World, event, make_world
 
 pytestmark = pytest.mark.django_db
@@ -79,7 +80,7 @@ def test_a_fit_changes_personas_alone(shop: Shop, world: World) -> None:
     assert told == sorted(told)
     assert (second.number, second.state) == (first.number + 1, Release.State.ACTIVE)
     kept = {kind for kind in first.components if first.components[kind] == second.components[kind]}
-    assert kept == {"catalogue", "ranker", "policy"}
+    assert kept == {"catalogue", "ranker", "policy", "searches"}
     before, after = (releases.load_engine(releases.root_of(shop), release.components, release="x") for release in (first, second))
     assert after.clusters.cluster_ids.tolist() == before.clusters.cluster_ids.tolist()
     assert np.array_equal(after.clusters.of_item.toarray(), before.clusters.of_item.toarray())

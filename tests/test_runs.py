@@ -12,10 +12,11 @@ from clusters.models import Item, ItemCluster
 from personas.events import CODE
 from personas.models import ArchivedEvent, ArchivedEventQuerySet, EventRow, Session, Shop, moment
 from personas.sessions import NO_QUERY
-from recommendations import releases, runs
+from recommendations import releases, run_records
 from recommendations.models import Release, TrainingRun
 from recommendations.reading import read_catalogue, read_log
-from recommendations.runs import TrainingBusy, train_shop
+from recommendations.run_records import TrainingBusy
+from recommendations.runs import train_shop
 from tests.worlds import World, make_world
 
 pytestmark = pytest.mark.django_db
@@ -113,7 +114,7 @@ def test_a_second_training_keeps_ids_names_and_locks(shop: Shop) -> None:
     before = set(ItemCluster.objects.live().values_list("pk", flat=True))
     renamed = ItemCluster.objects.live().first()
     assert renamed is not None
-    ItemCluster.objects.filter(pk=renamed.pk).update(name="Summer blues", locked=True)
+    ItemCluster.objects.filter(pk=renamed.pk).update(name="Summer blues", named_by_hand=True, locked=True)
     train_shop(shop, seed=1)
     assert set(ItemCluster.objects.live().values_list("pk", flat=True)) == before
     renamed.refresh_from_db()
@@ -142,7 +143,7 @@ def test_one_training_at_a_time(shop: Shop) -> None:
 
 def test_the_lock_is_renewed_while_training_and_free_afterwards(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a lock that lasts a fifth of a second, a training of seconds still keeps others out."""
-    monkeypatch.setattr(runs, "LOCK_S", 0.2)
+    monkeypatch.setattr(run_records, "LOCK_S", 0.2)
     client, held = releases.redis_client(), []
 
     def look(stage: str, share: float) -> None:

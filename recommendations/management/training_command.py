@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from personas.models import Shop
 from recommendations.releases import ReleaseError
-from recommendations.runs import TrainingBusy
+from recommendations.run_records import TrainingBusy
 from recommendations.training import Progress as Told
 
 

@@ -1,0 +1,91 @@
+"""Work on a shop that only one process may do at a time, and the row that tells how it goes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from personas.models import Shop
+from recommendations import releases
+from recommendations.models import Release, TrainingRun
+from recommendations.training import Progress
+
+logger = logging.getLogger(__name__)
+
+LOCK_S = 60.0
+"""Seconds a training lock outlives its last renewal."""
+
+
+class TrainingBusy(RuntimeError):
+    """Another training of the shop is under way."""
+
+
+def on_record(shop: Shop, kind: str, progress: Progress | None, work: Callable[[TrainingRun, Progress], Release]) -> TrainingRun:
+    """Do the work alone, and tell how it goes in a row of its own, which names the release that came of it.
+
+    One at a time a shop. Raises TrainingBusy, and what the work raises; the row then says why it failed.
+    """
+    with alone(shop):
+        TrainingRun.objects.filter(shop=shop, state=TrainingRun.State.RUNNING).update(
+            state=TrainingRun.State.FAILED, error="interrupted", finished_at=timezone.now()
+        )
+        run = TrainingRun.objects.create(
+            shop=shop, kind=kind, state=TrainingRun.State.RUNNING, stage="reading", started_at=timezone.now()
+        )
+        told = {"at": 0.0}
+
+        def tell(stage: str, share: float) -> None:
+            if progress:
+                progress(stage, share)
+            # The row is for people: once a second is as often as they look.
+            if time.perf_counter() - told["at"] > 1.0:
+                told["at"] = time.perf_counter()
+                TrainingRun.objects.filter(pk=run.pk).update(stage=stage, progress=share)
+
+        try:
+            release = work(run, tell)
+        except Exception as error:
+            _finish(run, TrainingRun.State.FAILED, error=f"{type(error).__name__}: {error}")
+            raise
+        _finish(run, TrainingRun.State.DONE, release=release)
+        return run
+
+
+@contextmanager
+def alone(shop: Shop) -> Iterator[None]:
+    """Hold the shop's training lock, renewed while we live: one that is killed frees it within `LOCK_S` seconds."""
+    lock = releases.redis_client().lock(f"training:{shop.pk}", timeout=LOCK_S, blocking=False, thread_local=False)
+    if not lock.acquire():
+        raise TrainingBusy(f"a training of {shop.slug} is under way; wait for it, or see Training runs in the admin")
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(LOCK_S / 3):
+            try:
+                lock.reacquire()
+            except RedisError as error:
+                logger.warning("the training lock of %s was not renewed: %s", shop.slug, error)
+
+    renewing = threading.Thread(target=renew, name=f"training-lock-{shop.pk}", daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        renewing.join()
+        try:
+            lock.release()
+        except RedisError as error:
+            logger.warning("the training lock of %s was not released: %s", shop.slug, error)
+
+
+def _finish(run: TrainingRun, state: str, *, error: str = "", release: Release | None = None) -> None:
+    run.state, run.error, run.release, run.finished_at = state, error, release, timezone.now()
+    run.stage, run.progress = ("done", 1.0) if release else (run.stage, run.progress)
+    run.save()
