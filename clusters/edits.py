@@ -44,7 +44,6 @@ class ClusterEdit:
     minimum: int | None = None
     maximum: int | None = None
     retired: bool = False
-    retired: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,12 +108,12 @@ def apply_edits(learned: Learned, behaviour: Behaviour, catalogue: Catalogue, ed
 def without_repeats(
     of_item: sparse.csr_matrix, new: np.ndarray, gain: np.ndarray, catalogue: Catalogue, edits: Sequence[ClusterEdit]
 ) -> np.ndarray:
-    """(C,) bool, which learned clusters to make: a `new` one that repeats a cluster of merchandisers' isn't.
+    """(C,) bool, which learned clusters to make: a `new` one that repeats what merchandisers made, or took out, isn't.
 
     of_item : (n, C) memberships.  new : (C,) bool.  gain : (n,) engagement, by which items count.
     """
     made = np.ones(of_item.shape[1], dtype=bool)
-    theirs = [_owned_items(edit, catalogue)[0] for edit in edits if edit.members is not None and not edit.retired]
+    theirs = [_owned_items(edit, catalogue)[0] for edit in edits if edit.members is not None]
     if not theirs or not new.any():
         return made
     weight = gain.astype(np.float64) + 1.0
