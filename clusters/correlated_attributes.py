@@ -109,10 +109,11 @@ class Correlations:
 
     by_term : (T, n) CSR, square root of the engagement after each term: a bestseller speaks for its kind, but not alone.
     names : D.  having : (n, D) CSR of ones.  category : (n, C) CSR one-hot, items without one in the last
-        column.  categories : C - 1.
+        column; code : (n,) int64, the same.  categories : C - 1.
     mix : (C, D) CSR engagement with a category's items that have the descriptor, plus `EVEN` of it spread over all items.
     within : (C,) the same of all of a category's items.
     worded : A descriptors that have words in searches.  adds : (Q, A) CSR int64, 1 where a query has one of the words.
+    asked : (A,) segments with such a query.  of_term : (Q, T) CSC, `QueryTerms.of_query` by term.
     """
 
     stats: QueryStats
@@ -121,11 +122,14 @@ class Correlations:
     names: tuple[str, ...]
     having: sparse.csr_matrix
     category: sparse.csr_matrix
+    code: np.ndarray
     categories: tuple[str, ...]
     mix: sparse.csr_matrix
     within: np.ndarray
     worded: tuple[str, ...]
     adds: sparse.csr_matrix
+    asked: np.ndarray
+    of_term: sparse.csc_matrix
 
     def going_with(self, members: Sequence[int]) -> tuple[Attribute, ...]:
         """Attributes of the searches for these terms, the most telling first.
@@ -170,30 +174,34 @@ class Correlations:
         found : (m,) positions. Expected is each category's share of them: nobody who wants tulips looks at the table that is
         called so.
         """
-        row = self.by_term[term]
-        if not len(found) or not row.nnz:
+        row = slice(self.by_term.indptr[term], self.by_term.indptr[term + 1])
+        held = np.isin(self.by_term.indices[row], found)
+        items, engaged = self.by_term.indices[row][held], self.by_term.data[row][held]
+        c = len(self.categories)
+        base = np.bincount(self.code[found], minlength=c + 1)[:c] / max(len(found), 1)
+        mass = np.bincount(self.code[items], weights=engaged, minlength=c + 1)[:c]
+        if mass.sum() <= 0 or np.count_nonzero(base) < 2:
             return None
-        engaged = np.asarray((row[:, found] @ self.category[found]).toarray()).ravel()[:-1]
-        base = np.asarray(self.category[found].sum(0)).ravel()[:-1] / len(found)
-        if engaged.sum() <= 0 or np.count_nonzero(base) < 2:
-            return None
-        j = int(engaged.argmax())
-        size = row.data.sum() ** 2 / (row.data**2).sum()
-        return next(_told(f"category={self.categories[j]}", engaged[j] / engaged.sum(), base[j], size, len(base)), None)
+        j = int(mass.argmax())
+        size = engaged.sum() ** 2 / (engaged**2).sum()
+        share = float(mass[j] / engaged.sum())
+        return next(_told(f"category={self.categories[j]}", share, float(base[j]), size, int((base > 0).sum())), None)
 
     def _asked(self, members: Sequence[int]) -> Iterator[Attribute]:
-        searches = self.stats.searches.astype(np.float64)
+        searches = self.stats.searches
         inside = self._with_any(members)
-        size, rest = searches[inside].sum(), searches[~inside].sum()
+        here = self.adds[inside].T @ searches[inside]
+        size = int(searches[inside].sum())
+        rest = int(searches.sum()) - size
         if not self.worded or size < MIN_SEGMENTS or not rest:
             return
-        base = (self.adds.T @ (searches * ~inside)) / rest
-        has = sparse.csr_matrix(self.terms.of_query[:, list(members)].astype(np.float64).multiply(searches[:, None]))
-        of_each = np.asarray((has.T @ self.adds).toarray()) / np.maximum(np.asarray(has.sum(0)).ravel(), 1.0)[:, None]
-        shared = (of_each - base >= MIN_EXCESS).sum(0) >= max(2, (len(members) + 1) // 2)
-        share = (self.adds.T @ (searches * inside)) / size
-        for j in np.flatnonzero(shared).tolist():
-            yield from _told(self.worded[j], float(share[j]), float(base[j]), float(size), len(self.worded))
+        base = (self.asked - here) / rest
+        excess = np.zeros(len(self.worded), dtype=np.int64)
+        for t in members:
+            rows = self._with_any((t,))
+            excess += self.adds[rows].T @ searches[rows] / max(searches[rows].sum(), 1) - base >= MIN_EXCESS
+        for j in np.flatnonzero(excess >= max(2, (len(members) + 1) // 2)).tolist():
+            yield from _told(self.worded[j], float(here[j] / size), float(base[j]), float(size), len(self.worded))
 
     def leans(self, members: Sequence[int], tests: int) -> tuple[MarketLean, ...]:
         """Markets that search for these terms differently from the other values of the same variable, clearest first.
@@ -202,40 +210,37 @@ class Correlations:
         terms, and how many add each attribute's words. (Engagement isn't kept by market.) A segment with several of the
         queries counts with each. tests : groups looked at, for the significance.
         """
-        inside = self._with_any(members)
-        by_market = np.asarray(self.stats.by_market[inside].sum(0)).ravel()
-        variable = np.array([name.partition("=")[0] for name in self.stats.markets])
+        inside, t = self._with_any(members), len(members)
+        markets = self.stats.by_market[inside]
+        _, variable = np.unique([name.partition("=")[0] for name in self.stats.markets], return_inverse=True)
+        same = (variable[:, None] == variable[None, :]) & ~np.eye(len(variable), dtype=bool)
         searched = sparse.hstack([self.terms.of_query[inside][:, list(members)].astype(np.int64), self.adds[inside]]).tocsr()
-        counts = np.asarray((searched.T @ self.stats.by_market[inside]).toarray())
-        limit = _critical(tests * counts.size)
+        here = np.asarray(markets.sum(0)).ravel()
+        counts = np.asarray((searched.T @ markets).toarray())
+        rest, elsewhere = same @ here, counts @ same
+        seen = np.flatnonzero((here >= MIN_SEGMENTS) & (rest >= MIN_SEGMENTS))
+        here, rest, counts, elsewhere = here[seen], rest[seen], counts[:, seen], elsewhere[:, seen]
+        surprise, lift = _compared(counts, here, elsewhere, rest)
+        telling = surprise > _critical(tests * counts.size)
+        more = np.where(telling[:t] & ((lift[:t] >= MARKET_LIFT) | (lift[:t] <= 1.0 / MARKET_LIFT)), lift[:t], 1.0)
+        share = counts[t:] / here
+        added = telling[t:] & (lift[t:] >= MARKET_LIFT) & (share - elsewhere[t:] / rest >= MIN_EXCESS)
+        clear = surprise * np.concatenate([more != 1.0, added])
         found = []
-        for m, name in enumerate(self.stats.markets):
-            others = (variable == variable[m]) & (np.arange(len(variable)) != m)
-            here, rest = int(by_market[m]), int(by_market[others].sum())
-            if here < MIN_SEGMENTS or rest < MIN_SEGMENTS:
-                continue
-            elsewhere = counts[:, others].sum(1)
-            more, surprises = np.ones(len(members)), [0.0]
-            for i in range(len(members)):
-                surprise, lift = _compared(int(counts[i, m]), here, int(elsewhere[i]), rest)
-                if surprise > limit and not 1 / MARKET_LIFT < lift < MARKET_LIFT:
-                    more[i] = lift
-                    surprises.append(surprise)
-            attributes = []
-            for i, descriptor in enumerate(self.worded, start=len(members)):
-                surprise, lift = _compared(int(counts[i, m]), here, int(elsewhere[i]), rest)
-                share = float(counts[i, m]) / here
-                if surprise > limit and lift >= MARKET_LIFT and share - elsewhere[i] / rest >= MIN_EXCESS:
-                    attributes.append(Attribute(descriptor, lift, share, surprise))
+        for m in np.flatnonzero(clear.any(0)).tolist():
+            attributes = [
+                Attribute(self.worded[j], float(lift[t + j, m]), float(share[j, m]), float(surprise[t + j, m]))
+                for j in np.flatnonzero(added[:, m]).tolist()
+            ]
             attributes.sort(key=lambda a: (-a.surprise, a.name))
-            surprise = max(surprises + [a.surprise for a in attributes])
-            if surprise:
-                found.append(MarketLean(name, more, tuple(attributes), surprise))
+            market = self.stats.markets[int(seen[m])]
+            found.append(MarketLean(market, more[:, m], tuple(attributes), float(clear[:, m].max())))
         return tuple(sorted(found, key=lambda each: (-each.surprise, each.market)))
 
     def _with_any(self, members: Sequence[int]) -> np.ndarray:
-        """(Q,) bool, queries with any of the terms."""
-        return np.asarray(self.terms.of_query[:, list(members)].astype(np.int64).sum(1)).ravel() > 0
+        """Queries with any of the terms, ascending."""
+        of_term = self.of_term
+        return np.unique(np.concatenate([of_term.indices[of_term.indptr[t] : of_term.indptr[t + 1]] for t in members]))
 
 
 def correlate(stats: QueryStats, terms: QueryTerms, catalogue: Catalogue) -> Correlations:
@@ -252,7 +257,8 @@ def correlate(stats: QueryStats, terms: QueryTerms, catalogue: Catalogue) -> Cor
     kept = [j for j, name in enumerate(catalogue.descriptors) if name.partition("=")[0] in KINDS]
     having = sparse.csr_matrix(catalogue.item_descriptors[:, kept].astype(np.float64))
     n, c = len(catalogue), len(catalogue.categories) + 1
-    category = sparse.csr_matrix((np.ones(n), (np.arange(n), catalogue.category.astype(np.int64) % c)), shape=(n, c))
+    code = catalogue.category.astype(np.int64) % c
+    category = sparse.csr_matrix((np.ones(n), (np.arange(n), code)), shape=(n, c))
     mass = np.asarray(by_term.sum(0)).ravel()
     mass = mass + max(EVEN * mass.sum(), 1e-9) / max(n, 1)
     weighted = sparse.csr_matrix(category.multiply(mass[:, None]))
@@ -269,11 +275,14 @@ def correlate(stats: QueryStats, terms: QueryTerms, catalogue: Catalogue) -> Cor
         names=tuple(catalogue.descriptors[j] for j in kept),
         having=having,
         category=category,
+        code=code,
         categories=catalogue.categories,
         mix=sparse.csr_matrix(weighted.T @ having),
         within=np.asarray(weighted.sum(0)).ravel(),
         worded=worded,
         adds=adds,
+        asked=adds.T @ stats.searches,
+        of_term=sparse.csc_matrix(terms.of_query),
     )
 
 
@@ -286,14 +295,12 @@ def _told(name: str, share: float, base: float, size: float, tests: int) -> Iter
         yield Attribute(name, float(lift), float(share), surprise)
 
 
-def _compared(a: int, size: int, b: int, rest: int) -> tuple[float, float]:
+def _compared(a: np.ndarray, size: np.ndarray, b: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(log-likelihood ratio, lift) of a in `size` against b in `rest`; the lift is shrunk to 1 by one expected case."""
     both = (a + b) / (size + rest)
-    cells = np.array([a, size - a, b, rest - b], dtype=float)
-    means = np.array([size * both, size * (1 - both), rest * both, rest * (1 - both)])
-    surprise = 2.0 * float(xlogy(cells, np.divide(cells, means, out=np.ones(4), where=cells > 0)).sum())
-    expected = b / rest
-    return surprise, (a / size + 1.0 / size) / (expected + 1.0 / size)
+    cells = ((a, size * both), (size - a, size * (1 - both)), (b, rest * both), (rest - b, rest * (1 - both)))
+    surprise = 2.0 * sum(xlogy(seen, np.where(seen > 0, seen, 1.0) / np.maximum(mean, 1e-12)) for seen, mean in cells)
+    return np.asarray(surprise), np.asarray((a + 1.0) / (size * (b / rest) + 1.0))
 
 
 def _critical(tests: int) -> float:
