@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,12 @@ MAX_TYPED = 512
 PREFIX, ONE_EDIT, TWO_EDITS, JOINED = 0.7, 0.5, 0.3, 0.9
 """What a word counts that only begins as typed, is one edit or two away, or is typed in two parts (or the reverse)."""
 
+MOST_BEGUN = 50_000
+"""Items of the words, counted for each, that a lone beginning of a word is taken for."""
+
+MOST_READ = 8
+"""Words told at most of what a typed one stands for; all of them count."""
+
 SHORTEST_PART = 3
 """Letters of either part of a word that may be two: "sweatshirt" as "sweat shirt"."""
 
@@ -54,7 +61,7 @@ class Word(NamedTuple):
     """A word of a search and what it stands for.
 
     typed, how, read : as `clusters.search_index.WordRead` has them.  filler : whether an item may lack it.
-    rows, factors : words of the vocabulary, and what each one's contribution is multiplied by.
+    rows, factors : (r,) int words of the vocabulary, and (r,) float32 what each one's contribution is multiplied by.
     pairs : two words that together stand for it, by rows.  tells : how much the word tells (idf); 0 if no item has it.
     """
 
@@ -62,8 +69,8 @@ class Word(NamedTuple):
     how: str = "unknown"
     read: tuple[str, ...] = ()
     filler: bool = False
-    rows: tuple[int, ...] = ()
-    factors: tuple[float, ...] = ()
+    rows: np.ndarray = np.zeros(0, dtype=np.int64)
+    factors: np.ndarray = np.zeros(0, dtype=np.float32)
     pairs: tuple[tuple[int, int], ...] = ()
     tells: float = 0.0
 
@@ -84,17 +91,36 @@ class Postings:
         at = slice(self.impacts.indptr.item(row), self.impacts.indptr.item(row + 1))
         return self.impacts.indices[at], self.impacts.data[at]
 
-    def scored(self, word: Word) -> tuple[np.ndarray, np.ndarray]:
-        """Positions, ascending, and scores of the items that have a word or what it stands for; the best of it counts."""
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """(V,) how much a word is used, more in titles than in descriptions."""
+        row = np.repeat(np.arange(len(self.idf)), np.diff(self.impacts.indptr))
+        return np.bincount(row, weights=self.impacts.data, minlength=len(self.idf)) / self.idf
+
+    def scored(self, word: Word, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Positions, ascending, and scores of the items that have a word or what it stands for; the best of it counts.
+
+        among : (n,) bool, the only items that matter; spares most of the work where a word stands for many.
+        """
         parts = []
-        for row, factor in zip(word.rows, word.factors, strict=True):
-            items, impacts = self.items_of(row)
-            parts.append((items, impacts if factor == 1.0 else impacts * np.float32(factor)))
+        rows = word.rows
+        if len(rows) > 1 and (np.diff(rows) == 1).all():  # what begins with the same letters stands side by side
+            at = slice(self.impacts.indptr.item(rows[0]), self.impacts.indptr.item(rows[-1] + 1))
+            lengths = np.diff(self.impacts.indptr[rows[0] : rows[-1] + 2])
+            items, impacts, factors = self.impacts.indices[at], self.impacts.data[at], np.repeat(word.factors, lengths)
+            if among is not None:
+                kept = np.flatnonzero(among[items])
+                items, impacts, factors = items[kept], impacts[kept], factors[kept]
+            parts.append((items, impacts * factors))
+        else:
+            for row, factor in zip(rows.tolist(), word.factors.tolist(), strict=True):
+                items, impacts = self.items_of(row)
+                parts.append((items, impacts if factor == 1.0 else impacts * np.float32(factor)))
         for left, right in word.pairs:
             (a, of_a), (b, of_b) = self.items_of(left), self.items_of(right)
             both, in_a, in_b = np.intersect1d(a, b, assume_unique=True, return_indices=True)
             parts.append((both, (of_a[in_a] + of_b[in_b]) * np.float32(JOINED)))
-        if len(parts) == 1:
+        if len(parts) == 1 and len(rows) < 2:
             return parts[0]
         best = np.zeros(self.impacts.shape[1], dtype=np.float32)
         if parts:
@@ -120,7 +146,7 @@ def read_words(postings: Postings, query: str, *, as_you_type: bool = False, cor
     words = [_read(postings, word, correct=correct) for word in found]
     words = _joined(postings, words)
     if last:
-        words.append(_beginning(postings, last))
+        words.append(_beginning(postings, last, alone=not words))
     if all(word.filler for word in words):
         return [word._replace(filler=False) for word in words]
     return [word for word in words if not (word.filler and word.how == "unknown")]
@@ -152,11 +178,17 @@ def _read(postings: Postings, typed: str, *, correct: bool) -> Word:
     return _word(postings, typed, how, rows, pairs)
 
 
-def _beginning(postings: Postings, typed: str) -> Word:
-    """The last word of a search that is being typed: itself, and all that begins so."""
+def _beginning(postings: Postings, typed: str, *, alone: bool) -> Word:
+    """The last word of a search that is being typed: itself, and what begins so; the commonest of it where nothing but a
+    letter or two is known and half the shop begins so."""
     vocabulary = postings.vocabulary
     whole = vocabulary.row(singular(typed))
-    rows = {other: PREFIX for other in vocabulary.starting(typed)}
+    begun = np.array(vocabulary.starting(typed), dtype=np.int64)
+    frequency = vocabulary.frequency[begun]
+    if alone and frequency.sum() > MOST_BEGUN:
+        commonest = np.argsort(-frequency, kind="stable")
+        begun = begun[commonest[: max(1, int(np.searchsorted(np.cumsum(frequency[commonest]), MOST_BEGUN)))]]
+    rows = {other: PREFIX for other in begun.tolist()}
     if whole is not None:
         rows[whole] = 1.0
     if rows:
@@ -171,20 +203,15 @@ def _word(
     if not rows and not pairs:
         return Word(typed, filler=typed in FILLERS)
     spelling = postings.vocabulary.spelled
-    idf = [postings.idf.item(row) for row, _ in rows]
-    tells = min(idf) if idf else min(postings.idf.item(left) + postings.idf.item(right) for left, right in pairs)
-    shown = sorted(zip(rows, idf, strict=True), key=lambda each: (-each[0][1], each[1]))
-    read = [spelling[row] for (row, _), _ in shown[:8]] + [f"{spelling[left]} {spelling[right]}" for left, right in pairs]
-    return Word(
-        typed,
-        how,
-        tuple(read[:1] if how == "exact" else read),
-        typed in FILLERS,
-        tuple(row for row, _ in rows),
-        tuple(factor * tells / own if own > tells else factor for (_, factor), own in zip(rows, idf, strict=True)),
-        pairs,
-        tells,
-    )
+    chosen = np.array([row for row, _ in rows], dtype=np.int64)
+    factors = np.array([factor for _, factor in rows], dtype=np.float32)
+    idf = postings.idf[chosen]
+    tells = idf.min().item() if rows else min(postings.idf.item(left) + postings.idf.item(right) for left, right in pairs)
+    shown = chosen[np.lexsort((idf, -factors))[: 1 if how == "exact" else MOST_READ]]
+    read = [spelling[row] for row in shown.tolist()]
+    if how != "exact":
+        read += [f"{spelling[left]} {spelling[right]}" for left, right in pairs]
+    return Word(typed, how, tuple(read), typed in FILLERS, chosen, factors * np.minimum(1.0, tells / idf), pairs, tells)
 
 
 def _split(postings: Postings, word: str) -> tuple[tuple[int, int], ...]:
@@ -210,14 +237,14 @@ def _joined(postings: Postings, words: list[Word]) -> list[Word]:
         for at in (i, i + 1):
             word = words[at]
             # half of it for either word, so that the two together count it once
-            factor = JOINED / 2.0 * (min(1.0, word.tells / postings.idf.item(row)) if word.tells else 1.0)
+            factor = np.float32(JOINED / 2.0 * (min(1.0, word.tells / postings.idf.item(row)) if word.tells else 1.0))
             known = word.how == "exact"
             read = word.read if known else (postings.vocabulary.spelled[row],)
             words[at] = word._replace(
                 how="exact" if known else "spelling",
                 read=read,
-                rows=(*(word.rows if known else ()), row),
-                factors=(*(word.factors if known else ()), factor),
+                rows=np.append(word.rows, row) if known else np.array([row]),
+                factors=np.append(word.factors, factor) if known else np.array([factor]),
                 pairs=word.pairs if known else (),
                 tells=word.tells or postings.idf.item(row),
             )

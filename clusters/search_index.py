@@ -6,6 +6,7 @@ the words; where none has, those with most of them will do, and the answer says 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,9 @@ FACETS = ("category", "brand", "colour", "price_tier")
 
 FACET_VALUES = 60
 """Values told of a field at most, beside those that are asked for."""
+
+MANY = 50
+"""Words that a typed one may stand for before it pays to look among some of the items only."""
 
 MAX_DESCRIPTION = 2_000
 """Characters of a description that are read."""
@@ -96,6 +100,33 @@ class Suggestions(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Names:
+    """Names of categories or brands, those of most items first, and where each word of theirs stands, by word."""
+
+    names: list[str]
+    words: list[list[str]]
+    places: list[tuple[str, int]]
+
+    @classmethod
+    def of(cls, values: list[str], codes: np.ndarray) -> Names:
+        sizes = np.bincount(codes[codes != MISSING], minlength=len(values))
+        names = [values[code] for code in np.argsort(-sizes, kind="stable").tolist()]
+        words = [spelled(name) for name in names]
+        return cls(names, words, sorted((word, place) for place, found in enumerate(words) for word in found))
+
+    def holding(self, typed: str, count: int) -> tuple[str, ...]:
+        """At most `count` names that hold all the typed words, the last one perhaps only begun."""
+        typed_words = spelled(typed)
+        last = unfinished(typed) or (typed_words[-1] if typed_words else "")
+        if not last:
+            return ()
+        begun = self.places[bisect_left(self.places, (last, -1)) : bisect_left(self.places, (last + "\U0010ffff", -1))]
+        earlier = typed_words[:-1] if typed_words[-1:] == [last] else typed_words
+        found = sorted({place for _, place in begun if all(word in self.words[place] for word in earlier)})
+        return tuple(self.names[place] for place in found[:count])
+
+
+@dataclass(frozen=True)
 class SearchIndex:
     """n items.
 
@@ -131,6 +162,11 @@ class SearchIndex:
     def codes(self) -> dict[str, np.ndarray]:
         """(n,) code of each facet's value, `MISSING` where unknown."""
         return {"category": self.category, "brand": self.brand, "colour": self.colour, "price_tier": self.price_tier}
+
+    @cached_property
+    def names(self) -> dict[str, Names]:
+        """Categories and brands by the words of their names."""
+        return {field: Names.of(self.values[field], self.codes[field]) for field in ("category", "brand")}
 
 
 def build_index(documents: Iterable[Document]) -> SearchIndex:
@@ -218,9 +254,11 @@ def _matched(index: SearchIndex, words: list[Word]) -> tuple[np.ndarray, np.ndar
     having = np.zeros(n, dtype=np.uint8)
     needed = 0
     parts = []
-    # In an order of their own, so that the order of the words never decides between equals by the last digit of a sum.
-    for word in sorted(words, key=lambda word: (word.rows, word.pairs)):
-        items, score = index.postings.scored(word)
+    # In an order of their own, so that the order of the words never decides between equals by the last digit of a sum;
+    # those that stand for much come last, when few items are left that matter.
+    for word in sorted(words, key=lambda word: (len(word.rows) > MANY, word.typed)):
+        among = having == needed if needed and len(word.rows) > MANY else None
+        items, score = index.postings.scored(word, among if among is not None and among.any() else None)
         scores[items] += score
         if not word.filler:
             needed += 1
@@ -294,8 +332,8 @@ def suggest(index: SearchIndex, typed: str, *, count: int = 8) -> Suggestions:
     found = search(index, typed, count=count, as_you_type=True, facets=False)
     return Suggestions(
         _completed(index.postings, typed, count),
-        _named(index.values["category"], index.category, typed, count),
-        _named(index.values["brand"], index.brand, typed, count),
+        index.names["category"].holding(typed, count),
+        index.names["brand"].holding(typed, count),
         found.item_ids,
     )
 
@@ -306,36 +344,18 @@ def _completed(postings: Postings, typed: str, count: int) -> tuple[str, ...]:
     rows = postings.vocabulary.starting(last) if last else range(0)
     if not rows:
         return ()
-    start, end = postings.impacts.indptr.item(rows.start), postings.impacts.indptr.item(rows.stop)
-    row = np.repeat(np.arange(len(rows)), np.diff(postings.impacts.indptr[rows.start : rows.stop + 1]))
-    weight = postings.impacts.data[start:end] / postings.idf[rows.start : rows.stop][row]
-    before = typed[: len(typed) - len(last)]  # accents may make it a letter off, which the words then show
     earlier = spelled(typed)
     if earlier and earlier[-1] == last:
         earlier.pop()
+    sums = postings.weight[rows.start : rows.stop]
     if earlier:
         having = np.zeros(postings.impacts.shape[1], dtype=np.uint8)
-        words = read_words(postings, before)
+        words = read_words(postings, " ".join(earlier))
         for word in words:
             having[postings.scored(word)[0]] += 1
-        weight = np.where(having[postings.impacts.indices[start:end]] == len(words), weight, np.float32(0.0))
-    sums = np.bincount(row, weights=weight, minlength=len(rows))
+        indptr = postings.impacts.indptr[rows.start : rows.stop + 1]
+        at = np.flatnonzero((having == len(words))[postings.impacts.indices[indptr[0] : indptr[-1]]]) + indptr[0]
+        row = np.searchsorted(indptr[1:], at, side="right")
+        sums = np.bincount(row, weights=postings.impacts.data[at], minlength=len(rows)) / postings.idf[rows.start : rows.stop]
     best = [i for i in np.argsort(-sums, kind="stable")[:count].tolist() if sums[i] > 0]
-    whole = [" ".join([*earlier, postings.vocabulary.spelled[rows[i]]]) for i in best]
-    return tuple(dict.fromkeys(whole))
-
-
-def _named(names: list[str], codes: np.ndarray, typed: str, count: int) -> tuple[str, ...]:
-    """Those of the names that hold all the typed words, the last one perhaps only begun; those of most items first."""
-    earlier, last = spelled(typed), unfinished(typed)
-    if last:
-        earlier = earlier[:-1] if earlier[-1:] == [last] else earlier
-    if not earlier and not last:
-        return ()
-    sizes = np.bincount(codes[codes != MISSING], minlength=len(names))
-    found = []
-    for code, name in enumerate(names):
-        words = spelled(name)
-        if all(word in words for word in earlier) and any(word.startswith(last) for word in words):
-            found.append((-int(sizes[code]), name))
-    return tuple(name for _, name in sorted(found)[:count])
+    return tuple(dict.fromkeys(" ".join([*earlier, postings.vocabulary.spelled[rows[i]]]) for i in best))
