@@ -71,7 +71,8 @@ def cosearched_groups(stats: QueryStats, k: int, seed: int) -> np.ndarray:
     """(Q,) int64, k-means over what each query is searched together with, by TF-IDF: a baseline that knows the segments too."""
     counts = sparse.csr_matrix(stats.pairs + sparse.diags(stats.searches.astype(np.float64)), dtype=np.float64)
     vectors = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
-    groups: np.ndarray = KMeans(min(k, vectors.shape[0]), n_init=3, random_state=seed).fit_predict(vectors)
+    distinct = len({tuple(row) for row in np.split(vectors.indices, vectors.indptr[1:-1])})
+    groups: np.ndarray = KMeans(min(k, distinct), n_init=3, random_state=seed).fit_predict(vectors)
     return groups.astype(np.int64)
 
 
@@ -91,7 +92,7 @@ def together(missions: Missions, of_item: sparse.csr_matrix) -> Together:
     if not of_item.shape[1]:
         return Together(0.0, 0.0, 0.0)
     members = of_item > 0
-    held: list[int] = []
+    held: list[bool] = []
     served: list[bool] = []
     relevant = np.zeros((len(missions.occasions), of_item.shape[0]))
     for o, occasion in enumerate(missions.occasions):
@@ -100,7 +101,7 @@ def together(missions: Missions, of_item: sparse.csr_matrix) -> Together:
         relevant[o, np.concatenate(found)] = 1.0
         holds = np.stack([_held(members, items) for items in own])  # (things, C)
         joined = holds[:, holds.sum(axis=0) >= 2]
-        held += joined.any(axis=1).tolist()
+        held += [bool(row.any()) for row in joined]
         served.append(bool(joined.size))
     shares = (relevant @ of_item) / np.maximum(np.asarray(of_item.sum(axis=0)), 1e-300)
     return Together(

@@ -1,0 +1,215 @@
+"""The clusters: planted groups of simulated searches, and the words of real queries.
+
+Planted: shoppers of `outfitter` on a mission search for things of an occasion together; the occasions are what query
+clusters and item clusters are to bring back (`recommendations/evaluation/planted.py`). All of it is simulated. The other
+part is measured on data that doesn't ship; what `--data` lacks is left out, and said so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from django.conf import settings
+from scipy import sparse
+
+from clusters import search_index
+from clusters.catalogue import Catalogue
+from clusters.correlated_attributes import attribute_words
+from clusters.covisitation import choose_groups, count_visits, covisit_graph
+from clusters.query_clusters import cluster_terms
+from clusters.query_terms import read_terms
+from clusters.search_clusters import build_search_clusters
+from clusters.search_history import read_searches
+from clusters.search_index import Filters, SearchIndex, build_index
+from personas.sessions import SessionLog
+from recommendations.benchmarks.load import BenchmarkError
+from recommendations.benchmarks.persona_shops import demo_documents, demo_shop
+from recommendations.benchmarks.stages import Stages
+from recommendations.evaluation.planted import (
+    agreement,
+    cosearched_groups,
+    groups_of_queries,
+    planted_queries,
+    planted_things,
+    together,
+)
+from recommendations.evaluation.search_terms import check_normalisation, tfidf_groups
+from recommendations.evaluation.simulation import World, build_world, simulate, to_log
+from recommendations.evaluation.simulation.missions import Missions, index_search, parse_occasions, plant, shop_for
+
+PARTS = ("planted", "normalisation")
+SHOP = "outfitter"
+START = 1_700_000_000.0
+
+GAP_S = 1_800.0
+"""The inactivity gap that shops have unless they say otherwise."""
+
+THIN = 10
+"""The missions are measured once more with this part of them: how little is enough."""
+
+Results = dict[str, float | int | str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder that holds wands_queries; what it lacks is left out",
+    )
+    parser.add_argument("--only", default=",".join(PARTS), help=f"parts to measure, of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--missions", type=int, default=2_500, help="simulated sessions on a mission (default: 2,500)")
+    parser.add_argument("--sessions", type=int, default=6_000, help="other simulated sessions, to mix in (default: 6,000)")
+    parser.add_argument("--seeds", type=int, default=3, help="simulated logs of each kind (default: 3)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same figures, times apart")
+
+
+def run(options: argparse.Namespace) -> Results:
+    """All figures of the parts asked for. Raises BenchmarkError."""
+    parts = [part.strip() for part in options.only.split(",") if part.strip()]
+    if unknown := sorted(set(parts) - set(PARTS)):
+        raise BenchmarkError(f"--only: {unknown[0]!r} is not one of {', '.join(PARTS)}")
+    for name in ("missions", "sessions", "seeds"):
+        if getattr(options, name) < 1:
+            raise BenchmarkError(f"--{name}: {getattr(options, name)} is not a positive number")
+    if options.data is not None and not options.data.is_dir():
+        raise BenchmarkError(f"--data: {options.data} is not a folder")
+    results: Results = {}
+    with Stages("clusters") as stages:
+        if "planted" in parts:
+            results |= planted(stages, options)
+        if "normalisation" in parts:
+            results |= of_data("wands_queries", options.data, stages, normalisation)
+    return results
+
+
+def of_data(name: str, data: Path | None, stages: Stages, measure: Callable[[Path], Mapping[str, object]]) -> Results:
+    """A data set's figures, its name before each; one that isn't there is left out."""
+    folder = None if data is None else data / name
+    if folder is None or not folder.is_dir():
+        stages.say(f"{name}: left out, {'give --data' if folder is None else 'the folder lacks it'}")
+        return {name: "left out: no --data" if folder is None else "left out: not there"}
+    with stages.stage(name):
+        return named(name, measure(folder))
+
+
+def named(prefix: str, figures: Mapping[str, object]) -> Results:
+    """The figures, each with that before its name and numbers rounded for people."""
+    return {f"{prefix}_{name}": round(v, 4) if isinstance(v, float) else v for name, v in figures.items()}  # type: ignore[misc]
+
+
+def normalisation(folder: Path) -> Mapping[str, object]:
+    """What the written form of words does to real queries. Raises BenchmarkError on a file that can't be read."""
+    paths = sorted(folder.glob("queries.csv*"))
+    if not paths:
+        raise BenchmarkError(f"{folder.name}: there is no queries.csv or queries.csv.gz")
+    with gzip.open(paths[0], "rt", newline="") if paths[0].suffix == ".gz" else paths[0].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"query", "category"} <= set(rows[0]):
+        raise BenchmarkError(f"{folder.name}: {paths[0].name} has no columns query and category")
+    told = check_normalisation([row["query"] for row in rows], [row["category"] or "" for row in rows])
+    counted = {name: len(value) if isinstance(value, list) else value for name, value in told.items()}
+    across = "; ".join(" = ".join(group) for group in told["merged_across_classes"])
+    return {**counted, "merged_across_classes_are": across or "none"}
+
+
+def planted(stages: Stages, options: argparse.Namespace) -> Results:
+    """Mean and least over the seeds, with the missions' log alone and mixed with that of shoppers led by taste."""
+    folder = Path(settings.BASE_DIR) / "data" / SHOP
+    if not (folder / "items.csv.gz").is_file():
+        stages.say(f"planted: left out, the data of {SHOP} is not there")
+        return {"planted": "left out: no data"}
+    catalogue, attributes, archetypes = demo_shop(folder)
+    index = build_index(demo_documents(folder))
+    occasions = parse_occasions(json.loads((folder / "occasions.json").read_text()))
+    missions = plant(catalogue, occasions, index_search(index, catalogue))
+    results: Results = {"planted_occasions": len(missions.occasions), "planted_things": len(planted_things(missions)[0])}
+    thin = max(1, options.missions // THIN)
+    for kind, count, others in (("alone", options.missions, 0), ("thin", thin, 0), ("mixed", options.missions, options.sessions)):
+        results |= {f"planted_{kind}_missions": count, f"planted_{kind}_other_sessions": others}
+        seen: dict[str, list[float]] = {}
+        for seed in range(options.seed, options.seed + options.seeds):
+            with stages.stage(f"planted {kind}: seed {seed}"):
+                world = build_world(catalogue, attributes, archetypes, seed=seed)
+                figures = one_log(world, missions, index, count=count, others=others, seed=seed)
+            for name, figure in figures.items():
+                seen.setdefault(name, []).append(figure)
+        for name, values in seen.items():
+            results[f"planted_{kind}_{name}"] = round(float(np.mean(values)), 4)
+            if name.startswith(("ami", "things_")):
+                results[f"planted_{kind}_{name}_min"] = round(min(values), 4)
+    return results
+
+
+def one_log(world: World, missions: Missions, index: SearchIndex, *, count: int, others: int, seed: int) -> dict[str, float]:
+    """Figures of one simulated log of so many missions and other sessions.
+
+    Baselines are told the true number of groups: TF-IDF k-means of the queries' words, and of what they are searched with.
+    """
+    catalogue = world.catalogue
+    made = list(shop_for(world, missions, sessions=count, seed=seed, start_at=START))
+    led_by_taste = simulate(world, sessions=others, seed=seed, start_at=START) if others else ()
+    log, contexts = to_log(chain(made, led_by_taste), catalogue)
+    stats = read_searches(log, catalogue.item_ids, contexts, gap_s=GAP_S)
+    terms = read_terms(stats, attributes=attribute_words(catalogue))
+    groups = cluster_terms(stats, terms)
+    queries = [stats.queries[q] for q in range(len(stats.queries))]
+    place = {query: q for q, query in enumerate(queries)}
+    things, occasion = planted_things(missions)
+    truth = planted_queries(one for each in made for one in each.sought)
+    typed, meant = _known(truth, place)
+    plain, planted_in = _known(dict(zip(things, occasion.tolist(), strict=True)), place)
+    k = len(missions.occasions)
+    labels = {
+        "": groups_of_queries(terms, groups),
+        "_tfidf": tfidf_groups(queries, k, seed),
+        "_cosearched": cosearched_groups(stats, k, seed),
+    }
+    clusters = build_search_clusters(stats, terms, groups, catalogue, filtered_search(index, catalogue))
+    searched, visited = together(missions, clusters.of_item), together(missions, covisit_clusters(log, catalogue))
+    return {
+        "queries": len(queries),
+        "groups": int(groups.group.max(initial=-1)) + 1,
+        **{f"ami{name}": agreement(planted_in, of_query[plain]) for name, of_query in labels.items()},
+        **{f"ami_of_queries{name}": agreement(meant, of_query[typed]) for name, of_query in labels.items()},
+        "item_clusters": len(clusters),
+        "things_together": searched.things,
+        "occasions_together": searched.occasions,
+        "own_items": searched.own,
+        "covisit_things_together": visited.things,
+        "covisit_own_items": visited.own,
+    }
+
+
+def _known(labels: Mapping[str, int], place: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, labels) of the queries that were searched for at all."""
+    kept = [(place[query], label) for query, label in labels.items() if query in place]
+    rows, of_row = zip(*kept, strict=True) if kept else ((), ())
+    return np.array(rows, dtype=np.int64), np.array(of_row, dtype=np.int64)
+
+
+def filtered_search(index: SearchIndex, catalogue: Catalogue) -> Callable[[str, Filters, int], tuple[np.ndarray, np.ndarray]]:
+    """The storefront's search as the generator asks it."""
+
+    def ask(words: str, filters: Filters, count: int) -> tuple[np.ndarray, np.ndarray]:
+        found = search_index.search(index, words, filters=filters, count=count, facets=False)
+        if found.relaxed:
+            return np.zeros(0, dtype=np.int64), np.zeros(0)
+        return catalogue.positions(found.item_ids.tolist()).astype(np.int64), found.scores
+
+    return ask
+
+
+def covisit_clusters(log: SessionLog, catalogue: Catalogue) -> sparse.csr_matrix:
+    """(n, C) which item is in which cluster of the co-visit generator."""
+    stats = count_visits(log, catalogue.item_ids)
+    groups = choose_groups(covisit_graph(stats), stats).groups
+    inside = np.flatnonzero(groups >= 0)
+    shape = (len(catalogue), int(groups.max(initial=-1)) + 1)
+    return sparse.csr_matrix((np.ones(len(inside)), (inside, groups[inside])), shape=shape)
