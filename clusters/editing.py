@@ -341,12 +341,14 @@ def retire(*, cluster: ItemCluster, by: Actor, reason: str = "") -> Changes:
         return operation.finish()
 
 
-def restore(*, cluster: ItemCluster, by: Actor, reason: str = "", name: str | None = None) -> Changes:
+def restore(
+    *, cluster: ItemCluster, by: Actor, reason: str = "", name: str | None = None, batch: uuid.UUID | None = None
+) -> Changes:
     """Bring a retired cluster back with the items that it had, as the merchandiser's own: see `give_back`.
 
     name : another, where its own is taken by now. Raises EditError for a live cluster and for one that had no items.
     """
-    operation = Operation(cluster.shop, by, reason)
+    operation = Operation(cluster.shop, by, reason, batch)
     with editing(cluster.shop):
         draft = reopened(cluster)
         if draft.row.retired_at is None:

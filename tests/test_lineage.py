@@ -67,16 +67,16 @@ def everyone() -> dict[int, dict[int, float]]:
     return members
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_who_was_in_when_is_what_a_snapshot_of_then_says(shop: Shop, seed: int) -> None:
     choice, taken = random.Random(seed), list[tuple[datetime, dict[int, dict[int, float]]]]()
     done = 0
-    for number in range(60):
+    for number in range(40):
         with suppress(EditError):
             edit(shop, choice, number)
             done += 1
         taken.append((timezone.now(), everyone()))
-    assert done >= 30
+    assert done >= 20
     assert ClusterChange.objects.filter(undoes__isnull=False).exists()
     clusters = list(ItemCluster.objects.all())
     for moment, members in taken:
