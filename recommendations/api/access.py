@@ -131,6 +131,16 @@ class Pages(pagination.LimitOffsetPagination):
     max_limit = 500
 
 
+def whole(request: Request, name: str, *, default: int, most: int) -> int:
+    """A whole number that a request may give, at most `most`. Raises ValidationError, which names it."""
+    text = request.query_params.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise exceptions.ValidationError({name: [f"{text[:40]!r} is not a whole number"]})
+    return min(int(text), most)
+
+
 class OneShop:
     """For views that are about one shop."""
 

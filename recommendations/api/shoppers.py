@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from personas.events import EventError, check_id
 from personas.models import ApiKey, Origin, Session, Shop, Shopper
 from recommendations import exporting, rights
-from recommendations.api.access import KeyAuthentication, MayManage, OneShop
+from recommendations.api.access import KeyAuthentication, MayManage, OneShop, whole
 from recommendations.api.hot import ProblemOut
 from recommendations.serving import memory
 from recommendations.serving.problems import Problem, invalid
@@ -238,22 +238,13 @@ class Ledger(Call):
         session = self.queryset.filter(shop=self.written_shop(), session_id=name).first()
         if session is None:
             raise Problem(404, "not_found", "No session of this id is archived; a live one is a few seconds after its events.")
-        offset = _whole(request, "offset", default=0, most=10**9)
-        limit = _whole(request, "limit", default=SHOWN_STEPS, most=MOST_STEPS)
+        offset = whole(request, "offset", default=0, most=10**9)
+        limit = whole(request, "limit", default=SHOWN_STEPS, most=MOST_STEPS)
         try:
             story = stories.tell(session)
         except releases.ReleaseError as error:
             raise Problem(503, "no_release", str(error)) from error
         return Response(stories.ledger_json(story, stories.Page(offset, limit)))
-
-
-def _whole(request: Request, name: str, *, default: int, most: int) -> int:
-    text = request.query_params.get(name, "")
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise exceptions.ValidationError({name: [f"{text[:40]!r} is not a whole number"]})
-    return min(int(text), most)
 
 
 # Shoppers
@@ -296,7 +287,7 @@ class Timeline(ShopperCall):
         """The personas of the shopper's visits, the latest first."""
         shop = self.written_shop()
         _, row = rights.known(shop, shopper_id)
-        limit = _whole(request, "limit", default=SHOWN_SESSIONS, most=MOST_SESSIONS)
+        limit = whole(request, "limit", default=SHOWN_SESSIONS, most=MOST_SESSIONS)
         return Response({"shopper_id": row.external_id, "sessions": timeline(shop, row, limit=limit)})
 
 

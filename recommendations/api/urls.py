@@ -8,6 +8,7 @@ from rest_framework import routers
 from recommendations.api.hot import EventsView, ProfileView, RecommendationsView, TokensView
 from recommendations.api.personas import Attributes, Personas, PersonaVersions
 from recommendations.api.rows import Clusters, Items, Releases, Shops
+from recommendations.api.search import Search, Suggest
 from recommendations.api.shoppers import (
     Consent,
     Demographics,
@@ -47,5 +48,7 @@ urlpatterns = [
     path("v1/shoppers/<path:shopper_id>/merge", Merge.as_view()),
     path("v1/shoppers/<path:shopper_id>/export", Export.as_view()),
     path("v1/shoppers/<path:shopper_id>", OneShopper.as_view()),
+    path("v1/search", Search.as_view()),
+    path("v1/search/suggest", Suggest.as_view()),
     path("v1/", include(router.urls)),
 ]
