@@ -137,7 +137,7 @@ class ItemClusterQuerySet(models.QuerySet["ItemCluster"]):
     def reserve(self, shop: Shop, count: int) -> list[int]:
         """New ids, ascending, that the database gives to nobody else: each is held by a retired row without a name."""
         rows = [ItemCluster(shop=shop, retired_at=timezone.now()) for _ in range(count)]
-        return sorted(row.pk for row in self.bulk_create(rows))
+        return sorted(row.pk for row in ItemCluster.objects.bulk_create(rows))
 
     def reserved(self, shop: Shop) -> ItemClusterQuerySet:
         """Rows that `reserve` made and that no cluster took."""

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from clusters.identity import kinship
 from clusters.item_clusters import NO_CLUSTER, ItemClusters
+from personas.components import Text
 
 TITLES = 4
 """Items that are named of those that came into a cluster, or left it."""
@@ -19,9 +20,11 @@ SHOWN = 12
 """Clusters of one fate that are named in words."""
 
 
-def compare(
-    before: ItemClusters | None, after: ItemClusters, titles: Sequence[str], gain: np.ndarray | None = None
-) -> dict[str, Any]:
+Titles = Sequence[str] | Text
+"""Of the items, by catalogue position."""
+
+
+def compare(before: ItemClusters | None, after: ItemClusters, titles: Titles, gain: np.ndarray | None = None) -> dict[str, Any]:
     """What a build changed. before : None where there was nothing.  titles : of the items of `after`, by catalogue position.
 
     gain : (n,) engagement with each item, by which what moved is weighed; None weighs all alike.
@@ -112,7 +115,7 @@ def _named(clusters: ItemClusters, c: int) -> dict[str, Any]:
     return {"id": int(clusters.cluster_ids[c]), "name": clusters.names[c]}
 
 
-def _told(clusters: ItemClusters, c: int, of_item: sparse.csr_matrix, titles: Sequence[str]) -> dict[str, Any]:
+def _told(clusters: ItemClusters, c: int, of_item: sparse.csr_matrix, titles: Titles) -> dict[str, Any]:
     column = np.asarray(of_item[:, [c]].todense()).ravel()
     best = [i for i in np.argsort(-column, kind="stable")[:TITLES].tolist() if column[i] > 0]
     size = int(clusters.sizes[c])
@@ -125,7 +128,7 @@ def _changed(
     was: sparse.csr_matrix,
     now: sparse.csr_matrix,
     pairs: np.ndarray,
-    titles: Sequence[str],
+    titles: Titles,
 ) -> list[dict[str, Any]]:
     if before is None:
         return []

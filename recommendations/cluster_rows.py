@@ -171,7 +171,8 @@ class _Writing:
         told = _told(members)
         if row is None or (row.retired_at is not None and not row.name):
             now = {"name": clusters.names[c], "kind": clusters.kinds[c], "locked": bool(clusters.locked[c])}
-            fields = {name: (None, now.get(name, False if name == "named_by_hand" else None)) for name in FIELDS}
+            fields: dict[str, tuple[Any, Any]] = {name: (None, now.get(name)) for name in FIELDS}
+            fields["named_by_hand"] = (None, False)
             action = Action.SPLIT if others else Action.CREATED
             made = f"Made of {_items(len(after))}"
             return Entry(cluster, action, Delta(fields, members), f"{made}, split off" if others else made, others=others)
