@@ -1,8 +1,8 @@
 """Query terms that are looked for together, more often than chance would have it, form query clusters.
 
 References: Dunning (1993), "Accurate methods for the statistics of surprise and coincidence"; Bouma (2009), "Normalized
-(pointwise) mutual information in collocation extraction"; Newman (2016), "Equivalence between modularity optimization and
-maximum likelihood methods for community detection", for the measure that chooses how fine the groups are.
+(pointwise) mutual information in collocation extraction"; Karrer & Newman (2011), "Stochastic blockmodels and community
+structure in networks", for the likelihood that chooses how fine the groups are.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from clusters.search_history import QueryStats
 
 RESOLUTIONS = tuple(2.0 ** (step / 2) for step in range(-2, 13))
 """Resolutions tried, 0.5 to 64; each is a run of Louvain. See covisitation.py for why it isn't Leiden."""
+
+PAIRS_AT_ONCE = 1_000_000
+"""Pairs of queries whose terms are compared at a time: some 100 MB."""
 
 
 class TermPair(NamedTuple):
@@ -58,8 +61,8 @@ def cluster_terms(stats: QueryStats, terms: QueryTerms, *, minimum_support: int 
     that were ever searched together would look like a pair. Strength is normalised pointwise mutual information, in (0, 1],
     times support / (support + minimum support), since the rarest pairs have the highest information.
 
-    Groups are communities of the graph of strengths, of the resolution whose groups make the graph likeliest (planted
-    partition model, degree-corrected). They are numbered by how often their terms were searched.
+    Groups are communities of the graph of strengths, at the resolution whose groups account for it best (`evidence`). They
+    are numbered by how often their terms were searched.
 
     Raises ValueError where stats and terms disagree, or the support isn't at least 1.
     """
@@ -87,15 +90,18 @@ def term_counts(stats: QueryStats, terms: QueryTerms) -> tuple[np.ndarray, spars
         return np.zeros(t, dtype=np.int64), sparse.csr_matrix((t, t))
     times = stats.searches.astype(np.float64)
     total = np.asarray(has.T @ times).ravel()
+    repeated, sums = np.zeros(t), sparse.csr_matrix((t, t))
     upper = sparse.triu(stats.pairs, k=1).tocoo()
-    first, second, n = has[upper.row], has[upper.col], upper.data.astype(np.float64)
-    common = first.multiply(second).tocsr()
-    repeated = np.asarray(common.T @ n).ravel()
+    for start in range(0, upper.nnz, PAIRS_AT_ONCE):
+        part = slice(start, start + PAIRS_AT_ONCE)
+        first, second, n = has[upper.row[part]], has[upper.col[part]], upper.data[part].astype(np.float64)
+        common = sparse.csr_matrix(first.multiply(second))
+        repeated += common.T @ n
+        directed = sparse.csr_matrix((first - common).T @ sparse.diags(n) @ (second - common))
+        sums = sums + directed + directed.T
+    sums = sparse.coo_matrix(sums)
     most = np.asarray(sparse.csr_matrix(has.multiply(times[:, None])).max(axis=0).todense()).ravel()
     searches = np.maximum(total - repeated, most)
-    one, other = sparse.csr_matrix(first - common), sparse.csr_matrix(second - common)
-    directed = sparse.csr_matrix(one.T @ sparse.diags(n) @ other)
-    sums = sparse.coo_matrix(directed + directed.T)
     often = total / np.maximum(searches, 1.0)
     value = sums.data / (often[sums.row] * often[sums.col])
     value = np.minimum(np.maximum(value, 1.0), np.minimum(searches[sums.row], searches[sums.col]))
@@ -148,29 +154,29 @@ def _groups(graph: sparse.csr_matrix) -> np.ndarray:
     best, best_value = np.zeros(len(linked), dtype=np.int64), -math.inf
     for resolution in RESOLUTIONS:
         found = Louvain(resolution=resolution, shuffle_nodes=False, random_state=0).fit_predict(part)
-        value = likelihood(part, found)
+        value = evidence(part, found)
         if value > best_value:
             best, best_value = found, value
     group[linked] = best
     return group
 
 
-def likelihood(graph: sparse.csr_matrix, group: np.ndarray) -> float:
-    """Log-likelihood of a graph's ties under the planted partition model with the nodes' degrees (Newman 2016, eq. 14 with
-    its two rates at their best), up to a constant of the graph; higher is better. A tie within is expected at a rate of its
-    own, and one between at another; half a mean tie is added to each so that no rate is 0.
+def evidence(graph: sparse.csr_matrix, group: np.ndarray) -> float:
+    """How well groups account for a graph's ties: log-likelihood of a block model with the nodes' degrees, less half the log of
+    the number of ties for each rate between two groups that it needs (Schwarz's criterion), up to a constant of the graph.
 
-    graph : (T, T) CSR, symmetric.  group : (T,).
+    Without the rates between, as in a planted partition, two groups that share one term would count as one; without the
+    deduction the finest groups would always be the best. Ties count by weight, 1 on average.
+
+    graph : (T, T) CSR, symmetric, no diagonal.  group : (T,), 0.. without gaps.
     """
-    ties = graph.tocoo()
-    total = float(ties.data.sum())
-    inside = float(ties.data[group[ties.row] == group[ties.col]].sum())
-    degree = np.bincount(group, weights=np.asarray(graph.sum(axis=1)).ravel())
-    expected = float((degree**2).sum()) / total
-    half = 0.5 * total / ties.nnz
-    rate_in = (inside + half) / (expected + half)
-    rate_out = (total - inside + half) / (total - expected + half)
-    return inside * math.log(rate_in) + (total - inside) * math.log(rate_out)
+    belongs = sparse.csr_matrix((np.ones(len(group)), (np.arange(len(group)), group)))
+    ties = sparse.csr_matrix(graph / graph.data.mean())
+    between = sparse.coo_matrix(belongs.T @ ties @ belongs)
+    degree = np.asarray(between.sum(axis=1)).ravel()
+    fit = 0.5 * float((between.data * np.log(between.data / (degree[between.row] * degree[between.col]))).sum())
+    rates = int((between.row <= between.col).sum())
+    return fit - 0.5 * rates * math.log(graph.nnz / 2)
 
 
 def _numbered(group: np.ndarray, searches: np.ndarray) -> np.ndarray:
