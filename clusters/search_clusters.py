@@ -4,8 +4,7 @@ A cluster's items are of several types that are looked for together; each of the
 After US 9,727,906 (see docs/merchandisers.md): query cluster -> correlated attributes and variants of market segments ->
 item descriptors -> catalogue search -> item cluster of at least two item types.
 
-Bound: at most `MAX_CLUSTERS` x `MAX_TERMS` x (1 + `MAX_CROSSED`) catalogue searches. Most of the crossed ones need none,
-for what a plain search found is narrowed here where it found all there is; each distinct one is made once.
+Bound: at most `MAX_CLUSTERS` x `MAX_TERMS` catalogue searches, one a term; attributes narrow what it found.
 """
 
 from __future__ import annotations
