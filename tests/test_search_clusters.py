@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from clusters.search_clusters import (
     MAX_ITEMS,
     MAX_TERMS,
     PER_TYPE,
+    ItemDescriptor,
     SearchClusters,
     build_search_clusters,
     explain_membership,
@@ -410,6 +412,16 @@ def _rows(catalogue: Catalogue) -> list[ItemRow]:
         ItemRow(int(item), f"sku-{item}", catalogue.titles[i], catalogue.categories[catalogue.category[i]])
         for i, item in enumerate(catalogue.item_ids.tolist())
     ]
+
+
+def test_a_trace_survives_json() -> None:
+    """It is kept beside the cluster as JSON; ids and counts must be numbers that JSON knows."""
+    catalogue = shop()
+    made = built(viewing(catalogue, CAMPING, brand="Alpino") + viewing(catalogue, BAKING) + together(CAMPING), catalogue)
+    told = json.loads(json.dumps(made.traces[0]._asdict()))
+    assert [tuple(pair) for pair in told["pairs"]] == list(made.traces[0].pairs)
+    assert [ItemDescriptor(w, tuple(f), x, n) for w, f, x, n in told["descriptors"]] == list(made.traces[0].descriptors)
+    assert json.loads(json.dumps(list(made.via[0].items())))[0][0] == min(made.via[0])
 
 
 def test_the_same_counts_give_the_same_clusters() -> None:
