@@ -23,7 +23,7 @@ from recommendations.serving.access import read_session_token
 from recommendations.web import shoppers
 from recommendations.web.storefront import COOKIE, money, price_tier, readable
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("data_dir")]
 GENERATOR_SEED = 7
 
 
@@ -115,22 +115,6 @@ def test_a_made_up_cookie_is_replaced(client: Client) -> None:
     client.cookies[COOKIE] = "somebody-else's"
     session = settings_of(client.get("/shop/boutique/"))["session"]
     assert re.fullmatch("[0-9a-f]{32}", session)
-
-
-def test_search_finds_every_word_and_nothing_else(client: Client, items: list[Item]) -> None:
-    page = client.get("/shop/boutique/search/?q=RED++thing")
-    assert page.context["page"].paginator.count == sum("red" in item.title for item in items)
-    assert settings_of(page)["query"] == "RED thing"
-    assert "No title holds" in client.get("/shop/boutique/search/?q=zebra").content.decode()
-    assert client.get("/shop/boutique/search/?q=").status_code == 302
-    assert client.get("/shop/boutique/search/?q=%00x").status_code == 200
-
-
-@pytest.mark.usefixtures("items")
-def test_the_words_of_a_search_survive_its_pages(client: Client) -> None:
-    Item.objects.update(title="this & that")
-    page = client.get("/shop/boutique/search/?q=%26+that").content.decode()
-    assert 'href="?q=%26+that&amp;page=2"' in page
 
 
 @pytest.mark.usefixtures("items")

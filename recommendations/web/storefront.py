@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from urllib.parse import urlencode
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, F, QuerySet
@@ -26,7 +25,6 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from clusters.catalogue import PRICE_TIERS
 from clusters.models import Item
 from personas import versions
-from personas.events import MAX_QUERY
 from personas.models import Session, Shop
 from recommendations.models import Release, TrainingRun
 from recommendations.serving.access import issue_session_token
@@ -50,6 +48,7 @@ class Card:
     price: str
     url: str
     picture: str
+    in_stock: bool
 
 
 @require_safe
@@ -80,7 +79,7 @@ def _door(shop: Shop, *, ready: bool) -> dict[str, object]:
 @never_cache
 @gzip_page
 def home(request: HttpRequest, slug: str) -> HttpResponse:
-    shop = _shop(slug)
+    shop = demo_shop(slug)
     if is_preparing(shop):
         return render(request, "storefront/preparing.html", {"shop": shop, "simulated": is_simulated(shop), **_progress(shop)})
     items = Item.objects.of_shop(shop).filter(in_stock=True)
@@ -91,7 +90,7 @@ def home(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 @gzip_page
 def category(request: HttpRequest, slug: str, name: str) -> HttpResponse:
-    shop = _shop(slug)
+    shop = demo_shop(slug)
     items = Item.objects.of_shop(shop).filter(category=name)
     if not items.exists():
         raise Http404(f"{shop.name} has no category “{name}”.")
@@ -101,23 +100,8 @@ def category(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 @require_safe
 @never_cache
 @gzip_page
-def search(request: HttpRequest, slug: str) -> HttpResponse:
-    """Items whose title holds every word."""
-    shop = _shop(slug)
-    words = " ".join(request.GET.get("q", "").replace("\0", " ").split())[:MAX_QUERY]
-    if not words:
-        return redirect("storefront:home", slug=slug)
-    items = Item.objects.of_shop(shop)
-    for word in words.split()[:12]:
-        items = items.filter(title__icontains=word)
-    return _listing(request, shop, items.order_by("title", "pk"), heading=f"“{words}”", context="search", query=words)
-
-
-@require_safe
-@never_cache
-@gzip_page
 def item(request: HttpRequest, slug: str, external_id: str) -> HttpResponse:
-    shop = _shop(slug)
+    shop = demo_shop(slug)
     found = Item.objects.of_shop(shop).filter(external_id=external_id).first()
     if found is None:
         raise Http404(f"{shop.name} has no item “{external_id}”. It may have been taken out of the catalogue.")
@@ -126,7 +110,7 @@ def item(request: HttpRequest, slug: str, external_id: str) -> HttpResponse:
     if tier is not None:
         facts.append(("Price tier", f"{PRICE_TIERS[tier]} in {found.category or 'this shop'}"))
     more = _shuffled(Item.objects.of_shop(shop).filter(category=found.category).exclude(pk=found.pk))[:6]
-    return _page(
+    return shop_page(
         request,
         shop,
         "storefront/item.html",
@@ -168,7 +152,7 @@ def item_picture(request: HttpRequest, slug: str, external_id: str) -> HttpRespo
 @never_cache
 def progress(request: HttpRequest, slug: str) -> JsonResponse:
     """How far the shop is on its way to the first release, for the page that waits for it."""
-    return JsonResponse(_progress(_shop(slug)))
+    return JsonResponse(_progress(demo_shop(slug)))
 
 
 def _progress(shop: Shop) -> dict[str, object]:
@@ -196,9 +180,9 @@ def _progress(shop: Shop) -> dict[str, object]:
 @gzip_page
 def sign_in(request: HttpRequest, slug: str) -> HttpResponse:
     """Who has been here before: pick one of a few, and their memory counts for this visit."""
-    shop = _shop(slug)
+    shop = demo_shop(slug)
     if request.method != "POST":
-        return _page(request, shop, "storefront/sign_in.html", context="home", chosen="", known=shoppers.on_offer(shop))
+        return shop_page(request, shop, "storefront/sign_in.html", context="home", chosen="", known=shoppers.on_offer(shop))
     response = redirect("storefront:home", slug=shop.slug)
     before = shoppers.signed_in(request, shop)
     if shoppers.sign_in(request, response, shop, max_age=COOKIE_AGE_S) != before and before:
@@ -210,7 +194,7 @@ def sign_in(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 def token(request: HttpRequest, slug: str) -> JsonResponse:
     """A fresh token for the page's session, for a page that was left open until its own expired."""
-    shop, session = _shop(slug), _session_of(request)
+    shop, session = demo_shop(slug), _session_of(request)
     if session is None:
         raise Http404("This browser has no session here; load a page of the shop first.")
     shopper = shoppers.signed_in(request, shop)
@@ -220,7 +204,7 @@ def token(request: HttpRequest, slug: str) -> JsonResponse:
 @require_POST
 def new_session(request: HttpRequest, slug: str) -> HttpResponse:
     """Start as somebody else: another visit, of a guest."""
-    shop = _shop(slug)
+    shop = demo_shop(slug)
     response = redirect("storefront:home", slug=shop.slug)
     shoppers.sign_out(response, shop)
     _keep_session(response, uuid.uuid4().hex, secure=request.is_secure())
@@ -262,6 +246,7 @@ def card(shop: Shop, found: Item) -> Card:
         price=money(shop, found.price),
         url=reverse("storefront:item", kwargs=where),
         picture=reverse("storefront:picture", kwargs=where),
+        in_stock=found.in_stock,
     )
 
 
@@ -275,7 +260,8 @@ def is_preparing(shop: Shop) -> bool:
     return bool(shop.settings.get("preparing")) and "demo_data" not in shop.settings
 
 
-def _shop(slug: str) -> Shop:
+def demo_shop(slug: str) -> Shop:
+    """The demo shop of an address. Raises Http404."""
     shop = Shop.objects.filter(slug=slug, demo=True).first()
     if shop is None:
         raise Http404(f"There is no demo shop “{slug}” here.")
@@ -288,25 +274,23 @@ def _shuffled(items: QuerySet[Item], *, step: int = 7_919) -> QuerySet[Item]:
 
 
 def _listing(
-    request: HttpRequest, shop: Shop, items: QuerySet[Item], *, heading: str, context: str, chosen: str = "", query: str = ""
+    request: HttpRequest, shop: Shop, items: QuerySet[Item], *, heading: str, context: str, chosen: str = ""
 ) -> HttpResponse:
     page: Page[Item] = Paginator(items, PAGE_SIZE).get_page(request.GET.get("page"))
-    return _page(
+    return shop_page(
         request,
         shop,
         "storefront/listing.html",
         context=context,
         chosen=chosen,
         heading=heading,
-        query=query,
         page=page,
         total=f"{page.paginator.count:,}",
         cards=[card(shop, i) for i in page.object_list],
-        carry=f"{urlencode({'q': query})}&" if query else "",
     )
 
 
-def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chosen: str, **values: object) -> HttpResponse:
+def shop_page(request: HttpRequest, shop: Shop, template: str, *, context: str, chosen: str, **values: object) -> HttpResponse:
     """A page of the shop with the panel's settings and, if the visitor is new, a new session."""
     session = _session_of(request)
     session_id = session or uuid.uuid4().hex
@@ -341,7 +325,7 @@ def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chos
         template,
         {
             "shop": shop,
-            "categories": _categories(shop),
+            "categories": largest_categories(shop),
             "chosen": chosen,
             "panel": settings,
             "rail": [card(shop, i) for i in _shuffled(in_stock, step=4_241)[:RAIL_SIZE]],
@@ -359,7 +343,7 @@ def _page(request: HttpRequest, shop: Shop, template: str, *, context: str, chos
     return response
 
 
-def _categories(shop: Shop) -> Iterable[tuple[str, int]]:
+def largest_categories(shop: Shop) -> Iterable[tuple[str, int]]:
     """Names and sizes of the largest categories."""
     named = Item.objects.of_shop(shop).exclude(category="").order_by()
     return named.values_list("category").annotate(size=Count("pk")).order_by("-size", "category")[:12]

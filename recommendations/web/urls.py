@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from recommendations.web import storefront
+from recommendations.web import search_pages, storefront
 
 app_name = "storefront"
 urlpatterns = [
     path("", storefront.index, name="index"),
     path("shop/<slug:slug>/", storefront.home, name="home"),
     path("shop/<slug:slug>/category/<path:name>/", storefront.category, name="category"),
-    path("shop/<slug:slug>/search/", storefront.search, name="search"),
+    path("shop/<slug:slug>/search/", search_pages.search, name="search"),
+    path("shop/<slug:slug>/search/suggest/", search_pages.suggest, name="suggest"),
     path("shop/<slug:slug>/item/<path:external_id>/picture.svg", storefront.item_picture, name="picture"),
     path("shop/<slug:slug>/item/<path:external_id>/", storefront.item, name="item"),
     path("shop/<slug:slug>/progress/", storefront.progress, name="progress"),
