@@ -36,6 +36,9 @@ items first, however surprising."""
 MIN_ITEMS = 3
 """Distinct items that must show an attribute: what one popular item has says nothing of the others."""
 
+MARKETS = ("country", "region", "language", "device")
+"""What makes a market: where and how people shop. What they are (age, income) doesn't, for a title is shown to others."""
+
 MIN_SEGMENTS = 20
 """Segments of a market with a query cluster's searches before the market can have a variant; fewer can't be told apart."""
 
@@ -218,7 +221,8 @@ class Correlations:
         here = np.asarray(markets.sum(0)).ravel()
         counts = np.asarray((searched.T @ markets).toarray())
         rest, elsewhere = same @ here, counts @ same
-        seen = np.flatnonzero((here >= MIN_SEGMENTS) & (rest >= MIN_SEGMENTS))
+        offered = np.array([name.partition("=")[0] in MARKETS for name in self.stats.markets], dtype=bool)
+        seen = np.flatnonzero(offered & (here >= MIN_SEGMENTS) & (rest >= MIN_SEGMENTS))
         here, rest, counts, elsewhere = here[seen], rest[seen], counts[:, seen], elsewhere[:, seen]
         surprise, lift = _compared(counts, here, elsewhere, rest)
         telling = surprise > _critical(tests * counts.size)

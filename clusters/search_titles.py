@@ -36,11 +36,11 @@ def title_of(labels: Sequence[str], market: str, taken: set[str]) -> str:
 
 
 def say_market(market: str) -> str:
-    """ "device=mobile" as "on phones", "country=Germany" as "in Germany"."""
+    """ "device=mobile" as "on phones", "country=Germany" as "in Germany", "language=Polish" as "in Polish"."""
     variable, _, value = market.partition("=")
     if variable == "device":
         return _DEVICES.get(value, f"on {value}")
-    return f"in {value}" if variable in ("country", "region", "city") else f"{variable} {value}"
+    return f"in {value}"
 
 
 def say_attribute(descriptor: str) -> str:

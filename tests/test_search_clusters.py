@@ -299,6 +299,15 @@ def test_a_market_that_searches_differently_gets_a_variant() -> None:
     assert explain_membership(made.traces[c], made.via[c][0])[-1] == "This is how it is searched for in Norway."
 
 
+def test_what_shoppers_are_makes_no_market() -> None:
+    """As clear a difference as Norway's, by income: no title tells shoppers what others of their income search for."""
+    catalogue = shop()
+    segments = together(CAMPING, times=40, market="income_band=high") + together(BAKING, times=20, market="income_band=high")
+    segments += [(("alpino tent", "alpino sleeping bag"), (), "income_band=low")] * 60
+    made = built(segments, catalogue)
+    assert [trace.market for trace in made.traces] == ["", ""]
+
+
 def test_markets_that_search_alike_have_no_variants() -> None:
     catalogue = shop()
     markets = ("device=mobile", "device=desktop", "device=tablet")
@@ -504,7 +513,7 @@ def test_titles_are_distinct_and_fit() -> None:
     ]
     assert len(title_of(["x" * 500] * 3, f"country={'y' * 500}", taken)) <= 120
     assert title_of(["CAMPING TENT", "iPhone case"], "", taken) == "Camping tent and iPhone case"
-    assert [say_market(m) for m in ("device=watch", "daypart=morning")] == ["on watch", "daypart morning"]
+    assert [say_market(m) for m in ("device=watch", "language=Polish")] == ["on watch", "in Polish"]
 
 
 def test_words_for_attributes_leave_goods_alone() -> None:
