@@ -14,8 +14,10 @@ MOVE_PRIOR = 10.0
 LIFT_PRIOR = 20.0
 """Pseudo-engagements that hold a persona's lift at 1 until there is evidence."""
 
-MOVED = 0.7
-"""Part of `related` that is learned from moves; the rest is likeness of descriptors."""
+ALIKE_PRIOR = 10.0
+"""Pseudo-moves by likeness of descriptors. It foretells little: the next new cluster of held-out sessions has a mean reciprocal
+rank of 0.505 by moves and 0.315 by likeness on eshop_clothing_2008, 0.175 and 0.082 on online_retail_uci, and no blend is better
+than the moves, also where a tenth or a fiftieth of the sessions was read; 10 pseudo-moves cost nothing, 100 up to 0.04."""
 
 
 def shares(items: sparse.csr_matrix, gain: np.ndarray) -> np.ndarray:
@@ -45,21 +47,18 @@ def overlaps(lift: sparse.csr_matrix) -> np.ndarray:
     return cosine
 
 
-def relations(counted: np.ndarray, share: np.ndarray, overlap: np.ndarray, part: float = MOVED) -> np.ndarray:
-    """(C, C) float32, rows sum to at most 1, 0 with itself: where an interest in a cluster may be taken further.
+def relations(counted: np.ndarray, share: np.ndarray, overlap: np.ndarray) -> np.ndarray:
+    """(C, C) float32, rows sum to 1, 0 with itself: where an interest in a cluster may be taken further.
 
-    Moves out of the cluster and likeness of descriptors, each as shares, blended; `part` is that of the moves. A cluster that
-    nobody has left goes by likeness alone, one that is like no other by moves alone.
+    Moves out of the cluster, with `MOVE_PRIOR` pseudo-moves by the clusters' shares and `ALIKE_PRIOR` by likeness of
+    descriptors. A cluster that nobody has left goes by likeness alone; one that is like no other either has a row of 0.
     """
     out = counted.copy()
     np.fill_diagonal(out, 0.0)
-    left = out.sum(1, keepdims=True)
-    learned = out + np.where(left > 0, MOVE_PRIOR * share[None, :], 0.0)
-    np.fill_diagonal(learned, 0.0)
-    learned = _shares_of_rows(learned)
     alike = _shares_of_rows(overlap.astype(np.float64))
-    part_of = np.where(left > 0, np.where(alike.sum(1, keepdims=True) > 0, part, 1.0), 0.0)
-    return np.asarray(part_of * learned + (1.0 - part_of) * alike, dtype=np.float32)
+    near = np.where(out.sum(1, keepdims=True) > 0, out + MOVE_PRIOR * share[None, :] + ALIKE_PRIOR * alike, alike)
+    np.fill_diagonal(near, 0.0)
+    return _shares_of_rows(near).astype(np.float32)
 
 
 def persona_lifts(items: sparse.csr_matrix, behaviour: Behaviour) -> np.ndarray:

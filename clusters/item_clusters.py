@@ -55,7 +55,7 @@ class ItemClusters:
     descriptor_lift : (C, D) float32 CSR, P(descriptor | cluster) / P(descriptor) where over-represented.
     transitions : (C, C) float32, rows sum to 1: cluster of the next item, given this one's.
     overlap : (C, C) float32 in [0, 1], cosine of two clusters' log lifts, 0 with itself.
-    related : (C, C) float32, rows sum to 1 or, where nothing is known, 0: where an interest may be taken further.
+    related : (C, C) float32, rows sum to 1, or to 0 where nothing is known: where an interest may be taken further.
     share : (C,) float32, prior share of engagement, sums to 1.
     persona_lift : (C, K) float32, P(cluster | persona) / P(cluster), shrunk to 1 where evidence is thin.
     attribute_match : (C, A) float32 in [-1, 1], cosine of an attribute's weights and the cluster's descriptors.
@@ -285,7 +285,7 @@ def _assemble(
     else:
         attribute_match = _matches_of(before, edited)
         likeness = np.zeros((0, 0), dtype=np.float32) if before is None else before.attribute_likeness
-    parts = _parts(items, given.data, behaviour, catalogue, edited, before)
+    parts = _parts(items, behaviour, catalogue, edited, before)
     return ItemClusters(
         cluster_ids=edited.cluster_ids,
         names=names,
@@ -324,24 +324,22 @@ def _matches_of(before: ItemClusters | None, edited: Edited) -> np.ndarray:
 
 def _parts(
     items: sparse.csr_matrix,
-    weight: np.ndarray,
     behaviour: Behaviour,
     catalogue: Catalogue,
     edited: Edited,
     before: ItemClusters | None,
 ) -> list[Parts]:
-    """Every cluster's parts; of a cluster whose memberships are as they were, those that it had."""
+    """Every cluster's parts; of a cluster whose items are as they were, those that it had."""
     result = []
     for c, cluster_id in enumerate(edited.cluster_ids.tolist()):
         entries = slice(items.indptr[c], items.indptr[c + 1])
         was = -1 if before is None else before.position_of.get(cluster_id, -1)
         if before is not None and was >= 0:
             old = slice(before.items.indptr[was], before.items.indptr[was + 1])
-            same = np.array_equal(before.items.indices[old], items.indices[entries])
-            if same and np.array_equal(before.items.data[old], items.data[entries]):
+            if np.array_equal(before.items.indices[old], items.indices[entries]):
                 result.append(Parts(before.part[old], before.parts[was]))
                 continue
-        result.append(part(items.indices[entries], items.data[entries], behaviour.moves, behaviour.gain, catalogue))
+        result.append(part(items.indices[entries], behaviour.moves, behaviour.gain, catalogue))
     return result
 
 

@@ -35,10 +35,10 @@ class Parts:
     names: tuple[str, ...]
 
 
-def part(items: np.ndarray, weights: np.ndarray, moves: sparse.csr_matrix, gain: np.ndarray, catalogue: Catalogue) -> Parts:
+def part(items: np.ndarray, moves: sparse.csr_matrix, gain: np.ndarray, catalogue: Catalogue) -> Parts:
     """The parts of a cluster; none where it has at most `SHOWN` items, or nothing tells them apart. Deterministic.
 
-    items : (m,) positions, ascending.  weights : (m,) memberships.  moves, gain : as in `Behaviour`.
+    items : (m,) positions, ascending.  moves, gain : as in `Behaviour`.
     """
     none = Parts(np.full(len(items), -1, dtype=np.int16), ())
     if len(items) <= SHOWN:
@@ -53,7 +53,7 @@ def part(items: np.ndarray, weights: np.ndarray, moves: sparse.csr_matrix, gain:
     groups = _all_placed(groups, count, catalogue.item_descriptors[items])
     inside = groups >= 0
     shape = (count, len(catalogue))
-    whole = sparse.csr_matrix((weights[inside], (groups[inside], items[inside])), shape=shape)
+    whole = sparse.csr_matrix((np.ones(inside.sum()), (groups[inside], items[inside])), shape=shape)
     # What a part has more of than the cluster has, not than the shop has: that is what the cluster's own name says.
     lift = descriptor_lift(sparse.csr_matrix(whole[:, items]), sparse.csr_matrix(catalogue.item_descriptors[items]))
     names = cluster_names(whole, lift, catalogue, gain, given=("",) * count)
@@ -64,7 +64,8 @@ def _by_moves(within: sparse.csr_matrix, linked: np.ndarray) -> np.ndarray:
     """(m,) communities of the moves within the cluster, -1 where an item has none."""
     groups = np.full(len(linked), -1, dtype=np.int64)
     inside = np.flatnonzero(linked)
-    groups[inside] = Louvain(shuffle_nodes=False, random_state=0).fit_predict(sparse.csr_matrix(within[inside][:, inside]))
+    louvain = Louvain(shuffle_nodes=False, random_state=0, return_probs=False, return_aggregate=False)
+    groups[inside] = louvain.fit_predict(sparse.csr_matrix(within[inside][:, inside]))
     return merge_small(within, groups, least=max(LEAST_PART, len(linked) // (4 * MOST_PARTS)), most=MOST_PARTS)
 
 

@@ -279,7 +279,7 @@ def test_other_ids_for_the_same_clusters(world):
 
 def test_related_follows_moves_and_likeness_and_likeness_alone_where_nobody_moved():
     # Shoppers go from the first ring to the second; the third, of the same kind as the first, is an island.
-    sessions = [[3, 4]] * 8 + [[0, 1, 2, 3, 0]] * 30 + [[4, 5, 6, 7, 4]] * 30 + [[8, 9, 10, 11, 8]] * 30
+    sessions = [[3, 4]] * 20 + [[0, 1, 2, 3, 0]] * 30 + [[4, 5, 6, 7, 4]] * 30 + [[8, 9, 10, 11, 8]] * 30
     rows = [
         ItemRow(i + 1, f"s{i}", category=("mugs", "pots", "mugs")[i // 4], colour=("red", "blue", "grey")[i // 4])
         for i in range(12)
