@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from django.conf import settings
-from django.db import models
+from django.db import connections, models
 from django.utils import timezone
 
 from clusters.catalogue import ItemRow
@@ -198,6 +199,32 @@ class ItemCluster(models.Model):
         return self.locked or self.kind in self.HAND_KINDS
 
 
+class MembershipRow(NamedTuple):
+    """One row for `ClusterMembership.objects.put`; `via` is JSON text."""
+
+    cluster: int
+    item: int
+    weight: float
+    part: int | None = None
+    via: str = "[]"
+
+
+class ClusterMembershipQuerySet(models.QuerySet["ClusterMembership"]):
+    def put(self, rows: Sequence[MembershipRow]) -> None:
+        """Write rows, over those of the same cluster and item.
+
+        As one `executemany`: making forty thousand model objects costs several times the writing itself.
+        """
+        connection = connections[self.db]
+        table = connection.ops.quote_name(ClusterMembership._meta.db_table)
+        sql = (
+            f"INSERT INTO {table} (cluster_id, item_id, weight, part, via) VALUES (%s, %s, %s, %s, %s) "
+            "ON CONFLICT (cluster_id, item_id) DO UPDATE SET weight = excluded.weight, part = excluded.part, via = excluded.via"
+        )
+        with connection.cursor() as cursor:
+            cursor.executemany(sql, rows)
+
+
 class ClusterMembership(models.Model):
     """An item in a cluster; weight above 0, at most 1 for the cluster's most typical item.
 
@@ -210,6 +237,8 @@ class ClusterMembership(models.Model):
     weight = models.FloatField(default=1.0)
     part = models.PositiveSmallIntegerField(null=True, blank=True)
     via = models.JSONField(default=list, blank=True)
+
+    objects = ClusterMembershipQuerySet.as_manager()
 
     class Meta:
         ordering = ("cluster", "-weight", "item")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from scipy import sparse
 from clusters.identity import Kinship, kinship
 from clusters.item_clusters import ItemClusters
 from clusters.lineage import FIELDS, Actor, Delta, Entry, record
-from clusters.models import ClusterChange, ClusterMembership, ClusterRelation, Item, ItemCluster
+from clusters.models import ClusterChange, ClusterMembership, ClusterRelation, Item, ItemCluster, MembershipRow
 from clusters.provenance import Provenance
 from personas.models import Shop, in_chunks
 from recommendations.engine import Engine
@@ -235,20 +236,16 @@ class _Writing:
         return [{"number": n + 1, "name": name, "size": int(sizes[n + 1])} for n, name in enumerate(names)]
 
     def _write_members(self, gone: list[int]) -> None:
-        fresh: list[ClusterMembership] = []
+        fresh: list[MembershipRow] = []
         left: dict[int, list[int]] = {}
         for cluster, after in self.after.items():
             before, said = self.before.get(cluster, {}), self.via.get(cluster, {})
             via = said if self._is_owned(cluster) else self.made_of.get(cluster, ({}, {}))[1]
-            fresh += [
-                ClusterMembership(
-                    cluster_id=cluster, item_id=item, weight=weight, part=self.part.get((cluster, item)), via=via.get(item, [])
-                )
-                for item, weight in after.items()
-                if abs(before.get(item, -1.0) - weight) > EXACT
-                or via.get(item, []) != said.get(item, [])
-                or self.part.get((cluster, item)) != self.part_before.get((cluster, item))
-            ]
+            for item, weight in after.items():
+                part, how = self.part.get((cluster, item)), via.get(item, [])
+                same = abs(before.get(item, -1.0) - weight) <= EXACT and how == said.get(item, [])
+                if not same or part != self.part_before.get((cluster, item)):
+                    fresh.append(MembershipRow(cluster, item, weight, part, json.dumps(how)))
             if out := [item for item in before if item not in after]:
                 left[cluster] = out
         for chunk in in_chunks(gone):
@@ -256,13 +253,7 @@ class _Writing:
         for cluster, items in left.items():
             for chunk in in_chunks(items):
                 ClusterMembership.objects.filter(cluster=cluster, item__in=chunk).delete()
-        ClusterMembership.objects.bulk_create(
-            fresh,
-            batch_size=BATCH,
-            update_conflicts=True,
-            unique_fields=["cluster", "item"],
-            update_fields=["weight", "part", "via"],
-        )
+        ClusterMembership.objects.put(fresh)
 
 
 def _items(count: int) -> str:
