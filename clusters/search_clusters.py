@@ -193,7 +193,7 @@ def explain_membership(trace: Trace, via: Sequence[tuple[int, int]]) -> tuple[st
             said.append(f"Shoppers who searched for “{other}” also searched for “{term}” ({count}).")
         asked = [(trace.descriptors[place], rank) for place, rank in via]
         ranks = [_said_rank(each.filters, rank) for each, rank in asked if each.words == term]
-        said.append(f"The search “{term}” ranks it {' and '.join(ranks)}.")
+        said.append(f"The search “{term}” ranks it {', '.join(ranks)}.")
     lift = dict(trace.attributes)
     used = dict.fromkeys(name for place, _ in via for name in trace.descriptors[place].filters if name in lift)
     said += [f"These searches go with {say_attribute(name)}: {lift[name]:.1f} times as often as others." for name in used]
@@ -203,8 +203,8 @@ def explain_membership(trace: Trace, via: Sequence[tuple[int, int]]) -> tuple[st
 
 
 def _said_rank(filters: Sequence[str], rank: int) -> str:
-    among = f" among {', '.join(say_attribute(name) for name in filters)}" if filters else ""
-    return f"{ordinal(rank)}{among}"
+    kept = [f"{'in' if name.startswith('category=') else 'among'} {say_attribute(name)}" for name in filters]
+    return " ".join([ordinal(rank), *kept])
 
 
 def _chosen_terms(terms: QueryTerms, groups: QueryClusters) -> list[list[int]]:

@@ -185,7 +185,7 @@ def test_every_membership_is_explained_by_a_pair_a_search_and_a_rank() -> None:
     third = of_type(catalogue, "lantern")[2]
     assert explain_membership(made.traces[0], made.via[0][third]) == (
         "Shoppers who searched for “tent” also searched for “lantern” (41 times).",
-        "The search “lantern” ranks it 3rd and 3rd among category outdoors.",
+        "The search “lantern” ranks it 3rd, 3rd in category outdoors.",
     )
     assert explain_membership(made.traces[0], ()) == ()
 
@@ -247,7 +247,7 @@ def test_a_term_keeps_to_the_company_of_the_others_where_nobody_shows_what_it_me
     weight = made.of_item[:, 0].toarray().ravel()
     assert weight[of_type(catalogue, "lantern")].min() > weight[of_type(catalogue, "garden lantern")].max()
     reason = explain_membership(made.traces[0], made.via[0][of_type(catalogue, "lantern")[0]])[1]
-    assert reason == "The search “lantern” ranks it 1st and 1st among category outdoors."
+    assert reason == "The search “lantern” ranks it 1st, 1st in category outdoors."
 
 
 def test_a_rare_taste_is_no_attribute_however_surprising() -> None:
