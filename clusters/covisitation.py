@@ -1,10 +1,6 @@
-"""Groups of items that are visited together: the co-visit graph, its communities, and how fine to cut them.
+"""Visits of items counted, the co-visit graph that they make, and how fine to cut it into groups.
 
-Louvain rather than Leiden: scikit-network's Leiden draws from the C library's `rand`, which no seed of ours reaches,
-so that the same log would give other clusters each time. On real logs both find as many groups of the same sizes.
-
-References: Blondel et al. (2008), "Fast unfolding of communities in large networks"; Brown et al. (1992),
-"Class-based n-gram models of natural language", for the measure that chooses the granularity.
+Reference: Brown et al. (1992), "Class-based n-gram models of natural language", for the measure that chooses the granularity.
 """
 
 from __future__ import annotations
@@ -16,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sknetwork.clustering import Louvain
 
+from clusters.communities import MIN_SIZE, communities, effective, merge_small, modularity, regroup
 from personas.events import CODE, ENGAGEMENT, ITEM_ACTIONS
 from personas.sessions import SessionLog
 
@@ -27,12 +23,6 @@ WINDOW = 10
 NEIGHBOURS = 30
 """Edges kept an item. More blurs the communities: popular items touch everything."""
 
-MIN_SIZE = 4
-"""Groups under this are merged: three items are a coincidence, and describe nothing."""
-
-MAX_CLUSTERS = 1_000
-"""Keeps the dense transition matrix at 4 MB or less."""
-
 SELECTABLE = 110
 """Groups wanted of a large shop: some ten of them are selected, and are to hold a tenth of its items at most."""
 
@@ -41,6 +31,9 @@ ITEMS_A_GROUP = 12
 
 FINENESS = (0.7, 1.1)
 """Range of the effective number of groups, in units of what `wanted` says; within it the log decides, see `choose_groups`."""
+
+STALE = 0.93
+"""Least modularity of groups that go on from earlier ones, as a share of that of a fresh cut."""
 
 HELD_OUT = 5
 """One session in so many, by a hash of its key, is held out to compare granularities on: whichever part of a log it is
@@ -211,12 +204,16 @@ def choose_groups(
     stats: VisitStats,
     *,
     resolution: float | None = None,
+    start: np.ndarray | None = None,
     count_range: tuple[float, float] | None = None,
     least: int = MIN_SIZE,
 ) -> Grouping:
     """The groups of items; in none where an item has no edge or its island is under `least`. Deterministic.
 
     resolution : as an earlier grouping of much the same log found it, or None to search for one.
+    start : (n,) group of each item in that earlier grouping, -1 for none. Items then move only where the graph now says so
+        (`regroup`), for anew Louvain cuts much the same graph quite differently. Where the graph has changed so much that a
+        fresh cut is clearly better (`STALE`), the groups and their resolution are searched for as if there were none before.
 
     Resolutions are tried from coarse to fine. Of those whose effective number of groups (`effective`) is within `FINENESS`
     x `wanted`, or whose number of groups is within `count_range`, the one that best foretells held-out sessions is taken:
@@ -225,14 +222,20 @@ def choose_groups(
     linked = int((np.diff(graph.indptr) > 0).sum())
     if not linked:
         return Grouping(np.full(graph.shape[0], -1, dtype=np.int64), 0.0)
+    if resolution and start is not None and (start >= 0).any():
+        groups = regroup(graph, start, resolution, least=least)
+        fresh = merge_small(graph, communities(graph, resolution), least=least)
+        if modularity(graph, groups, resolution) >= STALE * modularity(graph, fresh, resolution):
+            return Grouping(groups, resolution)
+        resolution = None
     if resolution is not None:
-        return Grouping(merge_small(graph, _communities(graph, resolution), least=least), resolution)
+        return Grouping(merge_small(graph, communities(graph, resolution), least=least), resolution)
     low, high = count_range or (FINENESS[0] * wanted(linked), FINENESS[1] * wanted(linked))
     best_value, best = (-math.inf, -math.inf), Grouping(np.full(graph.shape[0], -1, dtype=np.int64), 0.0)
     resolution = 1.0
     direction = 0
     for _ in range(MAX_RUNS):
-        groups = merge_small(graph, _communities(graph, resolution), least=least)
+        groups = merge_small(graph, communities(graph, resolution), least=least)
         count = float(groups.max() + 1) if count_range else effective(groups)
         inside = low <= count <= high
         outside = 0.0 if inside else -abs(math.log(max(count, 1) / math.sqrt(low * high)))
@@ -253,81 +256,6 @@ def wanted(items: int) -> float:
     in a very large shop their number grows with the root of the items; in a tiny one too, where groups of twelve are few."""
     root = math.sqrt(items)
     return min(max(items / ITEMS_A_GROUP, root / 1.5), max(SELECTABLE, root / 2.0))
-
-
-def effective(groups: np.ndarray) -> float:
-    """Inverse Simpson index, 1 / sum of squared shares of the items: how many groups of the same size would be as fine.
-
-    A sparse log falls into many islands of a few items beside a few huge groups; their mere number says nothing of these.
-    """
-    sizes = np.bincount(groups[groups >= 0])
-    return float(sizes.sum() ** 2 / np.maximum((sizes**2).sum(), 1))
-
-
-def _communities(graph: sparse.csr_matrix, resolution: float) -> np.ndarray:
-    """Communities of the linked items, -1 for the others."""
-    linked = np.flatnonzero(np.diff(graph.indptr))
-    groups = np.full(graph.shape[0], -1, dtype=np.int64)
-    part = sparse.csr_matrix(graph[linked][:, linked])
-    groups[linked] = Louvain(resolution=resolution, shuffle_nodes=False, random_state=0).fit_predict(part)
-    return groups
-
-
-def merge_small(graph: sparse.csr_matrix, groups: np.ndarray, *, least: int = MIN_SIZE, most: int = MAX_CLUSTERS) -> np.ndarray:
-    """Groups under `least` items, and the smallest beyond `most`, join the neighbour they are tied to most.
-
-    Returns (n,) int64, groups numbered 0.. by size; -1 for what has no tie to any group that is kept.
-    """
-    n = len(groups)
-    member = np.flatnonzero(groups >= 0)
-    if not len(member):
-        return groups
-    _, label = np.unique(groups[member], return_inverse=True)
-    while True:
-        sizes = np.bincount(label)
-        order = np.argsort(-sizes, kind="stable")
-        kept = np.zeros(len(sizes), dtype=bool)
-        kept[order[:most]] = True
-        kept &= sizes >= least
-        if kept.all():
-            break
-        k = len(sizes)
-        belongs = sparse.csr_matrix((np.ones(len(member)), (member, label)), shape=(n, k))
-        ties = sparse.csr_matrix(belongs.T @ graph @ belongs).tolil()
-        ties.setdiag(0.0)
-        ties = sparse.csr_matrix(ties)
-        ties.eliminate_zeros()
-        target = np.arange(k)
-        receives = np.zeros(k, dtype=bool)
-        # The smallest first, each into its strongest tie that isn't itself moving in this round.
-        for small in [g for g in order[::-1].tolist() if not kept[g]]:
-            row = slice(ties.indptr[small], ties.indptr[small + 1])
-            near, tie = ties.indices[row], ties.data[row]
-            settled = target[near] == near
-            if settled.any() and not receives[small]:
-                near, tie = near[settled], tie[settled]
-                target[small] = near[np.lexsort((near, -tie))[0]]
-                receives[target[small]] = True
-        if (target == np.arange(k)).all():
-            label = np.where(kept[label], label, -1)
-            break
-        _, label = np.unique(target[label], return_inverse=True)
-    result = np.full(n, -1, dtype=np.int64)
-    result[member] = label
-    return renumber(result)
-
-
-def renumber(groups: np.ndarray) -> np.ndarray:
-    """Groups numbered 0.. by size, ties by first item; -1 stays."""
-    inside = groups >= 0
-    if not inside.any():
-        return groups
-    labels, first, inverse, sizes = np.unique(groups[inside], return_index=True, return_inverse=True, return_counts=True)
-    rank = np.empty(len(labels), dtype=np.int64)
-    rank[np.lexsort((first, -sizes))] = np.arange(len(labels))
-    result = np.full(len(groups), -1, dtype=np.int64)
-    result[inside] = rank[inverse]
-    return result
 
 
 def foretell(groups: np.ndarray, stats: VisitStats) -> float:

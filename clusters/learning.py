@@ -8,11 +8,12 @@ import numpy as np
 from scipy import sparse
 
 from clusters.catalogue import Catalogue
-from clusters.covisitation import MIN_SIZE, VisitStats, choose_groups, count_visits, covisit_graph
+from clusters.communities import MIN_SIZE
+from clusters.covisitation import VisitStats, choose_groups, count_visits, covisit_graph
 from clusters.edits import ClusterEdit, without_repeats
 from clusters.identity import match, overlap
 from clusters.learned import CO_VISIT, SEARCH, Learned
-from clusters.memberships import covisit_memberships, search_memberships
+from clusters.memberships import covisit_memberships, primary_of, search_memberships
 from clusters.naming import OTHER, cluster_names, descriptor_lift, distinct
 from clusters.search_clusters import SearchClusters
 from personas.sessions import SessionLog
@@ -32,8 +33,8 @@ def learn(
     """Clusters of visits and of searches. A new one of the same kind as an old one that it overlaps takes over its id and name.
 
     stats, old : by the positions of `catalogue`.  edits : of them, clusters that merchandisers made and that a new one may not
-    repeat, and the names that are taken.  resolution : as `choose_groups` takes it.  first_id : least id of a new cluster;
-    new ids are above all of `old` and `edits` too.
+    repeat, and the names that are taken.  resolution : as `choose_groups` takes it; None for that of `old`, whose groups the
+    new ones go on from.  first_id : least id of a new cluster; new ids are above all of `old` and `edits` too.
     """
     report = progress or (lambda done, of: None)
     n = len(catalogue)
@@ -41,7 +42,7 @@ def learn(
     report(0, 3)
     graph = covisit_graph(stats)
     report(1, 3)
-    grouping = choose_groups(graph, stats, resolution=resolution)
+    grouping = choose_groups(graph, stats, resolution=resolution or old.resolution or None, start=_groups_of(old))
     report(2, 3)
     covisited, has_other = covisit_memberships(graph, grouping.groups, catalogue.item_descriptors, np.flatnonzero(stats.visits))
     found = sparse.csr_matrix((n, 0)) if searched is None else search_memberships(searched.of_item)
@@ -71,6 +72,12 @@ def learn(
     kept = np.flatnonzero(made)
     learned = Learned(ids, given_names, kinds, of_item, source, grouping.resolution)
     return learned.at(kept[np.argsort(ids[kept], kind="stable")])
+
+
+def _groups_of(old: Learned) -> np.ndarray:
+    """(n,) the cluster of co-visits that each item is in, -1 for none: what the grouping goes on from."""
+    covisits = [c for c, kind in enumerate(old.kinds) if kind == CO_VISIT]
+    return primary_of(sparse.csr_matrix(old.of_item[:, covisits]), (CO_VISIT,) * len(covisits))
 
 
 def coarse_groups(log: SessionLog, n_items: int, at_most: int = 40) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from scipy import sparse
 from sknetwork.clustering import Louvain
 
 from clusters.catalogue import Catalogue
-from clusters.covisitation import merge_small
+from clusters.communities import merge_small
 from clusters.memberships import rows_to_one
 from clusters.naming import cluster_names, descriptor_lift
 

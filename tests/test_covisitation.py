@@ -7,21 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import sparse
 from sklearn.metrics import adjusted_mutual_info_score
 
-from clusters.covisitation import (
-    VisitStats,
-    choose_groups,
-    count_visits,
-    covisit_graph,
-    effective,
-    foretell,
-    merge,
-    merge_small,
-    of_items,
-    wanted,
-)
+from clusters.covisitation import VisitStats, choose_groups, count_visits, covisit_graph, foretell, merge, of_items, wanted
 from personas.components import from_parts, to_parts
 from personas.events import CODE
 from personas.sessions import SessionLog
@@ -37,24 +25,6 @@ def test_foretelling_prefers_the_planted_groups_to_coarser_ones_and_to_noise():
     true = foretell(truth, stats)
     assert true > foretell(truth // 2, stats) + 0.3
     assert true > foretell(rng.permutation(truth), stats) + 0.5
-
-
-def test_groups_under_four_join_their_strongest_neighbour():
-    # Groups of 5 and 4, and a pair (9, 10) tied to the second more than to the first.
-    edges = [(0, 1), (1, 2), (2, 3), (3, 4), (5, 6), (6, 7), (7, 8), (9, 10), (9, 5), (10, 6), (9, 0)]
-    a, b = np.array(edges).T
-    graph = sparse.csr_matrix((np.ones(len(edges)), (a, b)), shape=(12, 12))
-    groups = merge_small(sparse.csr_matrix(graph + graph.T), np.array([0] * 5 + [1] * 4 + [2, 2, 3]))
-    assert groups[9] == groups[10] == groups[5]
-    assert groups[0] != groups[5]
-    assert groups[11] == -1  # tied to nothing
-    assert np.bincount(groups[groups >= 0]).tolist() == [6, 5]
-
-
-def test_the_smallest_groups_beyond_the_most_are_merged():
-    graph = sparse.csr_matrix(np.ones((20, 20)) - np.eye(20))
-    groups = merge_small(graph, np.repeat(np.arange(5), 4), most=2)
-    assert len(np.unique(groups)) == 2
 
 
 def test_an_old_visit_weighs_half_after_a_half_life():
@@ -143,15 +113,6 @@ def test_counts_round_trip_as_a_component():
     back = from_parts(VisitStats, arrays, json.loads(json.dumps(meta)))
     assert all(np.array_equal(a, b) for a, b in zip(dense(back), dense(stats), strict=True))
     assert (back.sessions, back.until) == (stats.sessions, stats.until)
-
-
-def test_islands_do_not_count_as_much_as_groups():
-    assert effective(np.repeat(np.arange(5), 20)) == pytest.approx(5.0)
-    # Ten islands of four items beside one group of 160: 11 in number, 200^2 / (160^2 + 10 x 16) in effect.
-    assert effective(np.concatenate((np.zeros(160, dtype=np.int64), np.repeat(np.arange(1, 11), 4), [-1]))) == pytest.approx(
-        1.553, abs=1e-3
-    )
-    assert effective(np.array([-1, -1])) == 0.0
 
 
 @pytest.mark.parametrize(("items", "groups"), [(9, 2), (217, 18), (2_000, 110), (40_000, 110), (1_000_000, 500)])

@@ -38,6 +38,7 @@ PURE = (
     "clusters.alignment",
     "clusters.catalogue",
     "clusters.correlated_attributes",
+    "clusters.communities",
     "clusters.covisitation",
     "clusters.derived",
     "clusters.descriptor_search",
