@@ -20,7 +20,7 @@ MAX_ITEMS = 5_000
 
 MAX_BOUND = 1_000_000
 CORE, EXCLUDED = ClusterItemRule.Rule.CORE.value, ClusterItemRule.Rule.EXCLUDED.value
-BY_HAND = (ItemCluster.Kind.MANUAL.value, ItemCluster.Kind.IMPORTED.value)
+BY_HAND = ItemCluster.HAND_KINDS
 """Kinds whose items are the merchandiser's; learning decides on those of the others."""
 
 
@@ -256,7 +256,9 @@ def check_bound(field: str, value: object) -> int | None:
     return value
 
 
-def check_items(shop: Shop, items: Mapping[int, float] | Iterable[int], field: str = "items") -> dict[int, float | None]:
+def check_items(
+    shop: Shop, items: Mapping[int, float | None] | Mapping[int, float] | Iterable[int], field: str = "items"
+) -> dict[int, float | None]:
     """Item id -> weight, None where none is given; each once. Raises EditError on an item that the shop lacks."""
     given: dict[int, float | None] = dict(items) if isinstance(items, Mapping) else dict.fromkeys(items)
     if not given:

@@ -46,8 +46,8 @@ __all__ = [
     "undo", "undo_batch",
 ]  # fmt: skip
 
-Items = Mapping[int, float] | Iterable[int]
-"""Item ids, or weights in (0, 1] by item id."""
+Items = Mapping[int, float | None] | Mapping[int, float] | Iterable[int]
+"""Item ids, or weights in (0, 1] by item id; None for a weight that isn't given."""
 
 Changes = tuple[ClusterChange, ...]
 Action = ClusterChange.Action

@@ -22,12 +22,11 @@ REBUILT_BY = (ClusterChange.Actor.TRAINING, ClusterChange.Actor.BUILD)
 OPPOSITE = {
     Action.LOCKED: Action.UNLOCKED,
     Action.UNLOCKED: Action.LOCKED,
-    Action.CREATED: Action.RETIRED,
-    Action.RETIRED: Action.RESTORED,
-    Action.RESTORED: Action.RETIRED,
+    Action.MERGED: Action.SPLIT,
+    Action.SPLIT: Action.MERGED,
     Action.GIVEN_BACK: Action.RESTORED,
 }
-"""What the undo of an action is called, where it isn't called the same. The undo of an undo is called as what it undoes was."""
+"""What the undo of an action is called, where it neither takes a cluster out nor brings it back and isn't called the same."""
 
 
 def undo(*, change: ClusterChange, by: Actor, reason: str = "") -> Changes:
@@ -64,10 +63,17 @@ def _undo(changes: Sequence[ClusterChange], by: Actor, reason: str) -> Changes:
             delta = delta_of(change)
             _check_standing(draft, change, delta)
             _take_back(draft, delta)
-            before = change.undoes
-            action = before.action if before else OPPOSITE.get(Action(change.action), change.action)
-            operation.put(draft, action, shortened(f"Undone: {change.summary}"), undoes=change)
+            operation.put(draft, _action(change, draft), shortened(f"Undone: {change.summary}"), undoes=change)
         return operation.finish(related=bool(changes[0].others))
+
+
+def _action(change: ClusterChange, draft: Draft) -> str:
+    """What taking a change back is called; the undo of an undo is called as what was undone."""
+    if change.undoes is not None:
+        return change.undoes.action
+    if "retired_at" in draft.delta.fields:
+        return Action.RESTORED if draft.row.retired_at is None else Action.RETIRED
+    return OPPOSITE.get(Action(change.action), change.action)
 
 
 def _check_standing(draft: Draft, change: ClusterChange, delta: Delta) -> None:

@@ -34,11 +34,14 @@ from recommendations.reading import read_catalogue
 
 USER = "merchandiser"
 GROUP = "Merchandisers"
-EDITED = ("shop", "attribute", "archetype", "item", "itemcluster", "release")
+EDITED = ("shop", "attribute", "archetype", "item", "itemcluster", "clustersettings", "release")
 """Models that a merchandiser may change; all others of ours may be looked at, API keys apart."""
 
 OWNED = ("attribute", "archetype")
-"""Models of which they may add and delete rows too; a persona version they may add, which is publishing."""
+"""Models of which they may add and delete rows too."""
+
+MADE = ("personaversion", "itemcluster", "clustersettings")
+"""Models of which they may add rows only: publishing a version; a cluster's id is for ever, so that it is retired instead."""
 
 HIDDEN = ("apikey",)
 
@@ -240,7 +243,7 @@ def merchandisers() -> Group:
             name = model._meta.model_name or ""
             if name not in HIDDEN:
                 names += [f"view_{name}", *([f"change_{name}"] if name in EDITED else [])]
-    names += [*(f"{right}_{name}" for name in OWNED for right in ("add", "delete")), "add_personaversion"]
+    names += [*(f"{right}_{name}" for name in OWNED for right in ("add", "delete")), *(f"add_{name}" for name in MADE)]
     ours = Permission.objects.filter(content_type__app_label__in=("personas", "clusters", "recommendations"))
     group.permissions.add(*ours.filter(codename__in=names))
     return group

@@ -50,7 +50,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         case exceptions.AuthenticationFailed():
             code, detail = "invalid_key", str(error.detail)
         case exceptions.ValidationError(detail=dict() as by_field) if by_field:
-            field, reasons = next(iter(by_field.items()))
+            field, reasons = _first_fault(by_field)
             detail = f"{field}: {' '.join(map(str, reasons))}"
         case Http404() | PermissionDenied():
             detail = "There is nothing at this address, or nothing that this key may see."
@@ -59,6 +59,17 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     headers = {name: answer[name] for name in ("Allow", "WWW-Authenticate") if name in answer}
     body = Problem(answer.status_code, code, detail, field=field).as_json()
     return Response(body, status=answer.status_code, headers=headers, content_type=PROBLEM_TYPE)
+
+
+def _first_fault(by_field: dict[Any, Any]) -> tuple[str, list[Any]]:
+    """The field first at fault, as `groups[0].name` where it lies within another, and the reasons."""
+    name, found = next(iter(by_field.items()))
+    path = str(name)
+    while isinstance(found, dict) or (isinstance(found, list) and any(isinstance(each, dict) for each in found)):
+        entries = found.items() if isinstance(found, dict) else enumerate(found)
+        name, found = next((key, value) for key, value in entries if value)
+        path += f"[{name}]" if isinstance(name, int) else f".{name}"
+    return path, found
 
 
 RIGHTS = {"POST": "add", "DELETE": "delete"}

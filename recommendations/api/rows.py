@@ -1,10 +1,10 @@
-"""Read-only views of a shop's rows: items, clusters, releases."""
+"""Read-only views of a shop's rows: items, releases."""
 
 from __future__ import annotations
 
 from rest_framework import serializers
 
-from clusters.models import Item, ItemCluster
+from clusters.models import Item
 from personas.models import Shop
 from recommendations.api.access import ShopRows
 from recommendations.models import Release
@@ -25,12 +25,6 @@ class ItemSerializer(serializers.ModelSerializer[Item]):
         fields = ("item_id", *facts)
 
 
-class ClusterSerializer(serializers.ModelSerializer[ItemCluster]):
-    class Meta:
-        model = ItemCluster
-        fields = ("id", "name", "kind", "size", "share", "descriptors", "locked", "updated_at")
-
-
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
     class Meta:
         model = Release
@@ -49,12 +43,6 @@ class Items(ShopRows):
     lookup_field = "external_id"
     lookup_value_regex = "[^/\\0]+"
     filterset_fields = ("category", "brand", "colour", "in_stock")
-
-
-class Clusters(ShopRows):
-    queryset = ItemCluster.objects.live().order_by("pk")
-    serializer_class = ClusterSerializer
-    filterset_fields = ("kind", "locked")
 
 
 class Releases(ShopRows):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.urls import include, path
 from rest_framework import routers
 
+from recommendations.api.clusters import ClusterChanges, Clusters
 from recommendations.api.hot import EventsView, ProfileView, RecommendationsView, TokensView
 from recommendations.api.personas import Attributes, Personas, PersonaVersions
-from recommendations.api.rows import Clusters, Items, Releases, Shops
+from recommendations.api.rows import Items, Releases, Shops
 from recommendations.api.search import Search, Suggest
 from recommendations.api.shoppers import (
     Consent,
@@ -27,6 +28,7 @@ for prefix, view in (
     ("shops", Shops),
     ("items", Items),
     ("clusters", Clusters),
+    ("cluster-changes", ClusterChanges),
     ("personas", Personas),
     ("attributes", Attributes),
     ("persona-versions", PersonaVersions),
