@@ -17,18 +17,17 @@ from pathlib import Path
 
 import numpy as np
 from django.conf import settings
-from scipy import sparse
 
 from clusters import search_index
 from clusters.catalogue import Catalogue
 from clusters.correlated_attributes import attribute_words
-from clusters.covisitation import choose_groups, count_visits, covisit_graph
+from clusters.item_clusters import build_clusters
+from clusters.learned import CO_VISIT, SEARCH
 from clusters.query_clusters import cluster_terms
 from clusters.query_terms import read_terms
 from clusters.search_clusters import build_search_clusters
 from clusters.search_history import read_searches
 from clusters.search_index import Filters, SearchIndex, build_index
-from personas.sessions import SessionLog
 from recommendations.benchmarks.load import BenchmarkError
 from recommendations.benchmarks.persona_shops import demo_documents, demo_shop
 from recommendations.benchmarks.stages import Stages
@@ -172,13 +171,17 @@ def one_log(world: World, missions: Missions, index: SearchIndex, *, count: int,
         "_cosearched": cosearched_groups(stats, k, seed),
     }
     clusters = build_search_clusters(stats, terms, groups, catalogue, filtered_search(index, catalogue))
-    searched, visited = together(missions, clusters.of_item), together(missions, covisit_clusters(log, catalogue))
+    built = build_clusters(log, catalogue, searched=clusters)
+    searched, visited = (
+        together(missions, built.of_item[:, [c for c, of in enumerate(built.kinds) if of == kind]]) for kind in (SEARCH, CO_VISIT)
+    )
     return {
         "queries": len(queries),
         "groups": int(groups.group.max(initial=-1)) + 1,
         **{f"ami{name}": agreement(planted_in, of_query[plain]) for name, of_query in labels.items()},
         **{f"ami_of_queries{name}": agreement(meant, of_query[typed]) for name, of_query in labels.items()},
-        "item_clusters": len(clusters),
+        "item_clusters": built.kinds.count(SEARCH),
+        "covisit_clusters": built.kinds.count(CO_VISIT),
         "things_together": searched.things,
         "occasions_together": searched.occasions,
         "own_items": searched.own,
@@ -204,12 +207,3 @@ def filtered_search(index: SearchIndex, catalogue: Catalogue) -> Callable[[str, 
         return catalogue.positions(found.item_ids.tolist()).astype(np.int64), found.scores
 
     return ask
-
-
-def covisit_clusters(log: SessionLog, catalogue: Catalogue) -> sparse.csr_matrix:
-    """(n, C) which item is in which cluster of the co-visit generator."""
-    stats = count_visits(log, catalogue.item_ids)
-    groups = choose_groups(covisit_graph(stats), stats).groups
-    inside = np.flatnonzero(groups >= 0)
-    shape = (len(catalogue), int(groups.max(initial=-1)) + 1)
-    return sparse.csr_matrix((np.ones(len(inside)), (inside, groups[inside])), shape=shape)
