@@ -262,15 +262,18 @@ def build_postings(items: Iterable[Sequence[str]]) -> Postings:
     n = 0
     for texts in items:
         n += 1
-        for token, length, text in zip(tokens, lengths, texts, strict=True):
+        for column, long, text in zip(tokens, lengths, texts, strict=True):
             found = spelled(text) if text else []
-            token.extend([spellings.setdefault(word, len(spellings)) for word in found])
-            length.append(len(found))
+            column.extend([spellings.setdefault(word, len(spellings)) for word in found])
+            long.append(len(found))
     row_of, names = distinct([singular(word) for word in spellings])
     counts = np.zeros(len(spellings), dtype=np.int64)
     tf = sparse.csr_matrix((len(names), n), dtype=np.float32)
-    for field_tokens, field_lengths, (weight, b) in zip(tokens, lengths, WEIGHTS.values(), strict=True):
-        token, length = np.array(field_tokens, dtype=np.int32), np.array(field_lengths, dtype=np.int32)
+    columns = [
+        (np.array(of_field, dtype=np.int32), np.array(long, dtype=np.int32))
+        for of_field, long in zip(tokens, lengths, strict=True)
+    ]
+    for (token, length), (weight, b) in zip(columns, WEIGHTS.values(), strict=True):
         if not len(token):
             continue
         counts += np.bincount(token, minlength=len(spellings))

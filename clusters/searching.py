@@ -126,7 +126,7 @@ def _is_current(shop: Shop) -> bool:
 
 def _load(folder: Path, held: _Held | None) -> SearchIndex | None:
     """The index in force, the one at hand if it is still that one; None where there is none that can be read."""
-    for _ in range(3):  # a version may go between the look at its name and the look at its files
+    for attempt in range(3):  # a version may go between the look at its name and the look at its files
         current = _current(folder)
         if current is None:
             return None
@@ -136,12 +136,13 @@ def _load(folder: Path, held: _Held | None) -> SearchIndex | None:
             else:
                 index = load_component(folder, KIND, SearchIndex, current["version"])
         except ComponentError as error:
-            problem = error
+            if attempt == 2:
+                logger.warning("the search index in %s is made anew: %s", folder, error)
+                # the same content would be taken for written
+                shutil.rmtree(folder / KIND / current["version"], ignore_errors=True)
         else:
             _held[folder] = _Held(current["version"], index, time.monotonic())
             return index
-    logger.warning("the search index in %s is made anew: %s", folder, problem)
-    shutil.rmtree(folder / KIND / current["version"], ignore_errors=True)  # the same content would be taken for written
     return None
 
 

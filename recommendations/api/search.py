@@ -42,7 +42,8 @@ class WordOut(serializers.Serializer[Any]):
 class FoundItemOut(ItemSerializer):
     score = serializers.FloatField()
 
-    class Meta(ItemSerializer.Meta):
+    class Meta:
+        model = Item
         fields = (*ItemSerializer.Meta.fields, "score")
 
 

@@ -170,7 +170,7 @@ def _narrowed(shop: Shop, words: str, filters: Filters) -> list[dict[str, str]]:
     for field in FACETS:
         chosen: tuple[str, ...] = getattr(filters, field)
         for value in chosen:
-            others = filters._replace(**{field: tuple(v for v in chosen if v != value)})
+            others = Filters(**filters._asdict() | {field: tuple(v for v in chosen if v != value)})
             told = f"{_label(field, value)} prices" if field == "price_tier" else _label(field, value)
             without.append((told, others))
     if filters.price_from is not None:
