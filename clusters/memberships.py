@@ -20,7 +20,9 @@ SEARCH_MEMBERSHIPS = 3
 """Clusters of searches an item may belong to, the strongest: words such as "gift" lead to everything."""
 
 SEARCH_PART = 0.4
-"""Part of an item's membership that goes to clusters of searches, where it is in both kinds."""
+"""Part of an item's membership that goes to clusters of searches, where it is in both kinds. With 60 planted ones beside the 304
+of visits on serenade_bol, the next item lay in the selected clusters for 88.3 to 88.5 % of prefixes with 0.2 to 0.5, for 88.4 %
+without them: enough for them to be selected, 1.4 of 10, and no loss."""
 
 LIKENESS = 0.25
 """Least cosine of descriptors at which an item that was never visited joins a cluster."""

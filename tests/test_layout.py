@@ -9,11 +9,14 @@ import pytest
 from scipy import sparse
 
 from clusters.alignment import Selection
-from clusters.item_clusters import ItemClusters
+from clusters.item_clusters import CO_VISIT, ClusterEdit, ItemClusters, with_edits
+from recommendations import engine as loop
 from recommendations.ranking.encoder import Encoder, arrange
 from recommendations.ranking.features import FROM_ENCODER, _encoder_candidates
 from recommendations.ranking.layout import lay_out
+from recommendations.session import Request
 from tests.cluster_worlds import made_clusters
+from tests.worlds import MONDAY, event, make_world, train_world
 
 
 def made_encoder(clusters: ItemClusters, seed: int = 0) -> Encoder:
@@ -102,3 +105,24 @@ def test_a_shop_without_clusters_has_the_items_of_none() -> None:
 def test_clusters_of_other_items_are_refused() -> None:
     with pytest.raises(ValueError, match="clusters of 20 items do not fit a ranker of 30"):
         lay_out(made_encoder(made_clusters(c=3)), made_clusters(c=2))
+
+
+def test_other_clusters_serve_under_the_same_ranker() -> None:
+    # A planted cluster is retired and another one made by hand: what was trained stays, and slates come from the new ones.
+    world = make_world(seed=3, sessions=200)
+    engine = train_world(world, most_examples=2_000)
+    gone, kept = (int(engine.clusters.cluster_ids[engine.clusters.primary[i]]) for i in (0, len(world.group) - 1))
+    by_hand = dict.fromkeys(world.catalogue.item_ids[::7].tolist(), 1.0)
+    edits = [ClusterEdit(gone, CO_VISIT, retired=True), ClusterEdit(700, "manual", name="Every seventh", members=by_hand)]
+    edited = replace(engine, clusters=with_edits(engine.clusters, world.catalogue, edits))
+    assert edited.ranker is engine.ranker
+    state = loop.start(edited, shop=1, session="s", at=MONDAY + 1_000_000.0)
+    request = Request(count=6, now=MONDAY + 1_000_100.0)
+    selected: set[int] = set()
+    for n, item in enumerate((1, 8, 15)):
+        state, slate = loop.advance(edited, state, event(n, item=item), request)
+        assert len(slate.items) == 6
+        selected |= set(slate.clusters)
+    assert 700 in selected
+    assert gone not in selected
+    assert kept in edited.clusters.position_of
