@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from statistics import median
 from typing import Any
 
@@ -267,7 +268,7 @@ def merge(*, clusters: Sequence[ItemCluster], by: Actor, reason: str = "", name:
         if name is not None and check_name(name) != target.row.name:
             target.row.name, target.row.named_by_hand = check_name(name), True
         for source in sources:
-            source.row.retired_at = now
+            _take_out(source, now)
             operation.put(source, Action.MERGED, f"Merged into “{target.row.name}”")
         others = ", ".join(f"“{source.row.name}”" for source in sources)
         operation.put(target, Action.MERGED, shortened(f"{count_items(target.delta.entered)} in from {others}"))
@@ -335,10 +336,15 @@ def retire(*, cluster: ItemCluster, by: Actor, reason: str = "") -> Changes:
     operation = Operation(cluster.shop, by, reason)
     with editing(cluster.shop):
         draft = opened(cluster)
-        draft.row.retired_at = timezone.now()
-        draft.row.locked = draft.row.locked or not draft.by_hand
+        _take_out(draft, timezone.now())
         operation.put(draft, Action.RETIRED, f"Taken out with {count_items(len(draft.members))}")
         return operation.finish()
+
+
+def _take_out(draft: Draft, now: datetime) -> None:
+    # What learning made it would make again, unless told that somebody took it out: by a lock on what is retired.
+    draft.row.retired_at = now
+    draft.row.locked = draft.row.locked or not draft.by_hand
 
 
 def restore(

@@ -144,7 +144,9 @@ class Clusters(EditsClusters):
 
     def get_queryset(self) -> QuerySet[Any]:
         rows = super().get_queryset()
-        return rows.live() if self.action == "list" and "retired" not in self.request.query_params else rows
+        return (
+            rows.filter(retired_at__isnull=True) if self.action == "list" and "retired" not in self.request.query_params else rows
+        )
 
     @extend_schema(request=ClusterIn, responses={201: EditOut})
     def create(self, request: Request) -> Response:
