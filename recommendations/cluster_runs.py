@@ -38,10 +38,19 @@ PUBLISH = "recommendations.tasks.publish_cluster_edits"
 """By name: the tasks import this module."""
 
 
+CHOSEN_ON = "granularity_sessions"
+"""Name, among a release's metrics, of the number of sessions on which it was chosen how fine its clusters are."""
+
+GROWTH = 2.0
+"""Times more, or fewer, sessions than that from which it is chosen anew: a shop's first clusters are too coarse for its
+hundredth day, and clusters that a merchandiser knows shouldn't be cut anew each night."""
+
+
 def build_clusters(shop: Shop, *, incremental: bool = True, progress: Progress | None = None) -> TrainingRun:
     """Build a shop's clusters anew over the active release's catalogue, and compare them with those that serve.
 
-    incremental : count only what is new in the log, and keep how fine the clusters are; False reads and chooses all anew.
+    incremental : count only what is new in the log, and keep how fine the clusters are unless the log has grown or shrunk a lot
+        (`as_fine`); False reads and chooses all anew.
 
     The run's release is ready, not active: see `activate_build` and `discard_build`. Its report is the comparison
     ("clusters"), what was counted ("statistics") and the seconds it took. An older build that waits is discarded.
@@ -66,14 +75,14 @@ def _build(shop: Shop, run: TrainingRun, tell: Progress, incremental: bool) -> R
     tell("clusters", 0.7)
     first, edits = first_free_id(shop), read_edits(shop)
     known = frozenset(engine.clusters.learned.cluster_ids.tolist())
+    previous, chosen_on = as_fine(engine.clusters, active, counted.statistics.visits.sessions, anew=not incremental)
     clusters = item_clusters.build_clusters(
         None,
         catalogue,
-        previous=engine.clusters,
+        previous=previous,
         edits=read_edits(shop, known=known),
         searched=searched,
         stats=counted.statistics.visits,
-        resolution=counted.resolution,
         first_id=first,
         attribute_descriptors=engine.personas.attribute_descriptors,
         progress=lambda done, of: tell("clusters", 0.7 + 0.2 * done / of),
@@ -83,14 +92,19 @@ def _build(shop: Shop, run: TrainingRun, tell: Progress, incremental: bool) -> R
     clusters = settle_ids(shop, clusters, first)
     run.report = {
         "clusters": cluster_reports.compare(engine.clusters, clusters, catalogue.titles, counted.statistics.visits.gain),
-        cluster_statistics.KIND: {**counted.told, "resolution": clusters.learned.resolution},
+        cluster_statistics.KIND: {**counted.told, "resolution": clusters.learned.resolution, "chosen_on": chosen_on},
         "seconds": round(time.perf_counter() - started, 1),
     }
     return releases.publish_clusters(
         shop,
         active.components,
         clusters,
-        metrics={**releases.metrics_of(active), "clusters": len(clusters), "edits": activation.fingerprint(edits)},
+        metrics={
+            **releases.metrics_of(active),
+            "clusters": len(clusters),
+            "edits": activation.fingerprint(edits),
+            CHOSEN_ON: chosen_on,
+        },
         notes=f"Clusters built anew; all else as in {active}.",
         provenance=Provenance.of(searched, clusters),
     )
@@ -106,6 +120,18 @@ def search_clusters(shop: Shop, statistics: Statistics, catalogue: Catalogue) ->
         return None
     search = search_of(index_of(shop), catalogue)
     return from_search_history(statistics.queries, catalogue, search, minimum_support=settings.minimum_support)
+
+
+def as_fine(clusters: ItemClusters, release: Release, sessions: int, *, anew: bool = False) -> tuple[ItemClusters, int]:
+    """The clusters to build on, and the sessions that their granularity was chosen on: so many that it may be kept, else all
+    that there are now, and it is chosen anew.
+
+    release : which they are of.  sessions : with a visit to an item, now.  anew : choose it whatever there is.
+    """
+    chosen_on = int(release.metrics.get(CHOSEN_ON, 0))
+    if not anew and chosen_on and 1 / GROWTH <= sessions / chosen_on <= GROWTH:
+        return clusters, chosen_on
+    return replace(clusters, learned=replace(clusters.learned, resolution=0.0)), sessions
 
 
 def first_free_id(shop: Shop) -> int:
@@ -166,7 +192,12 @@ def _beside(run: TrainingRun, release: Release, active: Release) -> Release:
         release.shop,
         active.components,
         clusters,
-        metrics={**releases.metrics_of(active), "clusters": len(clusters), "edits": activation.fingerprint(edits)},
+        metrics={
+            **releases.metrics_of(active),
+            "clusters": len(clusters),
+            "edits": activation.fingerprint(edits),
+            CHOSEN_ON: release.metrics.get(CHOSEN_ON, 0),
+        },
         notes=f"{release.notes} Composed anew beside {active}.",
         provenance=releases.provenance_of(release),
     )

@@ -58,11 +58,10 @@ class End(NamedTuple):
 
 @dataclass(frozen=True)
 class Counted:
-    """A shop's whole log, counted. told : what the run's report keeps of it.  resolution : of the build before, or None."""
+    """A shop's whole log, counted. told : what the run's report keeps of it."""
 
     statistics: Statistics
     told: dict[str, Any]
-    resolution: float | None
 
 
 def settings_of(shop: Shop) -> ClusterSettings:
@@ -84,7 +83,7 @@ def count(shop: Shop, catalogue: Catalogue, *, incremental: bool, told: Callable
     told(1.0)
     if stored is None:
         return replace(counted, told={**counted.told, "why_all": why_all})
-    return replace(counted, told={**counted.told, "from": last["version"]}, resolution=last.get("resolution"))
+    return replace(counted, told={**counted.told, "from": last["version"]})
 
 
 def count_log(
@@ -107,7 +106,7 @@ def count_log(
         "sessions": len(log),
         "segments": whole.queries.segments,
     }
-    return Counted(whole, {**told, "version": _store(shop, base, end)}, None)
+    return Counted(whole, {**told, "version": _store(shop, base, end)})
 
 
 def ends(shop: Shop) -> End:

@@ -72,11 +72,8 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
     log, contexts = read_log(shop, catalogue)
     version = versions.in_force(shop)
     attributes, archetypes = versions.read(version)
-    try:
-        previous: Engine | None = releases.load_active(shop.pk)
-    except releases.ReleaseError:
-        previous = None
     counted = cluster_statistics.count_log(shop, catalogue, log, contexts, end)
+    previous, chosen_on = _previous(shop, counted.statistics.visits.sessions)
     searched = cluster_runs.search_clusters(shop, counted.statistics, catalogue)
     first, edits = cluster_runs.first_free_id(shop), read_edits(shop)
     known = frozenset() if previous is None else frozenset(previous.clusters.learned.cluster_ids.tolist())
@@ -105,7 +102,7 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
     run.report = {
         **_report(shop, fits[0], engine, previous, log, last_event, version, time.perf_counter() - started),
         "clusters": cluster_reports.compare(before, engine.clusters, catalogue.titles, counted.statistics.visits.gain),
-        cluster_statistics.KIND: {**counted.told, "resolution": engine.clusters.learned.resolution},
+        cluster_statistics.KIND: {**counted.told, "resolution": engine.clusters.learned.resolution, "chosen_on": chosen_on},
     }
     metrics = {
         "sessions": len(log),
@@ -115,6 +112,7 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
         "personas": len(engine.personas.archetype_ids),
         "seconds": round(time.perf_counter() - started, 1),
         "edits": activation.fingerprint(edits),
+        cluster_runs.CHOSEN_ON: chosen_on,
     }
     release = releases.publish(
         shop,
@@ -124,6 +122,19 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
         provenance=Provenance.of(searched, engine.clusters),
     )
     return activation.activate(release, by=Actor(ClusterChange.Actor.TRAINING, who=f"Training {run.pk}"))
+
+
+def _previous(shop: Shop, sessions: int) -> tuple[Engine | None, int]:
+    """The engine to go on from, None where none can be read, and the sessions that its clusters' granularity is chosen on."""
+    active = Release.objects.active(shop)
+    try:
+        engine = None if active is None else releases.load(active)
+    except releases.ReleaseError:
+        engine = None
+    if active is None or engine is None:
+        return None, sessions
+    clusters, chosen_on = cluster_runs.as_fine(engine.clusters, active, sessions)
+    return replace(engine, clusters=clusters), chosen_on
 
 
 def _refit(shop: Shop, run: TrainingRun, tell: Progress) -> Release:

@@ -145,13 +145,17 @@ def test_what_is_counted_part_by_part_is_what_is_counted_at_once(shop: Shop, wor
     assert a.queries.searches.tolist() == b.queries.searches.tolist() == [5, 5]
 
 
-def test_an_incremental_build_keeps_how_fine_the_clusters_are(shop: Shop, world: World) -> None:
+def test_how_fine_clusters_are_is_kept_until_the_log_is_another(shop: Shop, world: World) -> None:
     first = build_clusters(shop)
+    activate_build(first)
     add_sessions(shop, world, range(TRAINED, 300))
     second = build_clusters(shop)
-    assert second.report["statistics"]["from"] == first.report["statistics"]["version"]
-    assert second.report["statistics"]["resolution"] == first.report["statistics"]["resolution"]
-    assert second.report["statistics"]["sessions"] < 300
+    a, b = first.report["statistics"], second.report["statistics"]
+    assert (b["from"], b["resolution"], b["chosen_on"]) == (a["version"], a["resolution"], a["chosen_on"])
+    assert b["sessions"] < 300 == build_clusters(shop, incremental=False).report["statistics"]["chosen_on"]
+    for words in ("once", "twice"):
+        add_sessions(shop, world, range(300), words=words)
+    assert build_clusters(shop).report["statistics"]["chosen_on"] == 900, "more than twice as many sessions"
 
 
 def test_the_log_is_read_anew_where_what_was_counted_no_longer_holds(shop: Shop, world: World) -> None:
