@@ -92,10 +92,15 @@ class Postings:
         return self.impacts.indices[at], self.impacts.data[at]
 
     @cached_property
-    def weight(self) -> np.ndarray:
-        """(V,) how much a word is used, more in titles than in descriptions."""
+    def names_it(self) -> np.ndarray:
+        """(postings,) bool, whether the item goes by the word, rather than having it in its description alone."""
+        return self.impacts.data >= np.repeat(self.idf, np.diff(self.impacts.indptr))
+
+    @cached_property
+    def named(self) -> np.ndarray:
+        """(V,) items that go by each word."""
         row = np.repeat(np.arange(len(self.idf)), np.diff(self.impacts.indptr))
-        return np.bincount(row, weights=self.impacts.data, minlength=len(self.idf)) / self.idf
+        return np.bincount(row[self.names_it], minlength=len(self.idf))
 
     def scored(self, word: Word, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Positions, ascending, and scores of the items that have a word or what it stands for; the best of it counts.

@@ -339,7 +339,7 @@ def suggest(index: SearchIndex, typed: str, *, count: int = 8) -> Suggestions:
 
 
 def _completed(postings: Postings, typed: str, count: int) -> tuple[str, ...]:
-    """The search with its last word completed, by what the words weigh in the items that have all the words before it."""
+    """The search with its last word completed by what most items go by, of those that have all the words before it."""
     last = unfinished(typed)
     rows = postings.vocabulary.starting(last) if last else range(0)
     if not rows:
@@ -347,15 +347,15 @@ def _completed(postings: Postings, typed: str, count: int) -> tuple[str, ...]:
     earlier = spelled(typed)
     if earlier and earlier[-1] == last:
         earlier.pop()
-    sums = postings.weight[rows.start : rows.stop]
+    sums = postings.named[rows.start : rows.stop]
     if earlier:
         having = np.zeros(postings.impacts.shape[1], dtype=np.uint8)
         words = read_words(postings, " ".join(earlier))
         for word in words:
             having[postings.scored(word)[0]] += 1
         indptr = postings.impacts.indptr[rows.start : rows.stop + 1]
-        at = np.flatnonzero((having == len(words))[postings.impacts.indices[indptr[0] : indptr[-1]]]) + indptr[0]
-        row = np.searchsorted(indptr[1:], at, side="right")
-        sums = np.bincount(row, weights=postings.impacts.data[at], minlength=len(rows)) / postings.idf[rows.start : rows.stop]
+        among = slice(indptr[0], indptr[-1])
+        at = np.flatnonzero((having == len(words))[postings.impacts.indices[among]] & postings.names_it[among])
+        sums = np.bincount(np.searchsorted(indptr[1:] - indptr[0], at, side="right"), minlength=len(rows))
     best = [i for i in np.argsort(-sums, kind="stable")[:count].tolist() if sums[i] > 0]
     return tuple(dict.fromkeys(" ".join([*earlier, postings.vocabulary.spelled[rows[i]]]) for i in best))

@@ -194,7 +194,7 @@ def test_as_you_type_the_last_word_may_be_unfinished(index: SearchIndex) -> None
 
 def test_suggestions_complete_what_goes_with_the_words_before(index: SearchIndex) -> None:
     found = suggest(index, "t")
-    assert set(found.queries) == {"tent", "towel", "trowel", "tops", "twelve"}
+    assert set(found.queries) == {"tent", "towel", "trowel", "tops"}, "no item goes by the twelve in a description"
     assert found.categories == ("Tops",)
     assert suggest(index, "red t").queries == ("red tent", "red tops")
     assert suggest(index, "ac").brands == ("Acme",)
