@@ -29,7 +29,8 @@ class ClusterEdit:
     name : "" where learning names it.  kind : of `ItemClusters.kinds`.  locked : its items stay as they are.
     members : item id -> weight of a cluster whose items are the merchandiser's (hand-made, imported, merged, split, locked);
         None where learning decides on them.
-    core, excluded : item ids that are always, never in it.  minimum, maximum : size, None for no bound.
+    core, excluded : item ids that are always, never in it.  minimum, maximum : size, None for no bound; of no effect where
+        the items are the merchandiser's, who sees in the rows what is served.
     retired : a learned cluster that was taken out by hand. It isn't served; its `members` are given so that a rebuild doesn't
         make a cluster that repeats it. Its row is retired and locked, which no rebuild makes of a learned one by itself.
     """
@@ -210,6 +211,7 @@ def _bounded(column: _Column, ties: _Ties) -> tuple[np.ndarray, np.ndarray]:
     """Items and weights of a cluster after what is excluded, core, above the maximum, under the minimum."""
     edit = column.edit
     assert edit is not None
+    bounded = column.place >= 0 and not edit.locked
     stays = ~np.isin(column.items, column.excluded)
     items, weights = column.items[stays], column.weights[stays]
     core = np.setdiff1d(column.core, column.excluded)
@@ -218,10 +220,10 @@ def _bounded(column: _Column, ties: _Ties) -> tuple[np.ndarray, np.ndarray]:
         fresh = np.setdiff1d(core, items)
         weights = np.where(np.isin(items, core), np.maximum(weights, median), weights)
         items, weights = np.append(items, fresh), np.append(weights, np.full(len(fresh), median))
-    if not edit.locked and edit.maximum is not None and len(items) > edit.maximum:
+    if bounded and edit.maximum is not None and len(items) > edit.maximum:
         order = np.lexsort((items, -weights, ~np.isin(items, core)))[: max(edit.maximum, len(core))]
         items, weights = items[order], weights[order]
-    if not edit.locked and edit.minimum is not None and len(items) < edit.minimum:
+    if bounded and edit.minimum is not None and len(items) < edit.minimum:
         more, near = _nearest(items, weights, np.append(items, column.excluded), edit.minimum - len(items), ties)
         items, weights = np.append(items, more), np.append(weights, near)
     order = np.argsort(items, kind="stable")

@@ -16,13 +16,21 @@ MIN_LIFT = 1.2
 """Over-representation under this isn't worth a word."""
 
 MIN_COVER = 0.3
-"""Share of the cluster's items that a descriptor must cover to stand in its name."""
+"""Share of the cluster's items that a category or tag must cover to stand in its name."""
+
+MOST = 0.5
+"""Share that a colour, brand or price range must cover: "Black skirts" of which a third are black made people look twice."""
 
 MAX_DESCRIPTORS = 40
 """Descriptors kept a cluster, the most telling first."""
 
 MAX_HEAD, MAX_TITLE = 70, 40
 """Characters of a name, and of a title behind it; together under 120, however long a shop's titles are."""
+
+NAMELESS = frozenset(
+    ("and", "for", "from", "the", "with", "without", "set", "pack", "piece", "small", "medium", "large", "assorted")
+)
+"""Words of titles that name no thing."""
 
 OTHER = "Other items"
 """Name of the cluster that holds what was visited but is tied to nothing."""
@@ -98,7 +106,7 @@ def _compose(ranked: Sequence[tuple[str, float]], common: Sequence[str]) -> str:
         if kind == "term":
             if covered >= MIN_COVER / 2:
                 terms.append(value)
-        elif covered >= MIN_COVER:
+        elif covered >= (MIN_COVER if kind in ("category", "tag") else MOST):
             chosen.setdefault(kind, value)
     if "category" not in chosen and chosen and common:
         # Not over-represented, but a name needs a noun: the category most of its items have.
@@ -107,14 +115,23 @@ def _compose(ranked: Sequence[tuple[str, float]], common: Sequence[str]) -> str:
             chosen["category"] = noun
     words = [chosen[k] for k in ("colour", "brand", "category") if k in chosen]
     if "category" not in chosen:
-        said = set(" ".join(words).split())
-        fresh = [t for t in terms if t not in said][:3]
+        fresh = _telling_words(terms, " ".join(words).split())[:3]
         words += [", ".join(fresh)] if fresh else [chosen["tag"]] if "tag" in chosen else []
     if not words:
         return ""
     head = " ".join(words)
     tail = f", {chosen['price_tier']} price" if "price_tier" in chosen else ""
     return f"{head[0].upper()}{head[1:]}{tail}"
+
+
+def _telling_words(terms: Sequence[str], said: Sequence[str]) -> list[str]:
+    """The terms that name something, without those that are said already, be it in the plural."""
+    words: list[str] = []
+    for term in terms:
+        known = any(t.startswith(s) and len(t) - len(s) <= 2 for w in (*said, *words) for t, s in ((term, w), (w, term)))
+        if term not in NAMELESS and not known:
+            words.append(term)
+    return words
 
 
 def distinct(name: str, title: str, taken: set[str]) -> str:

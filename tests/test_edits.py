@@ -137,6 +137,16 @@ def test_under_the_minimum_what_shoppers_move_to_comes_in_then_what_is_alike():
     assert ids_of(with_edits(clusters, catalogue, [edit]), first) == {1, 2, 3, 4, 5, 9}
 
 
+def test_bounds_leave_the_items_of_locked_and_hand_made_clusters_alone(world):
+    _, catalogue, _, _, clusters = world
+    mine = {3: 1.0, 50: 0.4, 70: 0.2}
+    for edit in (
+        ClusterEdit(70, "manual", name="Few", members=mine, minimum=20),
+        ClusterEdit(4, CO_VISIT, locked=True, members=mine, maximum=2),
+    ):
+        assert weights_of(with_edits(clusters, catalogue, [edit]), edit.cluster_id) == pytest.approx(mine)
+
+
 def test_a_retired_cluster_is_not_learned_again_and_its_items_go_on(world):
     log, catalogue, _, _, clusters = world
     gone = ids_of(clusters, 3)

@@ -96,6 +96,16 @@ def test_without_descriptors_a_cluster_is_named_after_its_most_visited_item():
     assert set(clusters.names) == {"Group around no. 2", "Group around no. 6"}
 
 
+def test_words_of_titles_name_a_cluster_if_they_name_a_thing_and_once():
+    # Rings of four of "candles with ..." and of "sets"; the words stand in a third of all titles at most.
+    words = [["candle with star", "candles with ivy", "candle with bow", "candles with bell"], ["set of mats", "set of mats"] * 2]
+    rows = [ItemRow(i + 1, f"sku-{i}", title=t) for i, t in enumerate(words[0] + words[1] + [f"no. {i}" for i in range(8)])]
+    sessions = [[0, 1, 2, 3]] * 5 + [[4, 5, 6, 7]] * 5 + [[8, 9, 10, 11]] * 5 + [[12, 13, 14, 15]] * 5
+    clusters = build_clusters(views(*sessions), build_catalogue(rows), resolution=1.0)
+    assert clusters.names[clusters.primary[4]] == "Mats"
+    assert clusters.names[clusters.primary[0]] == "Group around candle with star"  # "with" is all that three of them share
+
+
 def test_names_are_short_however_long_the_titles():
     rows = [ItemRow(i + 1, f"sku-{i}", title=f"{i:03d}" * 100, category="c" * 120) for i in range(8)]
     clusters = build_clusters(views(*[[0, 1, 2, 3]] * 5, *[[4, 5, 6, 7]] * 5), build_catalogue(rows))
