@@ -172,9 +172,12 @@ def evidence(graph: sparse.csr_matrix, group: np.ndarray) -> float:
     """
     belongs = sparse.csr_matrix((np.ones(len(group)), (np.arange(len(group)), group)))
     ties = sparse.csr_matrix(graph / graph.data.mean())
+    degree = np.asarray(ties.sum(axis=1)).ravel()
+    volume = belongs.T @ degree
     between = sparse.coo_matrix(belongs.T @ ties @ belongs)
-    degree = np.asarray(between.sum(axis=1)).ravel()
-    fit = 0.5 * float((between.data * np.log(between.data / (degree[between.row] * degree[between.col]))).sum())
+    room = volume[between.row] * volume[between.col]
+    room -= np.where(between.row == between.col, (belongs.T @ degree**2)[between.row], 0.0)  # nothing is tied to itself
+    fit = 0.5 * float((between.data * np.log(between.data / room)).sum())
     rates = int((between.row <= between.col).sum())
     return fit - 0.5 * rates * math.log(graph.nnz / 2)
 

@@ -27,8 +27,11 @@ MIN_PHRASE = 3
 """Searches in which two words must stand side by side."""
 
 COHESION = 0.5
-"""Share of the searches with the rarer word that also have the other beside it: "sleeping" hardly stands without "bag",
-"red" does without "dress"."""
+"""Share of the searches with one word of a phrase that have the other beside it: "sleeping" hardly stands without "bag"."""
+
+NARROWS = 0.2
+"""Share of those with its first word that must go on with the second, in any case: "red" goes with all things, so that "red
+shoe" is none even where all shoes are red."""
 
 PHRASE_WORDS = 3
 
@@ -105,24 +108,21 @@ def read_terms(
       (two from `LONG` letters; a swap of neighbours is one), if it has `SHORTEST` letters and no digit.
     - "sweat shirt", "sweat-shirt" and "sweatshirt" are one where both occur, as the more frequent of them.
     - Words side by side are a phrase where they stand together significantly often (`SIGNIFICANT`), at least `MIN_PHRASE`
-      times and in `COHESION` of the searches with one of them. The value of an attribute is never part of one.
+      times and in `COHESION` of the searches with one of them (see `NARROWS`). The value of an attribute is never part of one.
     """
     known = frozenset(word for each in vocabulary for word in words(each))
     values = {form: descriptor for value, descriptor in sorted((attributes or {}).items()) if (form := _form(value))}
     runs = [_runs(stats.queries[i]) for i in range(len(stats.queries))]
     times = stats.searches.tolist()
-    counts: Counter[str] = Counter()
-    for run, n in zip(runs, times, strict=True):
-        for tokens in run:
-            for word, _ in tokens:
-                counts[word] += n
     fixed = known | {word for value in values for word in value.split()}
-    meant = misspellings(counts, fixed)
+    meant = misspellings(_counted(runs, times), fixed)
     runs = [[[(meant.get(word, word), typed) for word, typed in tokens] for tokens in run] for run in runs]
     runs = _one_or_two_words(runs, times)
     runs = [[_valued(tokens, values) for tokens in run] for run in runs]
+    total: Counter[str] = Counter()
     for _ in range(PHRASE_WORDS - 1):
-        runs = _phrased(runs, times, values)
+        total = total | _counted(runs, times)  # a word counts in phrases too
+        runs = _phrased(runs, times, total, values)
     return _collected(runs, times, values)
 
 
@@ -217,12 +217,10 @@ def _tokens(chunk: str) -> list[Token]:
 
 def _one_or_two_words(runs: list[list[list[Token]]], times: Sequence[int]) -> list[list[list[Token]]]:
     """Compounds written in one word or in two, all as the more frequent of them; in one, where they are even."""
-    single: Counter[str] = Counter()
+    single = _counted(runs, times)
     beside: Counter[tuple[str, str]] = Counter()
     for run, n in zip(runs, times, strict=True):
         for tokens in run:
-            for word, _ in tokens:
-                single[word] += n
             for (a, _), (b, _) in zip(tokens, tokens[1:], strict=False):
                 beside[a, b] += n
     joined = {(a, b): a + b for a, b in beside if a + b in single and a.isalpha() and b.isalpha()}
@@ -259,20 +257,29 @@ def _valued(tokens: list[Token], values: Mapping[str, str]) -> list[Token]:
     return result
 
 
-def _phrased(runs: list[list[list[Token]]], times: Sequence[int], values: Mapping[str, str]) -> list[list[list[Token]]]:
-    """Neighbours that belong together as one token, the most significant of a query first."""
-    single: Counter[str] = Counter()
-    beside: Counter[tuple[str, str]] = Counter()
+def _counted(runs: list[list[list[Token]]], times: Sequence[int]) -> Counter[str]:
+    """Searches with each word, counted as often as it stands in them."""
+    counts: Counter[str] = Counter()
     for run, n in zip(runs, times, strict=True):
         for tokens in run:
             for word, _ in tokens:
-                single[word] += n
+                counts[word] += n
+    return counts
+
+
+def _phrased(
+    runs: list[list[list[Token]]], times: Sequence[int], total: Mapping[str, int], values: Mapping[str, str]
+) -> list[list[list[Token]]]:
+    """Neighbours that belong together as one token, the most significant of a query first. total : searches with each token."""
+    beside: Counter[tuple[str, str]] = Counter()
+    for run, n in zip(runs, times, strict=True):
+        for tokens in run:
             for (a, _), (b, _) in zip(tokens, tokens[1:], strict=False):
                 beside[a, b] += n
     fit = [
         (a, b)
         for (a, b), n in sorted(beside.items())
-        if n >= max(MIN_PHRASE, COHESION * min(single[a], single[b]))
+        if n >= max(MIN_PHRASE, COHESION * min(total[a], total[b]), NARROWS * total[a])
         and a != b
         and a not in values
         and b not in values
@@ -282,9 +289,9 @@ def _phrased(runs: list[list[list[Token]]], times: Sequence[int], values: Mappin
         return runs
     ratio = log_likelihood_ratio(
         np.array([beside[pair] for pair in fit], dtype=float),
-        np.array([single[a] for a, _ in fit], dtype=float),
-        np.array([single[b] for _, b in fit], dtype=float),
-        float(sum(single.values())),
+        np.array([total[a] for a, _ in fit], dtype=float),
+        np.array([total[b] for _, b in fit], dtype=float),
+        float(sum(n for token, n in total.items() if " " not in token)),
     )
     strength = {pair: float(value) for pair, value in zip(fit, ratio, strict=True) if value >= SIGNIFICANT}
 
