@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from clusters.identity import kinship
+from clusters.identity import Kinship, kinship
 from clusters.item_clusters import NO_CLUSTER, ItemClusters
 from personas.components import Text
 
@@ -45,7 +45,7 @@ def compare(before: ItemClusters | None, after: ItemClusters, titles: Titles, ga
     old_names = before.names if before is not None else ()
     old_place = {cluster: place for place, cluster in enumerate(old_ids)}
     pairs = np.array([old_place.get(cluster, -1) for cluster in after.cluster_ids.tolist()], dtype=np.int64)
-    kin = kinship(was, now, weight, pairs)
+    kin = kin_of(was, now, before.kinds if before is not None else (), after.kinds, weight, pairs)
     last = np.where(after.primary == NO_CLUSTER, -1, after.cluster_ids[after.primary] if len(after) else -1)
     either = (first >= 0) | (last >= 0)
     moved = either & (first != last)
@@ -56,7 +56,7 @@ def compare(before: ItemClusters | None, after: ItemClusters, titles: Titles, ga
         "kinds": _kinds(before, after),
         "sizes": {"before": _sizes(before), "after": _sizes(after)},
         "new": [_told(after, c, now, titles) for c in kin.new],
-        "retired": [_told(before, c, was, titles) for c in _gone(kin.continued, len(old_ids), kin)] if before is not None else [],
+        "retired": [_told(before, c, was, titles) for c in kin.retired] if before is not None else [],
         "split": [
             {"id": old_ids[a], "name": old_names[a], "into": [_named(after, b) for b in parts]} for a, parts in kin.split.items()
         ],
@@ -75,6 +75,45 @@ def compare(before: ItemClusters | None, after: ItemClusters, titles: Titles, ga
     }
 
 
+def kin_of(
+    old: sparse.csr_matrix,
+    new: sparse.csr_matrix,
+    old_kinds: Sequence[str],
+    new_kinds: Sequence[str],
+    weight: np.ndarray,
+    pairs: np.ndarray,
+) -> Kinship:
+    """`clusters.identity.kinship` among clusters of one kind: those of searches lie across those of visits, and took nothing.
+
+    old, new : (n, C) memberships.  pairs : (C_new,) the old cluster that each new one is, -1 for none.
+    Where all of the parts, or all that was joined, went on as they were, nothing was split or merged.
+    """
+    split: dict[int, tuple[int, ...]] = {}
+    merged: dict[int, tuple[int, ...]] = {}
+    went_on = set(pairs[pairs >= 0].tolist())
+    for kind in sorted({*old_kinds, *new_kinds}):
+        a = np.flatnonzero([each == kind for each in old_kinds])
+        b = np.flatnonzero([each == kind for each in new_kinds])
+        place = {old_place: i for i, old_place in enumerate(a.tolist())}
+        own = np.array([place.get(p, -1) for p in pairs[b].tolist()], dtype=np.int64)
+        kin = kinship(sparse.csr_matrix(old[:, a]), sparse.csr_matrix(new[:, b]), weight, own)
+        for x, parts in kin.split.items():
+            if any(pairs[b[y]] < 0 for y in parts):
+                split[int(a[x])] = tuple(int(b[y]) for y in parts)
+        for y, olds in kin.merged.items():
+            if any(int(a[x]) not in went_on for x in olds):
+                merged[int(b[y])] = tuple(int(a[x]) for x in olds)
+    parts_of = {y for parts in split.values() for y in parts}
+    told = went_on | {x for olds in merged.values() for x in olds} | set(split)
+    return Kinship(
+        continued=pairs,
+        new=tuple(y for y in np.flatnonzero(pairs < 0).tolist() if y not in parts_of and y not in merged),
+        retired=tuple(x for x in range(old.shape[1]) if x not in told),
+        split=split,
+        merged=merged,
+    )
+
+
 def _at(clusters: ItemClusters | None, item_ids: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
     """Memberships at the positions of `item_ids`, and (n,) id of each item's strongest cluster, -1 for none."""
     n = len(item_ids)
@@ -88,12 +127,6 @@ def _at(clusters: ItemClusters | None, item_ids: np.ndarray) -> tuple[sparse.csr
     primary = clusters.primary[place[found]]
     first[found] = np.where(primary == NO_CLUSTER, -1, clusters.cluster_ids[primary])
     return sparse.csr_matrix(take @ clusters.of_item), first
-
-
-def _gone(continued: np.ndarray, count: int, kin: Any) -> list[int]:
-    """Old clusters that no new one is, unless what became of them is told as a merge or a split."""
-    told = {a for parts in kin.merged.values() for a in parts} | set(kin.split)
-    return [a for a in range(count) if a not in set(continued.tolist()) and a not in told]
 
 
 def _share(which: np.ndarray) -> float:

@@ -13,12 +13,13 @@ from django.db import connection
 from django.utils import timezone
 from scipy import sparse
 
-from clusters.identity import Kinship, kinship
+from clusters.identity import Kinship
 from clusters.item_clusters import ItemClusters
 from clusters.lineage import FIELDS, Actor, Delta, Entry, record
 from clusters.models import ClusterChange, ClusterMembership, ClusterRelation, Item, ItemCluster, MembershipRow
 from clusters.provenance import Provenance
 from personas.models import Shop, in_chunks
+from recommendations.cluster_reports import kin_of
 from recommendations.engine import Engine
 
 SHOWN_DESCRIPTORS = 8
@@ -98,7 +99,7 @@ class _Writing:
 
     def write(self, by: Actor, reason: str) -> tuple[ClusterChange, ...]:
         gone = [pk for pk, row in self.rows.items() if pk not in set(self.ids) and not row.is_hand_owned]
-        kin, old_ids = self._kinship(gone)
+        kin, old_ids = self._kinship()
         entries = [self._retired(pk, kin, old_ids) for pk in gone]
         written: list[ItemCluster] = []
         made: list[ItemCluster] = []
@@ -126,7 +127,7 @@ class _Writing:
 
     # What became of the clusters
 
-    def _kinship(self, gone: list[int]) -> tuple[Kinship, list[int]]:
+    def _kinship(self) -> tuple[Kinship, list[int]]:
         """What became of those learned that were served, and their ids by place."""
         old = [pk for pk, row in self.rows.items() if row.retired_at is None and not row.is_hand_owned and pk in self.before]
         item_ids = self.engine.catalogue.item_ids
@@ -138,7 +139,9 @@ class _Writing:
         was = sparse.csr_matrix((weights[known], (at[known], columns[known])), shape=(len(item_ids), len(old)))
         place = {pk: i for i, pk in enumerate(old)}
         pairs = np.array([place.get(pk, -1) for pk in self.ids], dtype=np.int64)
-        return kinship(was, self.engine.clusters.of_item.astype(np.float64), np.ones(len(item_ids)), pairs), old
+        now = self.engine.clusters.of_item.astype(np.float64)
+        kinds = [self.rows[pk].kind for pk in old]
+        return kin_of(was, now, kinds, self.engine.clusters.kinds, np.ones(len(item_ids)), pairs), old
 
     def _retired(self, pk: int, kin: Kinship, old_ids: list[int]) -> Entry:
         members = self.before.get(pk, {})

@@ -82,6 +82,14 @@ def test_two_that_became_one_are_told_as_merged_not_gone() -> None:
     assert told["retired"] == []
 
 
+def test_clusters_of_searches_took_nothing_from_those_of_visits() -> None:
+    """A cluster of searches lies in one of visits: half of it, and all of the other. Both went on."""
+    tens = [list(range(10)), list(range(10, 20)), list(range(5, 10))]
+    both = replace(grouped(four(), tens, [1, 2, 3], ["Skirts", "Shoes", "Party"]), kinds=("co_visit", "co_visit", "search"))
+    told = compare(both, both, TITLES)
+    assert (told["split"], told["merged"]) == ([], [])
+
+
 def test_what_moved_is_weighed_by_what_shoppers_engage_with() -> None:
     groups = [list(range(9)), list(range(9, 20)), list(range(20, 30)), list(range(30, 40))]
     after = grouped(four(), groups, [1, 2, 3, 4], ["Skirts", "Shoes", "Hats", "Bags"])
