@@ -40,8 +40,11 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(report))
             return
         self.stdout.write(f"{name} at {report['commit']} on {report['machine']}")
+        width = max(map(len, results), default=0)
         for figure, value in results.items():
-            self.stdout.write(f"  {figure:<36} {value:>12,.3f}" if isinstance(value, float) else f"  {figure:<36} {value:>12}")
+            self.stdout.write(
+                f"  {figure:<{width}} {value:>12,.3f}" if isinstance(value, float) else f"  {figure:<{width}} {value:>12}"
+            )
 
 
 def load(name: str) -> ModuleType:
