@@ -94,6 +94,22 @@ def test_an_edit_is_served_and_its_undo_serves_what_was_before(shop: Shop, name:
     assert {c.pk: set(c.memberships.values_list("item_id", flat=True)) for c in clusters()} == rows
 
 
+def test_what_is_given_back_is_learned_again_and_what_is_restored_is_as_it_was_taken_out(shop: Shop) -> None:
+    before, (a, b, *_) = served(shop), clusters()
+    editing.merge(clusters=[a, b], by=BY)
+    publish_edits(shop)
+    editing.give_back(cluster=a, by=BY)
+    publish_edits(shop)
+    assert before[a.pk][1].keys() <= served(shop)[a.pk][1].keys(), "with what of the other has nowhere else to go"
+    assert b.pk not in served(shop), "it stays out till somebody restores it"
+    editing.restore(cluster=b, by=BY)
+    publish_edits(shop)
+    assert served(shop)[b.pk][1].keys() == before[b.pk][1].keys()
+    editing.give_back(cluster=b, by=BY)
+    publish_edits(shop)
+    assert served(shop) == before
+
+
 def test_alignment_adds_up_and_items_say_where_shoppers_go_on_to(shop: Shop, client: Client) -> None:
     key = ApiKey.objects.issue(shop=shop, name="k", scopes=["read"])[1]
     headers = {"authorization": f"Bearer {key}"}

@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 from clusters.cluster_drafts import MAX_ITEMS, MAX_NAME
 from clusters.lineage import MAX_REASON
 from clusters.models import ClusterChange, ClusterItemRule, ItemCluster
+from personas.events import EventError, check_id
 
 MOST_RECORDS = 20_000
 """Records that one import over the API may bring."""
@@ -154,8 +155,12 @@ class ItemField(serializers.Field[Any, Any, Any, Any]):
     def to_internal_value(self, data: Any) -> tuple[str, float | None]:
         entry = data if isinstance(data, dict) else {"item_id": data}
         external, weight = entry.get("item_id"), entry.get("weight")
-        if not isinstance(external, str) or not external or entry.keys() - {"item_id", "weight"}:
+        if entry.keys() - {"item_id", "weight"}:
             raise ValidationError('must be an item\'s id, or {"item_id", "weight"}')
+        try:
+            external = check_id("item_id", external)
+        except EventError as error:
+            raise ValidationError(str(error)) from error
         if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 1):
             raise ValidationError("weights are numbers above 0 and at most 1")
         return external, weight
