@@ -92,7 +92,10 @@ def cluster_names(
         log_lift = np.log(lift.data[lift.indptr[c] : lift.indptr[c + 1]]).tolist()
         telling = sorted(((share[j] * g, j) for j, g in zip(columns, log_lift, strict=True)), key=lambda p: (-p[0], p[1]))
         common = sorted(share, key=lambda j: (-share[j], j))
-        name = _compose([(catalogue.descriptors[j], share[j]) for _, j in telling], [catalogue.descriptors[j] for j in common])
+        ranked = [(catalogue.descriptors[j], share[j]) for _, j in telling]
+        name = _compose(ranked, [catalogue.descriptors[j] for j in common])
+        if name in taken and (often := _often(ranked)):
+            name = f"{name}, {often}"
         names.append(distinct(_clip(name or f"Group around {title}", MAX_HEAD), _clip(title, MAX_TITLE), taken))
     return tuple(names)
 
@@ -122,6 +125,15 @@ def _compose(ranked: Sequence[tuple[str, float]], common: Sequence[str]) -> str:
     head = " ".join(words)
     tail = f", {chosen['price_tier']} price" if "price_tier" in chosen else ""
     return f"{head[0].upper()}{head[1:]}{tail}"
+
+
+def _often(ranked: Sequence[tuple[str, float]]) -> str:
+    """ "often black": what many of the items have, if too few for the name to say it of all; "" for nothing."""
+    for descriptor, covered in ranked:
+        kind, _, value = descriptor.partition("=")
+        if kind in ("colour", "brand", "price_tier") and MIN_COVER <= covered < MOST:
+            return f"often {value} price" if kind == "price_tier" else f"often {value}"
+    return ""
 
 
 def _telling_words(terms: Sequence[str], said: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from clusters.catalogue import ItemRow, build_catalogue
 from clusters.covisitation import FINENESS, wanted
 from clusters.item_clusters import ClusterEdit, ItemClusters, build_clusters, with_edits, with_ids, with_personas
 from clusters.learning import coarse_groups
+from clusters.naming import cluster_names, descriptor_lift
 from personas.components import from_parts, to_parts
 from personas.sessions import SessionLog
 from tests.cluster_worlds import bare_catalogue, planted, views
@@ -282,3 +283,16 @@ def test_components_round_trip_through_json(world):
     for name, array in to_parts(back)[0].items():
         assert np.array_equal(array, arrays[name]), name
     assert back.position_of == filled.position_of
+
+
+def test_of_two_clusters_of_the_same_name_the_second_says_what_many_of_its_items_are():
+    # Twelve skirts of three colours, then twelve of which five are blue; beside them hats of other colours.
+    colours = ["red", "grey", "green"] * 4 + ["blue"] * 5 + ["grey"] * 4 + ["green"] * 3 + ["red", "grey", "green"] * 16
+    rows = [
+        ItemRow(i + 1, f"s{i}", title=f"no. {i}", category="skirts" if i < 24 else "hats", colour=c)
+        for i, c in enumerate(colours)
+    ]
+    catalogue = build_catalogue(rows)
+    items = sparse.csr_matrix((np.arange(72)[None, :] // 12 == np.array([[0], [1]])).astype(np.float32))
+    lift = descriptor_lift(items, catalogue.item_descriptors)
+    assert cluster_names(items, lift, catalogue, np.ones(72), given=("", "")) == ("Skirts", "Skirts, often blue")
