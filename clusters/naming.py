@@ -129,9 +129,10 @@ def _compose(ranked: Sequence[tuple[str, float]], common: Sequence[str]) -> str:
 
 def _often(ranked: Sequence[tuple[str, float]]) -> str:
     """ "often black": what many of the items have, if too few for the name to say it of all; "" for nothing."""
+    named = {descriptor.partition("=")[0] for descriptor, covered in ranked if covered >= MOST}
     for descriptor, covered in ranked:
         kind, _, value = descriptor.partition("=")
-        if kind in ("colour", "brand", "price_tier") and MIN_COVER <= covered < MOST:
+        if kind in ("colour", "brand", "price_tier") and kind not in named and MIN_COVER <= covered:
             return f"often {value} price" if kind == "price_tier" else f"often {value}"
     return ""
 
