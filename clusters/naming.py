@@ -132,7 +132,7 @@ def _often(ranked: Sequence[tuple[str, float]]) -> str:
     named = {descriptor.partition("=")[0] for descriptor, covered in ranked if covered >= MOST}
     for descriptor, covered in ranked:
         kind, _, value = descriptor.partition("=")
-        if kind in ("colour", "brand", "price_tier") and kind not in named and MIN_COVER <= covered:
+        if kind in ("colour", "brand", "price_tier") and kind not in named and covered >= MIN_COVER:
             return f"often {value} price" if kind == "price_tier" else f"often {value}"
     return ""
 
