@@ -21,7 +21,7 @@ from personas.models import Shop
 from recommendations import releases
 from recommendations.cluster_rows import write_clusters
 from recommendations.engine import Engine
-from recommendations.models import Release
+from recommendations.models import Release, TrainingRun
 from recommendations.reading import read_edits
 
 TRIES = 4
@@ -62,6 +62,9 @@ def activate(release: Release, *, by: Actor, reason: str = "", on: Release | Non
             if on is not None and Release.objects.active(shop) != on:
                 raise
         else:
+            if chosen.pk != release.pk and release.state == Release.State.READY:
+                TrainingRun.objects.filter(release=release).update(release=chosen)
+                releases.discard(release, f"Serves as {chosen}, with what was edited since.")
             releases.prune(shop)
             return chosen
     raise AssertionError("the last try doesn't look whether it was overtaken")

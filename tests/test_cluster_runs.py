@@ -360,6 +360,17 @@ def test_a_build_is_set_beside_personas_that_were_fitted_since(shop: Shop, world
     assert rows_of(shop) == served(shop)
 
 
+def test_a_build_that_was_edited_since_serves_with_the_edits(shop: Shop) -> None:
+    run = build_clusters(shop)
+    cluster = first_of(shop)
+    editing.rename(cluster=cluster, name="Summer blues", by=ANN)
+    release = activate_build(run)
+    run.refresh_from_db()
+    assert run.release == release == Release.objects.active(shop)
+    assert served(shop)[cluster.pk][0] == "Summer blues"
+    assert not Release.objects.filter(state=Release.State.READY).exists()
+
+
 def test_a_build_over_another_catalogue_is_refused(shop: Shop) -> None:
     run = build_clusters(shop)
     Item.objects.create(shop=shop, external_id="new", title="new", category="skirts")
