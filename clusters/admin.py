@@ -6,16 +6,19 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from clusters.models import Item, ItemCluster
-from personas.admin import once, table
+from clusters.lineage import delta_of
+from clusters.models import ClusterChange, Item, ItemCluster
+from personas.admin import ReadOnlyAdmin, once, table
 
-SHOWN_MEMBERS = 60
+SHOWN_ITEMS = 100
+"""Items of a change that its page names."""
 
 
 @admin.register(Item)
@@ -52,23 +55,20 @@ def item_link(item: Item) -> SafeString:
     return format_html('<a href="{}">{}</a>', reverse("admin:clusters_item_change", args=[item.pk]), str(item))
 
 
-@admin.register(ItemCluster)
 class ItemClusterAdmin(ModelAdmin):
-    list_display = ("name", "shop", "kind", "size", "shown_share", "top_descriptors", "locked", "retired_at")
+    """Registered by `recommendations.cluster_pages`, which knows what serves and how edits reach the shoppers."""
+
+    list_display = ("name", "shop", "kind", "size", "shown_share", "top_descriptors", "locked", "updated_at", "retired_at")
     list_filter = ("shop", "kind", "locked", ("retired_at", admin.EmptyFieldListFilter))
     list_select_related = ("shop",)
     search_fields = ("name",)
-    fields = (
-        "name", "locked", "shop", "kind", "size", "shown_share", "shown_descriptors", "members", "relations",
-        "created_at", "updated_at", "retired_at",
-    )  # fmt: skip
-    readonly_fields = fields[2:]
+    show_full_result_count = False
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ItemCluster]:
+        return super().get_queryset(request).exclude(name="")  # rows that only hold an id
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # ids are for ever: training retires clusters, and logs name them
+        return False  # ids are for ever: clusters are retired, and logs name them
 
     @admin.display(description="share of engagement", ordering="share")
     def shown_share(self, cluster: ItemCluster) -> str:
@@ -78,21 +78,63 @@ class ItemClusterAdmin(ModelAdmin):
     def top_descriptors(self, cluster: ItemCluster) -> str:
         return ", ".join(f"{d['name']} ×{d['lift']:.1f}" for d in cluster.descriptors[:3])
 
-    @admin.display(description="descriptors")
-    def shown_descriptors(self, cluster: ItemCluster) -> SafeString:
-        return table(
-            ("descriptor", "times as frequent as in the shop"), ((d["name"], f"{d['lift']:.2f}") for d in cluster.descriptors)
-        )
 
-    @admin.display(description=f"items, the {SHOWN_MEMBERS} most typical")
-    @once
-    def members(self, cluster: ItemCluster) -> SafeString:
-        members = cluster.memberships.select_related("item").order_by("-weight", "item_id")[:SHOWN_MEMBERS]
-        rows = ((item_link(m.item), m.item.category, m.item.colour, money(m.item.price), f"{m.weight:.2f}") for m in members)
-        return table(("item", "category", "colour", "price", "weight"), rows)
+class ClusterChangeAdmin(ReadOnlyAdmin):
+    """What became of clusters: when, by whom or what, and why. Registered by `recommendations.cluster_pages`."""
 
-    @admin.display(description="related clusters")
+    list_display: tuple[str, ...] = ("at", "shown_cluster", "shop", "action", "shown_by", "summary", "reason")
+    list_display_links = ("at",)
+    list_filter = ("shop", "actor", "action", "at")
+    list_select_related = ("shop", "cluster", "user", "undone_by")
+    search_fields = ("cluster__name", "summary", "reason", "who")
+    show_full_result_count = False
+    fields = ("at", "shop", "shown_cluster", "action", "shown_by", "summary", "reason", "shown_fields", "shown_items")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ClusterChange]:
+        rows = super().get_queryset(request)
+        return rows.defer("delta", "undone_by__delta")  # of a rebuild it may be large
+
+    @admin.display(description="cluster", ordering="cluster__name")
+    def shown_cluster(self, change: ClusterChange) -> SafeString:
+        return cluster_link(change.cluster)
+
+    @admin.display(description="by")
+    def shown_by(self, change: ClusterChange) -> str:
+        return by_whom(change)
+
+    @admin.display(description="fields")
+    def shown_fields(self, change: ClusterChange) -> SafeString | str:
+        fields = delta_of(change).fields.items()
+        rows = [(name.replace("_", " "), _told(before), _told(after)) for name, (before, after) in fields]
+        return table(("field", "before", "after"), rows) if rows else "–"
+
+    @admin.display(description=f"items, the first {SHOWN_ITEMS}")
     @once
-    def relations(self, cluster: ItemCluster) -> SafeString:
-        related = cluster.relations.select_related("target").order_by("-weight")
-        return table(("cluster", "weight"), ((cluster_link(r.target), f"{r.weight:.3f}") for r in related))
+    def shown_items(self, change: ClusterChange) -> SafeString | str:
+        delta = delta_of(change)
+        shown = list(dict.fromkeys([*delta.rules, *delta.members]))[:SHOWN_ITEMS]
+        items = Item.objects.in_bulk(shown)
+        nothing = (None, None)
+        rows = [
+            (
+                item_link(items[pk]) if pk in items else f"item {pk}, which is gone",
+                *(_told(value) for value in delta.members.get(pk, nothing)),
+                *(_told(value) for value in delta.rules.get(pk, nothing)),
+            )
+            for pk in shown
+        ]
+        return table(("item", "weight before", "after", "rule before", "after"), rows) if rows else "–"
+
+
+def by_whom(change: ClusterChange) -> str:
+    """Who or what made a change, in a word or two."""
+    who = change.who or (change.user.get_username() if change.user else "")
+    kind = change.get_actor_display()
+    return who if who and change.actor == ClusterChange.Actor.MERCHANDISER else " · ".join(filter(None, (kind, who)))
+
+
+def _told(value: Any) -> str:
+    if value is None or value == "":
+        return "–"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

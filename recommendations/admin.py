@@ -12,6 +12,8 @@ from clusters.admin import cluster_link, item_link
 from clusters.models import Item, ItemCluster
 from personas import versions
 from personas.admin import ReadOnlyAdmin, once, table
+from recommendations import cluster_build_pages as cluster_build_pages  # registers its pages
+from recommendations import cluster_pages as cluster_pages  # registers its pages
 from recommendations import fit_reports, persona_pages
 from recommendations import inspecting as inspecting  # registers its pages
 from recommendations import shopper_pages as shopper_pages  # registers its pages

@@ -190,8 +190,8 @@ def _changed(
     return entries
 
 
-def sentences(report: Mapping[str, Any]) -> list[str]:
-    """A comparison in plain words, most important first."""
+def summary(report: Mapping[str, Any]) -> list[str]:
+    """What came of a build as a whole, in plain words, most important first."""
     old, new = report["clusters"]
     moved = report["moved"]
     told = [f"{_count(new, 'cluster')}; {old:,} before." if old else f"{_count(new, 'cluster')}; none before."]
@@ -209,9 +209,15 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
     if report["sizes"]["after"]:
         low, _, median, _, high = report["sizes"]["after"]
         told.append(f"They hold {low:,} to {high:,} items, half of them at most {median:,}.")
+    return told
+
+
+def sentences(report: Mapping[str, Any]) -> list[str]:
+    """A comparison in plain words: the summary, then what became of single clusters."""
+    told = summary(report)
     told += [f"Split: {_quoted(e['name'])} into {_list(e['into'])}." for e in report["split"]]
     told += [f"Merged: {_list(e['of'])} into {_quoted(e['name'])}." for e in report["merged"]]
-    if old:
+    if report["clusters"][0]:
         told += [f"{name}: {_list(report[key])}." for name, key in (("New", "new"), ("Gone", "retired")) if report[key]]
     told += [_change(entry) for entry in report["changed"][:SHOWN]]
     if more := len(report["changed"]) - SHOWN:

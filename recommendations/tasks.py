@@ -96,10 +96,10 @@ def train_all_shops(after: int = 0) -> None:
 
 
 @shared_task(ignore_result=True)
-def build_clusters(shop_id: int) -> None:
+def build_clusters(shop_id: int, incremental: bool = True) -> None:
     """Build the shop's clusters anew, to be looked at and activated; nothing to do if a training is under way."""
     try:
-        cluster_runs.build_clusters(Shop.objects.get(pk=shop_id))
+        cluster_runs.build_clusters(Shop.objects.get(pk=shop_id), incremental=incremental)
     except TrainingBusy as busy:
         logger.info("%s", busy)
 

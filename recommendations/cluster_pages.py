@@ -1,0 +1,512 @@
+"""Admin of clusters with what only this app knows: what serves, why an item is in one, how an edit reaches the shoppers."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Count, QuerySet, Value
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from clusters import editing
+from clusters.admin import ClusterChangeAdmin, ItemClusterAdmin, by_whom
+from clusters.cluster_files import import_clusters
+from clusters.editing import MOST_MERGED, Actor, EditError
+from clusters.models import ClusterChange, ClusterMembership, ItemCluster
+from clusters.undoing import REBUILT_BY
+from personas.files import FileError
+from personas.models import Shop
+from recommendations import cluster_stories
+from recommendations.cluster_forms import ClusterForm, ImportForm, MergeForm, NewClusterForm, Reason, RestoreForm, SplitForm
+from recommendations.cluster_items import found_items, numbers, picked
+from recommendations.models import Release
+
+MOST_CHOSEN = 200
+"""Clusters that are taken out or brought back at once."""
+
+SPLIT_SHOWN = 300
+"""Items of a cluster that can be ticked to be split off; any can be pasted."""
+
+MOST_REJECTS = 512 * 1024
+"""Bytes of rejected lines that a report offers as a file."""
+
+ITEM_VERBS = {
+    "core": (editing.set_core, "Make core: they never leave"),
+    "exclude": (editing.exclude, "Exclude: they are never in it"),
+    "clear": (editing.clear_rule, "Clear the rule: learning decides"),
+    "remove": (editing.remove_items, "Remove"),
+    "add": (editing.add_items, "Add"),
+}
+"""What may be done with the items that are ticked: by the name in the request, with its words; "add" has its own form."""
+
+EDIT = "clusters.change_itemcluster"
+"""Who may change a cluster may take a change back."""
+
+Changes = Iterable[ClusterChange]
+
+
+class EditPages:
+    """What pages share that edit clusters."""
+
+    admin_site: Any
+
+    def page(self, request: HttpRequest, name: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+        whole = {**self.admin_site.each_context(request), "opts": ItemCluster._meta, "media": self.media, **context}  # type: ignore[attr-defined]
+        return TemplateResponse(request, f"admin/clusters/{name}.html", whole, status=status)
+
+    def save(self, request: HttpRequest, shop: Shop, edit: Callable[[Actor], Changes]) -> list[ClusterChange]:
+        """Make an edit, ask for it to be published, and say so. Raises EditError."""
+        from recommendations.cluster_runs import request_publish  # the numeric stack, which other pages of the admin do without
+
+        by = Actor(ClusterChange.Actor.MERCHANDISER, user=request.user, who=request.user.get_username())
+        with transaction.atomic():
+            changes = list(edit(by))
+            if changes:
+                request_publish(shop)
+            for change in changes:
+                self.log_change(request, change.cluster, change.summary)  # type: ignore[attr-defined]
+        if not changes:
+            messages.info(request, "Nothing was changed: all was so already.")
+        else:
+            told = "; ".join(f"{change.cluster}: {change.summary}" for change in changes[:3])
+            more = f" and {len(changes) - 3:,} more" if len(changes) > 3 else ""
+            reach = "Shoppers see it within seconds." if Release.objects.active(shop) else "It counts from the first release on."
+            messages.success(request, f"Saved. {told}{more}. {reach}")
+        return changes
+
+
+def refused(request: HttpRequest, error: EditError) -> None:
+    messages.error(request, f"Nothing was changed. {sentence(error)}")
+
+
+def sentence(error: Exception) -> str:
+    text = str(error).replace("_", " ")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def here(cluster: ItemCluster) -> str:
+    return reverse("admin:clusters_itemcluster_change", args=[cluster.pk])
+
+
+@admin.register(ItemCluster)
+class ItemClusterPages(EditPages, ItemClusterAdmin):
+    """Clusters, and the merchandiser's hand on them: all goes through `clusters.editing`, so that it can be undone."""
+
+    list_before_template = "admin/clusters/list_top.html"
+    actions = ("merge_chosen", "retire_chosen", "restore_chosen")
+
+    class Media:
+        css = {"all": ("personas.css", "clusters.css")}
+
+    def get_urls(self) -> list[URLPattern]:
+        view, name = self.admin_site.admin_view, "clusters_itemcluster"
+        urls: list[URLPattern] = super().get_urls()
+        return [
+            path("merge/", view(self.merge), name=f"{name}_merge"),
+            path("import/", view(self.import_file), name=f"{name}_import"),
+            path("found/<int:shop_id>/", view(self.found), name=f"{name}_found"),
+            path("<int:pk>/items/", view(require_POST(self.edit_items)), name=f"{name}_items"),
+            path("<int:pk>/split/", view(self.split), name=f"{name}_split"),
+            path("several/<slug:verb>/", view(self.several), name=f"{name}_several"),
+            *urls,
+        ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("clusters.add_itemcluster"))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        extra = {
+            "shops": list(Shop.objects.all()),
+            "may_make": self.has_add_permission(request),
+            **(extra_context or {}),
+        }
+        response: HttpResponse = super().changelist_view(request, extra)
+        return response
+
+    # Several at once
+
+    @admin.action(description="Merge the chosen clusters", permissions=["change"])
+    def merge_chosen(self, request: HttpRequest, queryset: QuerySet[ItemCluster]) -> HttpResponse | None:
+        return self._chosen(request, queryset, reverse("admin:clusters_itemcluster_merge"), least=2, most=MOST_MERGED)
+
+    @admin.action(description="Retire the chosen clusters", permissions=["change"])
+    def retire_chosen(self, request: HttpRequest, queryset: QuerySet[ItemCluster]) -> HttpResponse | None:
+        return self._chosen(request, queryset, reverse("admin:clusters_itemcluster_several", args=["retire"]))
+
+    @admin.action(description="Restore the chosen clusters", permissions=["change"])
+    def restore_chosen(self, request: HttpRequest, queryset: QuerySet[ItemCluster]) -> HttpResponse | None:
+        return self._chosen(request, queryset, reverse("admin:clusters_itemcluster_several", args=["restore"]))
+
+    def _chosen(
+        self, request: HttpRequest, queryset: QuerySet[ItemCluster], to: str, *, least: int = 1, most: int = MOST_CHOSEN
+    ) -> HttpResponse | None:
+        """To the page that says what will come of it."""
+        chosen = list(queryset.order_by("-size", "pk").values_list("pk", "shop")[: most + 1])
+        if not least <= len(chosen) <= most or len({shop for _, shop in chosen}) > 1:
+            self.message_user(request, f"Choose {least} to {most} clusters of one shop.", messages.WARNING)
+            return None
+        return HttpResponseRedirect(f"{to}?{'&'.join(f'cluster={pk}' for pk, _ in chosen)}")
+
+    def _asked(self, request: HttpRequest) -> list[ItemCluster]:
+        """The clusters that a request names (`cluster`), in its order, all of one shop, which somebody may change."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        ids = numbers((request.POST if request.method == "POST" else request.GET).getlist("cluster"))[:MOST_CHOSEN]
+        rows = self.get_queryset(request).select_related("shop").in_bulk(ids)
+        clusters = [rows[pk] for pk in ids if pk in rows]
+        if len({cluster.shop_id for cluster in clusters}) != 1:
+            raise Http404("Clusters of one shop must be named.")
+        return clusters
+
+    def merge(self, request: HttpRequest) -> HttpResponse:
+        """What a merge will come to, and the button that does it."""
+        clusters = self._asked(request)
+        shop = clusters[0].shop
+        form = MergeForm(request.POST or None, initial={"name": clusters[0].name})
+        if request.method == "POST" and form.is_valid():
+            first = numbers([request.POST.get("first", "")])
+            clusters.sort(key=lambda cluster: cluster.pk not in first)
+            given = form.cleaned_data
+            try:
+                self.save(request, shop, lambda by: editing.merge(clusters=clusters, by=by, **given))
+            except EditError as error:
+                form.refuse(error)
+            else:
+                return HttpResponseRedirect(here(clusters[0]))
+        ids = [cluster.pk for cluster in clusters]
+        own = ClusterMembership.objects.filter(cluster__in=ids).values("item")
+        shared = own.annotate(clusters=Count("cluster")).filter(clusters__gt=1)
+        common = {
+            row["cluster"]: row["n"]
+            for row in ClusterMembership.objects.filter(cluster__in=ids, item__in=shared.values("item"))
+            .values("cluster")
+            .annotate(n=Count("pk"))
+            .order_by()
+        }
+        context = {
+            "title": f"Merge {len(clusters)} clusters",
+            "shop": shop,
+            "rows": [(cluster, common.get(cluster.pk, 0)) for cluster in clusters],
+            "together": own.distinct().count(),
+            "in_common": shared.count(),
+            "first": request.POST.get("first", str(clusters[0].pk)),
+            "form": form,
+        }
+        return self.page(request, "merge", context)
+
+    def several(self, request: HttpRequest, verb: str) -> HttpResponse:
+        """Clusters taken out, brought back or given back to learning, once somebody said why."""
+        if verb not in ONE_BY_ONE:
+            raise Http404
+        clusters = self._asked(request)
+        do, title, told, button = ONE_BY_ONE[verb]
+        one = clusters[0] if len(clusters) == 1 else None
+        form = (RestoreForm if verb == "restore" and one else Reason)(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            given = {name: value for name, value in form.cleaned_data.items() if value}
+            try:
+                self.save(request, clusters[0].shop, lambda by: _each(do, clusters, by, given))
+            except EditError as error:
+                form.refuse(error)
+            else:
+                return HttpResponseRedirect(here(one) if one else reverse("admin:clusters_itemcluster_changelist"))
+        what = f"“{one}”" if one else f"{len(clusters):,} clusters"
+        context = {
+            "title": title.format(what),
+            "told": told,
+            "button": button,
+            "clusters": clusters,
+            "form": form,
+            "back": here(one) if one else reverse("admin:clusters_itemcluster_changelist"),
+        }
+        return self.page(request, "confirm", context)
+
+    # Made, imported
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """A cluster made by hand, of ticked and pasted items."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        shops = list(Shop.objects.all())
+        asked = numbers([(request.POST if request.method == "POST" else request.GET).get("shop", "")])
+        shop = next((shop for shop in shops if shop.pk in asked), shops[0] if shops else None)
+        if shop is None:
+            messages.warning(request, "There is no shop yet.")
+            return HttpResponseRedirect(reverse("admin:clusters_itemcluster_changelist"))
+        form = NewClusterForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            given = form.cleaned_data
+            try:
+                changes = self.save(
+                    request,
+                    shop,
+                    lambda by: editing.create(
+                        shop=shop, name=given["name"], items=picked(request.POST, shop), by=by, reason=given["reason"]
+                    ),
+                )
+            except EditError as error:
+                form.refuse(EditError("ids" if error.field == "items" else error.field, error.reason))
+            else:
+                return HttpResponseRedirect(here(changes[0].cluster))
+        given = request.POST if request.method == "POST" else request.GET
+        found = found_items(shop, given)
+        context = {"title": "Make a cluster", "shops": shops, "shop": shop, "form": form, "found": found, "cluster": None}
+        return self.page(request, "make", context)
+
+    def found(self, request: HttpRequest, shop_id: int) -> HttpResponse:
+        """What a search finds, to be ticked, as a part of a page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        shop = get_object_or_404(Shop, pk=shop_id)
+        within = numbers([request.GET.get("within", "")])
+        cluster = ItemCluster.objects.filter(shop=shop, pk__in=within).first()
+        return TemplateResponse(request, "admin/clusters/found.html", {"found": found_items(shop, request.GET, cluster)})
+
+    def import_file(self, request: HttpRequest) -> HttpResponse:
+        """Clusters from a file, with a report of what couldn't be taken."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = ImportForm(request.POST or None, request.FILES or None)
+        report: dict[str, Any] | None = None
+        if request.method == "POST" and form.is_valid():
+            try:
+                report = self._import(request, **form.cleaned_data)
+            except FileError as error:
+                words = str(error)
+                form.add_error("file", f"{words[:1].upper()}{words[1:]}.")
+            except EditError as error:
+                form.refuse(error)
+        return self.page(request, "import", {"title": "Import clusters", "form": form, "report": report})
+
+    def _import(self, request: HttpRequest, shop: Shop, file: Any, reason: str) -> dict[str, Any]:
+        from recommendations.cluster_runs import request_publish
+
+        by = Actor(ClusterChange.Actor.IMPORT, user=request.user, who=Path(file.name).name)
+        with tempfile.TemporaryDirectory() as folder:
+            source, rejects = Path(folder) / "clusters", Path(folder) / "rejects.csv"
+            with source.open("wb") as copy:
+                for chunk in file.chunks():
+                    copy.write(chunk)
+            try:
+                with transaction.atomic():
+                    report = import_clusters(shop, source, by=by, reason=reason, rejects=rejects)
+                    request_publish(shop)
+            except FileError as error:
+                raise FileError(str(error).replace(str(source), file.name)) from error
+            with rejects.open("rb") as kept:
+                lines = kept.read(MOST_REJECTS + 1)
+        whole = len(lines) <= MOST_REJECTS
+        shown = lines if whole else lines[: lines.rindex(b"\n", 0, MOST_REJECTS) + 1]
+        return {
+            "report": report,
+            "name": file.name,
+            "shop": shop,
+            "rejects": base64.b64encode(shown).decode() if report.rejected else "",
+            "whole": whole,
+        }
+
+    # One cluster
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """All of a cluster, and what a merchandiser sets of it."""
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        cluster = self.get_object(request, object_id)
+        if cluster is None:
+            response: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return response
+        may = self.has_change_permission(request, cluster)
+        fields = ("name", "locked", "minimum_size", "maximum_size")
+        form = ClusterForm(request.POST or None, initial={name: getattr(cluster, name) for name in fields})
+        if request.method == "POST":
+            if not may:
+                raise PermissionDenied
+            if form.is_valid():
+                try:
+                    self.save(request, cluster.shop, lambda by: _set(cluster, form.cleaned_data, by))
+                except EditError as error:
+                    form.refuse(error)
+                else:
+                    return HttpResponseRedirect(here(cluster))
+            cluster.refresh_from_db()
+        asked = {name: (numbers([request.GET.get(name, "")]) or [0])[0] for name in ("page", "part")}
+        part = asked["part"] if any(p["number"] == asked["part"] for p in cluster.parts) else 0
+        found = found_items(cluster.shop, request.GET, cluster)
+        context = {
+            "title": cluster.name,
+            "original": cluster,
+            "cluster": cluster,
+            "form": form,
+            "may": may and cluster.retired_at is None,
+            "may_restore": may and cluster.retired_at is not None,
+            "learned": not cluster.is_hand_owned,
+            "verbs": [(name, words) for name, (_, words) in ITEM_VERBS.items() if name != "add"],
+            "found": found,
+            **cluster_stories.story(cluster, page=max(asked["page"], 1), part=part),
+        }
+        return self.page(request, "cluster", context)
+
+    def _live(self, request: HttpRequest, pk: int) -> ItemCluster:
+        cluster = get_object_or_404(self.get_queryset(request).select_related("shop"), pk=pk)
+        if not self.has_change_permission(request, cluster):
+            raise PermissionDenied
+        return cluster
+
+    def edit_items(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What was chosen is done with the items that were ticked or pasted."""
+        cluster = self._live(request, pk)
+        verb, _ = ITEM_VERBS.get(request.POST.get("verb", ""), (None, ""))
+        form = Reason(request.POST)
+        if verb is None:
+            messages.error(request, "Nothing was changed. Choose what to do with the items.")
+        elif not form.is_valid():
+            messages.error(request, f"Nothing was changed. Reason: {form.errors['reason'][0]}")
+        else:
+            reason = form.cleaned_data["reason"]
+            try:
+                items = picked(request.POST, cluster.shop)
+                self.save(request, cluster.shop, lambda by: verb(cluster=cluster, items=items, by=by, reason=reason))
+            except EditError as error:
+                refused(request, error)
+        return HttpResponseRedirect(f"{here(cluster)}#items")
+
+    def split(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Parts, or ticked items, become clusters of their own."""
+        cluster = self._live(request, pk)
+        form = SplitForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            given, parts = form.cleaned_data, numbers(request.POST.getlist("part"))
+
+            def do(by: Actor) -> Changes:
+                groups = editing.items_of_parts(cluster, parts)
+                if not groups or given["name"]:
+                    items = picked(request.POST, cluster.shop)
+                    if not given["name"]:
+                        raise EditError("name", "is missing: what shall the new cluster be called?")
+                    groups[given["name"]] = items
+                return editing.split(cluster=cluster, groups=groups, by=by, reason=given["reason"])
+
+            try:
+                self.save(request, cluster.shop, do)
+            except EditError as error:
+                form.refuse(error)
+            else:
+                return HttpResponseRedirect(here(cluster))
+        context = {
+            "title": f"Split “{cluster}”",
+            "cluster": cluster,
+            "form": form,
+            "members": cluster.memberships.select_related("item").order_by("-weight", "item_id")[:SPLIT_SHOWN],
+            "ticked": set(numbers(request.POST.getlist("item"))),
+            "parts": {int(value) for value in numbers(request.POST.getlist("part"))},
+            "ids": request.POST.get("ids", ""),
+            "most": SPLIT_SHOWN,
+        }
+        return self.page(request, "split", context)
+
+
+ONE_BY_ONE: dict[str, tuple[Callable[..., Sequence[ClusterChange]], str, str, str]] = {
+    "retire": (
+        editing.retire,
+        "Retire {}",
+        "It is taken out: shoppers are shown nothing from it any more, and no rebuild brings the same back. "
+        "Its items and its history are kept, so that it can be restored.",
+        "Retire",
+    ),
+    "restore": (
+        editing.restore,
+        "Restore {}",
+        "It comes back with the items that it had, as the merchandiser's own: learning leaves them alone until it is given back.",
+        "Restore",
+    ),
+    "give-back": (
+        editing.give_back,
+        "Give {} back to learning",
+        "The next rebuild may change its items again. Its name, its bounds and what you said of single items stay.",
+        "Give back",
+    ),
+}
+"""What is done to clusters one by one: how, the page's title, what will come of it, the button."""
+
+
+def _each(
+    do: Callable[..., Sequence[ClusterChange]], clusters: Iterable[ItemCluster], by: Actor, given: dict[str, Any]
+) -> list[ClusterChange]:
+    return [change for cluster in clusters for change in do(cluster=cluster, by=by, **given)]
+
+
+def _set(cluster: ItemCluster, given: dict[str, Any], by: Actor) -> Changes:
+    """What differs from what the cluster has."""
+    edit: dict[str, Any] = {"cluster": cluster, "by": by, "reason": given["reason"]}
+    if given["name"] != cluster.name:
+        yield from editing.rename(name=given["name"], **edit)
+    if given["locked"] != cluster.locked:
+        yield from editing.set_locked(locked=given["locked"], **edit)
+    bounds = {name: given[name] for name in ("minimum_size", "maximum_size")}
+    if bounds != {name: getattr(cluster, name) for name in bounds}:
+        yield from editing.set_bounds(**bounds, **edit)
+
+
+@admin.register(ClusterChange)
+class ClusterChangePages(EditPages, ClusterChangeAdmin):
+    """The lineage of all clusters, each change with its undo."""
+
+    list_display = (*ClusterChangeAdmin.list_display, "shown_undo")
+
+    class Media:
+        css = {"all": ("personas.css", "clusters.css")}
+
+    def get_urls(self) -> list[URLPattern]:
+        undo = path("<int:pk>/undo/", self.admin_site.admin_view(self.undo), name="clusters_clusterchange_undo")
+        urls: list[URLPattern] = super().get_urls()
+        return [undo, *urls]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ClusterChange]:
+        return super().get_queryset(request).annotate(may_undo=Value(request.user.has_perm(EDIT)))
+
+    @admin.display(description="undo")
+    def shown_undo(self, change: ClusterChange) -> SafeString | str:
+        if undone := getattr(change, "undone_by", None):
+            return f"undone {undone.at:%Y-%m-%d %H:%M}"
+        if change.actor in REBUILT_BY or not change.may_undo:  # type: ignore[attr-defined]
+            return "–"
+        at = reverse("admin:clusters_clusterchange_undo", args=[change.pk])
+        return format_html('<a class="underline" href="{}">Undo</a>', at)
+
+    def undo(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What the undo takes back, and the button that does it; itself a change that can be undone."""
+        if not request.user.has_perm(EDIT):
+            raise PermissionDenied
+        change = get_object_or_404(ClusterChange.objects.for_list(), pk=pk)
+        form: forms.Form = Reason(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            reason = form.cleaned_data["reason"]
+            try:
+                self.save(request, change.shop, lambda by: editing.undo(change=change, by=by, reason=reason))
+            except EditError as error:
+                refused(request, error)
+            return HttpResponseRedirect(f"{here(change.cluster)}#changes")
+        others = [cluster.name for cluster in ItemCluster.objects.filter(pk__in=change.others)]
+        context = {
+            "title": f"Undo a change of “{change.cluster}”",
+            "told": f"{change.get_action_display()} on {change.at:%-d %B %Y, %H:%M} by {by_whom(change)}: {change.summary}.",
+            "more": f"With it what it did to {', '.join(f'“{name}”' for name in others)} is taken back." if others else "",
+            "button": "Undo",
+            "clusters": [change.cluster],
+            "form": form,
+            "back": here(change.cluster),
+        }
+        return self.page(request, "confirm", context)
