@@ -35,6 +35,10 @@ FINENESS = (0.7, 1.1)
 STALE = 0.93
 """Least modularity of groups that go on from earlier ones, as a share of that of a fresh cut."""
 
+COARSENESS = 0.1
+"""Nats of foretelling that groups are worth for each e-fold by which they come nearer to the number wanted: where a log has
+only a few large groups, cutting on gives pieces that mean nothing and are others the next time."""
+
 HELD_OUT = 5
 """One session in so many, by a hash of its key, is held out to compare granularities on: whichever part of a log it is
 counted with, so that counts of parts add up."""
@@ -215,9 +219,10 @@ def choose_groups(
         (`regroup`), for anew Louvain cuts much the same graph quite differently. Where the graph has changed so much that a
         fresh cut is clearly better (`STALE`), the groups and their resolution are searched for as if there were none before.
 
-    Resolutions are tried from coarse to fine. Of those whose effective number of groups (`effective`) is within `FINENESS`
-    x `wanted`, or whose number of groups is within `count_range`, the one that best foretells held-out sessions is taken:
-    mean log P(next item) under a class bigram, P(group | last group) P(item | group). If none is in range, the nearest.
+    Resolutions are tried from coarse to fine. Of those whose effective number of groups (`effective`) is not above
+    `FINENESS` x `wanted`, the one that best foretells held-out sessions is taken: mean log P(next item) under a class bigram,
+    P(group | last group) P(item | group), less `COARSENESS` for what they fall short of the range. With a `count_range` their
+    mere number must lie within it; if none does, the nearest is taken.
     """
     linked = int((np.diff(graph.indptr) > 0).sum())
     if not linked:
@@ -237,9 +242,10 @@ def choose_groups(
     for _ in range(MAX_RUNS):
         groups = merge_small(graph, communities(graph, resolution), least=least)
         count = float(groups.max() + 1) if count_range else effective(groups)
-        inside = low <= count <= high
-        outside = 0.0 if inside else -abs(math.log(max(count, 1) / math.sqrt(low * high)))
-        value = (outside, foretell(groups, stats) if inside else 0.0)
+        under, over = max(math.log(low / max(count, 1e-9)), 0.0), max(math.log(max(count, 1e-9) / high), 0.0)
+        if count_range:
+            over, under = over + under, 0.0
+        value = (-over, 0.0 if over else foretell(groups, stats) - COARSENESS * under)
         if value > best_value:
             best_value, best = value, Grouping(groups, resolution)
         if direction == 0:

@@ -118,3 +118,12 @@ def test_counts_round_trip_as_a_component():
 @pytest.mark.parametrize(("items", "groups"), [(9, 2), (217, 18), (2_000, 110), (40_000, 110), (1_000_000, 500)])
 def test_groups_wanted(items, groups):
     assert wanted(items) == pytest.approx(groups, rel=0.01)
+
+
+def test_a_log_of_a_few_large_groups_is_not_cut_into_pieces():
+    # Six groups of 100, where 50 pieces would be wanted.
+    log, catalogue, truth = planted(groups=6, size=100, sessions=4_000)
+    stats = count_visits(log, catalogue.item_ids)
+    found = choose_groups(covisit_graph(stats), stats)
+    assert wanted(len(catalogue)) == 50
+    assert adjusted_mutual_info_score(truth, found.groups) > 0.95
