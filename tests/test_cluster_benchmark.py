@@ -76,9 +76,20 @@ def test_what_normalisation_makes_one_is_counted_and_named(tmp_path: Path) -> No
 def test_data_that_is_not_there_is_left_out_and_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert clusters.run(options("--only", "normalisation")) == {"wands_queries": "left out: no --data"}
     assert clusters.run(options("--only", "normalisation", "--data", str(tmp_path))) == {"wands_queries": "left out: not there"}
+    lacking = clusters.run(options("--only", "covisits,gating", "--data", str(tmp_path)))
+    assert lacking == dict.fromkeys(
+        ("covisits_serenade_bol", "covisits_retailrocket_cotrec", "gating_serenade_bol"), "left out: not there"
+    )
     told = capsys.readouterr()
     assert "wands_queries: left out, give --data" in told.err
+    assert "gating_serenade_bol: left out, the folder lacks it" in told.err
     assert told.out == ""
+
+
+def test_a_data_set_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "serenade_bol").mkdir()
+    with pytest.raises(BenchmarkError, match="serenade_bol: .*holds neither events.csv nor"):
+        clusters.run(options("--only", "covisits", "--data", str(tmp_path)))
 
 
 @pytest.mark.parametrize("rows", [[{"text": "sofa", "category": "x"}], [{"query": "sofa"}]])

@@ -1,8 +1,8 @@
-"""The clusters: planted groups of simulated searches, and the words of real queries.
+"""The clusters: planted groups of simulated searches, words of real queries, co-visits on real logs, cost, identity.
 
 Planted: shoppers of `outfitter` on a mission search for things of an occasion together; the occasions are what query
-clusters and item clusters are to bring back (`recommendations/evaluation/planted.py`). All of it is simulated. The other
-part is measured on data that doesn't ship; what `--data` lacks is left out, and said so.
+clusters and item clusters are to bring back (`recommendations/evaluation/planted.py`). All of it is simulated. What
+co-visits are worth is said in `covisits`. Data that doesn't ship is read from `--data`; what it lacks is left out, and said so.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import csv
 import gzip
 import json
+import math
 from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
@@ -28,9 +29,11 @@ from clusters.query_terms import read_terms
 from clusters.search_clusters import build_search_clusters
 from clusters.search_history import read_searches
 from clusters.search_index import Filters, SearchIndex, build_index
+from recommendations.benchmarks import covisits
 from recommendations.benchmarks.load import BenchmarkError
 from recommendations.benchmarks.persona_shops import demo_documents, demo_shop
-from recommendations.benchmarks.stages import Stages
+from recommendations.benchmarks.stages import Report, Stages
+from recommendations.evaluation.datasets import DatasetError
 from recommendations.evaluation.planted import (
     agreement,
     cosearched_groups,
@@ -43,13 +46,23 @@ from recommendations.evaluation.search_terms import check_normalisation, tfidf_g
 from recommendations.evaluation.simulation import World, build_world, simulate, to_log
 from recommendations.evaluation.simulation.missions import Missions, index_search, parse_occasions, plant, shop_for
 
-PARTS = ("planted", "normalisation")
+PARTS = ("cost", "planted", "normalisation", "covisits", "identity", "gating")
+"""Cost comes first, and gating, which trains an engine, last."""
+
 SHOP = "outfitter"
 START = 1_700_000_000.0
 
 GAP_S = 1_800.0
 """The inactivity gap that shops have unless they say otherwise."""
 
+COVISITS: dict[str, tuple[Callable[[Path, Report], Mapping[str, float]], tuple[str, ...]]] = {
+    "covisits": (covisits.coverage, ("serenade_bol", "retailrocket_cotrec")),
+    "identity": (covisits.identity, ("serenade_bol",)),
+    "gating": (covisits.gating, ("serenade_bol",)),
+}
+"""Part -> what measures a data set, and the data sets."""
+
+COST_EVENTS, COST_ITEMS = 1_000_000, 40_000
 THIN = 10
 """The missions are measured once more with this part of them: how little is enough."""
 
@@ -60,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        help="folder that holds wands_queries; what it lacks is left out",
+        help="folder that holds wands_queries, serenade_bol, retailrocket_cotrec; what it lacks is left out",
     )
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts to measure, of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--missions", type=int, default=2_500, help="simulated sessions on a mission (default: 2,500)")
@@ -81,29 +94,49 @@ def run(options: argparse.Namespace) -> Results:
         raise BenchmarkError(f"--data: {options.data} is not a folder")
     results: Results = {}
     with Stages("clusters") as stages:
+        if "cost" in parts:
+            with stages.stage("cost"):
+                results |= named("cost", covisits.cost(COST_EVENTS, COST_ITEMS))
         if "planted" in parts:
             results |= planted(stages, options)
         if "normalisation" in parts:
-            results |= of_data("wands_queries", options.data, stages, normalisation)
+            results |= of_data("", "wands_queries", options.data, stages, normalisation)
+        if "identity" in parts:
+            with stages.stage("identity: made log") as report:
+                results |= named("identity_made", covisits.made_identity(report))
+        for part, (measure, sets) in COVISITS.items():
+            for name in sets if part in parts else ():
+                results |= of_data(f"{part}_", name, options.data, stages, measure)
     return results
 
 
-def of_data(name: str, data: Path | None, stages: Stages, measure: Callable[[Path], Mapping[str, object]]) -> Results:
-    """A data set's figures, its name before each; one that isn't there is left out."""
+def of_data(
+    prefix: str, name: str, data: Path | None, stages: Stages, measure: Callable[[Path, Report], Mapping[str, float | int | str]]
+) -> Results:
+    """A data set's figures, its name before each; one that isn't there is left out. Raises BenchmarkError if it can't be read."""
     folder = None if data is None else data / name
     if folder is None or not folder.is_dir():
-        stages.say(f"{name}: left out, {'give --data' if folder is None else 'the folder lacks it'}")
-        return {name: "left out: no --data" if folder is None else "left out: not there"}
-    with stages.stage(name):
-        return named(name, measure(folder))
+        stages.say(f"{prefix}{name}: left out, {'give --data' if folder is None else 'the folder lacks it'}")
+        return {f"{prefix}{name}": "left out: no --data" if folder is None else "left out: not there"}
+    try:
+        with stages.stage(f"{prefix}{name}") as report:
+            return named(f"{prefix}{name}", measure(folder, report))
+    except DatasetError as error:
+        raise BenchmarkError(f"{name}: {error}") from error
 
 
-def named(prefix: str, figures: Mapping[str, object]) -> Results:
-    """The figures, each with that before its name and numbers rounded for people."""
-    return {f"{prefix}_{name}": round(v, 4) if isinstance(v, float) else v for name, v in figures.items()}  # type: ignore[misc]
+def named(prefix: str, figures: Mapping[str, float | int | str]) -> Results:
+    """The figures, each with that before its name, and none more exact than people read; "unknown" for what JSON lacks."""
+    return {f"{prefix}_{name}": _told(value) for name, value in figures.items()}
 
 
-def normalisation(folder: Path) -> Mapping[str, object]:
+def _told(value: float | int | str) -> float | int | str:
+    if not isinstance(value, float):
+        return value
+    return round(value, 4) if math.isfinite(value) else "unknown"
+
+
+def normalisation(folder: Path, report: Report) -> Results:
     """What the written form of words does to real queries. Raises BenchmarkError on a file that can't be read."""
     paths = sorted(folder.glob("queries.csv*"))
     if not paths:
