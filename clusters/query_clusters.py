@@ -8,6 +8,7 @@ structure in networks", for the likelihood that chooses how fine the groups are.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -56,10 +57,11 @@ def cluster_terms(stats: QueryStats, terms: QueryTerms, *, minimum_support: int 
     narrows it down; neither is about things that are looked for together. Nor is a pair of which one contains the other
     ("bag", "sleeping bag"), or one with the value of an attribute.
 
-    Of the counts of pairs a pair is significant with at least `minimum_support` segments and a log-likelihood ratio above
-    `SIGNIFICANT`. Chance is judged among pairs, not segments: most segments have one query only, against which any two terms
-    that were ever searched together would look like a pair. Strength is normalised pointwise mutual information, in (0, 1],
-    times support / (support + minimum support), since the rarest pairs have the highest information.
+    Of the counts of pairs a pair is significant with at least `minimum_support` segments, those of as many different visitors,
+    and a log-likelihood ratio above `SIGNIFICANT`: what one person types, however often, is for nobody else to read. Chance is
+    judged among pairs, not segments: most segments have one query only, against which any two terms that were ever searched
+    together would look like a pair. Strength is normalised pointwise mutual information, in (0, 1], times support / (support +
+    minimum support), since the rarest pairs have the highest information.
 
     Groups are communities of the graph of strengths, at the resolution whose groups account for it best (`evidence`). They
     are numbered by how often their terms were searched.
@@ -71,7 +73,9 @@ def cluster_terms(stats: QueryStats, terms: QueryTerms, *, minimum_support: int 
     if minimum_support < 1:
         raise ValueError(f"minimum_support {minimum_support} must be at least 1")
     searches, counts = term_counts(stats, terms)
-    pairs = _significant(counts, terms, minimum_support)
+    likely = _significant(counts, terms, minimum_support)
+    who = pair_visitors(stats, terms, likely)
+    pairs = tuple(pair for pair, visitors in zip(likely, who.tolist(), strict=True) if visitors >= minimum_support)
     graph = _graph(pairs, len(searches))
     group = _numbered(_groups(graph), searches)
     return QueryClusters(group=group, pairs=pairs, searches=searches, weight=_typical(graph, group))
@@ -108,6 +112,24 @@ def term_counts(stats: QueryStats, terms: QueryTerms) -> tuple[np.ndarray, spars
     kept = (sums.data > 0) & (sums.row != sums.col)
     counts = sparse.csr_matrix((value[kept], (sums.row[kept], sums.col[kept])), shape=(t, t))
     return np.rint(searches).astype(np.int64), counts
+
+
+def pair_visitors(stats: QueryStats, terms: QueryTerms, pairs: Sequence[TermPair]) -> np.ndarray:
+    """(P,) int64, different visitors of whose segments each pair has one, exactly; see `QueryStats` for who counts as one."""
+    has = sparse.csc_matrix(terms.of_query, dtype=np.int64)
+    together = sparse.csr_matrix(stats.together, dtype=np.int64)
+    times = sparse.csc_matrix(together @ has)  # queries of each set that have the term
+    queries = [has.indices[has.indptr[t] : has.indptr[t + 1]] for t in range(has.shape[1])]
+    result = np.zeros(len(pairs), dtype=np.int64)
+    for p, pair in enumerate(pairs):
+        first, second = (slice(times.indptr[t], times.indptr[t + 1]) for t in pair[:2])
+        rows, a, b = np.intersect1d(times.indices[first], times.indices[second], assume_unique=True, return_indices=True)
+        common = np.intersect1d(queries[pair.first], queries[pair.second])
+        if len(common) and len(rows):
+            inside = np.asarray(together[rows][:, common].sum(axis=1)).ravel()
+            rows = rows[(times.data[first][a] > inside) & (times.data[second][b] > inside)]
+        result[p] = len(np.unique(stats.visitors[rows]))
+    return result
 
 
 def _significant(counts: sparse.csr_matrix, terms: QueryTerms, minimum_support: int) -> tuple[TermPair, ...]:

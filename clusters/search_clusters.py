@@ -118,7 +118,7 @@ class _Made(NamedTuple):
 
 
 def from_search_history(stats: QueryStats, catalogue: Catalogue, search: Search, *, minimum_support: int = 3) -> SearchClusters:
-    """The whole chain from counted searches; empty where the log is too thin. minimum_support : segments a pair needs."""
+    """The whole chain from counted searches; empty where the log is too thin. minimum_support : visitors a pair needs."""
     vocabulary = {word for text in catalogue.texts() for word in words(text)}
     terms = read_terms(stats, attributes=attribute_words(catalogue), vocabulary=vocabulary)
     groups = cluster_terms(stats, terms, minimum_support=minimum_support)

@@ -6,6 +6,7 @@ inactivity gap; queries of one segment belong to one purpose.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ class QueryStats:
         with the query.  Of what has too many values to be markets, one name without a value and without segments stays
         ("city="), so that adding up doesn't take it in again.
     market_segments : (M,) int64 segments of each market.  segments : S.
+    together : (P, Q) CSR bool, the distinct sets of two or more queries that a visitor searched within one segment, by
+        visitor.  visitors : (P,) int64, whose each is: a hash of the shopper's id where known, else of the session's, that
+        is good for counting people and for nothing else. Two people with one hash count as one.
     """
 
     queries: Text
@@ -55,6 +59,8 @@ class QueryStats:
     by_market: sparse.csr_matrix
     market_segments: np.ndarray
     segments: int
+    together: sparse.csr_matrix
+    visitors: np.ndarray
 
 
 def read_searches(
@@ -96,6 +102,8 @@ def read_searches(
     pairs.setdiag(0)
     pairs.eliminate_zeros()
     markets, in_market = _markets(contexts, session_of[named])
+    several = np.diff(holds.indptr) > 1
+    together, visitors = _distinct_sets(holds[several], _visitors(log, session_of[named[several]]))
     return _sorted(
         QueryStats(
             queries=Text.of(queries),
@@ -107,6 +115,8 @@ def read_searches(
             by_market=sparse.csr_matrix(holds.T @ in_market),
             market_segments=np.asarray(in_market.sum(axis=0)).ravel().astype(np.int64),
             segments=len(named),
+            together=together,
+            visitors=visitors,
         ),
         queries,
     )
@@ -136,6 +146,11 @@ def merge(a: QueryStats, b: QueryStats) -> QueryStats:
     for stats, row, column in zip(both, rows, columns, strict=True):
         searches[row] += stats.searches
         segments[column[column >= 0]] += stats.market_segments[column >= 0]
+    sets = []
+    for stats, row in zip(both, rows, strict=True):
+        height = len(stats.visitors)
+        sets.append(_moved(stats.together, np.arange(height), row, (height, size)))
+    together, visitors = _distinct_sets(sparse.csr_matrix(sparse.vstack(sets)), np.concatenate([a.visitors, b.visitors]))
     return QueryStats(
         queries=Text.of(names),
         searches=searches,
@@ -146,6 +161,8 @@ def merge(a: QueryStats, b: QueryStats) -> QueryStats:
         by_market=added([s.by_market for s in both], rows, columns, m),
         market_segments=segments,
         segments=a.segments + b.segments,
+        together=together,
+        visitors=visitors,
     )
 
 
@@ -173,6 +190,26 @@ def _segments(log: SessionLog, gap_s: float) -> tuple[np.ndarray, np.ndarray]:
     if log.clock == "second":
         starts[1:] |= np.diff(log.at) > gap_s
     return np.cumsum(starts) - 1, session[starts]
+
+
+def _visitors(log: SessionLog, sessions: np.ndarray) -> np.ndarray:
+    """(len(sessions),) int64, who each of them was of."""
+    told: dict[int, int] = {}
+    for s in np.unique(sessions).tolist():
+        who = f"shopper {log.users[s]}" if log.users[s] else f"session {log.keys[s]}"
+        told[s] = int.from_bytes(hashlib.blake2b(who.encode(), digest_size=8).digest(), "big", signed=True)
+    return np.array([told[s] for s in sessions.tolist()], dtype=np.int64)
+
+
+def _distinct_sets(holds: sparse.csr_matrix, visitors: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Each visitor's sets of queries once, in an order that doesn't depend on that of the rows."""
+    holds = _tidy(holds)
+    cuts = zip(holds.indptr[:-1].tolist(), holds.indptr[1:].tolist(), strict=True)
+    rows = sorted({(who, tuple(holds.indices[a:b].tolist())) for who, (a, b) in zip(visitors.tolist(), cuts, strict=True)})
+    indptr = np.cumsum([0, *(len(queries) for _, queries in rows)])
+    indices = np.array([q for _, queries in rows for q in queries], dtype=np.int64)
+    sets = sparse.csr_matrix((np.ones(len(indices), dtype=bool), indices, indptr), shape=(len(rows), holds.shape[1]))
+    return sets, np.array([who for who, _ in rows], dtype=np.int64)
 
 
 def _engaged(log: SessionLog, query: np.ndarray, segment: np.ndarray, keys: np.ndarray, q: int, n: int) -> sparse.csr_matrix:
@@ -226,6 +263,7 @@ def _moved(part: sparse.csr_matrix, rows: np.ndarray, columns: np.ndarray, shape
 def _sorted(stats: QueryStats, queries: list[str]) -> QueryStats:
     """The same with queries ascending, and without those that don't count anywhere."""
     order = np.array(sorted(np.flatnonzero(stats.searches).tolist(), key=queries.__getitem__), dtype=np.int64)
+    together, visitors = _distinct_sets(stats.together[:, order], stats.visitors)
     return QueryStats(
         queries=Text.of(queries[i] for i in order.tolist()),
         searches=stats.searches[order],
@@ -236,6 +274,8 @@ def _sorted(stats: QueryStats, queries: list[str]) -> QueryStats:
         by_market=_tidy(stats.by_market[order]),
         market_segments=stats.market_segments,
         segments=stats.segments,
+        together=together,
+        visitors=visitors,
     )
 
 
@@ -257,4 +297,6 @@ def _none(item_ids: np.ndarray) -> QueryStats:
         by_market=sparse.csr_matrix((0, 0), dtype=np.int64),
         market_segments=empty,
         segments=0,
+        together=sparse.csr_matrix((0, 0), dtype=bool),
+        visitors=empty,
     )

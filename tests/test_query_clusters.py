@@ -9,9 +9,9 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import adjusted_mutual_info_score
 
-from clusters.query_clusters import QueryClusters, cluster_terms, evidence, term_counts
+from clusters.query_clusters import QueryClusters, cluster_terms, evidence, pair_visitors, term_counts
 from clusters.query_terms import QueryTerms, read_terms
-from clusters.search_history import QueryStats, read_searches
+from clusters.search_history import QueryStats, clean_query, read_searches
 from personas.events import CODE
 from personas.queries import words
 from personas.sessions import SessionLog
@@ -48,8 +48,8 @@ STRAY = (
 COLOURS = {"red": "colour=red", "blue": "colour=blue"}
 
 
-def stats_of(*segments: list[str]) -> QueryStats:
-    """Counts of segments, each the words searched in one session."""
+def stats_of(*segments: list[str], users: list[str] | None = None) -> QueryStats:
+    """Counts of segments, each the words searched in one session. users : whose each is, None for guests."""
     rows = [(s, i, text) for s, segment in enumerate(segments) for i, text in enumerate(segment)]
     typed = np.empty(len(rows), dtype=object)
     typed[:] = [text for _, _, text in rows]
@@ -59,6 +59,7 @@ def stats_of(*segments: list[str]) -> QueryStats:
         np.array([1.7e9 + 100_000.0 * s + 10.0 * i for s, i, _ in rows]),
         code=np.full(len(rows), CODE["search"], dtype=np.int8),
         query=typed,
+        user=None if users is None else np.array([users[s] for s, _, _ in rows]),
     )
     return read_searches(log, np.arange(1, 4), gap_s=GAP_S)
 
@@ -274,3 +275,37 @@ def test_what_does_not_fit_is_refused_by_name() -> None:
         cluster_terms(stats, terms, minimum_support=0)
     with pytest.raises(ValueError, match="terms of 2 queries, stats of 1"):
         cluster_terms(stats_of(["tent"]), terms)
+
+
+def test_what_one_person_searches_for_again_and_again_is_nobody_elses_to_read() -> None:
+    """Forty visits of one shopper, against the same forty of three shoppers; their other queries are alike."""
+    others = [list(pair) for pair in (("tent", "lantern"), ("crib", "stroller"), ("desk", "stapler")) for _ in range(20)]
+    theirs = [["wig", "crutch"], ["wig", "red crutch"]] * 20
+    guests = [""] * len(others)
+    for names, known in ((["ann"], False), (["ann", "ben"], False), (["ann", "ben", "cem"], True)):
+        stats = stats_of(*others, *theirs, users=[*guests, *(names[v % len(names)] for v in range(len(theirs)))])
+        terms = read_terms(stats, attributes=COLOURS)
+        told = pairs_of(terms, cluster_terms(stats, terms))
+        assert (frozenset(("wig", "crutch")) in told) == known
+        assert frozenset(("tent", "lantern")) in told
+
+
+def test_visitors_of_a_pair_are_those_of_whose_queries_each_brought_one_term() -> None:
+    """Oracle: a loop over the segments, by the definition of a pair in `cluster_terms`."""
+    segments = planted_log(1, visits=400) + [["red tent lantern", "tent"], ["tent lantern", "lantern tent stove"]] * 5
+    users = [f"ann{v % 60}" if v % 4 else "" for v in range(len(segments))]
+    stats = stats_of(*segments, users=users)
+    terms = read_terms(stats, attributes=COLOURS)
+    of = {stats.queries[q]: set(terms.of_query[q].indices.tolist()) for q in range(len(stats.queries))}
+    pairs = cluster_terms(stats, terms, minimum_support=1).pairs
+    expected = []
+    for pair in pairs:
+        who = set()
+        for v, segment in enumerate(segments):
+            asked = [of[clean_query(text)] for text in segment]
+            one = any(pair.first in each and pair.second not in each for each in asked)
+            if one and any(pair.second in each and pair.first not in each for each in asked):
+                who.add(users[v] or v)
+        expected.append(len(who))
+    assert len(pairs) > 50
+    assert pair_visitors(stats, terms, pairs).tolist() == expected

@@ -99,6 +99,7 @@ def counted(segments: Sequence[Segment], catalogue: Catalogue) -> QueryStats:
             if market:
                 by_market[place[q], markets.index(market)] += 1
     searches = Counter(q for asked, _, _ in segments for q in set(asked))
+    shape = (len(segments), len(queries))
     return QueryStats(
         queries=Text.of(queries),
         searches=np.array([searches[q] for q in queries], dtype=np.int64),
@@ -109,6 +110,10 @@ def counted(segments: Sequence[Segment], catalogue: Catalogue) -> QueryStats:
         by_market=sparse.csr_matrix(by_market),
         market_segments=np.array([sum(m == market for _, _, m in segments) for market in markets], dtype=np.int64),
         segments=len(segments),
+        together=sparse.csr_matrix(
+            np.array([[q in asked for q in queries] for asked, _, _ in segments], dtype=bool).reshape(shape)
+        ),
+        visitors=np.arange(len(segments)),
     )
 
 

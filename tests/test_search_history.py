@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from itertools import combinations
+from dataclasses import replace
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -70,9 +71,9 @@ def random_log(seed: int, sessions: int = 300) -> tuple[SessionLog, list[dict[st
 def same(a: QueryStats, b: QueryStats) -> None:
     assert [a.queries[i] for i in range(len(a.queries))] == [b.queries[i] for i in range(len(b.queries))]
     assert (a.markets, a.segments) == (b.markets, b.segments)
-    for name in ("searches", "item_ids", "market_segments"):
+    for name in ("searches", "item_ids", "market_segments", "visitors"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
-    for name in ("pairs", "engaged", "by_market"):
+    for name in ("pairs", "engaged", "by_market", "together"):
         np.testing.assert_array_equal(getattr(a, name).toarray(), getattr(b, name).toarray())
 
 
@@ -248,3 +249,27 @@ def test_what_does_not_fit_is_refused_by_name(changes: dict[str, object], told: 
     given: dict[str, object] = {"item_ids": np.arange(5), "contexts": None, "gap_s": GAP_S, **changes}
     with pytest.raises(ValueError, match=told):
         read_searches(log_of([(0, "tent"), (1, 1)]), **given)  # type: ignore[arg-type]
+
+
+def test_who_searched_for_what_together_is_known_once_a_visitor_in_parts_as_in_the_whole() -> None:
+    """Oracle: a set of (visitor, queries of a segment) gathered event by event, for guests and for shoppers with many visits."""
+    log, _ = random_log(7)
+    log = replace(log, users=np.array([f"ann{s % 40}" if s % 3 else "" for s in range(len(log))]))
+    stats = read(log)
+    expected: set[tuple[str, frozenset[str]]] = set()
+    for s, rows in enumerate(log.slices()):
+        who, last, asked = log.users[s] or f"guest {s}", log.at[rows.start], set()
+        for event in range(rows.start, rows.stop):
+            if log.at[event] - last > GAP_S:
+                expected.add((who, frozenset(asked)))
+                asked = set()
+            last = log.at[event]
+            asked |= {log.queries[log.query[event]]} if log.query[event] >= 0 else set()
+        expected.add((who, frozenset(asked)))
+    expected = {(who, asked) for who, asked in expected if len(asked) > 1}
+    found = stats.together
+    sets = [frozenset(stats.queries[q] for q in found.indices[a:b].tolist()) for a, b in pairwise(found.indptr.tolist())]
+    assert Counter(sets) == Counter(asked for _, asked in expected)
+    assert len(set(stats.visitors.tolist())) == len({who for who, _ in expected})
+    half = np.arange(len(log)) % 2 == 0
+    same(merge(read(log.take(half)), read(log.take(~half))), stats)

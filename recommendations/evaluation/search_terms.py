@@ -35,6 +35,8 @@ def counted_queries(queries: Sequence[str]) -> QueryStats:
         by_market=empty,
         market_segments=np.zeros(0, dtype=np.int64),
         segments=len(queries),
+        together=sparse.csr_matrix((0, len(names)), dtype=bool),
+        visitors=np.zeros(0, dtype=np.int64),
     )
 
 
