@@ -373,7 +373,7 @@ def test_a_build_that_was_edited_since_serves_with_the_edits(shop: Shop) -> None
 
 def test_a_build_over_another_catalogue_is_refused(shop: Shop) -> None:
     run = build_clusters(shop)
-    Item.objects.create(shop=shop, external_id="new", title="new", category="skirts")
+    Item.objects.create(pk=1_000, shop=shop, external_id="new", title="new", category="skirts")
     stale = train_shop(shop, quick=True)
     run.refresh_from_db()
     with pytest.raises(ReleaseError, match="failed already"):
