@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -58,11 +59,12 @@ def item_link(item: Item) -> SafeString:
 class ItemClusterAdmin(ModelAdmin):
     """Registered by `recommendations.cluster_pages`, which knows what serves and how edits reach the shoppers."""
 
-    list_display = ("name", "shop", "kind", "size", "shown_share", "top_descriptors", "locked", "updated_at", "retired_at")
+    list_display = ("name", "shop", "kind", "size", "shown_share", "top_descriptors", "shown_state", "changed")
     list_filter = ("shop", "kind", "locked", ("retired_at", admin.EmptyFieldListFilter))
     list_select_related = ("shop",)
     search_fields = ("name",)
     show_full_result_count = False
+    ordering = (F("retired_at").asc(nulls_first=True), "-share", "pk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ItemCluster]:
         return super().get_queryset(request).exclude(name="")  # rows that only hold an id
@@ -70,20 +72,28 @@ class ItemClusterAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # ids are for ever: clusters are retired, and logs name them
 
+    @admin.display(description="state", ordering="locked")
+    def shown_state(self, cluster: ItemCluster) -> str:
+        return "retired" if cluster.retired_at else "locked" if cluster.locked else ""
+
+    @admin.display(description="changed", ordering="updated_at")
+    def changed(self, cluster: ItemCluster) -> str:
+        return f"{timezone.localtime(cluster.updated_at):%Y-%m-%d %H:%M}"
+
     @admin.display(description="share of engagement", ordering="share")
     def shown_share(self, cluster: ItemCluster) -> str:
         return f"{100 * cluster.share:.1f} %"
 
     @admin.display(description="descriptors")
     def top_descriptors(self, cluster: ItemCluster) -> str:
-        return ", ".join(f"{d['name']} ×{d['lift']:.1f}" for d in cluster.descriptors[:3])
+        return ", ".join(f"{d['name']} ×{d['lift']:.1f}" for d in cluster.descriptors[:2])
 
 
 class ClusterChangeAdmin(ReadOnlyAdmin):
     """What became of clusters: when, by whom or what, and why. Registered by `recommendations.cluster_pages`."""
 
-    list_display: tuple[str, ...] = ("at", "shown_cluster", "shop", "action", "shown_by", "summary", "reason")
-    list_display_links = ("at",)
+    list_display: tuple[str, ...] = ("shown_at", "shown_cluster", "shop", "action", "shown_by", "summary", "reason")
+    list_display_links = ("shown_at",)
     list_filter = ("shop", "actor", "action", "at")
     list_select_related = ("shop", "cluster", "user", "undone_by")
     search_fields = ("cluster__name", "summary", "reason", "who")
@@ -94,6 +104,10 @@ class ClusterChangeAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ClusterChange]:
         rows = super().get_queryset(request)
         return rows.defer("delta", "undone_by__delta")  # of a rebuild it may be large
+
+    @admin.display(description="at", ordering="pk")
+    def shown_at(self, change: ClusterChange) -> str:
+        return f"{timezone.localtime(change.at):%Y-%m-%d %H:%M}"
 
     @admin.display(description="cluster", ordering="cluster__name")
     def shown_cluster(self, change: ClusterChange) -> SafeString:
@@ -129,9 +143,12 @@ class ClusterChangeAdmin(ReadOnlyAdmin):
 
 def by_whom(change: ClusterChange) -> str:
     """Who or what made a change, in a word or two."""
-    who = change.who or (change.user.get_username() if change.user else "")
+    user = change.user.get_username() if change.user else ""
+    if change.actor == ClusterChange.Actor.MERCHANDISER and (user or change.who):
+        return user or change.who
     kind = change.get_actor_display()
-    return who if who and change.actor == ClusterChange.Actor.MERCHANDISER else " · ".join(filter(None, (kind, who)))
+    told = (kind if not change.who.startswith(kind) else "", change.who, user)
+    return " · ".join(dict.fromkeys(filter(None, told)))
 
 
 def _told(value: Any) -> str:

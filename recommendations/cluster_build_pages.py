@@ -21,6 +21,7 @@ from unfold.admin import ModelAdmin
 
 from clusters.models import ClusterSettings, ItemCluster
 from personas.models import Shop
+from recommendations.cluster_change_pages import sent
 from recommendations.cluster_forms import SettingsForm
 from recommendations.models import Release, TrainingRun
 
@@ -33,8 +34,9 @@ SETTINGS = "clusters.change_clustersettings"
 ACTIVATE = "recommendations.change_release"
 
 SHOWN_BUILDS = 10
-SHOWN_CLUSTERS = 60
-"""Of one fate, on the page of a build."""
+SHOWN_CHANGED = 30
+SHOWN_CLUSTERS = 100
+"""Of any other fate, on the page of a build."""
 
 PATIENCE = timedelta(seconds=60)
 """From when a build that no worker began is told as such."""
@@ -88,7 +90,7 @@ class ClusterBuildPages(ModelAdmin):
         """The settings, the build under way or the last one with what it would change, and those before."""
         shop = self._shop(request, shop_id)
         settings = ClusterSettings.objects.filter(shop=shop).first() or ClusterSettings(shop=shop)
-        form = SettingsForm(request.POST or None, instance=settings)
+        form = SettingsForm(sent(request), instance=settings)
         if request.method == "POST":
             if not request.user.has_perm(SETTINGS):
                 raise PermissionDenied
@@ -218,7 +220,7 @@ def comparison(run: TrainingRun) -> dict[str, Any]:
     ids = [entry["id"] for key in ("changed", "retired", "split", "merged") for entry in report[key]]
     there: QuerySet[ItemCluster] = ItemCluster.objects.filter(shop=run.shop_id, pk__in=ids).exclude(name="")
     links = set(there.values_list("pk", flat=True))
-    changed = report["changed"][:SHOWN_CLUSTERS]
+    changed = report["changed"][:SHOWN_CHANGED]
     most = max([max(e["size_before"], e["size"]) + min(e["out"], e["in"]) for e in changed], default=1) or 1
     counted = run.report.get("statistics")
     return {
@@ -238,6 +240,8 @@ def comparison(run: TrainingRun) -> dict[str, Any]:
         ],
         "unchanged": report["continued"] - len(report["changed"]),
         "more": len(report["changed"]) - len(changed),
+        "new_count": len(report["new"]),
+        "gone_count": len(report["retired"]),
         "fresh": report["new"][:SHOWN_CLUSTERS],
         "gone": report["retired"][:SHOWN_CLUSTERS],
         "split": report["split"][:SHOWN_CLUSTERS],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
 
@@ -98,7 +100,7 @@ class SettingsForm(forms.ModelForm):
             "minimum_support": "Searches in which two terms must occur together",
         }
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, most in (("inactivity_minutes", MOST_MINUTES), ("minimum_support", MOST_SUPPORT)):
             field = self.fields[name]

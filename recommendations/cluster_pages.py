@@ -8,31 +8,27 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count, QuerySet, Value
+from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from clusters import editing
-from clusters.admin import ClusterChangeAdmin, ItemClusterAdmin, by_whom
+from clusters.admin import ItemClusterAdmin
 from clusters.cluster_files import import_clusters
 from clusters.editing import MOST_MERGED, Actor, EditError
 from clusters.models import ClusterChange, ClusterMembership, ItemCluster
-from clusters.undoing import REBUILT_BY
 from personas.files import FileError
 from personas.models import Shop
 from recommendations import cluster_stories
+from recommendations.cluster_change_pages import Changes, EditPages, here, refused, sent
 from recommendations.cluster_forms import ClusterForm, ImportForm, MergeForm, NewClusterForm, Reason, RestoreForm, SplitForm
 from recommendations.cluster_items import found_items, numbers, picked
-from recommendations.models import Release
 
 MOST_CHOSEN = 200
 """Clusters that are taken out or brought back at once."""
@@ -51,54 +47,6 @@ ITEM_VERBS = {
     "add": (editing.add_items, "Add"),
 }
 """What may be done with the items that are ticked: by the name in the request, with its words; "add" has its own form."""
-
-EDIT = "clusters.change_itemcluster"
-"""Who may change a cluster may take a change back."""
-
-Changes = Iterable[ClusterChange]
-
-
-class EditPages:
-    """What pages share that edit clusters."""
-
-    admin_site: Any
-
-    def page(self, request: HttpRequest, name: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-        whole = {**self.admin_site.each_context(request), "opts": ItemCluster._meta, "media": self.media, **context}  # type: ignore[attr-defined]
-        return TemplateResponse(request, f"admin/clusters/{name}.html", whole, status=status)
-
-    def save(self, request: HttpRequest, shop: Shop, edit: Callable[[Actor], Changes]) -> list[ClusterChange]:
-        """Make an edit, ask for it to be published, and say so. Raises EditError."""
-        from recommendations.cluster_runs import request_publish  # the numeric stack, which other pages of the admin do without
-
-        by = Actor(ClusterChange.Actor.MERCHANDISER, user=request.user, who=request.user.get_username())
-        with transaction.atomic():
-            changes = list(edit(by))
-            if changes:
-                request_publish(shop)
-            for change in changes:
-                self.log_change(request, change.cluster, change.summary)  # type: ignore[attr-defined]
-        if not changes:
-            messages.info(request, "Nothing was changed: all was so already.")
-        else:
-            told = "; ".join(f"{change.cluster}: {change.summary}" for change in changes[:3])
-            more = f" and {len(changes) - 3:,} more" if len(changes) > 3 else ""
-            reach = "Shoppers see it within seconds." if Release.objects.active(shop) else "It counts from the first release on."
-            messages.success(request, f"Saved. {told}{more}. {reach}")
-        return changes
-
-
-def refused(request: HttpRequest, error: EditError) -> None:
-    messages.error(request, f"Nothing was changed. {sentence(error)}")
-
-
-def sentence(error: Exception) -> str:
-    text = str(error).replace("_", " ")
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def here(cluster: ItemCluster) -> str:
-    return reverse("admin:clusters_itemcluster_change", args=[cluster.pk])
 
 
 @admin.register(ItemCluster)
@@ -175,7 +123,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         """What a merge will come to, and the button that does it."""
         clusters = self._asked(request)
         shop = clusters[0].shop
-        form = MergeForm(request.POST or None, initial={"name": clusters[0].name})
+        form = MergeForm(sent(request), initial={"name": clusters[0].name})
         if request.method == "POST" and form.is_valid():
             first = numbers([request.POST.get("first", "")])
             clusters.sort(key=lambda cluster: cluster.pk not in first)
@@ -214,7 +162,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         clusters = self._asked(request)
         do, title, told, button = ONE_BY_ONE[verb]
         one = clusters[0] if len(clusters) == 1 else None
-        form = (RestoreForm if verb == "restore" and one else Reason)(request.POST or None)
+        form = (RestoreForm if verb == "restore" and one else Reason)(sent(request))
         if request.method == "POST" and form.is_valid():
             given = {name: value for name, value in form.cleaned_data.items() if value}
             try:
@@ -246,7 +194,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         if shop is None:
             messages.warning(request, "There is no shop yet.")
             return HttpResponseRedirect(reverse("admin:clusters_itemcluster_changelist"))
-        form = NewClusterForm(request.POST or None)
+        form = NewClusterForm(sent(request))
         if request.method == "POST" and form.is_valid():
             given = form.cleaned_data
             try:
@@ -279,7 +227,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         """Clusters from a file, with a report of what couldn't be taken."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = ImportForm(request.POST or None, request.FILES or None)
+        form = ImportForm(sent(request), request.FILES or None)
         report: dict[str, Any] | None = None
         if request.method == "POST" and form.is_valid():
             try:
@@ -330,7 +278,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
             return response
         may = self.has_change_permission(request, cluster)
         fields = ("name", "locked", "minimum_size", "maximum_size")
-        form = ClusterForm(request.POST or None, initial={name: getattr(cluster, name) for name in fields})
+        form = ClusterForm(sent(request), initial={name: getattr(cluster, name) for name in fields})
         if request.method == "POST":
             if not may:
                 raise PermissionDenied
@@ -386,7 +334,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
     def split(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Parts, or ticked items, become clusters of their own."""
         cluster = self._live(request, pk)
-        form = SplitForm(request.POST or None)
+        form = SplitForm(sent(request))
         if request.method == "POST" and form.is_valid():
             given, parts = form.cleaned_data, numbers(request.POST.getlist("part"))
 
@@ -458,55 +406,3 @@ def _set(cluster: ItemCluster, given: dict[str, Any], by: Actor) -> Changes:
     bounds = {name: given[name] for name in ("minimum_size", "maximum_size")}
     if bounds != {name: getattr(cluster, name) for name in bounds}:
         yield from editing.set_bounds(**bounds, **edit)
-
-
-@admin.register(ClusterChange)
-class ClusterChangePages(EditPages, ClusterChangeAdmin):
-    """The lineage of all clusters, each change with its undo."""
-
-    list_display = (*ClusterChangeAdmin.list_display, "shown_undo")
-
-    class Media:
-        css = {"all": ("personas.css", "clusters.css")}
-
-    def get_urls(self) -> list[URLPattern]:
-        undo = path("<int:pk>/undo/", self.admin_site.admin_view(self.undo), name="clusters_clusterchange_undo")
-        urls: list[URLPattern] = super().get_urls()
-        return [undo, *urls]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ClusterChange]:
-        return super().get_queryset(request).annotate(may_undo=Value(request.user.has_perm(EDIT)))
-
-    @admin.display(description="undo")
-    def shown_undo(self, change: ClusterChange) -> SafeString | str:
-        if undone := getattr(change, "undone_by", None):
-            return f"undone {undone.at:%Y-%m-%d %H:%M}"
-        if change.actor in REBUILT_BY or not change.may_undo:  # type: ignore[attr-defined]
-            return "–"
-        at = reverse("admin:clusters_clusterchange_undo", args=[change.pk])
-        return format_html('<a class="underline" href="{}">Undo</a>', at)
-
-    def undo(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """What the undo takes back, and the button that does it; itself a change that can be undone."""
-        if not request.user.has_perm(EDIT):
-            raise PermissionDenied
-        change = get_object_or_404(ClusterChange.objects.for_list(), pk=pk)
-        form: forms.Form = Reason(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            reason = form.cleaned_data["reason"]
-            try:
-                self.save(request, change.shop, lambda by: editing.undo(change=change, by=by, reason=reason))
-            except EditError as error:
-                refused(request, error)
-            return HttpResponseRedirect(f"{here(change.cluster)}#changes")
-        others = [cluster.name for cluster in ItemCluster.objects.filter(pk__in=change.others)]
-        context = {
-            "title": f"Undo a change of “{change.cluster}”",
-            "told": f"{change.get_action_display()} on {change.at:%-d %B %Y, %H:%M} by {by_whom(change)}: {change.summary}.",
-            "more": f"With it what it did to {', '.join(f'“{name}”' for name in others)} is taken back." if others else "",
-            "button": "Undo",
-            "clusters": [change.cluster],
-            "form": form,
-            "back": here(change.cluster),
-        }
-        return self.page(request, "confirm", context)

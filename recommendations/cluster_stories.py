@@ -27,9 +27,9 @@ PAGE = 100
 OF_A_PART = 12
 """Items shown of each part of a cluster that has parts, until one part is chosen."""
 
-OTHERWISE = {
-    ItemCluster.Kind.CO_VISIT: "It is viewed in visits that view the others.",
-    ItemCluster.Kind.SEARCH: "Kept from an earlier search.",
+OTHERWISE: dict[str, str] = {
+    ItemCluster.Kind.CO_VISIT.value: "It is viewed in visits that view the others.",
+    ItemCluster.Kind.SEARCH.value: "Kept from an earlier search.",
 }
 """Why an item is in a cluster where nothing more is known of it."""
 
@@ -97,6 +97,7 @@ def engine_for(shop: Shop) -> tuple[Engine | None, str]:
 def _sections(cluster: ItemCluster, engine: Engine | None, page: int, part: int) -> tuple[list[Section], int]:
     """The items in sections, and how many pages there are."""
     members = cluster.memberships.select_related("item")
+    found: list[ClusterMembership]
     if cluster.parts and not part:
         place = Window(RowNumber(), partition_by=F("part"), order_by=(F("weight").desc(), F("item_id").asc()))
         found = list(members.annotate(place=place).filter(place__lte=OF_A_PART).order_by("part", "-weight", "item_id"))
