@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -27,8 +29,14 @@ MAX_DESCRIPTORS = 40
 MAX_HEAD, MAX_TITLE = 70, 40
 """Characters of a name, and of a title behind it; together under 120, however long a shop's titles are."""
 
+MOST_WORDS = 3
+"""Words of titles in a name."""
+
 NAMELESS = frozenset(
-    ("and", "for", "from", "the", "with", "without", "set", "pack", "piece", "small", "medium", "large", "assorted")
+    (
+        *("and", "for", "from", "the", "with", "without", "set", "pack", "piece", "small", "medium", "large", "assorted"),
+        *("new", "design", "style", "many", "multi", "colour", "colours", "color", "colors"),
+    )
 )
 """Words of titles that name no thing."""
 
@@ -44,13 +52,17 @@ def descriptor_lift(items: sparse.csr_matrix, item_descriptors: sparse.csr_matri
     c, d = items.shape[0], item_descriptors.shape[1]
     if not d or not c:
         return sparse.csr_matrix((c, d), dtype=np.float32)
-    observed = sparse.csr_matrix(items @ item_descriptors).tocoo()
+    # Two products of the same pattern: sorted, their entries are the same in the same order.
+    product = sparse.csr_matrix(items @ item_descriptors)
     support = sparse.csr_matrix((items > 0).astype(np.float32) @ (item_descriptors > 0).astype(np.float32))
+    product.sort_indices()
+    support.sort_indices()
+    observed = product.tocoo()
     size = np.asarray(items.sum(1)).ravel()
     overall = np.asarray(item_descriptors.sum(0)).ravel() / max(item_descriptors.shape[0], 1)
     expected = size[observed.row] * overall[observed.col]
     lift = (observed.data + 1.0) / (expected + 1.0)
-    enough = np.asarray(support[observed.row, observed.col]).ravel() >= MIN_SUPPORT
+    enough = support.data >= MIN_SUPPORT
     kept = enough & (lift >= MIN_LIFT)
     row, col, lift = observed.row[kept], observed.col[kept], lift[kept]
     telling = np.log(lift) * observed.data[kept]
@@ -72,59 +84,102 @@ def cluster_names(
 ) -> tuple[str, ...]:
     """C distinct names such as "Blue skirts, upper price", or "Group around <title>" where nothing describes it.
 
+    Where several share a category, words of their titles tell them apart: "Kitchen: egg, cosy".
+
     items : (C, n) memberships.  lift : (C, D).  gain : (n,) engagement, which picks the title.
     given : names that clusters already have, "" where they don't; they stay.  taken : names that no new one may have.
     """
     size = np.maximum(np.asarray(items.sum(1)).ravel(), 1e-9)
     cover = sparse.csr_matrix(items @ catalogue.item_descriptors)
     taken = {*taken, *(name for name in given if name)}
-    names: list[str] = []
+    called = {word for name in catalogue.descriptors if name.startswith(("colour=", "brand=")) for word in _words(name)}
+    found: dict[int, _Found] = {}
     for c, known in enumerate(given):
         if known:
-            names.append(known)
             continue
-        member = slice(items.indptr[c], items.indptr[c + 1])
-        rows = items.indices[member]
-        title = catalogue.titles[int(rows[np.argmax(gain[rows] * items.data[member])])] if len(rows) else ""
         whole = cover[c]
         share = dict(zip(whole.indices.tolist(), (whole.data / size[c]).tolist(), strict=True))
         columns = lift.indices[lift.indptr[c] : lift.indptr[c + 1]].tolist()
         log_lift = np.log(lift.data[lift.indptr[c] : lift.indptr[c + 1]]).tolist()
         telling = sorted(((share[j] * g, j) for j, g in zip(columns, log_lift, strict=True)), key=lambda p: (-p[0], p[1]))
-        common = sorted(share, key=lambda j: (-share[j], j))
+        noun = max(
+            (j for j in share if catalogue.descriptors[j].startswith("category=")), key=lambda j: (share[j], -j), default=-1
+        )
         ranked = [(catalogue.descriptors[j], share[j]) for _, j in telling]
-        name = _compose(ranked, [catalogue.descriptors[j] for j in common])
-        if name in taken and (often := _often(ranked)):
+        found[c] = _described(ranked, "" if noun < 0 else catalogue.descriptors[noun].partition("=")[2], called)
+    heads = Counter(f.head for f in found.values())
+    names: list[str] = []
+    for c, known in enumerate(given):
+        if known:
+            names.append(known)
+            continue
+        title = _title(items, c, gain, catalogue)
+        head, tail, words, often = found[c]
+        name = f"{head}{tail}"
+        if words and (heads[head] > 1 or head in taken):
+            name = f"{head}: {', '.join(words)}"
+        if name in taken and often:
             name = f"{name}, {often}"
         names.append(distinct(_clip(name or f"Group around {title}", MAX_HEAD), _clip(title, MAX_TITLE), taken))
     return tuple(names)
 
 
-def _compose(ranked: Sequence[tuple[str, float]], common: Sequence[str]) -> str:
-    """A name from (descriptor, cover), most telling first; `common` are all of them, most frequent first."""
+class _Found(NamedTuple):
+    """What a name is made of. head : "" where nothing describes the cluster.  tail : of the price.  words : that tell it
+    from others of the same head.  often : "often black"."""
+
+    head: str
+    tail: str
+    words: tuple[str, ...]
+    often: str
+
+
+def _described(ranked: Sequence[tuple[str, float]], noun: str, called: Set[str]) -> _Found:
+    """From (descriptor, cover), most telling first. noun : the category most of the items have.  called : colours and brands."""
     chosen: dict[str, str] = {}
-    terms: list[str] = []
+    terms: list[tuple[str, float]] = []
     for name, covered in ranked:
         kind, _, value = name.partition("=")
         if kind == "term":
-            if covered >= MIN_COVER / 2:
-                terms.append(value)
+            terms.append((value, covered))
         elif covered >= (MIN_COVER if kind in ("category", "tag") else MOST):
             chosen.setdefault(kind, value)
-    if "category" not in chosen and chosen and common:
-        # Not over-represented, but a name needs a noun: the category most of its items have.
-        noun = next((d.partition("=")[2] for d in common if d.startswith("category=")), "")
-        if noun:
-            chosen["category"] = noun
-    words = [chosen[k] for k in ("colour", "brand", "category") if k in chosen]
-    if "category" not in chosen:
-        fresh = _telling_words(terms, " ".join(words).split())[:3]
-        words += [", ".join(fresh)] if fresh else [chosen["tag"]] if "tag" in chosen else []
-    if not words:
-        return ""
-    head = " ".join(words)
+    if "category" not in chosen and chosen and noun:
+        chosen["category"] = noun  # not over-represented, but a name needs a noun
+    said = [chosen[k] for k in ("colour", "brand", "category") if k in chosen]
     tail = f", {chosen['price_tier']} price" if "price_tier" in chosen else ""
-    return f"{head[0].upper()}{head[1:]}{tail}"
+    fresh = _telling_words(terms, " ".join(said).split())
+    if "category" in chosen:
+        words = tuple(word for word, _ in _enough([w for w in fresh if w[0] not in called]))
+        return _Found(_capital(" ".join(said)), tail, words, _often(ranked))
+    things = ", ".join(word for word, _ in _enough(fresh)) or chosen.get("tag", "")
+    # "Heart, hanging, upper price" would be read as a list.
+    return _Found(_capital(" ".join((*said, things)).strip()), tail if said and not things else "", (), _often(ranked))
+
+
+def _enough(words: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Two or three of the (word, cover), most telling first, or one that most of the items have; else none. A word alone that
+    fewer have is joined by the next, which fewer still have: "Heart" would say it of all."""
+    told = [w for w in words if w[1] >= MIN_COVER / 2][:MOST_WORDS]
+    if len(told) == 1 and told[0][1] < MOST:
+        told += [w for w in words if MIN_COVER / 4 <= w[1] < MIN_COVER / 2][: MOST_WORDS - 1]
+    return told if len(told) > 1 or (told and told[0][1] >= MOST) else []
+
+
+def _title(items: sparse.csr_matrix, c: int, gain: np.ndarray, catalogue: Catalogue) -> str:
+    """Title of the item that most of the cluster's engagement is with, not in capitals."""
+    entries = slice(items.indptr[c], items.indptr[c + 1])
+    rows = items.indices[entries]
+    title = catalogue.titles[int(rows[np.argmax(gain[rows] * items.data[entries])])] if len(rows) else ""
+    return title.lower() if title.isupper() and " " in title else title
+
+
+def _words(descriptor: str) -> list[str]:
+    return descriptor.partition("=")[2].lower().replace("-", " ").split()
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _often(ranked: Sequence[tuple[str, float]]) -> str:
@@ -137,13 +192,15 @@ def _often(ranked: Sequence[tuple[str, float]]) -> str:
     return ""
 
 
-def _telling_words(terms: Sequence[str], said: Sequence[str]) -> list[str]:
-    """The terms that name something, without those that are said already, be it in the plural."""
-    words: list[str] = []
-    for term in terms:
-        known = any(t.startswith(s) and len(t) - len(s) <= 2 for w in (*said, *words) for t, s in ((term, w), (w, term)))
-        if term not in NAMELESS and not known:
-            words.append(term)
+def _telling_words(terms: Sequence[tuple[str, float]], said: Sequence[str]) -> list[tuple[str, float]]:
+    """The (term, cover) that name something, without those that are said already, be it in the plural."""
+    words: list[tuple[str, float]] = []
+    known = [s.lower() for s in said]
+    for term, covered in terms:
+        repeated = any(t.startswith(s) and len(t) - len(s) <= 2 for w in known for t, s in ((term, w), (w, term)))
+        if term not in NAMELESS and not repeated:
+            words.append((term, covered))
+            known.append(term)
     return words
 
 

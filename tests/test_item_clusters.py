@@ -296,3 +296,36 @@ def test_of_two_clusters_of_the_same_name_the_second_says_what_many_of_its_items
     items = sparse.csr_matrix((np.arange(72)[None, :] // 12 == np.array([[0], [1]])).astype(np.float32))
     lift = descriptor_lift(items, catalogue.item_descriptors)
     assert cluster_names(items, lift, catalogue, np.ones(72), given=("", "")) == ("Skirts", "Skirts, often blue")
+
+
+def named(groups: list[list[str]], categories: list[str], rest: int = 40) -> tuple[str, ...]:
+    """Names of clusters of items with these titles, one category a cluster, in a shop of `rest` other items."""
+    rows = [(title, category) for titles, category in zip(groups, categories, strict=True) for title in titles]
+    rows += [(f"no. {i}", f"kind {i % 8}") for i in range(rest)]
+    catalogue = build_catalogue([ItemRow(i + 1, f"s{i}", title=t, category=c) for i, (t, c) in enumerate(rows)])
+    place = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
+    shape = (len(groups), len(rows))
+    items = sparse.csr_matrix((np.ones(len(place), dtype=np.float32), (place, np.arange(len(place)))), shape=shape)
+    lift = descriptor_lift(items, catalogue.item_descriptors)
+    return cluster_names(items, lift, catalogue, np.arange(len(rows), 0, -1.0), given=("",) * len(groups))
+
+
+def test_clusters_of_one_category_are_told_apart_by_words_of_their_titles():
+    groups = [
+        ["RED EGG COSY", "BLUE EGG COSY", "GREEN EGG COSY", "EGG COSY"],
+        ["LARGE CAKE TIN"] * 4,
+        ["OWL", "FAN", "PEN", "CUP"],
+    ]
+    assert named(groups, ["kitchen", "kitchen", "toys"]) == ("Kitchen: cosy, egg", "Kitchen: cake, tin", "Toys")
+
+
+def test_a_word_that_a_few_items_have_does_not_name_a_cluster_alone():
+    # A heart on three of ten without a category, three of which are lanterns: the next words stand beside it.
+    few = ["heart lantern", "heart lantern", "heart lantern", "owl", "fan", "pen", "cup", "map", "saw", "hen"]
+    assert named([few], [""]) == ("Heart, lantern",)
+    assert named([[title.removesuffix(" lantern") for title in few]], [""]) == ("Group around heart",)
+
+
+def test_titles_in_capitals_are_not_shouted_in_names():
+    bare = [["TALL BLUE VASE", "X", "Y", "Z"], ["RED HEN", "U", "V", "W"]]
+    assert named(bare, ["", ""], rest=0) == ("Group around tall blue vase", "Group around red hen")
