@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def coverage(folder: Path, report: Report | None = None) -> dict[str, float]:
         for name, held in seen.items():
             if name and done % CURVE:
                 continue
-            limits = {"max_share": float(name[4:]), "few": 0, "count": len(clusters)} if name else {}
+            limits: dict[str, Any] = {"max_share": float(name[4:]), "few": 0, "count": len(clusters)} if name else {}
             held.add(
                 alignment.select(
                     clusters, adapted, belief=belief, attributes=attributes, affinity=None, active=(), **limits
