@@ -106,17 +106,19 @@ def read_terms(
       separated by white space.
     - A form is a misspelling of one that is `RARER` times as frequent, starts with the same letter and is one edit away
       (two from `LONG` letters; a swap of neighbours is one), if it has `SHORTEST` letters and no digit.
+    - Plurals that only the log gives away ("tvs", "knives") are read as the singular where that occurs, too.
     - "sweat shirt", "sweat-shirt" and "sweatshirt" are one where both occur, as the more frequent of them.
     - Words side by side are a phrase where they stand together significantly often (`SIGNIFICANT`), at least `MIN_PHRASE`
-      times and in `COHESION` of the searches with one of them (see `NARROWS`). The value of an attribute is never part of one.
+      times and in `COHESION` of the searches with one of them (see `NARROWS`), in either order: the catalogue's search finds
+      the same. It has the order that is typed more often. The value of an attribute is never part of one.
     """
     known = frozenset(word for each in vocabulary for word in words(each))
     values = {form: descriptor for value, descriptor in sorted((attributes or {}).items()) if (form := _form(value))}
     runs = [_runs(stats.queries[i]) for i in range(len(stats.queries))]
     times = stats.searches.tolist()
-    fixed = known | {word for value in values for word in value.split()}
-    meant = misspellings(_counted(runs, times), fixed)
-    runs = [[[(meant.get(word, word), typed) for word, typed in tokens] for tokens in run] for run in runs]
+    named = {word for value in values for word in value.split()}
+    runs = _read_as(runs, _irregular(_counted(runs, times), named))
+    runs = _read_as(runs, misspellings(_counted(runs, times), known | named))
     runs = _one_or_two_words(runs, times)
     runs = [[_valued(tokens, values) for tokens in run] for run in runs]
     total: Counter[str] = Counter()
@@ -215,6 +217,24 @@ def _tokens(chunk: str) -> list[Token]:
     return list(zip(normal, typed if len(typed) == len(normal) else normal, strict=True))
 
 
+def _read_as(runs: list[list[list[Token]]], meant: Mapping[str, str]) -> list[list[list[Token]]]:
+    return [[[(meant.get(word, word), typed) for word, typed in tokens] for tokens in run] for run in runs]
+
+
+def _irregular(counts: Mapping[str, int], fixed: Collection[str]) -> dict[str, str]:
+    """{plural: singular} of words that have both, where the ending alone doesn't tell: tvs is one, gps is none."""
+    found: dict[str, str] = {}
+    for word in counts:
+        roots = []
+        if word.endswith("s") and not word.endswith("ss") and len(word) >= SHORTEST - 1:
+            roots.append(word[:-1])
+        if len(word) > SHORTEST and word.endswith("ve"):  # of knives, shelves; "live" and "save" are words of their own
+            roots += [f"{word[:-2]}f"] + [f"{word[:-2]}fe"] * word.endswith("ive")
+        if word not in fixed and (root := next((root for root in roots if root in counts), "")):
+            found[word] = root
+    return found
+
+
 def _one_or_two_words(runs: list[list[list[Token]]], times: Sequence[int]) -> list[list[list[Token]]]:
     """Compounds written in one word or in two, all as the more frequent of them; in one, where they are even."""
     single = _counted(runs, times)
@@ -271,11 +291,15 @@ def _phrased(
     runs: list[list[list[Token]]], times: Sequence[int], total: Mapping[str, int], values: Mapping[str, str]
 ) -> list[list[list[Token]]]:
     """Neighbours that belong together as one token, the most significant of a query first. total : searches with each token."""
-    beside: Counter[tuple[str, str]] = Counter()
+    typed: Counter[tuple[str, str]] = Counter()
     for run, n in zip(runs, times, strict=True):
         for tokens in run:
             for (a, _), (b, _) in zip(tokens, tokens[1:], strict=False):
-                beside[a, b] += n
+                typed[a, b] += n
+    order = {(a, b): max((a, b), (b, a), key=lambda pair: (typed[pair], pair[::-1])) for a, b in typed}
+    beside: Counter[tuple[str, str]] = Counter()
+    for pair, n in typed.items():
+        beside[order[pair]] += n
     fit = [
         (a, b)
         for (a, b), n in sorted(beside.items())
@@ -293,7 +317,8 @@ def _phrased(
         np.array([total[b] for _, b in fit], dtype=float),
         float(sum(n for token, n in total.items() if " " not in token)),
     )
-    strength = {pair: float(value) for pair, value in zip(fit, ratio, strict=True) if value >= SIGNIFICANT}
+    significant = {pair: float(value) for pair, value in zip(fit, ratio, strict=True) if value >= SIGNIFICANT}
+    strength = {pair: significant[proper] for pair, proper in order.items() if proper in significant}
 
     def read(tokens: list[Token]) -> list[Token]:
         places = [i for i in range(len(tokens) - 1) if (tokens[i][0], tokens[i + 1][0]) in strength]
@@ -302,12 +327,12 @@ def _phrased(
             if not {i - 1, i, i + 1} & taken:
                 taken.add(i)
         result: list[Token] = []
-        for i, (word, typed) in enumerate(tokens):
+        for i, (word, written) in enumerate(tokens):
             if i - 1 in taken:
-                before = result[-1]
-                result[-1] = (f"{before[0]} {word}", f"{before[1]} {typed}")
+                before, so_far = result[-1]
+                result[-1] = (" ".join(order[before, word]), f"{so_far} {written}")
             else:
-                result.append((word, typed))
+                result.append((word, written))
         return result
 
     return [[read(tokens) for tokens in run] for run in runs] if strength else runs

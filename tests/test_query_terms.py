@@ -179,6 +179,38 @@ def test_three_words_may_be_a_phrase() -> None:
     assert terms_of(counts)["baby car seat cover"] == ["baby car seat", "cover"]
 
 
+@pytest.mark.parametrize("other", ["poster travel", "posters travel", "Travel Posters", "red poster travel"])
+def test_a_phrase_is_one_term_in_either_order_and_number(other: str) -> None:
+    counts = {"travel poster": 20, other: 4, "poster": 9, "lamp": 100}
+    read = terms_of(counts, attributes={"red": "colour=red"})
+    assert "travel poster" in read[other]
+    assert read["travel poster"] == ["travel poster"]
+    assert read["poster"] == ["poster"], "but a word of it alone is another"
+    assert labels_of(counts)["travel poster"] == "travel poster"
+    even = terms_of({other: 4, "travel poster": 4, "lamp": 100}, attributes={"red": "colour=red"})
+    assert set(even["travel poster"]) <= set(even[other]), "even where both are as frequent"
+
+
+def test_both_orders_together_make_the_phrase() -> None:
+    assert terms_of({"film camera": 2, "camera film": 1, "lamp": 100})["camera film"] == ["film camera"]
+    turned = terms_of({"baby car seat": 20, "car seat": 5, "car seat baby": 4, "lamp": 100})
+    assert turned["car seat baby"] == turned["baby car seat"] == ["baby car seat"]
+
+
+@pytest.mark.parametrize(
+    ("plural", "singular"), [("smart TVs", "smart tv"), ("bread knives", "bread knife"), ("shelves", "shelf"), ("menus", "menu")]
+)
+def test_plurals_that_the_log_gives_away(plural: str, singular: str) -> None:
+    read = terms_of({plural: 4, singular: 6, "lamp": 100}, vocabulary=[plural, singular])
+    assert read[plural] == read[singular]
+    assert len(read[singular]) == 1
+
+
+def test_a_word_is_no_plural_of_what_nobody_searches_for() -> None:
+    counts = {"gps": 5, "bus": 5, "live plant": 5, "life vest": 5, "saves": 5, "safe": 5, "dress": 5, "olives": 5}
+    assert set(labels_of(counts)) >= {"gps", "bus", "live plant", "life vest", "save", "safe", "dress", "olive"}
+
+
 def test_a_phrase_needs_support_and_neighbours() -> None:
     assert terms_of({"sleeping bag": 2, "lamp": 100})["sleeping bag"] == ["bag", "sleeping"]
     apart = terms_of({"bag for sleeping": 20, "lamp": 100})
@@ -240,6 +272,12 @@ def test_real_queries_merge_where_they_ask_for_the_same_and_stay_as_they_are_rea
     assert found["merged_across_classes"] == []
     assert found["phrases"] == ["coffee table"]
     assert found["unstable"] == 0
+
+
+def test_what_words_between_kept_apart_is_not_read_as_a_phrase_again() -> None:
+    queries = ["side table", "side table oak", "white side table", "entry table with side drawer", "lamp", "sofa"]
+    assert check_normalisation(queries, [""] * 6)["phrases"] == ["side table"]
+    assert check_normalisation(queries, [""] * 6)["unstable"] == 0
 
 
 def test_a_merge_across_classes_is_told() -> None:

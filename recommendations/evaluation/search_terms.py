@@ -88,10 +88,13 @@ def check_normalisation(queries: Sequence[str], classes: Sequence[str]) -> dict[
 
 
 def _rewritten(query: str, form: frozenset[str]) -> str:
-    """A query in its normal form, its terms in the order in which it has them."""
+    """A query in its normal form, its terms in the order in which it has them; what didn't stand side by side doesn't now."""
     typed = words(query)
-    order = {word: place for place, word in reversed(list(enumerate(typed)))}
-    return " ".join(sorted(form, key=lambda term: (order.get(term.split()[0], len(typed)), term)))
+    place = {word: i for i, word in reversed(list(enumerate(typed)))}
+    places = {term: sorted(place.get(word, len(typed)) for word in term.split()) for term in form}
+    ordered = sorted(form, key=lambda term: (places[term], term))
+    parted = ("" if places[b][0] == places[a][-1] + 1 else "and " for a, b in zip(ordered, ordered[1:], strict=False))
+    return "".join([ordered[0], *(f" {gap}{term}" for gap, term in zip(parted, ordered[1:], strict=True))])
 
 
 def tfidf_groups(queries: Sequence[str], k: int, seed: int) -> np.ndarray:
