@@ -17,7 +17,7 @@ from clusters.learned import CO_VISIT, SEARCH, Behaviour, Learned, taken
 from clusters.learning import learn
 from clusters.memberships import NO_CLUSTER, joined, primary_of
 from clusters.naming import cluster_names, descriptor_lift
-from clusters.parts import Parts, part
+from clusters.parts import Parts, kept, part
 from clusters.search_clusters import SearchClusters
 from personas.events import CODE, ENGAGEMENT
 from personas.sessions import SessionLog
@@ -179,7 +179,8 @@ def with_edits(
     edits: Sequence[ClusterEdit],
     attribute_descriptors: sparse.csr_matrix | None = None,
 ) -> ItemClusters:
-    """The clusters as these edits, and no others, have them: what a rebuild would give on the same log, without a log.
+    """The clusters as these edits, and no others, have them: what a rebuild would give on the same log, without a log. Only the
+    parts of a large cluster that changed little stay as they are till a rebuild.
 
     catalogue : the one that the clusters are of.  edits : all that stand, not only what is new (`ClusterEdit`).
     attribute_descriptors : as for `with_personas`; without it a cluster's `attribute_match` stays, and a new one's is 0.
@@ -329,15 +330,16 @@ def _parts(
     edited: Edited,
     before: ItemClusters | None,
 ) -> list[Parts]:
-    """Every cluster's parts; of a cluster whose items are as they were, those that it had."""
+    """Every cluster's parts; of a cluster whose items are much as they were, those that it had."""
     result = []
     for c, cluster_id in enumerate(edited.cluster_ids.tolist()):
         entries = slice(items.indptr[c], items.indptr[c + 1])
         was = -1 if before is None else before.position_of.get(cluster_id, -1)
         if before is not None and was >= 0:
             old = slice(before.items.indptr[was], before.items.indptr[was + 1])
-            if np.array_equal(before.items.indices[old], items.indices[entries]):
-                result.append(Parts(before.part[old], before.parts[was]))
+            had = Parts(before.part[old], before.parts[was])
+            if still := kept(had, before.items.indices[old], items.indices[entries], catalogue):
+                result.append(still)
                 continue
         result.append(part(items.indices[entries], behaviour.moves, behaviour.gain, catalogue))
     return result

@@ -326,3 +326,19 @@ def test_descriptors_part_a_cluster_in_which_nobody_moved():
     clusters = build_clusters(views(), catalogue, edits=[edit])
     assert sorted(clusters.parts[0]) == ["Mugs", "Pans", "Pots"]
     assert np.bincount(clusters.part).tolist() == [50, 50, 50]
+
+
+def test_parts_of_a_cluster_that_changed_little_stay_and_take_in_what_is_like_them():
+    # Two hundred items of four kinds; five mugs leave the cluster and come back, then half of everything leaves.
+    kinds = ("mugs", "pots", "pans", "jugs")
+    catalogue = build_catalogue([ItemRow(i + 1, f"s{i}", title=f"{i}", category=kinds[i // 50]) for i in range(200)])
+    members = dict.fromkeys(range(1, 201), 1.0)
+    edit = ClusterEdit(900, "manual", name="Kitchen", members=members)
+    whole = build_clusters(views(), catalogue, edits=[edit])
+    assert sorted(whole.parts[0]) == ["Jugs", "Mugs", "Pans", "Pots"]
+    less = with_edits(whole, catalogue, [replace(edit, members=dict.fromkeys(range(6, 201), 1.0))])
+    assert less.parts == whole.parts
+    assert less.part.tolist() == whole.part[5:].tolist()
+    assert_same(with_edits(less, catalogue, [edit]), whole)
+    no_mugs = with_edits(whole, catalogue, [replace(edit, members=dict.fromkeys(range(51, 201), 1.0))])
+    assert sorted(no_mugs.parts[0]) == ["Jugs", "Pans", "Pots"]
