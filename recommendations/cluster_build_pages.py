@@ -221,7 +221,6 @@ def comparison(run: TrainingRun) -> dict[str, Any]:
     there: QuerySet[ItemCluster] = ItemCluster.objects.filter(shop=run.shop_id, pk__in=ids).exclude(name="")
     links = set(there.values_list("pk", flat=True))
     changed = report["changed"][:SHOWN_CHANGED]
-    most = max([max(e["size_before"], e["size"]) + min(e["out"], e["in"]) for e in changed], default=1) or 1
     counted = run.report.get("statistics")
     return {
         "sentences": cluster_reports.summary(report),
@@ -230,11 +229,9 @@ def comparison(run: TrainingRun) -> dict[str, Any]:
         "changed": [
             {
                 **entry,
+                **shares(entry),
                 "link": entry["id"] in links,
                 "renamed": entry["was"] != entry["name"],
-                "kept": 100 * (entry["size"] - entry["in"]) / most,
-                "came": 100 * entry["in"] / most,
-                "left": 100 * entry["out"] / most,
             }
             for entry in changed
         ],
@@ -247,6 +244,16 @@ def comparison(run: TrainingRun) -> dict[str, Any]:
         "split": report["split"][:SHOWN_CLUSTERS],
         "merged": report["merged"][:SHOWN_CLUSTERS],
         "links": links,
+    }
+
+
+def shares(entry: dict[str, Any]) -> dict[str, float]:
+    """Of the items that a cluster had or has: how many in 100 stayed, came in, left."""
+    whole = max(entry["size"] + entry["out"], 1)
+    return {
+        "kept": 100 * (entry["size"] - entry["in"]) / whole,
+        "came": 100 * entry["in"] / whole,
+        "left": 100 * entry["out"] / whole,
     }
 
 

@@ -132,7 +132,7 @@ def test_page_says_why_an_item_is_in_a_cluster_of_searches(merchandiser: Client,
     cluster = make(shop, "Camping trip", 0, 1, kind="search", provenance=TRACE)
     cluster.memberships.filter(item=ids(shop)[1]).update(via=[[1, 1]])
     other = make(shop, "Kitchen <1>", 4)
-    ClusterRelation.objects.create(source=cluster, target=other, weight=0.2, transition=0.12, overlap=0.345)
+    ClusterRelation.objects.create(source=cluster, target=other, weight=0.2, transition=0.12, overlap=0.34)
     page = text(merchandiser.get(at("change", cluster.pk)))
     assert "Shoppers who searched for “tent” also searched for “lantern” (5 times)." in page
     assert "The search “lantern” ranks it 1st." in page
