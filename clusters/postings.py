@@ -38,6 +38,10 @@ MAX_TYPED = 512
 PREFIX, ONE_EDIT, TWO_EDITS, JOINED = 0.7, 0.5, 0.3, 0.9
 """What a word counts that only begins as typed, is one edit or two away, or is typed in two parts (or the reverse)."""
 
+MISTAKEN = 10
+"""Times by which a word must have more items than one that the shop knows too, to be what was meant by that one: who finds no
+purple shirt did not mean a skirt."""
+
 MOST_BEGUN = 50_000
 """Items of the words, counted for each, that a lone beginning of a word is taken for."""
 
@@ -90,6 +94,11 @@ class Postings:
         """Positions of the items that have a word, ascending, and its impacts there."""
         at = slice(self.impacts.indptr.item(row), self.impacts.indptr.item(row + 1))
         return self.impacts.indices[at], self.impacts.data[at]
+
+    def going_by(self, row: int) -> np.ndarray:
+        """Positions of the items that go by a word, ascending."""
+        items, impacts = self.items_of(row)
+        return items[impacts >= self.idf[row]]
 
     @cached_property
     def names_it(self) -> np.ndarray:
@@ -157,6 +166,21 @@ def read_words(postings: Postings, query: str, *, as_you_type: bool = False, cor
     return [word for word in words if not (word.filler and word.how == "unknown")]
 
 
+def told_of(postings: Postings, words: Sequence[Word], items: np.ndarray) -> list[Word]:
+    """Words as they were read in the end: a known one that no item found has is told as what it was taken for.
+
+    items : positions of what the words found.
+    """
+    told = []
+    for word in words:
+        row = postings.vocabulary.row(singular(word.typed)) if word.how == "exact" and len(word.rows) > 1 else None
+        if row is not None and not np.isin(postings.items_of(row)[0], items).any():
+            others = [postings.vocabulary.spelled[other] for other in word.rows.tolist() if other != row]
+            word = word._replace(how="spelling", read=tuple(others[:MOST_READ]))
+        told.append(word)
+    return told
+
+
 def unfinished(typed: str) -> str:
     """The word at the very end of a search that is being typed, "" after a space."""
     text = plain(typed[-MAX_TYPED:])
@@ -172,7 +196,9 @@ def _read(postings: Postings, typed: str, *, correct: bool) -> Word:
     rows, how = ([(row, 1.0)] if row is not None else []), "exact"
     pairs: tuple[tuple[int, int], ...] = ()
     if row is None or correct:
-        near = vocabulary.near(word)
+        near = vocabulary.near(word, fewest=max(1, len(str(postings.impacts.shape[1])) - 1))  # 3 of thousands, 5 of 100,000
+        if row is not None:
+            near = [each for each in near if vocabulary.frequency[each[0]] >= MISTAKEN * vocabulary.frequency[row]]
         pairs = _split(postings, word)
         if near and (near[0][1] == 1 or not pairs):
             rows += [(other, ONE_EDIT if edits == 1 else TWO_EDITS) for other, edits in near]
@@ -180,6 +206,8 @@ def _read(postings: Postings, typed: str, *, correct: bool) -> Word:
             how = "spelling"
             if not rows and not pairs and len(word) >= SHORTEST_PART:
                 rows, how = [(other, PREFIX) for other in vocabulary.starting(word)], "prefix"
+    else:  # "teatowel", which one item has, in a shop of tea towels
+        pairs = _split(postings, word, unless=int(vocabulary.frequency[row]))
     return _word(postings, typed, how, rows, pairs)
 
 
@@ -219,15 +247,19 @@ def _word(
     return Word(typed, how, tuple(read), typed in FILLERS, chosen, factors * np.minimum(1.0, tells / idf), pairs, tells)
 
 
-def _split(postings: Postings, word: str) -> tuple[tuple[int, int], ...]:
-    """The two words that a word is written together from, of which some item has both; the likeliest pair only."""
+def _split(postings: Postings, word: str, *, unless: int | None = None) -> tuple[tuple[int, int], ...]:
+    """The two words that a word is written together from, of which some item has both; the likeliest pair only.
+
+    unless : items that have the word itself; then only a pair that more items go by.
+    """
     best: tuple[int, tuple[int, int]] | None = None
     for at in range(SHORTEST_PART, len(word) - SHORTEST_PART + 1):
         left, right = postings.vocabulary.row(word[:at]), postings.vocabulary.row(word[at:])
         if left is None or right is None or left == right:
             continue
-        items = len(np.intersect1d(postings.items_of(left)[0], postings.items_of(right)[0], assume_unique=True))
-        if items and (best is None or items > best[0]):
+        of_left, of_right = (postings.items_of(row)[0] if unless is None else postings.going_by(row) for row in (left, right))
+        items = len(np.intersect1d(of_left, of_right, assume_unique=True))
+        if items > (unless or 0) and (best is None or items > best[0]):
             best = (items, (left, right))
     return () if best is None else (best[1],)
 

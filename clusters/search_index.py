@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clusters.catalogue import MISSING, PRICE_TIERS, price_tiers
-from clusters.postings import MAX_TYPED, Postings, Word, build_postings, distinct, read_words, unfinished
+from clusters.postings import MAX_TYPED, Postings, Word, build_postings, distinct, read_words, told_of, unfinished
 from personas.components import Text
 from personas.queries import spelled
 
@@ -32,7 +32,14 @@ MAX_DESCRIPTION = 2_000
 """Characters of a description that are read."""
 
 ENOUGH = 0.5
-"""Where no item has all the words: of what the best one's words tell, the part that an item's must tell to be found."""
+"""Where some words must do: of what the best item's words tell, the part that an item's must tell to be found."""
+
+BESIDE = 0.7
+"""Share of the highest score that an item with all the words must reach, lest they be read as beside the point: earrings
+"for any red dress" are no red dress, and a shop without one has other dresses."""
+
+SOLD_OUT = 0.85
+"""What the score of an item counts while it is sold out: it comes after its likes, and before what only mentions the words."""
 
 
 class Document(NamedTuple):
@@ -75,7 +82,8 @@ class Found:
 
     item_ids : (m,) int64, the asked-for page of them.  scores : (m,) float32.  total : how many there are in all.
     facets : field -> ((value, items), ...), most frequent first, counted without that field's own filter.
-    words : how each word was read.  relaxed : whether no item has all the words, so that some of them had to do.
+    words : how each word was read.  relaxed : whether some of the words had to do, for no item goes by all of them: none has
+        them all, or only beside the point (`BESIDE`).
     """
 
     item_ids: np.ndarray
@@ -217,7 +225,7 @@ def search(
     as_you_type: bool = False,
     facets: bool = True,
 ) -> Found:
-    """The items that a search is about, best first; of equals, the one with the lower id.
+    """The items that a search is about, best first; of equals, those in stock, and of those the one with the lower id.
 
     query : any text; its first characters and words are read (`clusters.postings`). A blank one with filters finds all that
         passes them, by id; without filters, or without a word in it, nothing.
@@ -227,13 +235,14 @@ def search(
     relaxed = False
     if query.strip() or filters == Filters():
         words = read_words(index.postings, query, as_you_type=as_you_type)
-        matched, scores, complete = _matched(index, words)
-        if not complete and words:
+        found = _matched(index, words)
+        if not found.complete and words:
             corrected = read_words(index.postings, query, as_you_type=as_you_type, correct=True)
             again = _matched(index, corrected)
-            if again[2] or not len(matched):
-                words, (matched, scores, complete) = corrected, again
-        relaxed = not complete and len(matched) > 0
+            if not again.relaxed or not len(found.items):
+                words, found = told_of(index.postings, corrected, again.items), again
+        matched, relaxed = found.items, found.relaxed and len(found.items) > 0
+        scores = np.where(index.in_stock[matched], found.scores, found.scores * np.float32(SOLD_OUT))
     else:
         matched, scores = np.arange(len(index)), np.zeros(len(index), dtype=np.float32)
     passing = _passing(index, filters, matched)
@@ -247,8 +256,18 @@ def search(
     return Found(index.item_ids[matched[order]], scores[order], len(matched), counts, read, relaxed)
 
 
-def _matched(index: SearchIndex, words: list[Word]) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Positions of the items that will do, ascending, their scores, and whether they have all the words."""
+class _Matched(NamedTuple):
+    """items : (m,) positions, ascending.  scores : (m,) float32.  complete : whether some item has all the words.
+    relaxed : whether items that lack some are among them."""
+
+    items: np.ndarray
+    scores: np.ndarray
+    complete: bool
+    relaxed: bool
+
+
+def _matched(index: SearchIndex, words: list[Word]) -> _Matched:
+    """The items that will do."""
     n = len(index)
     scores = np.zeros(n, dtype=np.float32)
     having = np.zeros(n, dtype=np.uint8)
@@ -265,16 +284,17 @@ def _matched(index: SearchIndex, words: list[Word]) -> tuple[np.ndarray, np.ndar
             having[items] += 1
             parts.append((items, word.tells))
     if not needed:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32), False
+        return _Matched(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32), complete=False, relaxed=True)
     matched = np.flatnonzero(having == needed)
     complete = len(matched) > 0
-    if not complete:
+    relaxed = not complete or (needed > 1 and bool(scores[matched].max() < BESIDE * scores.max()))
+    if relaxed:
         told = np.zeros(n, dtype=np.float32)
         for items, tells in parts:
             told[items] += np.float32(tells)
         most = told.max(initial=0.0)
         matched = np.flatnonzero(told >= ENOUGH * most) if most > 0 else matched
-    return matched, scores[matched], complete
+    return _Matched(matched, scores[matched], complete, relaxed)
 
 
 def _passing(index: SearchIndex, filters: Filters, items: np.ndarray) -> dict[str, np.ndarray]:

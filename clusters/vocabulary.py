@@ -22,6 +22,9 @@ ONE_EDIT_FROM = 4
 TWO_EDITS_FROM = 8
 """Letters from which a word may be one edit, or two, away from what was typed: shorter ones become another word."""
 
+SHORT_TO = TWO_EDITS_FROM - 1
+"""Letters to which two words are often an edit apart by chance: cable and table, golf and gold."""
+
 FIRST_LETTER = 4.0
 """Times by which a word that begins as typed is likelier meant than another one as near: first letters are rarely wrong."""
 
@@ -63,10 +66,12 @@ class Vocabulary:
         first = bisect_left(self._words, beginning)
         return range(first, bisect_left(self._words, beginning + "\U0010ffff", lo=first))
 
-    def near(self, word: str) -> list[tuple[int, int]]:
+    def near(self, word: str, *, fewest: int = 1) -> list[tuple[int, int]]:
         """(place, edits) of the words that `word` may be a misspelling of, likeliest first; never of the word itself.
 
         Nothing for a word with a digit: another model number is another thing.
+        fewest : items that a word must have to be meant, for a shopper is likelier to have spelled well a word that the shop
+            lacks; a long word with a single edit is meant however few have it.
         """
         edits = (len(word) >= ONE_EDIT_FROM) + (len(word) >= TWO_EDITS_FROM)
         if not edits or not len(self) or any(c.isdigit() for c in word):
@@ -76,7 +81,7 @@ class Vocabulary:
         found: dict[int, int] = {}
         for row in rows:
             distance = DamerauLevenshtein.distance(word, self._words[row], score_cutoff=edits)
-            if 0 < distance <= edits:
+            if 0 < distance <= edits and self._plausible(word, row, distance, fewest):
                 found[row] = distance
         if not found:
             return []
@@ -87,6 +92,13 @@ class Vocabulary:
 
         nearest = sorted((row for row, distance in found.items() if distance == least), key=lambda row: (-likely(row), row))
         return [(row, least) for row in nearest[:ALTERNATIVES] if likely(row) >= RARER * likely(nearest[0])]
+
+    def _plausible(self, word: str, row: int, distance: int, fewest: int) -> bool:
+        other, short = self._words[row], len(word) <= SHORT_TO
+        begins_alike = other[0] == word[0]
+        if short and not begins_alike and other[:2] != word[1::-1]:  # but for the first two letters swapped
+            return False
+        return int(self.frequency[row]) >= fewest or (begins_alike and distance == 1 and not short)
 
 
 def build_vocabulary(words: Sequence[str], spelled: Sequence[str], frequency: np.ndarray) -> Vocabulary:

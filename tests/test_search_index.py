@@ -96,10 +96,25 @@ def test_a_known_word_is_not_corrected(index: SearchIndex) -> None:
     assert ids(index, "towel") == [7]
 
 
-def test_a_known_word_is_corrected_where_no_item_has_it_with_the_others(index: SearchIndex) -> None:
-    found = search(index, "acme trowel")
-    assert found.item_ids.tolist() == [7]
-    assert not found.relaxed
+def test_a_known_word_is_corrected_where_no_item_has_it_with_the_others_and_the_other_is_much_commoner() -> None:
+    shelf = [Document(1, "Trowel", brand="Bolt"), *(Document(i, "Towel", brand="Acme") for i in range(2, 12))]
+    found = search(build_index(shelf), "acme trowel")
+    assert (found.total, found.relaxed) == (10, False)
+    assert (found.words[1].how, found.words[1].read) == ("spelling", ("towel",)), "it is said what it was taken for"
+    shelf = [Document(1, "Tent"), Document(2, "Tent", colour="green"), *(Document(i, "Black text") for i in range(3, 12))]
+    found = search(build_index(shelf), "black tent")
+    assert (found.relaxed, found.item_ids.tolist()) == (True, [1, 2]), "a tent is no text"
+
+
+def test_a_word_that_few_items_have_is_not_what_another_word_was_meant_to_be() -> None:
+    filled = [Document(i, f"Table lamp {i}") for i in range(1, 1_000)]
+    shelf = build_index([*filled, Document(1_001, "Rack gebra"), Document(1_002, "Shooters"), Document(1_003, "Stargazer tent")])
+    assert ids(shelf, "zebra") == [], "short words that begin otherwise are other words"
+    assert ids(shelf, "cable") == [], "however common the other one is"
+    assert ids(shelf, "scooter") == [], "one item of a thousand is hardly what a shopper misspells"
+    assert ids(shelf, "stargazr") == [1_003], "but long words are rarely an edit apart by chance"
+    assert search(shelf, "atble").total == 999, "the first two letters swapped"
+    assert search(shelf, "tabel").total == 999
 
 
 def test_a_digit_is_not_a_letter_to_get_wrong() -> None:
@@ -129,6 +144,48 @@ def test_all_words_first_then_what_there_is(index: SearchIndex) -> None:
     unknown = search(index, "red zebra")
     assert (unknown.relaxed, set(unknown.item_ids.tolist())) == (True, {1, 3})
     assert unknown.words[1].how == "unknown"
+
+
+def test_all_words_in_passing_are_worth_less_than_one_that_names_the_item() -> None:
+    shelf = [
+        Document(
+            1, "Earrings", description="They go with any evening dress, with your red one too: long and light and of silver"
+        ),
+        Document(2, "Shirt dress", colour="white"),
+        Document(3, "Pleated dress", colour="blue"),
+        *(Document(i, "Red mug") for i in range(4, 9)),
+        *(Document(i, "Lamp of brass") for i in range(9, 30)),
+    ]
+    found = search(build_index(shelf), "red dress")
+    assert found.relaxed
+    assert found.item_ids.tolist()[:2] == [2, 3]
+    assert 1 in found.item_ids
+    found = search(build_index([*shelf, Document(30, "Dress", colour="red")]), "red dress")
+    assert (found.relaxed, found.item_ids[0]) == (False, 30)
+
+
+def test_what_is_sold_out_comes_after_its_likes_and_before_what_only_mentions_the_words() -> None:
+    shelf = build_index(
+        [
+            Document(1, "Tent", in_stock=False),
+            Document(2, "Tent"),
+            Document(3, "Blanket", description="Lies flat beside a tent"),
+            Document(4, "Mug"),
+        ]
+    )
+    assert ids(shelf, "tent") == [2, 1, 3]
+    assert ids(shelf, "", filters=Filters(in_stock=False)) == [1]
+
+
+def test_a_joined_word_that_hardly_any_item_has_stands_for_its_parts_too() -> None:
+    towels = [Document(i, "Tea towel") for i in range(2, 6)]
+    mention = Document(6, "Tray", description="For tea, beside a towel")
+    shelf = build_index([Document(1, "Teatowel"), *towels, mention, *(Document(i, "Mug") for i in range(7, 20))])
+    assert set(ids(shelf, "teatowel")) >= {1, 2, 3, 4, 5}
+    shelf = build_index(
+        [*(Document(i, "Handbag") for i in range(1, 3)), Document(3, "Bag", description="By hand"), Document(4, "Hand bag")]
+    )
+    assert ids(shelf, "handbag") == [1, 2], "not where more items are called so"
 
 
 def test_fillers_are_not_needed(index: SearchIndex) -> None:

@@ -62,7 +62,7 @@ class FacetsOut(serializers.Serializer[Any]):
 class SearchOut(serializers.Serializer[Any]):
     total = serializers.IntegerField(help_text="Items found in all.")
     offset = serializers.IntegerField()
-    relaxed = serializers.BooleanField(help_text="No item has all the words; these have some of them.")
+    relaxed = serializers.BooleanField(help_text="No item goes by all the words; these go by some of them.")
     words = WordOut(many=True)
     items = FoundItemOut(many=True)
     facets = FacetsOut(help_text="Counted without the field's own filter, most frequent first.")
@@ -110,7 +110,7 @@ class Search(Call):
     )
     def get(self, request: Request) -> Response:
         """Items by how well they fit the words, with what they can be narrowed by. Misspelled words are read as the nearest
-        ones that items have. An item must have all the words; where none has, some will do, and `relaxed` says so."""
+        ones that items have. An item must have all the words; where none goes by them all, some will do, and `relaxed` says so."""
         shop = self.written_shop()
         query = read_query(request)
         filters = read_filters(request)
