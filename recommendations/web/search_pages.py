@@ -5,7 +5,6 @@ The whole state of a page is in its address, so that it can be kept, sent and go
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -32,6 +31,9 @@ LABELS = {"category": "Category", "brand": "Brand", "colour": "Colour", "price_t
 SHOWN_VALUES = 24
 MAX_VALUES = 50
 MAX_PAGE = 100_000
+MAX_PRICE = 1e10
+"""Above every price that an item may have."""
+
 SUGGESTED = {"queries": 5, "categories": 3, "brands": 2, "items": 4}
 
 
@@ -143,7 +145,7 @@ def _price(text: str | None) -> float | None:
         price = float(text or "nan")
     except ValueError:
         return None
-    return price if math.isfinite(price) else None
+    return price if abs(price) < MAX_PRICE else None
 
 
 def _facet(field: str, found: Found, filters: Filters) -> Mapping[str, object] | None:
@@ -188,7 +190,7 @@ def _money(shop: Shop, price: float) -> str:
 
 def _address(words: str, filters: Filters) -> str:
     asked = [("q", words), *((field, value) for field in FACETS for value in getattr(filters, field))]
-    asked += [(name, f"{price:g}") for name in ("price_from", "price_to") if (price := getattr(filters, name)) is not None]
+    asked += [(name, f"{price:.14g}") for name in ("price_from", "price_to") if (price := getattr(filters, name)) is not None]
     if filters.in_stock:
         asked.append(("in_stock", "true"))
     return urlencode(asked)
