@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from personas.component_files import ComponentError, load_component, save_compon
 from personas.models import Shop
 
 logger = logging.getLogger(__name__)
+
+LATE = timedelta(minutes=5)
+"""How long after an item was given the time of its change that change may still be on its way: a long import."""
 
 LOOK_S = 1.0
 """How often a process looks whether there is a newer index."""
@@ -51,7 +55,7 @@ class _Held:
 
 
 _held: dict[Path, _Held] = {}
-_loading = threading.Lock()
+_loading: dict[Path, threading.Lock] = {}
 
 
 def index_of(shop: Shop) -> SearchIndex:
@@ -60,7 +64,11 @@ def index_of(shop: Shop) -> SearchIndex:
     held = _held.get(folder)
     if held is not None and time.monotonic() - held.looked_at < LOOK_S:
         return held.index
-    with _loading:
+    loading = _loading.setdefault(folder, threading.Lock())
+    if not loading.acquire(blocking=held is None):
+        assert held is not None
+        return held.index  # another thread is looking; what was in force a second ago will do meanwhile
+    try:
         held = _held.get(folder)
         if held is not None and time.monotonic() - held.looked_at < LOOK_S:
             return held.index
@@ -70,6 +78,8 @@ def index_of(shop: Shop) -> SearchIndex:
                 # Somebody else may have made it while this process waited for its turn.
                 index = _load(folder, None) or _build(shop)
         return index
+    finally:
+        loading.release()
 
 
 def refresh(shop: Shop) -> bool:
@@ -105,9 +115,14 @@ def _folder(shop_id: int) -> Path:
 
 
 def _stamp(shop: Shop) -> list[Any]:
-    """What tells that a catalogue moved: how many items it has, when one last changed, and the newest one's id."""
-    seen = Item.objects.of_shop(shop).order_by().aggregate(count=Count("pk"), at=Max("updated_at"), last=Max("pk"))
-    return [seen["count"], None if seen["at"] is None else seen["at"].isoformat(), seen["last"]]
+    """What tells that a catalogue moved: how many items it has, when one last changed, the newest one's id, and how many
+    changed lately: a change that another transaction noted earlier and committed later moves none of the others."""
+    items = Item.objects.of_shop(shop).order_by()
+    seen = items.aggregate(count=Count("pk"), at=Max("updated_at"), last=Max("pk"))
+    if seen["at"] is None:
+        return [0, None, None, 0]
+    lately = items.filter(updated_at__gt=seen["at"] - LATE).count()
+    return [seen["count"], seen["at"].isoformat(), seen["last"], lately]
 
 
 def _current(folder: Path) -> dict[str, Any] | None:

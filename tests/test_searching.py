@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import redis
+from django.utils import timezone
 
 from clusters import searching, tasks
 from clusters.models import Item
@@ -58,6 +60,31 @@ def test_a_change_is_taken_up_and_nothing_else_is_rebuilt(shop: Shop, data_dir: 
     assert searching.refresh(shop)
     assert found(shop, "lamp") == 4
     assert len(versions(data_dir, shop)) == 2, "the current one, and the one that others may just be opening"
+
+
+def test_a_change_that_was_noted_earlier_and_committed_later_is_taken_up(shop: Shop) -> None:
+    """As of a long import, whose rows have the time at which they were sent."""
+    Item.objects.update(updated_at=timezone.now() - timedelta(days=1))
+    Item.objects.filter(external_id="X0").update(updated_at=timezone.now())
+    assert found(shop, "chandelier") == 0
+    Item.objects.filter(external_id="X1").update(title="Chandelier", updated_at=timezone.now() - timedelta(seconds=20))
+    assert searching.refresh(shop)
+    assert found(shop, "chandelier") == 1
+    assert not searching.refresh(shop)
+
+
+def test_a_shop_whose_index_is_being_made_holds_up_no_other_and_no_one_who_has_one(shop: Shop) -> None:
+    other = Shop.objects.create(slug="other", name="Other")
+    assert found(shop, "lamp") == 5
+    searching.index_of(other)
+    with searching._loading[searching._folder(shop.pk)]:
+        got: list[int] = []
+        threads = [threading.Thread(target=lambda s=s: got.append(len(searching.index_of(s)))) for s in (shop, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert sorted(got) == [0, 5]
 
 
 def test_an_empty_catalogue_is_searched_like_any(data_dir: Path) -> None:
