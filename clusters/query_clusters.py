@@ -22,6 +22,11 @@ from clusters.search_history import QueryStats
 RESOLUTIONS = tuple(2.0 ** (step / 2) for step in range(-2, 13))
 """Resolutions tried, 0.5 to 64; each is a run of Louvain. See covisitation.py for why it isn't Leiden."""
 
+COHERENT = 0.1
+"""Mean strength over all pairs of a group's terms, 0 for those that don't go together, from which it is one. What shoppers of
+one taste search for now and then (Christmas, Halloween, Valentine's day) is in simulated logs up to 0.06, what serves one
+purpose from 0.12."""
+
 PAIRS_AT_ONCE = 1_000_000
 """Pairs of queries whose terms are compared at a time: some 100 MB."""
 
@@ -63,8 +68,8 @@ def cluster_terms(stats: QueryStats, terms: QueryTerms, *, minimum_support: int 
     together would look like a pair. Strength is normalised pointwise mutual information, in (0, 1], times support / (support +
     minimum support), since the rarest pairs have the highest information.
 
-    Groups are communities of the graph of strengths, at the resolution whose groups account for it best (`evidence`). They
-    are numbered by how often their terms were searched.
+    Groups are communities of the graph of strengths, at the resolution whose groups account for it best (`evidence`), without
+    those whose terms mostly don't go together (`COHERENT`). They are numbered by how often their terms were searched.
 
     Raises ValueError where stats and terms disagree, or the support isn't at least 1.
     """
@@ -77,7 +82,7 @@ def cluster_terms(stats: QueryStats, terms: QueryTerms, *, minimum_support: int 
     who = pair_visitors(stats, terms, likely)
     pairs = tuple(pair for pair, visitors in zip(likely, who.tolist(), strict=True) if visitors >= minimum_support)
     graph = _graph(pairs, len(searches))
-    group = _numbered(_groups(graph), searches)
+    group = _numbered(_coherent(graph, _groups(graph)), searches)
     return QueryClusters(group=group, pairs=pairs, searches=searches, weight=_typical(graph, group))
 
 
@@ -181,6 +186,17 @@ def _groups(graph: sparse.csr_matrix) -> np.ndarray:
             best, best_value = found, value
     group[linked] = best
     return group
+
+
+def _coherent(graph: sparse.csr_matrix, group: np.ndarray) -> np.ndarray:
+    """The groups without those whose terms are only loosely tied; these have -1."""
+    ties = graph.tocoo()
+    own = (group[ties.row] >= 0) & (group[ties.row] == group[ties.col])
+    count = int(group.max(initial=-1)) + 1
+    inside = np.bincount(group[ties.row[own]], weights=ties.data[own], minlength=count)
+    size = np.bincount(group[group >= 0], minlength=count)
+    kept = inside >= COHERENT * size * (size - 1)
+    return np.where((group >= 0) & kept[np.maximum(group, 0)], group, -1) if count else group
 
 
 def evidence(graph: sparse.csr_matrix, group: np.ndarray) -> float:

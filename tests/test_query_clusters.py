@@ -136,6 +136,25 @@ def test_two_occasions_that_share_a_thing_stay_two() -> None:
     assert label["glove"] in (label["reel"], label["headband"])
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_only_of_one_taste_is_no_group(seed: int) -> None:
+    """Who is of a taste searches for any two of its twenty things, the popular ones more often: pairs, but nothing that
+    serves one purpose."""
+    rng = np.random.default_rng(seed)
+    tastes = [[f"{letter}{name}" for letter in "abcdefghijklmnopqrtu"] for name in ("festive", "outdoor", "kitchen")]
+    share = 1 / np.arange(1, 21)
+    share /= share.sum()
+    segments = [rng.choice(tastes[rng.integers(3)], 2, replace=False, p=share).tolist() for _ in range(1_500)]
+    segments += [rng.permutation(OCCASIONS[rng.integers(4)])[:3].tolist() for _ in range(300)]
+    terms, groups = clustered(*segments)
+    label = label_of(terms, groups)
+    assert any({terms.terms[p.first], terms.terms[p.second]} <= set(tastes[0]) for p in groups.pairs), "though they are pairs"
+    assert not [thing for taste in tastes for thing in taste if label[thing] >= 0]
+    found = [{label[" ".join(words(thing))] for thing in occasion} for occasion in OCCASIONS[:4]]
+    assert [len(each) for each in found] == [1] * 4
+    assert len(set().union(*found)) == 4
+
+
 def test_segments_with_one_query_do_not_make_pairs_of_the_others() -> None:
     """Against 20,000 lone searches anything that was ever searched together would look like a pair."""
     rng = np.random.default_rng(3)
