@@ -12,6 +12,7 @@ from celery import current_app
 from django.db import transaction
 from django.db.models import Max
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from clusters import item_clusters
 from clusters.catalogue import Catalogue
@@ -37,6 +38,11 @@ logger = logging.getLogger(__name__)
 PUBLISH = "recommendations.tasks.publish_cluster_edits"
 """By name: the tasks import this module."""
 
+SETTLE_S = 3.0
+"""Seconds after an edit until it is published, with those that came meanwhile: one release for a row of edits, not one each."""
+
+ASKED_S = 60
+"""Seconds after which a request counts as lost, and the next edit asks again."""
 
 CHOSEN_ON = "granularity_sessions"
 """Name, among a release's metrics, of the number of sessions on which it was chosen how fine its clusters are."""
@@ -247,13 +253,27 @@ def has_edits(active: Release) -> bool:
 def request_publish(shop: Shop) -> None:
     """Ask a worker to bring edits of the shop's clusters to the shoppers, once what is being written is committed.
 
-    While the broker is away nothing is asked: what was edited is safe, and the next look by the minute finds it.
+    Asked once for all edits of `SETTLE_S` seconds. While the broker is away nothing is asked: what was edited is safe, and
+    the next look by the minute finds it.
     """
 
     def ask() -> None:
+        client, key = releases.redis_client(), _asked(shop.pk)
         try:
-            current_app.send_task(PUBLISH, args=(shop.pk,), retry=False)
-        except OperationalError as error:
+            if client.set(key, 1, nx=True, ex=ASKED_S):
+                current_app.send_task(PUBLISH, args=(shop.pk,), countdown=SETTLE_S, retry=False)
+        except (OperationalError, RedisError) as error:
             logger.warning("edits of %s could not be asked to be published; done within a minute: %s", shop.slug, error)
 
     transaction.on_commit(ask)
+
+
+def publish_asked(shop: Shop) -> Release:
+    """`publish_edits`, as it was asked for: an edit that this one doesn't see any more asks anew."""
+    releases.redis_client().delete(_asked(shop.pk))
+    return publish_edits(shop)
+
+
+def _asked(shop_id: int) -> str:
+    """Redis key that is there while edits of the shop are asked to be published."""
+    return f"publishing:{shop_id}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 from redis import Redis
 
@@ -25,7 +26,7 @@ from personas.component_files import ComponentError, save_component
 from personas.models import Shop
 from personas.profile import PersonaModel
 from recommendations.engine import Engine
-from recommendations.models import Component, Release
+from recommendations.models import Component, Release, TrainingRun
 from recommendations.ranking.ranker import Ranker
 
 KINDS: dict[str, type[Any]] = {
@@ -193,6 +194,13 @@ def announce(release: Release) -> None:
     client.publish(CHANNEL, str(release.shop_id))
 
 
+def announce_again(release: Release) -> None:
+    """Announce the active release if whoever activated it didn't live to."""
+    said = redis_client().get(pointer(release.shop_id))
+    if said != str(release.number).encode() and Release.objects.active(release.shop_id) == release:
+        announce(release)
+
+
 def origin(release: Release) -> int:
     """Number of the release that learning made: of one that only takes up merchandisers' edits, the one it is made of."""
     return int(release.metrics.get("of", release.number))
@@ -232,19 +240,27 @@ def load_active(shop_id: int) -> Engine:
 def prune(shop: Shop, *, keep: int = KEEP) -> int:
     """Delete the files of components that neither the active release nor the last `keep` name; count of them.
 
-    Releases that only take up edits don't count: the latest of those made of one release stands for it.
+    Releases that only take up edits don't count: of those made of one release, the one that served last is kept beside it, as
+    `earlier` finds it; the others' rows go too, for nothing can be done with them any more.
     """
-    kept: dict[int, Release] = {}
-    for release in Release.objects.filter(shop=shop).exclude(state=Release.State.FAILED).order_by("-number"):
-        if len(kept) < keep:
-            kept.setdefault(origin(release), release)
-        if release.state == Release.State.ACTIVE:
-            kept[-1] = release
-    named = {(kind, version) for release in kept.values() for kind, version in release.components.items()}
     removed = 0
-    for component in Component.objects.filter(shop=shop):
-        if (component.kind, component.version) not in named:
-            shutil.rmtree(root_of(shop) / component.kind / component.version, ignore_errors=True)
-            component.delete()
-            removed += 1
+    with transaction.atomic():
+        Shop.objects.select_for_update().get(pk=shop.pk)  # a release that is being recorded keeps what it names
+        lasting = Release.objects.filter(shop=shop).exclude(state=Release.State.FAILED)
+        standing: dict[int, Release] = {}
+        for release in lasting.order_by(F("activated_at").desc(nulls_last=True), "-number"):
+            standing.setdefault(origin(release), release)
+        made = sorted(standing, reverse=True)[:keep]
+        kept = [*(standing[number] for number in made), *lasting.filter(number__in=made)]
+        waiting = Q(state=Release.State.READY, training_runs__kind=TrainingRun.Kind.CLUSTERS)
+        kept += lasting.filter(Q(state=Release.State.ACTIVE) | waiting)
+        named = {(kind, version) for release in kept for kind, version in release.components.items()}
+        for component in Component.objects.filter(shop=shop):
+            if (component.kind, component.version) not in named:
+                shutil.rmtree(root_of(shop) / component.kind / component.version, ignore_errors=True)
+                component.delete()
+                removed += 1
+        last = lasting.order_by("-number").values_list("number", flat=True).first() or 0  # no number is given twice
+        served = lasting.filter(state=Release.State.RETIRED, training_runs=None, metrics__has_key="of", number__lt=last)
+        served.exclude(pk__in=[release.pk for release in kept]).delete()
     return removed

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.utils import timezone
 from redis.exceptions import RedisError
@@ -32,20 +33,18 @@ def on_record(shop: Shop, kind: str, progress: Progress | None, work: Callable[[
     One at a time a shop. Raises TrainingBusy, and what the work raises; the row then says why it failed.
     """
     with alone(shop):
-        TrainingRun.objects.filter(shop=shop, state=TrainingRun.State.RUNNING).update(
-            state=TrainingRun.State.FAILED, error="interrupted", finished_at=timezone.now()
-        )
+        _bury_interrupted(shop)
         run = TrainingRun.objects.create(
             shop=shop, kind=kind, state=TrainingRun.State.RUNNING, stage="reading", started_at=timezone.now()
         )
-        told = {"at": 0.0}
+        told: dict[str, Any] = {"at": 0.0, "stage": ""}
 
         def tell(stage: str, share: float) -> None:
             if progress:
                 progress(stage, share)
-            # The row is for people: once a second is as often as they look.
-            if time.perf_counter() - told["at"] > 1.0:
-                told["at"] = time.perf_counter()
+            # The row is for people: once a second is as often as they look, but a stage may be long before it tells more.
+            if stage != told["stage"] or time.perf_counter() - told["at"] > 1.0:
+                told.update(at=time.perf_counter(), stage=stage)
                 TrainingRun.objects.filter(pk=run.pk).update(stage=stage, progress=share)
 
         try:
@@ -83,6 +82,15 @@ def alone(shop: Shop) -> Iterator[None]:
             lock.release()
         except RedisError as error:
             logger.warning("the training lock of %s was not released: %s", shop.slug, error)
+
+
+def _bury_interrupted(shop: Shop) -> None:
+    """Tell of runs that were killed, and take back the releases that they had saved and nobody will ever activate."""
+    for run in TrainingRun.objects.filter(shop=shop, state=TrainingRun.State.RUNNING):
+        saved = Release.objects.filter(shop=shop, state=Release.State.READY, created_at__gte=run.started_at, training_runs=None)
+        for release in saved.exclude(metrics__has_key="of"):  # those of edits are made beside a run
+            releases.discard(release, f"Run {run.pk} was interrupted before it was done.")
+        _finish(run, TrainingRun.State.FAILED, error="interrupted")
 
 
 def _finish(run: TrainingRun, state: str, *, error: str = "", release: Release | None = None) -> None:

@@ -72,6 +72,7 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
     log, contexts = read_log(shop, catalogue)
     version = versions.in_force(shop)
     attributes, archetypes = versions.read(version)
+    tell("searches", 0.0)
     counted = cluster_statistics.count_log(shop, catalogue, log, contexts, end)
     previous, chosen_on = _previous(shop, counted.statistics.visits.sessions)
     searched = cluster_runs.search_clusters(shop, counted.statistics, catalogue)

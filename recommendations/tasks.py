@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 
 from personas.models import Shop
-from recommendations import cluster_runs, retention, runs
+from recommendations import cluster_runs, releases, retention, runs
 from recommendations.models import Release
 from recommendations.releases import ReleaseError
 from recommendations.run_records import TrainingBusy
@@ -108,15 +108,17 @@ def build_clusters(shop_id: int, incremental: bool = True) -> None:
 def publish_cluster_edits(shop_id: int) -> None:
     """Bring what merchandisers edited of the shop's clusters to its shoppers; nothing to do where nothing was."""
     try:
-        cluster_runs.publish_edits(Shop.objects.get(pk=shop_id))
+        cluster_runs.publish_asked(Shop.objects.get(pk=shop_id))
     except ReleaseError as error:
         logger.warning("%s", error)
 
 
 @shared_task(ignore_result=True)
 def publish_all_cluster_edits() -> None:
-    """Edits that nobody brought to the shoppers, since the broker was away."""
+    """Edits that nobody brought to the shoppers, and releases that nobody announced, since the broker was away or a process
+    was killed between the commit and the word of it."""
     for release in Release.objects.filter(state=Release.State.ACTIVE).select_related("shop").order_by("shop"):
+        releases.announce_again(release)
         if cluster_runs.has_edits(release):
             publish_cluster_edits.delay(release.shop_id)
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import redis
 from django.contrib.auth import get_user_model
 from django.http import HttpResponse
 from django.test import Client
@@ -15,6 +16,7 @@ from drf_spectacular.validation import validate_schema
 from clusters.models import ClusterChange, ClusterMembership, Item, ItemCluster
 from personas.models import ApiKey, Shop
 from recommendations import demo
+from recommendations.api.clusters import Clusters
 
 pytestmark = pytest.mark.django_db
 TRACE = {
@@ -189,6 +191,10 @@ def test_clusters_are_imported(client: Client, shop: Shop, key: str) -> None:
         ("clusters/A/items/", {"add": "i5"}, 400, "add", "list"),
         ("clusters/merge/", {"clusters": ["A"]}, 400, "clusters[0]", "integer"),
         ("clusters/merge/", {"clusters": [10**30]}, 400, "clusters", "there is no cluster"),
+        ("clusters/merge/", {"clusters": list(range(1, 40_000))}, 400, "clusters", "no more than 20"),
+        ("clusters/A/split/", {"parts": list(range(40_000))}, 400, "parts", "no more than 20"),
+        ("clusters/A/items/", {"added": ["i0"]}, 400, "added", "is not known; this takes reason, remove, add"),
+        ("clusters/import/", {"clusters": [{"name": "B", "items": ["i0"]}], "reason": "a\nb"}, 400, "reason", "control"),
         ("clusters/merge/", {"clusters": []}, 400, "clusters", "2 to 20"),
         ("clusters/A/split/", {}, 400, "groups", "either groups or parts"),
         ("clusters/A/split/", {"parts": [3]}, 400, "parts", "have no number 3"),
@@ -260,7 +266,12 @@ def test_lists_cost_the_same_however_long(client: Client, shop: Shop, key: str, 
 
 
 def test_edits_are_asked_to_be_published_when_they_are_committed(
-    client: Client, shop: Shop, key: str, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+    client: Client,
+    shop: Shop,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
+    redis_client: redis.Redis,
 ) -> None:
     asked: list[object] = []
     monkeypatch.setattr("celery.current_app.send_task", lambda name, args, **rest: asked.append((name, args)))
@@ -269,6 +280,31 @@ def test_edits_are_asked_to_be_published_when_they_are_committed(
         call(client, "PATCH", f"clusters/{cluster.pk}/", key, {"name": "B"})
         call(client, "PATCH", f"clusters/{cluster.pk}/", key, {"name": "B"})
     assert asked == [("recommendations.tasks.publish_cluster_edits", (shop.pk,))], "nothing where nothing changed"
+
+
+def test_an_import_is_asked_to_be_published_if_it_changed_anything(
+    client: Client, shop: Shop, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Shop] = []
+    monkeypatch.setattr("recommendations.api.clusters.request_publish", asked.append)
+    body = {"clusters": [None, {"name": "C", "items": ["i5"]}]}
+    for _ in range(2):
+        told = call(client, "POST", "clusters/import/", key, body).json()
+        assert told["rejects"] == [{"line": 1, "field": "", "reason": "is not a JSON object"}]
+    assert asked == [shop]
+
+
+def test_what_others_changed_meanwhile_stays(client: Client, shop: Shop, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = make(shop, "A", 0, 1)
+    ItemCluster.objects.filter(pk=stale.pk).update(maximum_size=50)
+    monkeypatch.setattr(Clusters, "get_object", lambda view: stale)
+    assert call(client, "PATCH", f"clusters/{stale.pk}/", key, {"minimum_size": 2}).status_code == 200
+    assert ItemCluster.objects.filter(pk=stale.pk, minimum_size=2, maximum_size=50).exists()
+
+
+def test_a_number_that_no_cluster_can_have_is_refused(client: Client, key: str) -> None:
+    answer = call(client, "GET", f"cluster-changes/?cluster={10**22}", key)
+    assert (answer.status_code, answer.json()["field"]) == (400, "cluster")
 
 
 def test_the_schema_holds_all_of_it() -> None:

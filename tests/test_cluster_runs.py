@@ -11,6 +11,7 @@ import pytest
 import redis
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import transaction
 
 from clusters import editing
 from clusters.lineage import Actor
@@ -22,7 +23,7 @@ from recommendations.cluster_runs import activate_build, build_clusters, discard
 from recommendations.engine import Engine
 from recommendations.models import Release, TrainingRun
 from recommendations.releases import ReleaseError
-from recommendations.run_records import TrainingBusy
+from recommendations.run_records import TrainingBusy, on_record
 from recommendations.runs import fit_personas, train_shop
 from tests.worlds import World, make_world, train_world
 
@@ -481,18 +482,77 @@ def test_pruning_counts_edits_as_part_of_the_release_they_are_of(shop: Shop) -> 
     for n in range(8):
         editing.rename(cluster=cluster, name=f"Blues {n}", by=ANN)
         publish_edits(shop)
-    assert len(list((releases.root_of(shop) / "clusters").iterdir())) == 1
+    assert len(list((releases.root_of(shop) / "clusters").iterdir())) == 2, "as learned, and as edited at last"
     assert len(list((releases.root_of(shop) / "ranker").iterdir())) == 1
+    assert [release.number for release in Release.objects.order_by("number")] == [1, 9], "their rows go with their files"
+
+
+def test_edits_never_push_out_what_can_be_rolled_back_to(shop: Shop, world: World) -> None:
+    """Also where an older release with the same edits was activated again: it is the one that a rollback finds."""
+    first, cluster = Release.objects.active(shop), first_of(shop)
+    assert first is not None
+    change = editing.rename(cluster=cluster, name="Blues", by=ANN)[0]
+    publish_edits(shop)
+    editing.undo(change=change, by=ANN)
+    activation.activate(first, by=ANN)
+    built = activate_build(regrouped(shop, world))
+    for n in range(2 * releases.KEEP):
+        editing.rename(cluster=first_of(shop), name=f"Blues {n}", by=ANN)
+        publish_edits(shop)
+    numbers = list(Release.objects.values_list("number", flat=True))
+    assert len(numbers) == len(set(numbers)) <= 4
+    assert releases.origin(activation.roll_back(shop)) == first.number
+    assert releases.origin(activation.roll_back(shop)) == built.number
 
 
 # Tasks and commands
 
 
 @pytest.mark.django_db(transaction=True)
-def test_publishing_is_asked_for_once_the_edit_is_committed(shop: Shop, redis_client: redis.Redis) -> None:
+def test_a_row_of_edits_is_asked_to_be_published_once(shop: Shop, redis_client: redis.Redis) -> None:
+    """Ten edits, one message for later; once it is taken, the next edit asks again."""
+    cluster = first_of(shop)
+    for n in range(10):
+        editing.rename(cluster=cluster, name=f"Blues {n}", by=ANN)
+        cluster_runs.request_publish(shop)
+    messages = [json.loads(message)["headers"] for message in redis_client.lrange("celery:celery", 0, -1)]
+    assert [(m["task"], m["eta"] is not None) for m in messages] == [("recommendations.tasks.publish_cluster_edits", True)]
+    number = Release.objects.latest("number").number
+    tasks.publish_cluster_edits(shop.pk)
+    assert served(shop)[cluster.pk][0] == "Blues 9"
+    assert Release.objects.latest("number").number == number + 1
     cluster_runs.request_publish(shop)
-    queued = redis_client.lrange("celery:celery", 0, -1)
-    assert [json.loads(message)["headers"]["task"] for message in queued] == ["recommendations.tasks.publish_cluster_edits"]
+    assert redis_client.llen("celery:celery") == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_edit_stands_while_the_broker_is_away(shop: Shop, settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    with transaction.atomic():
+        editing.rename(cluster=first_of(shop), name="Summer blues", by=ANN)
+        cluster_runs.request_publish(shop)
+    assert first_of(shop).name == "Summer blues"
+
+
+def test_a_release_that_nobody_lived_to_announce_is_announced_within_a_minute(shop: Shop, redis_client: redis.Redis) -> None:
+    redis_client.set(releases.pointer(shop.pk), 0)
+    tasks.publish_all_cluster_edits()
+    assert redis_client.get(releases.pointer(shop.pk)) == b"1"
+
+
+def test_a_stage_is_told_as_it_begins(shop: Shop) -> None:
+    """However soon after the one before: it may be long before it tells more."""
+    active, seen = Release.objects.active(shop), []
+
+    def work(run: TrainingRun, tell: Any) -> Release:
+        for stage in ("reading", "searches", "clusters"):
+            tell(stage, 0.0)
+            seen.append(TrainingRun.objects.get(pk=run.pk).stage)
+        assert active is not None
+        return active
+
+    on_record(shop, TrainingRun.Kind.CLUSTERS, None, work)
+    assert seen == ["reading", "searches", "clusters"]
 
 
 def test_the_minutes_look_finds_edits_that_nobody_published(shop: Shop, redis_client: redis.Redis) -> None:
