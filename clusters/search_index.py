@@ -303,8 +303,8 @@ def _passing(index: SearchIndex, filters: Filters, items: np.ndarray) -> dict[st
     for field in FACETS:
         wanted: tuple[str, ...] = getattr(filters, field)
         if wanted:
-            known = [code for code, value in enumerate(index.values[field]) if value in wanted]
-            passing[field] = np.isin(index.codes[field][items], known)
+            passes = np.array([value in wanted for value in index.values[field]] + [False])  # the last one is `MISSING`
+            passing[field] = passes[index.codes[field][items]]
     price = index.price[items] if filters.price_from is not None or filters.price_to is not None else None
     if price is not None and filters.price_from is not None:
         passing["price_from"] = price >= filters.price_from  # False where there is no price
