@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from clusters.lineage import FIELDS, Actor, Delta, Entry, record
-from clusters.models import ClusterChange, ClusterItemRule, ClusterMembership, Item, ItemCluster
+from clusters.models import ClusterChange, ClusterItemRule, ClusterMembership, Item, ItemCluster, MembershipRow
 from personas.models import Shop, in_chunks
 
 MAX_NAME = 120
@@ -41,9 +42,16 @@ class Draft:
 
     row : the cluster; unsaved for one that is made.  members : item id -> weight.  rules : item id -> `CORE` or `EXCLUDED`.
     via : item id -> how a search found it, for items that an edit brings back.
+
+    held, ruled : its rows, (item id, weight, via) and (item id, rule), where they were read already: see `drafts_of`.
     """
 
-    def __init__(self, row: ItemCluster) -> None:
+    def __init__(
+        self,
+        row: ItemCluster,
+        held: Iterable[tuple[int, float, Any]] | None = None,
+        ruled: Iterable[tuple[int, str]] | None = None,
+    ) -> None:
         self.row = row
         self.made = row.pk is None
         self.members: dict[int, float] = {}
@@ -51,11 +59,11 @@ class Draft:
         self.via: dict[int, list[list[int]]] = {}
         self._found: dict[int, list[list[int]]] = {}
         if not self.made:
-            for item, weight, via in row.memberships.values_list("item_id", "weight", "via"):
+            for item, weight, via in row.memberships.values_list("item_id", "weight", "via") if held is None else held:
                 self.members[item] = weight
                 if via:
                     self._found[item] = via
-            self.rules.update(row.item_rules.values_list("item_id", "rule"))
+            self.rules.update(row.item_rules.values_list("item_id", "rule") if ruled is None else ruled)
         self._fields = {name: None if self.made else told(getattr(row, name)) for name in FIELDS}
         self._members, self._rules = dict(self.members), dict(self.rules)
 
@@ -95,18 +103,18 @@ class Draft:
         else:
             self.row.save(update_fields=[*FIELDS, "size", "updated_at"])
         cluster = self.row
-        _write(
-            ClusterMembership.objects.filter(cluster=cluster),
-            delta.members,
-            lambda item, weight: ClusterMembership(cluster=cluster, item_id=item, weight=weight, via=self.via.get(item, [])),
-            "weight",
-        )
-        _write(
-            ClusterItemRule.objects.filter(cluster=cluster),
-            delta.rules,
-            lambda item, rule: ClusterItemRule(cluster=cluster, item_id=item, rule=rule),
-            "rule",
-        )
+
+        def put_members(new: Mapping[int, float]) -> None:
+            via = {item: json.dumps(self.via[item]) for item in new if item in self.via}
+            rows = [MembershipRow(cluster.pk, item, weight, via=via.get(item, "[]")) for item, weight in new.items()]
+            ClusterMembership.objects.put(rows)
+
+        def put_rules(new: Mapping[int, str]) -> None:
+            rows = [ClusterItemRule(cluster=cluster, item_id=item, rule=rule) for item, rule in new.items()]
+            ClusterItemRule.objects.bulk_create(rows, batch_size=500)
+
+        _write(ClusterMembership.objects.filter(cluster=cluster), cluster.pk, delta.members, put_members, "weight")
+        _write(ClusterItemRule.objects.filter(cluster=cluster), cluster.pk, delta.rules, put_rules, "rule")
 
 
 def _differences(before: Mapping[int, Any], after: Mapping[int, Any]) -> dict[int, tuple[Any, Any]]:
@@ -114,20 +122,19 @@ def _differences(before: Mapping[int, Any], after: Mapping[int, Any]) -> dict[in
     return {item: (before.get(item), after.get(item)) for item in changed}
 
 
-def _write(rows: Any, changed: Mapping[int, tuple[Any, Any]], row_of: Callable[[int, Any], Any], column: str) -> None:
+def _write(
+    rows: Any, cluster: int, changed: Mapping[int, tuple[Any, Any]], put: Callable[[Mapping[int, Any]], None], column: str
+) -> None:
     for chunk in in_chunks(item for item, (_, after) in changed.items() if after is None):
         rows.filter(item_id__in=chunk).delete()
-    # An item may have left the catalogue since an edit that is taken back now.
-    new = {item: after for item, (before, after) in changed.items() if before is None}
-    there = {pk for chunk in in_chunks(new) for pk in Item.objects.filter(pk__in=chunk).values_list("pk", flat=True)}
-    rows.model.objects.bulk_create([row_of(item, new[item]) for item in new if item in there], batch_size=500)
-    by_value: dict[Any, list[int]] = {}
-    for item, (before, after) in changed.items():
-        if before is not None and after is not None:
-            by_value.setdefault(after, []).append(item)
-    for value, items in by_value.items():
-        for chunk in in_chunks(items):
-            rows.filter(item_id__in=chunk).update(**{column: value})
+    if new := {item: after for item, (before, after) in changed.items() if before is None}:
+        put(new)
+    # As one `executemany`: five thousand items may have as many weights.
+    if other := [(after, cluster, item) for item, (before, after) in changed.items() if before is not None and after is not None]:
+        connection = connections[rows.db]
+        table, name = map(connection.ops.quote_name, (rows.model._meta.db_table, column))
+        with connection.cursor() as cursor:
+            cursor.executemany(f"UPDATE {table} SET {name} = %s WHERE cluster_id = %s AND item_id = %s", other)
 
 
 def told(value: Any) -> Any:
@@ -162,6 +169,21 @@ def reopened(cluster: ItemCluster) -> Draft:
     return Draft(row)
 
 
+def drafts_of(clusters: Iterable[int]) -> dict[int, Draft]:
+    """Clusters, live or retired, as they are now, by id, in a few queries for all of them; within `editing`."""
+    rows: dict[int, ItemCluster] = {}
+    held: dict[int, list[tuple[int, float, Any]]] = {}
+    ruled: dict[int, list[tuple[int, str]]] = {}
+    for chunk in in_chunks(clusters):
+        rows |= ItemCluster.objects.in_bulk(chunk)
+        members = ClusterMembership.objects.filter(cluster__in=chunk).order_by()
+        for cluster, *member in members.values_list("cluster_id", "item_id", "weight", "via").iterator(chunk_size=10_000):
+            held.setdefault(cluster, []).append((member[0], member[1], member[2]))
+        for cluster, item, rule in ClusterItemRule.objects.filter(cluster__in=chunk).values_list("cluster_id", "item_id", "rule"):
+            ruled.setdefault(cluster, []).append((item, rule))
+    return {pk: Draft(row, held.get(pk, ()), ruled.get(pk, ())) for pk, row in rows.items()}
+
+
 class Operation:
     """What one edit does to clusters of one shop: written in one go by `finish`, as one batch."""
 
@@ -169,14 +191,14 @@ class Operation:
         self.shop, self.by, self.reason, self.batch = shop, by, check_reason(reason), batch
         self._parts: list[tuple[Draft, str, str, Delta, ClusterChange | None]] = []
 
-    def put(self, draft: Draft, action: str, summary: str, *, undoes: ClusterChange | None = None) -> None:
-        """Write a draft's rows, if there is anything new in it. Raises EditError."""
+    def put(self, draft: Draft, action: str, summary: str, *, undoes: ClusterChange | None = None) -> Delta:
+        """Write a draft's rows, if there is anything new in it: what is returned. Raises EditError; then nothing was written."""
         delta = draft.delta
-        if not delta:
-            return
-        draft.check()
-        draft.write(delta)
-        self._parts.append((draft, action, summary, delta, undoes))
+        if delta:
+            draft.check()
+            draft.write(delta)
+            self._parts.append((draft, action, summary, delta, undoes))
+        return delta
 
     def finish(self, *, related: bool = False) -> tuple[ClusterChange, ...]:
         """Check the names of all that was put, and record it. related : a merge or a split, whose changes name each other.
@@ -214,12 +236,23 @@ class Operation:
         ]
         if not named:
             return
-        holders: dict[str, list[int]] = {}
-        for pk, name in ItemCluster.objects.live().filter(shop=self.shop).values_list("pk", "name"):
-            holders.setdefault(name.casefold(), []).append(pk)
+        holders = live_names(self.shop)
         for row in named:
-            if others := [pk for pk in holders[row.name.casefold()] if pk != row.pk]:
-                raise EditConflict("name", f"“{row.name}” is taken by cluster {others[0]}: names are distinct within a shop")
+            check_free(row, holders)
+
+
+def live_names(shop: Shop) -> dict[str, list[int]]:
+    """Casefolded name -> ids of the live clusters that have it."""
+    holders: dict[str, list[int]] = {}
+    for pk, name in ItemCluster.objects.live().filter(shop=shop).order_by("pk").values_list("pk", "name"):
+        holders.setdefault(name.casefold(), []).append(pk)
+    return holders
+
+
+def check_free(row: ItemCluster, holders: Mapping[str, Sequence[int]]) -> None:
+    """Raises EditConflict if another live cluster than `row` has its name. holders : of `live_names`."""
+    if others := [pk for pk in holders.get(row.name.casefold(), ()) if pk != row.pk]:
+        raise EditConflict("name", f"“{row.name}” is taken by cluster {others[0]}: names are distinct within a shop")
 
 
 # Checks of what people give
@@ -280,6 +313,14 @@ def find_items(shop: Shop, external_ids: Sequence[str], field: str = "items") ->
     if missing := [external for external in external_ids if external not in ids]:
         raise EditError(field, f"names {listed(missing)}, which {shop.name} doesn't have")
     return list(dict.fromkeys(ids[external] for external in external_ids))
+
+
+def external_ids(items: Sequence[int]) -> list[str]:
+    """The shop's own ids of items, in their order; an item that isn't there is told by its number."""
+    known = {
+        pk: name for chunk in in_chunks(items) for pk, name in Item.objects.filter(pk__in=chunk).values_list("pk", "external_id")
+    }
+    return [known.get(item, str(item)) for item in items]
 
 
 def listed(values: Sequence[object], most: int = 5) -> str:

@@ -20,7 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from clusters import editing
-from clusters.cluster_drafts import BY_HAND, MAX_ITEMS, EditError, check_bound, check_name
+from clusters.cluster_drafts import (
+    BY_HAND,
+    MAX_ITEMS,
+    Draft,
+    EditError,
+    Operation,
+    check_bound,
+    check_free,
+    check_name,
+    check_reason,
+    count_items,
+    drafts_of,
+    live_names,
+)
 from clusters.lineage import Actor, delta_of
 from clusters.models import ClusterChange, Item, ItemCluster
 from personas.events import EventError, check_id
@@ -34,6 +47,9 @@ MAX_ARRAY = 64 * 1024 * 1024
 MOST_CLUSTERS = 5_000
 """Clusters that one file may name."""
 
+AT_ONCE = 10_000
+"""Items in the clusters that are written in one transaction: others who write wait for a second of it, not for a whole file."""
+
 ALIASES = {
     "cluster_name": "cluster",
     "group": "cluster",
@@ -43,8 +59,17 @@ ALIASES = {
     "product_id": "item_id",
     "external_id": "item_id",
 }
+Action = ClusterChange.Action
 KEYS = ("name", "cluster", "cluster_id", "items", "locked", "minimum_size", "maximum_size")
 """What a whole cluster's record may have."""
+
+
+@dataclass
+class ClusterReport(ImportReport):
+    """As `ImportReport`, of items in clusters. made, changed : clusters; where neither is, the file brought nothing new."""
+
+    made: int = 0
+    changed: int = 0
 
 
 @dataclass
@@ -63,6 +88,11 @@ class _Given:
     maximum_size: int | None = None
     whole: bool = True
 
+    def of(self, ids: Mapping[str, int]) -> tuple[dict[int, float], list[int]]:
+        """Item id -> weight, and the ids of core items; of those that are known."""
+        items = {ids[external]: weight for external, (_, _, weight, _) in self.items.items() if external in ids}
+        return items, [ids[external] for external, (_, _, _, core) in self.items.items() if core and external in ids]
+
 
 def import_clusters(
     shop: Shop,
@@ -72,26 +102,29 @@ def import_clusters(
     reason: str = "",
     rejects: Path | None = None,
     progress: Progress | None = None,
-) -> ImportReport:
+) -> ClusterReport:
     """Take in a file's clusters, or those of records, whose lines are their places from 1; the report counts items in clusters.
 
-    A known cluster's items become those of the file; none leaves where a line of its was rejected or the file broke off.
-    Excluded items stay out and core ones in. Locks and bounds are taken when a cluster is made, later ones are the
-    merchandiser's. All changes are of one batch. A line that can't be taken is rejected with field and reason, the rest kept.
-    Raises FileError.
+    A known cluster's items become those of the file; none leaves where a line of its was rejected, or one that may have been
+    of any cluster, or where the file broke off. Excluded items stay out and core ones in. Locks and bounds are taken when a
+    cluster is made, later ones are the merchandiser's. All changes are of one batch. A line that can't be taken is rejected
+    with field and reason, the rest kept; what was taken stays, should the import be cut short. Raises FileError and EditError,
+    the latter for a reason that can't be kept.
     """
     return _Import(shop, by, reason).run(source, rejects, progress)
 
 
 class _Import:
     def __init__(self, shop: Shop, by: Actor, reason: str) -> None:
-        self.shop, self.by, self.reason, self.batch = shop, by, reason, uuid.uuid4()
-        self.report = ImportReport()
-        self.made = self.changed = 0
+        self.shop, self.by, self.reason, self.batch = shop, by, check_reason(reason), uuid.uuid4()
+        self.report = ClusterReport()
         self._given: dict[str | int, _Given] = {}
+        self._all_told = True  # False once a line was rejected that doesn't say of which cluster it is
         self._write: Callable[[Reject], Any] | None = None
 
-    def run(self, source: Path | Iterable[Mapping[str, object]], rejects: Path | None, progress: Progress | None) -> ImportReport:
+    def run(
+        self, source: Path | Iterable[Mapping[str, object]], rejects: Path | None, progress: Progress | None
+    ) -> ClusterReport:
         with ExitStack() as stack:
             if rejects is not None:
                 stream = stack.enter_context(rejects.open("w", newline="", encoding="utf-8", errors="replace"))
@@ -101,16 +134,18 @@ class _Import:
                 self.report.read += 1
                 if isinstance(entry, Reject):
                     self._reject(*entry)
+                    self._all_told = False
                     continue
                 try:
                     self._read(entry)
                 except (EventError, EditError) as error:
                     self._reject(entry.line, error.field, error.reason)
-            known = _known(self.shop)
-            for given in self._given.values():
-                self._take(given, known)
+                    named = renamed(entry.values, ALIASES)
+                    self._all_told &= any(named.get(key) not in (None, "") for key in ("cluster", "cluster_id"))
+            self._take_all()
         if self._given:
-            self.report.notes.append(f"{self.made:,} clusters made, {self.changed:,} changed, {len(self._given):,} named in all")
+            made, changed = self.report.made, self.report.changed
+            self.report.notes.append(f"{made:,} clusters made, {changed:,} changed, {len(self._given):,} named in all")
         return self.report
 
     def _entries(self, source: Path | Iterable[Mapping[str, object]], progress: Progress | None) -> Iterator[Record | Reject]:
@@ -162,7 +197,7 @@ class _Import:
     # What the file says
 
     def _read(self, record: Record) -> None:
-        """One record onto what its cluster is given. Raises EventError and EditError."""
+        """One record onto what its cluster is given. Raises EventError and EditError on one that is of no cluster."""
         if "items" in record.values:
             self._read_cluster(record)
             return
@@ -170,9 +205,9 @@ class _Import:
         given = self._cluster(record.line, values)
         try:
             self._read_item(given, record.line, "", values)
-        except EventError:
+        except EventError as error:
             given.whole = False
-            raise
+            self._reject(record.line, error.field, error.reason)
 
     def _read_cluster(self, record: Record) -> None:
         values = record.values
@@ -228,63 +263,104 @@ class _Import:
 
     # What becomes of it
 
-    def _take(self, given: _Given, known: Mapping[str, ItemCluster]) -> None:
-        ids = Item.objects.ids_of(self.shop, given.items)
-        for external, (line, name, _, _) in given.items.items():
-            if external not in ids:
-                self._reject(line, name, f"{external!r} is not in the catalogue of {self.shop.name}")
-        if not ids:
-            return
-        items = {ids[external]: weight for external, (_, _, weight, _) in given.items.items() if external in ids}
-        core = [ids[external] for external, (_, _, _, core) in given.items.items() if core and external in ids]
-        try:
-            cluster = self._known_cluster(given, known)
-            if cluster is None:
-                changes = editing.create(
-                    shop=self.shop,
-                    name=given.name,
-                    items=items,
-                    core=core,
-                    kind=ItemCluster.Kind.IMPORTED,
-                    locked=given.locked,
-                    minimum_size=given.minimum_size,
-                    maximum_size=given.maximum_size,
-                    by=self.by,
-                    reason=self.reason,
-                    batch=self.batch,
-                )
-                self.made += 1
-            else:
-                if cluster.retired_at is not None:
-                    editing.restore(cluster=cluster, by=self.by, reason=self.reason, batch=self.batch)
-                whole = given.whole and len(ids) == len(given.items) and not self.report.broke
-                changes = editing.define(
-                    cluster=cluster, items=items, core=core, whole=whole, by=self.by, reason=self.reason, batch=self.batch
-                )
-                self.changed += bool(changes)
-        except EditError as error:
-            self._reject(given.line, error.field, error.reason)
-            return
-        entered = sum(delta_of(change).entered for change in changes)
-        self.report.added += entered
-        self.report.known += len(items) - entered
+    def _take_all(self) -> None:
+        places = self._places()
+        batch: dict[str | int, _Given] = {}
+        held = 0
+        for key, given in self._given.items():
+            if batch and held + len(given.items) > AT_ONCE:
+                self._take(batch, places)
+                batch, held = {}, 0
+            batch[key] = given
+            held += len(given.items)
+        self._take(batch, places)
 
-    def _known_cluster(self, given: _Given, known: Mapping[str, ItemCluster]) -> ItemCluster | None:
-        """The cluster that a file names, None for a new one. Raises EditError for one that takes no file's items."""
-        if given.cluster_id is not None:
-            cluster = ItemCluster.objects.filter(shop=self.shop, pk=given.cluster_id).exclude(name="").first()
-            if cluster is None:
-                raise EditError("cluster_id", f"{given.cluster_id} is no cluster of {self.shop.name}")
-        else:
-            cluster = known.get(given.name.casefold())
-            if cluster is None:
-                return None
-        if cluster.retired_at is not None and not _was_undone(cluster):
-            raise EditError("cluster", f"“{cluster.name}” was taken out; restore it, to import it again")
-        if cluster.kind not in (BY_HAND if given.cluster_id is not None else (ItemCluster.Kind.IMPORTED,)):
-            kind = cluster.get_kind_display().lower()
-            raise EditError("cluster", f"“{cluster.name}” ({kind}, id {cluster.pk}) isn't an imported one; name another")
-        return cluster
+    def _places(self) -> dict[str | int, int]:
+        """Ids of the clusters that the file names, by its key; one that it names twice, by id and by name, is put together."""
+        first, current = _known(self.shop)
+        places: dict[str | int, int] = {}
+        for key, given in self._given.items():
+            place = first.get(given.name.casefold()) if given.cluster_id is None else given.cluster_id
+            if place is not None:
+                places[key] = place
+        taken = set(
+            places.values()
+        )  # an imported cluster is known by the name that it has now where no line means it by its first
+        places |= {
+            key: current[key]
+            for key in self._given
+            if isinstance(key, str) and key not in places and key in current and current[key] not in taken
+        }
+        named: dict[int, _Given] = {}
+        for key, place in places.items():
+            given = self._given[key]
+            one = named.setdefault(place, given)
+            if one is not given:
+                one.items |= given.items
+                one.whole &= given.whole
+                del self._given[key]
+        return places
+
+    def _take(self, batch: Mapping[str | int, _Given], places: Mapping[str | int, int]) -> None:
+        """Some of the clusters, in one transaction."""
+        with editing.editing(self.shop):
+            ids = Item.objects.ids_of(self.shop, {external: None for given in batch.values() for external in given.items})
+            drafts = drafts_of(places[key] for key in batch if key in places)
+            names = live_names(self.shop)
+            operation = Operation(self.shop, self.by, self.reason, self.batch)
+            for key, given in batch.items():
+                for external, (line, name, _, _) in given.items.items():
+                    if external not in ids:
+                        self._reject(line, name, f"{external!r} is not in the catalogue of {self.shop.name}")
+                        given.whole = False
+                if given.items.keys().isdisjoint(ids):
+                    continue
+                try:
+                    if key in places:
+                        self._define(operation, given, drafts.get(places[key]), ids, names)
+                    else:
+                        self._make(operation, given, ids, names)
+                except EditError as error:
+                    self._reject(given.line, error.field, error.reason)
+            operation.finish()
+
+    def _make(self, operation: Operation, given: _Given, ids: Mapping[str, int], names: dict[str, list[int]]) -> None:
+        """Raises EditError."""
+        kind = ItemCluster.Kind.IMPORTED
+        row = ItemCluster(shop=self.shop, name=given.name, kind=kind, named_by_hand=True, locked=given.locked)
+        check_free(row, names)
+        items, core = given.of(ids)
+        draft = editing.drafted(row, items, core, given.minimum_size, given.maximum_size)
+        operation.put(draft, Action.CREATED, f"Made with {count_items(len(draft.members))}")
+        names[row.name.casefold()] = [row.pk]
+        self.report.made += 1
+        self.report.added += len(items)
+
+    def _define(
+        self, operation: Operation, given: _Given, draft: Draft | None, ids: Mapping[str, int], names: dict[str, list[int]]
+    ) -> None:
+        """Raises EditError for a cluster that takes no file's items."""
+        if draft is None or draft.row.shop_id != self.shop.pk or not draft.row.name:
+            raise EditError("cluster_id", f"{given.cluster_id} is no cluster of {self.shop.name}")
+        row = draft.row
+        back = row.retired_at is not None
+        if back:
+            if not _was_undone(row):
+                raise EditError("cluster", f"“{row.name}” was taken out; restore it, to import it again")
+            check_free(row, names)
+            row.retired_at = None
+        if row.kind not in (BY_HAND if given.cluster_id is not None else (ItemCluster.Kind.IMPORTED,)):
+            kind = row.get_kind_display().lower()
+            raise EditError("cluster", f"“{row.name}” ({kind}, id {row.pk}) isn't an imported one; name another")
+        items, core = given.of(ids)
+        editing.define(draft, items, core, whole=given.whole and self._all_told and not self.report.broke)
+        told = f"Brought back with {count_items(len(draft.members))}" if back else editing.items_told(draft.delta)
+        delta = operation.put(draft, Action.RESTORED if back else Action.ITEMS, told)
+        if back:
+            names.setdefault(row.name.casefold(), []).append(row.pk)
+        self.report.changed += bool(delta)
+        self.report.added += delta.entered
+        self.report.known += len(items) - delta.entered
 
 
 def _was_undone(cluster: ItemCluster) -> bool:
@@ -293,16 +369,17 @@ def _was_undone(cluster: ItemCluster) -> bool:
     return last is not None and last.undoes is not None and delta_of(last.undoes).made_it
 
 
-def _known(shop: Shop) -> dict[str, ItemCluster]:
-    """Imported clusters by the name that a file gave them, then others by theirs; names casefolded."""
-    clusters = {c.pk: c for c in ItemCluster.objects.filter(shop=shop).exclude(name="")}
-    known = {c.name.casefold(): c for c in clusters.values() if c.retired_at is None}
-    made = ClusterChange.objects.filter(shop=shop, action=ClusterChange.Action.CREATED).order_by("pk")
-    for change in made.iterator(chunk_size=200):
-        fields = delta_of(change).fields
-        if fields.get("kind", ("", ""))[1] == ItemCluster.Kind.IMPORTED and change.cluster_id in clusters:
-            known[str(fields["name"][1]).casefold()] = clusters[change.cluster_id]
-    return known
+def _known(shop: Shop) -> tuple[dict[str, int], dict[str, int]]:
+    """Ids of imported clusters by the name that a file gave them first, and of live clusters by theirs; names casefolded."""
+    there = set(ItemCluster.objects.filter(shop=shop).exclude(name="").values_list("pk", flat=True))
+    made = ClusterChange.objects.filter(shop=shop, action=Action.CREATED, delta__fields__kind__1=ItemCluster.Kind.IMPORTED.value)
+    # Names alone: the deltas hold the items that each was made with.
+    first = {
+        str(name).casefold(): pk
+        for pk, name in made.order_by("pk").values_list("cluster", "delta__fields__name__1")
+        if pk in there
+    }
+    return first, {name: pks[0] for name, pks in live_names(shop).items()}
 
 
 def _array_text(path: Path) -> str | None:

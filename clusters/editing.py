@@ -9,7 +9,6 @@ less. Merging, splitting and restoring make clusters whose items are the merchan
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from statistics import median
@@ -31,6 +30,7 @@ from clusters.cluster_drafts import (
     check_name,
     count_items,
     editing,
+    external_ids,
     find_items,
     listed,
     opened,
@@ -42,9 +42,9 @@ from clusters.undoing import undo, undo_batch
 from personas.models import Shop
 
 __all__ = [
-    "Actor", "EditConflict", "EditError", "add_items", "clear_rule", "create", "define", "exclude", "find_items", "give_back",
-    "items_of_parts", "merge", "remove_items", "rename", "restore", "retire", "set_bounds", "set_core", "set_locked", "split",
-    "undo", "undo_batch",
+    "Actor", "EditConflict", "EditError", "add_items", "clear_rule", "create", "define", "drafted", "editing", "exclude",
+    "find_items", "give_back", "items_of_parts", "items_told", "merge", "remove_items", "rename", "restore", "retire",
+    "set_bounds", "set_core", "set_locked", "split", "undo", "undo_batch",
 ]  # fmt: skip
 
 Items = Mapping[int, float | None] | Mapping[int, float] | Iterable[int]
@@ -73,18 +73,27 @@ def create(
     locked: bool = False,
     minimum_size: int | None = None,
     maximum_size: int | None = None,
-    batch: uuid.UUID | None = None,
 ) -> Changes:
     """A cluster whose items are the merchandiser's; the change's `cluster` is its row. core : among or beside `items`."""
-    operation = Operation(shop, by, reason, batch)
+    operation = Operation(shop, by, reason)
     with editing(shop):
-        draft = Draft(ItemCluster(shop=shop, name=check_name(name), kind=kind, named_by_hand=True, locked=locked))
-        _bound(draft, minimum_size, maximum_size)
-        _take_in(draft, check_items(shop, items))
-        if core := list(core):
-            _keep(draft, check_items(shop, core, "core"))
+        given, core = check_items(shop, items), list(core)
+        kept = check_items(shop, core, "core") if core else {}
+        row = ItemCluster(shop=shop, name=check_name(name), kind=kind, named_by_hand=True, locked=locked)
+        draft = drafted(row, given, kept, minimum_size, maximum_size)
         operation.put(draft, Action.CREATED, f"Made with {count_items(len(draft.members))}")
         return operation.finish()
+
+
+def drafted(
+    row: ItemCluster, items: Mapping[int, float | None], core: Iterable[int], minimum: int | None, maximum: int | None
+) -> Draft:
+    """A new cluster with items of its shop, among or beside which are core ones, not yet written. Raises EditError."""
+    draft = Draft(row)
+    _bound(draft, minimum, maximum)
+    _take_in(draft, items)
+    _keep(draft, dict.fromkeys(core))
+    return draft
 
 
 def rename(*, cluster: ItemCluster, name: str, by: Actor, reason: str = "") -> Changes:
@@ -172,27 +181,19 @@ def clear_rule(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "
     return _on_items(cluster, items, by, reason, change)
 
 
-def define(
-    *, cluster: ItemCluster, items: Mapping[int, float], core: Iterable[int] = (), whole: bool, by: Actor,
-    reason: str = "", batch: uuid.UUID | None = None,
-) -> Changes:  # fmt: skip
-    """What a file says is in a cluster owned by hand: these items with these weights; if `whole`, no others.
+def define(draft: Draft, items: Mapping[int, float], core: Iterable[int] = (), *, whole: bool) -> None:
+    """What a file says is in a cluster owned by hand, onto its draft: these items with these weights; if `whole`, no others.
 
-    A merchandiser's word on an item in the cluster stands: one excluded stays out, a core one stays in. core : of `items`.
+    A merchandiser's word on an item in the cluster stands: one excluded stays out, a core one stays in. core : of `items`,
+    which are of the shop. Raises EditConflict for a learned cluster.
     """
-    operation = Operation(cluster.shop, by, reason, batch)
-    with editing(cluster.shop):
-        draft = opened(cluster)
-        if not draft.by_hand:
-            raise EditConflict("cluster", f"“{draft.row.name}” is learned: its items can't be given as a whole")
-        given = check_items(cluster.shop, items)
-        _take_in(draft, {item: weight for item, weight in given.items() if draft.rules.get(item) != EXCLUDED})
-        for item in core:
-            draft.rules.setdefault(item, CORE)
-        if whole:
-            draft.members = {i: w for i, w in draft.members.items() if i in given or draft.rules.get(i) == CORE}
-        operation.put(draft, Action.ITEMS, _items_told(draft.delta))
-        return operation.finish()
+    if not draft.by_hand:
+        raise EditConflict("cluster", f"“{draft.row.name}” is learned: its items can't be given as a whole")
+    _take_in(draft, {item: weight for item, weight in items.items() if draft.rules.get(item) != EXCLUDED})
+    for item in core:
+        draft.rules.setdefault(item, CORE)
+    if whole:
+        draft.members = {i: w for i, w in draft.members.items() if i in items or draft.rules.get(i) == CORE}
 
 
 def _on_items(cluster: ItemCluster, items: Items, by: Actor, reason: str, change: Any) -> Changes:
@@ -200,7 +201,7 @@ def _on_items(cluster: ItemCluster, items: Items, by: Actor, reason: str, change
     with editing(cluster.shop):
         draft = opened(cluster)
         change(draft, check_items(cluster.shop, items))
-        operation.put(draft, Action.ITEMS, _items_told(draft.delta))
+        operation.put(draft, Action.ITEMS, items_told(draft.delta))
         return operation.finish()
 
 
@@ -225,8 +226,8 @@ def _bar(draft: Draft, items: Iterable[int]) -> None:
         draft.rules[item] = EXCLUDED
 
 
-def _items_told(delta: Delta) -> str:
-    """ "3 items in, 1 out, 2 now core" in words."""
+def items_told(delta: Delta) -> str:
+    """What became of a cluster's items: "3 items in, 1 out, 2 now core"."""
     told = [f"{count_items(delta.entered)} in"] if delta.entered else []
     told += [f"{delta.left:,} out" if told else f"{count_items(delta.left)} out"] if delta.left else []
     rest = len(delta.members) - delta.entered - delta.left
@@ -287,6 +288,8 @@ def split(*, cluster: ItemCluster, groups: Mapping[str, Iterable[int]], by: Acto
     operation = Operation(shop, by, reason)
     with editing(shop):
         rest = opened(cluster)
+        if len({check_name(name, "groups").casefold() for name in groups}) < len(groups):
+            raise EditError("groups", "have two of one name")
         drafts = [_split_off(rest, name, list(dict.fromkeys(items))) for name, items in groups.items()]
         if not rest.members:
             raise EditError("groups", f"leave nothing in “{rest.row.name}”: at least one item must stay")
@@ -305,7 +308,8 @@ def _split_off(rest: Draft, name: str, items: list[int]) -> Draft:
     if not items:
         raise EditError("groups", f"gives “{name}” no item")
     if missing := [item for item in items if item not in rest.members]:
-        raise EditError("groups", f"gives “{name}” items that aren't in “{rest.row.name}” or are given twice: {listed(missing)}")
+        said = listed(external_ids(missing))
+        raise EditError("groups", f"gives “{name}” items that aren't in “{rest.row.name}” or are given twice: {said}")
     for item in items:
         made.members[item] = rest.members.pop(item)
         if rest.rules.get(item) == CORE:
@@ -347,14 +351,12 @@ def _take_out(draft: Draft, now: datetime) -> None:
     draft.row.locked = draft.row.locked or not draft.by_hand
 
 
-def restore(
-    *, cluster: ItemCluster, by: Actor, reason: str = "", name: str | None = None, batch: uuid.UUID | None = None
-) -> Changes:
+def restore(*, cluster: ItemCluster, by: Actor, reason: str = "", name: str | None = None) -> Changes:
     """Bring a retired cluster back with the items that it had, as the merchandiser's own: see `give_back`.
 
     name : another, where its own is taken by now. Raises EditError for a live cluster and for one that had no items.
     """
-    operation = Operation(cluster.shop, by, reason, batch)
+    operation = Operation(cluster.shop, by, reason)
     with editing(cluster.shop):
         draft = reopened(cluster)
         if draft.row.retired_at is None:

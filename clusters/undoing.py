@@ -82,6 +82,8 @@ def _check_standing(draft: Draft, change: ClusterChange, delta: Delta) -> None:
     moved = [name for name, (_, after) in delta.fields.items() if not _same(name, getattr(row, name), after)]
     items = {i for i, (_, after) in delta.members.items() if (i in draft.members) != (after is not None)}
     items |= {i for i, (_, after) in delta.rules.items() if draft.rules.get(i) != after}
+    if delta.made_it:  # its undo takes all of the cluster out, what came in since included
+        items |= (draft.members.keys() - delta.members.keys()) | (draft.rules.keys() - delta.rules.keys())
     items = _still_there(items)
     weighed = {i for i, (before, after) in delta.members.items() if before is not None and after is not None}
     later = ClusterChange.objects.filter(cluster=row, pk__gt=change.pk).order_by("pk")
@@ -125,8 +127,9 @@ def _take_back(draft: Draft, delta: Delta) -> None:
 
 
 def _put_back(changed: Mapping[int, tuple[T | None, T | None]], into: dict[int, T]) -> None:
+    there = _still_there(item for item, (before, _) in changed.items() if before is not None)
     for item, (before, _) in changed.items():
         if before is None:
             into.pop(item, None)
-        else:
+        elif item in there:
             into[item] = before

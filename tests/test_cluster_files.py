@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -123,6 +124,60 @@ def test_an_import_that_was_taken_back_can_be_made_again(imported: Callable[...,
     imported(TABLE.replace("i1", "i4"))
     assert held() == {"Picnic": {"i0": 1.0, "i4": 0.5}, "Winter": {"i2": 1.0}}
     assert ItemCluster.objects.count() == 2
+
+
+def test_a_cluster_that_can_not_be_taken_again_stays_taken_back(shop: Shop) -> None:
+    record = {"name": "A", "items": [{"item_id": "i0", "core": True}], "maximum_size": 1}
+    import_clusters(shop, [record], by=BY)
+    editing.undo(change=ClusterChange.objects.get(), by=HAND)
+    report = import_clusters(shop, [{"cluster": "A", "item_id": "i1", "core": True}], by=BY)
+    assert report.rejects == [(1, "maximum_size", "of 1 has no room for the 2 core items of “A”")]
+    assert held() == {}
+
+
+@pytest.mark.parametrize("line", ["\n,i1\n", '\n"A,i1\n'])
+def test_nothing_leaves_where_a_line_may_have_been_of_any_cluster(imported: Callable[..., ImportReport], line: str) -> None:
+    imported("cluster,item_id\nA,i0\nA,i1\n")
+    report = imported(f"cluster,item_id\nA,i0{line}")
+    assert (report.rejected, held()) == (1, {"A": {"i0": 1.0, "i1": 1.0}})
+
+
+def test_a_cluster_named_by_id_and_by_name_is_one(imported: Callable[..., ImportReport]) -> None:
+    imported(TABLE)
+    winter = ItemCluster.objects.get(name="Winter")
+    text = f"cluster,cluster_id,item_id\nWinter,,i2\n,{winter.pk},i3\n"
+    assert counts(imported(text)) == (2, 1, 1, 0)
+    assert counts(imported(text)) == (2, 0, 2, 0)
+    assert held()["Winter"] == {"i2": 1.0, "i3": 1.0}
+
+
+def test_a_name_given_by_hand_is_not_taken_for_another_cluster_of_the_file(imported: Callable[..., ImportReport]) -> None:
+    imported("cluster,item_id\nA,i0\n")
+    cluster = ItemCluster.objects.get()
+    editing.rename(cluster=cluster, name="B", by=HAND)
+    report = imported("cluster,item_id\nB,i1\nA,i0\n")
+    assert report.rejects == [(2, "name", f"“B” is taken by cluster {cluster.pk}: names are distinct within a shop")]
+    assert held() == {"B": {"i0": 1.0}}
+    imported("cluster,item_id\nB,i1\n")
+    assert held() == {"B": {"i1": 1.0}}, "alone, it is what the cluster is called by now"
+
+
+def test_a_file_costs_few_queries_and_is_written_a_part_at_a_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    records: list[dict[str, Any]] = [
+        {"name": f"C{n}", "items": [{"item_id": f"i{(n + k) % 8}", "weight": (k + 1) / 4} for k in range(3)]} for n in range(40)
+    ]
+    import_clusters(shop, records, by=BY)
+    with django_assert_max_num_queries(12):
+        report = import_clusters(shop, records, by=BY)
+    assert (report.known, report.made, report.changed) == (120, 0, 0)
+    for record in records:
+        record["items"][0]["weight"] = 1.0
+    monkeypatch.setattr(cluster_files, "AT_ONCE", 7)
+    assert import_clusters(shop, records, by=BY).changed == 40
+    assert held()["C9"] == {"i1": 1.0, "i2": 0.5, "i3": 0.75}
+    assert ClusterChange.objects.latest("pk").summary == "1 weighted anew"
 
 
 def test_a_cluster_is_named_by_id_too(imported: Callable[..., ImportReport], shop: Shop) -> None:

@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from clusters import editing
+from clusters.cluster_drafts import Draft
 from clusters.editing import Actor, EditConflict, EditError
 from clusters.lineage import history
 from clusters.models import ClusterChange, ClusterItemRule, ClusterMembership, Item, ItemCluster
@@ -278,7 +279,7 @@ LONG = "x" * 121
         (lambda c, o: editing.split(cluster=c, groups={"X": ids(0), "Y": ids(0)}, by=API), "groups", "given twice"),
         (lambda c, o: editing.split(cluster=c, groups={"B": ids(0)}, by=API), "name", "“B” is taken"),
         (lambda c, o: editing.restore(cluster=c, by=API), "cluster", "isn't retired"),
-        (lambda c, o: editing.define(cluster=c, items={ids(0)[0]: 1.0}, whole=True, by=API), "cluster", "is learned"),
+        (lambda c, o: editing.define(Draft(c), {ids(0)[0]: 1.0}, whole=True), "cluster", "is learned"),
     ],
 )
 def test_what_can_not_be_done_is_told_by_field_and_changes_nothing(
@@ -401,6 +402,27 @@ def test_a_merge_whose_cluster_was_edited_since_is_not_undone_at_all(shop: Shop)
     assert snapshot(shop) == before
 
 
+def test_a_split_whose_part_was_edited_since_is_not_undone_at_all(shop: Shop) -> None:
+    cluster = make(shop, "A", 0, 1, 2)
+    rest, made = editing.split(cluster=cluster, groups={"B": ids(1)}, by=API)
+    (added,) = editing.add_items(cluster=made.cluster, items=ids(5), by=API)
+    before = snapshot(shop)
+    with pytest.raises(EditConflict, match="1 item of “B” changed since: items changed on"):
+        editing.undo(change=rest, by=API)
+    assert snapshot(shop) == before, "what came into the part would be in nothing"
+    editing.undo(change=added, by=API)
+    editing.undo(change=rest, by=API)
+    assert numbers(cluster) == {0, 1, 2}
+
+
+def test_groups_of_a_split_have_names_of_their_own_and_items_are_named_as_the_shop_does(shop: Shop) -> None:
+    cluster = make(shop, "A", 0, 1, 2)
+    with pytest.raises(EditError, match="groups have two of one name"):
+        editing.split(cluster=cluster, groups={"B": ids(1), "b ": ids(2)}, by=API)
+    with pytest.raises(EditError, match=r"that aren't in “A” or are given twice: i5, i7, 999999$"):
+        editing.split(cluster=cluster, groups={"B": [*ids(5, 7), 999_999]}, by=API)
+
+
 def test_an_undo_that_would_give_a_name_twice_is_refused(shop: Shop) -> None:
     a, b = make(shop, "A", 0), make(shop, "B", 1)
     (change,) = editing.rename(cluster=a, name="C", by=API)
@@ -424,3 +446,5 @@ def test_an_item_that_left_the_catalogue_does_not_stand_in_the_way(shop: Shop) -
     editing.undo(change=removed, by=API)
     editing.undo(change=change, by=API)
     assert numbers(cluster) == {1}
+    cluster.refresh_from_db()
+    assert cluster.size == 1, "an item that is gone doesn't count"

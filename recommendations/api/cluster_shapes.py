@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from clusters.cluster_drafts import MAX_ITEMS, MAX_NAME
+from clusters.editing import MOST_MERGED
 from clusters.lineage import MAX_REASON
 from clusters.models import ClusterChange, ClusterItemRule, ItemCluster
 from personas.events import EventError, check_id
@@ -207,7 +208,9 @@ class ItemsIn(ReasonIn):
 
 class MergeClustersIn(NameIn):
     clusters = serializers.ListField(
-        child=serializers.IntegerField(), help_text="Ids, 2 to 20; the first takes in the others and keeps its id and lock."
+        child=serializers.IntegerField(),
+        max_length=MOST_MERGED,
+        help_text="Ids, 2 to 20; the first takes in the others and keeps its id and lock.",
     )
 
 
@@ -217,15 +220,21 @@ class GroupIn(serializers.Serializer[Any]):
 
 
 class SplitIn(ReasonIn):
-    groups = GroupIn(many=True, required=False, default=list, help_text="Clusters to make of some of its items.")
+    groups = GroupIn(  # type: ignore[call-arg]  # the list's, which the stubs don't know
+        many=True, required=False, default=list, max_length=MOST_MERGED, help_text="Clusters to make of some of its items."
+    )
     parts = serializers.ListField(
-        child=serializers.IntegerField(), required=False, default=list, help_text="Or numbers of its parts, each to be a cluster."
+        child=serializers.IntegerField(),
+        required=False,
+        default=list,
+        max_length=MOST_MERGED,
+        help_text="Or numbers of its parts, each to be a cluster.",
     )
 
 
 class ImportIn(ReasonIn):
     clusters = serializers.ListField(
-        child=serializers.JSONField(),
+        child=serializers.JSONField(allow_null=True),  # an entry that is none is rejected by its line, the rest kept
         allow_empty=False,
         max_length=MOST_RECORDS,
         help_text='{"name", "items": ["sku", {"item_id", "weight", "core"}], "locked", "minimum_size", "maximum_size"}, or '

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -81,7 +80,7 @@ class ClusterFilter(filters.FilterSet):
 
 
 class ChangeFilter(filters.FilterSet):
-    cluster = filters.NumberFilter()
+    cluster = filters.NumberFilter(max_value=2**63 - 1)
     actor = filters.ChoiceFilter(choices=ClusterChange.Actor.choices)
     action = filters.ChoiceFilter(choices=ClusterChange.Action.choices)
     batch = filters.UUIDFilter()
@@ -108,9 +107,12 @@ class EditsClusters(ShopRows):
     def edited(
         self, shop: Shop, edit: Callable[[], Iterable[ClusterChange]], *, code: int = 200, shown: Iterable[ItemCluster] = ()
     ) -> Response:
-        """What an edit changed, once it is asked to be published. shown : clusters to tell of where it changed nothing."""
+        """What an edit changed, once it is asked to be published. shown : clusters to tell of where it changed nothing.
+
+        All of it is done while nobody else edits the shop's clusters: what it reads first is so when it writes.
+        """
         try:
-            with transaction.atomic():
+            with editing.editing(shop):
                 changes = list(edit())
                 if changes:
                     request_publish(shop)
@@ -127,6 +129,8 @@ class EditsClusters(ShopRows):
         """The request's body, checked."""
         serializer = form(data=self.request.data)
         serializer.is_valid(raise_exception=True)
+        if unknown := [name for name in self.request.data if name not in serializer.fields]:
+            raise ValidationError({str(unknown[0])[:60]: [f"is not known; this takes {', '.join(serializer.fields)}"]})
         values: dict[str, Any] = serializer.validated_data
         return values
 
@@ -180,6 +184,7 @@ class Clusters(EditsClusters):
             if "locked" in given:
                 yield from editing.set_locked(locked=given["locked"], **by)
             if given.keys() & {"minimum_size", "maximum_size"}:
+                cluster.refresh_from_db(fields=["minimum_size", "maximum_size"])
                 bounds = {name: given.get(name, getattr(cluster, name)) for name in ("minimum_size", "maximum_size")}
                 yield from editing.set_bounds(**bounds, **by)
 
@@ -250,6 +255,7 @@ class Clusters(EditsClusters):
 
         def edit() -> Iterable[ClusterChange]:
             groups = {group["name"]: _found(cluster.shop, group["items"], "groups") for group in given["groups"]}
+            cluster.refresh_from_db(fields=["parts"])
             groups |= editing.items_of_parts(cluster, given["parts"])
             return editing.split(cluster=cluster, groups=groups, by=self.actor(), reason=given["reason"])
 
@@ -282,8 +288,11 @@ class Clusters(EditsClusters):
     def import_clusters(self, request: Request) -> Response:
         """Take in clusters of the shop's own, known by their names: what is given is what is in them."""
         given, shop = self.given(ImportIn), self.written_shop()
-        with transaction.atomic():
+        try:
             report = import_clusters(shop, given["clusters"], by=self.actor(), reason=given["reason"])
+        except EditError as error:
+            raise ValidationError({error.field: [error.reason]}) from error
+        if report.made or report.changed:
             request_publish(shop)
         told = {name: getattr(report, name) for name in ("read", "added", "known", "rejected", "notes")}
         return Response(ImportOut({**told, "rejects": [reject._asdict() for reject in report.rejects]}).data)
