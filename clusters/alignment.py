@@ -193,6 +193,7 @@ def select(
         terms *= WEIGHTS[:, None]
     weight = _weights(clusters, adapted)
     score = np.add.reduce(terms) * weight
+    score[clusters.sizes == 0] = 0.0  # one made by hand, before its first item
     n = len(clusters.primary)
     room = max(max_share * n, min(few, 0.5 * n))
     chosen = _within(clusters, score, count, room)

@@ -18,6 +18,9 @@ REPEATS = 0.6
 PART = 0.2
 """Share of the merchandisers' cluster that it must then be: a department that was imported isn't repeated by what is in it."""
 
+BLOCK = 4_096
+"""Items that are tied to clusters at a time: of a catalogue's leftovers, all by all clusters would be gigabytes."""
+
 
 @dataclass(frozen=True)
 class ClusterEdit:
@@ -275,12 +278,30 @@ def _settled(
     takes_in = np.array([c.takes_in for c in columns], dtype=bool)
     if not len(loose) or not takes_in.any():
         return weights
-    allowed = np.repeat(takes_in[None, :], len(loose), axis=0)
-    for c, column in enumerate(columns):
-        allowed[np.isin(loose, column.excluded), c] = False
-    near = np.where(allowed, ties.by_moves(weights, loose), 0.0)
-    alike = np.where(allowed, likeness(sparse.csr_matrix(weights), loose, catalogue.item_descriptors), 0.0)
-    to = np.where(near.max(1) > 0, near.argmax(1), np.where(alike.max(1) >= LIKENESS, alike.argmax(1), -1))
+    blocks = [loose[start : start + BLOCK] for start in range(0, len(loose), BLOCK)]
+    to = np.concatenate([_most_tied(block, weights, columns, takes_in, catalogue, ties) for block in blocks])
     goes = to >= 0
     joins = sparse.csc_matrix((np.ones(goes.sum(), dtype=np.float32), (loose[goes], to[goes])), shape=weights.shape)
     return sparse.csc_matrix(weights + joins)
+
+
+def _most_tied(
+    items: np.ndarray,
+    weights: sparse.csc_matrix,
+    columns: Sequence[_Column],
+    takes_in: np.ndarray,
+    catalogue: Catalogue,
+    ties: _Ties,
+) -> np.ndarray:
+    """(m,) the cluster of those that may take an item to which it is most tied by moves, else by likeness; -1 for none."""
+    allowed = np.repeat(takes_in[None, :], len(items), axis=0)
+    for c, column in enumerate(columns):
+        if len(column.excluded):
+            allowed[np.isin(items, column.excluded), c] = False
+    near = np.where(allowed, ties.by_moves(weights, items), 0.0)
+    to = np.where(near.max(1) > 0, near.argmax(1), -1)
+    rest = np.flatnonzero(to < 0)
+    if len(rest):
+        alike = np.where(allowed[rest], likeness(sparse.csr_matrix(weights), items[rest], catalogue.item_descriptors), 0.0)
+        to[rest] = np.where(alike.max(1) >= LIKENESS, alike.argmax(1), -1)
+    return np.asarray(to)

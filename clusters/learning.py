@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -66,12 +67,12 @@ def learn(
         names[other] = names[other] or distinct(OTHER, "", taken)
     for c in new[found.shape[1] > 0 and new >= covisited.shape[1]].tolist():
         names[c] = distinct(titles[c], "", taken)
-    items = sparse.csr_matrix(of_item.T)
-    lift = descriptor_lift(items, catalogue.item_descriptors)
-    given_names = cluster_names(items, lift, catalogue, stats.gain, given=names, taken=taken)
     kept = np.flatnonzero(made)
-    learned = Learned(ids, given_names, kinds, of_item, source, grouping.resolution)
-    return learned.at(kept[np.argsort(ids[kept], kind="stable")])
+    learned = Learned(ids, tuple(names), kinds, of_item, source, grouping.resolution)
+    learned = learned.at(kept[np.argsort(ids[kept], kind="stable")])
+    items = sparse.csr_matrix(learned.of_item.T)
+    lift = descriptor_lift(items, catalogue.item_descriptors)
+    return replace(learned, names=cluster_names(items, lift, catalogue, stats.gain, given=learned.names, taken=taken))
 
 
 def _groups_of(old: Learned) -> np.ndarray:

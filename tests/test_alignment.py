@@ -271,3 +271,14 @@ def test_any_selection_keeps_its_promises(seed):
     assert all((getattr(again, f) == getattr(chosen, f)).all() for f in ("rows", "score", "weight", "persona", "terms"))
     assert (adapted.mass, adapted.weight) == before[:2]
     assert (clusters.persona_lift == before[2]).all()
+
+
+def test_a_cluster_without_items_is_never_selected() -> None:
+    clusters = made_clusters(c=4)
+    empty = clusters.items.copy()
+    empty.data[empty.indptr[2] : empty.indptr[3]] = 0.0
+    empty.eliminate_zeros()
+    clusters = replace(clusters, items=empty)
+    pull = np.array([0.05, 0.05, 0.85, 0.05], dtype=np.float32)
+    chosen = select(clusters, AdaptedClusters(), belief=EVEN, attributes=NONE, affinity=pull, active=(), max_share=1.0)
+    assert 2 not in chosen.rows

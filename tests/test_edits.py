@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,13 @@ from scipy import sparse
 
 from clusters.catalogue import ItemRow, build_catalogue
 from clusters.covisitation import count_visits
-from clusters.edits import ClusterEdit
+from clusters.edits import ClusterEdit, apply_edits
 from clusters.item_clusters import CO_VISIT, SEARCH, ItemClusters, build_clusters, with_edits, with_ids, with_personas
+from clusters.learned import Behaviour, Learned
 from clusters.search_clusters import SearchClusters, Trace
 from personas.components import to_parts
 from personas.sessions import SessionLog
-from tests.cluster_worlds import planted, views
+from tests.cluster_worlds import bare_catalogue, planted, views
 
 TRACE = Trace((), (), (), "", ())
 
@@ -219,6 +221,37 @@ def test_edits_of_another_catalogue_are_refused(world):
     *_, clusters = world
     with pytest.raises(ValueError, match="96 items are not of this catalogue, which has 1"):
         with_edits(clusters, build_catalogue([ItemRow(1, "x")]), [])
+
+
+def test_what_a_large_retired_cluster_leaves_is_settled_a_part_at_a_time():
+    # 15,000 items by 399 clusters would be 48 MB for each of several tables.
+    n, c = 20_000, 400
+    place = np.where(np.arange(n) < 5_000, np.arange(n) % (c - 1), c - 1)
+    of_item = sparse.csr_matrix((np.ones(n, dtype=np.float32), (np.arange(n), place)), shape=(n, c))
+    ids, names = np.arange(1, c + 1), tuple(f"cluster {i}" for i in range(c))
+    learned = Learned(ids, names, (CO_VISIT,) * c, of_item, np.full(c, -1, dtype=np.int32), 1.0)
+    a, b = np.random.default_rng(0).integers(0, n, (2, 60_000))
+    moves = sparse.csr_matrix((np.ones(60_000, dtype=np.float32), (a, b)), shape=(n, n))
+    behaviour = Behaviour(np.ones(n, dtype=np.float32), moves, np.zeros((n, 0), dtype=np.float32))
+    catalogue = bare_catalogue(n)
+    tracemalloc.start()
+    edited = apply_edits(learned, behaviour, catalogue, [ClusterEdit(c, CO_VISIT, retired=True)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30e6
+    either = (moves + moves.T) @ of_item[:, : c - 1]
+    tied = np.asarray(either.max(1).todense()).ravel() > 0
+    assert (np.diff(edited.weights.indptr)[5_000:] > 0).tolist() == tied[5_000:].tolist()
+
+
+def test_a_cluster_that_is_not_made_takes_no_name_from_those_that_are():
+    # Two rings of mugs; the first is a hand-made cluster's already, so the second is the only one that is learned.
+    catalogue = build_catalogue([ItemRow(i + 1, f"s{i}", title=f"no. {i}", category=("mugs", "pots")[i // 8]) for i in range(16)])
+    log = views(*[[4 * g + i for i in range(4)] * 2 for g in range(4)] * 10)
+    edits = [ClusterEdit(500, "manual", name="By hand", members=dict.fromkeys(range(1, 5), 1.0))]
+    clusters = build_clusters(log, catalogue, edits=edits, resolution=1.0)
+    assert clusters.names[clusters.primary[4]] == "Mugs"
+    assert len(clusters) == 4
 
 
 # Clusters of searches
