@@ -11,6 +11,7 @@ import redis
 from django.utils import timezone
 
 from clusters import searching, tasks
+from clusters.importing import import_catalogue
 from clusters.models import Item
 from clusters.search_index import SearchIndex, search
 from personas.models import Shop
@@ -71,6 +72,14 @@ def test_a_change_that_was_noted_earlier_and_committed_later_is_taken_up(shop: S
     assert searching.refresh(shop)
     assert found(shop, "chandelier") == 1
     assert not searching.refresh(shop)
+
+
+def test_an_imported_change_is_taken_up(shop: Shop, tmp_path: Path) -> None:
+    assert found(shop, "chandelier") == 0
+    (tmp_path / "items.csv").write_text("item_id,title\nX0,Chandelier\n")
+    import_catalogue(shop, tmp_path / "items.csv")
+    assert searching.refresh(shop)
+    assert found(shop, "chandelier") == 1
 
 
 def test_a_shop_whose_index_is_being_made_holds_up_no_other_and_no_one_who_has_one(shop: Shop) -> None:
