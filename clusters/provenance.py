@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -52,6 +53,10 @@ class Provenance:
             rank=columns[3].astype(np.int32),
         )
 
+    def without(self, labels: Collection[str]) -> Provenance:
+        """The same with traces that don't tell of some words: see `without_labels`."""
+        return replace(self, traces=tuple(without_labels(trace, labels) for trace in self.traces))
+
     @cached_property
     def by_cluster(self) -> dict[int, tuple[dict[str, Any], dict[int, list[list[int]]]]]:
         """Cluster id -> (its trace, item id -> [[descriptor, rank], ...] as `ClusterMembership.via` has it)."""
@@ -60,3 +65,19 @@ class Provenance:
         for cluster, item, descriptor, rank in rows:
             via[cluster].setdefault(item, []).append([descriptor, rank])
         return dict(zip(self.cluster_ids.tolist(), zip(self.traces, via, strict=True), strict=True))
+
+
+def labels_of(trace: Mapping[str, Any]) -> set[str]:
+    """The words of searches that a trace tells of."""
+    told = {label for label, _ in trace.get("terms", ())} | {each[0] for each in trace.get("descriptors", ())}
+    return {label for label in told if label}
+
+
+def without_labels(trace: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any]:
+    """A trace without some words. Descriptors keep their places, which memberships name, but say nothing."""
+    return {
+        **trace,
+        "terms": [term for term in trace["terms"] if term[0] not in labels],
+        "pairs": [pair for pair in trace["pairs"] if pair[0] not in labels and pair[1] not in labels],
+        "descriptors": [["", [], *each[2:]] if each[0] in labels else each for each in trace["descriptors"]],
+    }

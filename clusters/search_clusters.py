@@ -182,8 +182,9 @@ def build_search_clusters(
 def explain_membership(trace: Trace, via: Sequence[tuple[int, int]]) -> tuple[str, ...]:
     """Why an item is in a cluster, in sentences, strongest reason first; () for an item that no search found.
 
-    via : the item's entry in `SearchClusters.via`.
+    via : the item's entry in `SearchClusters.via`. Searches whose words were erased are passed over.
     """
+    via = [(place, rank) for place, rank in via if trace.descriptors[place].words]
     said: list[str] = []
     for term in list(dict.fromkeys(trace.descriptors[place].words for place, _ in via))[:MAX_REASONS]:
         pair = max((p for p in trace.pairs if term in p[:2]), key=lambda p: p[2], default=None)

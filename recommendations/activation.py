@@ -73,14 +73,15 @@ def activate(release: Release, *, by: Actor, reason: str = "", on: Release | Non
 def _rows(
     release: Release, edits: tuple[ClusterEdit, ...], on: Release | None, by: Actor, reason: str, *, last: bool
 ) -> Callable[[Engine], None]:
-    shop, provenance = release.shop, releases.provenance_of(release)
+    shop = release.shop
 
     def also(engine: Engine) -> None:
         if on is not None and Release.objects.active(shop) != on:
             raise _Overtaken
         if not last and fingerprint(read_edits(shop)) != fingerprint(edits):
             raise _Overtaken
-        write_clusters(shop, engine, by=by, reason=reason, provenance=provenance)
+        release.refresh_from_db(fields=["components"])  # an erasure may have taken words out of what it was made of
+        write_clusters(shop, engine, by=by, reason=reason, provenance=releases.provenance_of(release))
 
     return also
 

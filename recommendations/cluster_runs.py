@@ -24,7 +24,7 @@ from clusters.provenance import Provenance
 from clusters.search_clusters import SearchClusters, from_search_history, search_of
 from clusters.searching import index_of
 from personas.models import Shop
-from recommendations import activation, cluster_reports, cluster_statistics, releases
+from recommendations import activation, cluster_reports, cluster_statistics, releases, search_words
 from recommendations.cluster_statistics import Statistics, settings_of
 from recommendations.engine import Engine
 from recommendations.models import Release, TrainingRun
@@ -101,7 +101,7 @@ def _build(shop: Shop, run: TrainingRun, tell: Progress, incremental: bool) -> R
         cluster_statistics.KIND: {**counted.told, "resolution": clusters.learned.resolution, "chosen_on": chosen_on},
         "seconds": round(time.perf_counter() - started, 1),
     }
-    return releases.publish_clusters(
+    release = releases.publish_clusters(
         shop,
         active.components,
         clusters,
@@ -114,6 +114,7 @@ def _build(shop: Shop, run: TrainingRun, tell: Progress, incremental: bool) -> R
         notes=f"Clusters built anew; all else as in {active}.",
         provenance=Provenance.of(searched, clusters),
     )
+    return forget_erased(run, release)
 
 
 # Steps that a training takes too
@@ -125,7 +126,7 @@ def search_clusters(shop: Shop, statistics: Statistics, catalogue: Catalogue) ->
     if settings.search_history == ClusterSettings.SearchHistory.OFF or not statistics.queries.segments:
         return None
     search = search_of(index_of(shop), catalogue)
-    return from_search_history(statistics.queries, catalogue, search, minimum_support=settings.minimum_support)
+    return from_search_history(statistics.queries, catalogue, search, minimum_support=cluster_statistics.least_visitors(shop))
 
 
 def as_fine(clusters: ItemClusters, release: Release, sessions: int, *, anew: bool = False) -> tuple[ItemClusters, int]:
@@ -153,6 +154,16 @@ def settle_ids(shop: Shop, clusters: ItemClusters, first: int) -> ItemClusters:
     ItemCluster.objects.reserved(shop).delete()
     new = [i for i in clusters.cluster_ids.tolist() if i >= first]
     return with_ids(clusters, dict(zip(new, ItemCluster.objects.reserve(shop, len(new)), strict=True)))
+
+
+def forget_erased(run: TrainingRun, release: Release) -> Release:
+    """The release without words that it learned of too few people, where somebody was erased while the run went on."""
+    if search_words.erased_since(run.shop, run.started_at):
+        with transaction.atomic():
+            Shop.objects.select_for_update().get(pk=run.shop_id)
+            search_words.forget_rare(run.shop)
+        release.refresh_from_db()
+    return release
 
 
 # What becomes of a build

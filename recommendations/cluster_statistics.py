@@ -64,6 +64,15 @@ class Counted:
     told: dict[str, Any]
 
 
+FEWEST = 2
+"""Visitors without whom no words of a search are told, whatever a shop's settings say: one person's are nobody else's to read."""
+
+
+def least_visitors(shop: Shop) -> int:
+    """Different visitors who must have searched for two things together before clusters tell of it."""
+    return max(FEWEST, settings_of(shop).minimum_support)
+
+
 def settings_of(shop: Shop) -> ClusterSettings:
     """The shop's own, or the defaults."""
     return ClusterSettings.objects.filter(shop=shop).first() or ClusterSettings(shop=shop)

@@ -185,7 +185,9 @@ def _made_of(cluster: ItemCluster) -> dict[str, Any] | None:
         "attributes": [(say_attribute(name), lift) for name, lift in trace.attributes],
         "market": say_market(trace.market) if trace.market else "",
         "searches": [
-            (d.words, ", ".join(say_attribute(name) for name in d.filters), d.weight, d.found) for d in trace.descriptors
+            (d.words, ", ".join(say_attribute(name) for name in d.filters), d.weight, d.found)
+            for d in trace.descriptors
+            if d.words
         ],
     }
 

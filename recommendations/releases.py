@@ -144,20 +144,24 @@ def provenance_of(release: Release) -> Provenance | None:
 
 
 def _record(shop: Shop, manifest: dict[str, str], metrics: Mapping[str, Any], notes: str) -> Release:
-    root = root_of(shop)
     with transaction.atomic():
         Shop.objects.select_for_update().get(pk=shop.pk)
-        for kind, version in manifest.items():
-            text = (root / kind / version / "component.json").read_bytes()
-            Component.objects.get_or_create(
-                shop=shop,
-                kind=kind,
-                version=version,
-                defaults={"path": f"{shop.slug}/{kind}/{version}", "checksum": hashlib.sha256(text).hexdigest()},
-            )
+        record_components(shop, manifest)
         last = Release.objects.filter(shop=shop).order_by("-number").values_list("number", flat=True).first() or 0
         return Release.objects.create(
             shop=shop, number=last + 1, components=manifest, state=Release.State.READY, metrics=dict(metrics), notes=notes
+        )
+
+
+def record_components(shop: Shop, manifest: Mapping[str, str]) -> None:
+    """Rows of components that are on disk."""
+    for kind, version in manifest.items():
+        text = (root_of(shop) / kind / version / "component.json").read_bytes()
+        Component.objects.get_or_create(
+            shop=shop,
+            kind=kind,
+            version=version,
+            defaults={"path": f"{shop.slug}/{kind}/{version}", "checksum": hashlib.sha256(text).hexdigest()},
         )
 
 

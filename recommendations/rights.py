@@ -21,7 +21,7 @@ from redis import Redis
 from personas.events import EventError, check_id
 from personas.history import VARIABLES
 from personas.models import ArchivedEvent, Erasure, Session, Shop, Shopper, ShopperAlias, in_chunks
-from recommendations import cluster_statistics, releases
+from recommendations import cluster_statistics, releases, search_words
 from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.models import AdaptationDecision, ServedSlate
@@ -313,7 +313,10 @@ def _erase_rows(shop: Shop, found: Holdings) -> dict[str, int]:
     theirs = {pk: name for pk, name in Session.objects.filter(shop=shop, shopper__in=shoppers).values_list("pk", "session_id")}
     for chunk in in_chunks(found.sessions):
         theirs |= dict(Session.objects.filter(shop=shop, session_id__in=chunk).values_list("pk", "session_id"))
+    searched = any(search_words.has_searches(chunk) for chunk in in_chunks(theirs))
     counts = delete_sessions(shop, theirs)
+    if searched:
+        search_words.forget_rare(shop)
     for chunk in in_chunks(found.sessions - set(theirs.values())):  # of sessions that have no row
         counts["slates"] += ServedSlate.objects.filter(shop=shop, session_id__in=chunk).delete()[0]
         counts["decisions"] += AdaptationDecision.objects.filter(shop=shop, session_id__in=chunk).delete()[0]

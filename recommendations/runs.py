@@ -122,6 +122,7 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
         notes=QUICK_NOTE if quick else "",
         provenance=Provenance.of(searched, engine.clusters),
     )
+    release = cluster_runs.forget_erased(run, release)
     return activation.activate(release, by=Actor(ClusterChange.Actor.TRAINING, who=f"Training {run.pk}"))
 
 

@@ -16,9 +16,11 @@ from django.db import transaction
 from clusters import editing
 from clusters.lineage import Actor
 from clusters.models import ClusterChange, ClusterMembership, ClusterSettings, Item, ItemCluster
+from clusters.provenance import labels_of
 from personas.events import CODE
 from personas.models import ArchivedEvent, EventRow, Session, Shop, Shopper, moment
-from recommendations import activation, cluster_runs, cluster_statistics, releases, rights, tasks
+from recommendations import activation, cluster_reports, cluster_runs, cluster_statistics, releases, rights, tasks
+from recommendations.cluster_reasons import reasons
 from recommendations.cluster_runs import activate_build, build_clusters, discard_build, publish_edits
 from recommendations.engine import Engine
 from recommendations.models import Release, TrainingRun
@@ -254,6 +256,75 @@ def test_what_is_searched_for_together_becomes_clusters_that_say_why(shop: Shop)
     assert all(row.provenance for row in ItemCluster.objects.filter(shop=shop, kind="search").live()), "edits keep it"
     activation.roll_back(shop)
     assert not ItemCluster.objects.filter(shop=shop, kind="search").live().exists()
+
+
+def test_what_fewer_than_the_minimum_of_people_search_for_is_told_of_nobody(shop: Shop) -> None:
+    """Thirty visits for a tent and a lantern by one shopper, then by two, with the least support that a shop can ask for."""
+    searched(shop)
+    ClusterSettings.objects.create(shop=shop, minimum_support=1)
+    camping = [f"s{s}" for s in range(1, 60, 2)]
+    people = [Shopper.objects.create(shop=shop, external_id=name) for name in ("eve", "bob")]
+    for person, told in zip(people, (False, True), strict=True):
+        Session.objects.filter(shop=shop, session_id__in=camping[:: -1 if told else 1][: 15 if told else 30]).update(
+            shopper=person
+        )
+        run = build_clusters(shop, incremental=False)
+        assert run.release is not None
+        found = releases.provenance_of(run.release)
+        assert found is not None
+        labels = set().union(*map(labels_of, found.traces))
+        assert ("tent" in labels, "teapot" in labels) == (told, True)
+
+
+def test_an_erasure_takes_words_out_that_too_few_others_typed(
+    shop: Shop, redis_client: redis.Redis, django_capture_on_commit_callbacks: Any
+) -> None:
+    """Three campers, of whom one is erased. Oracle: the rows, and the bytes of what releases keep of their searches."""
+    searched(shop)
+    for n, name in enumerate(("eve", "bob", "cem")):
+        person = Shopper.objects.create(shop=shop, external_id=name)
+        mine = [f"s{s}" for s in range(1 + 2 * n, 60, 6)]
+        Session.objects.filter(shop=shop, session_id__in=mine).update(shopper=person)
+    activate_build(build_clusters(shop))
+
+    def told(word: str) -> tuple[bool, bool, bool]:
+        rows = any(word in json.dumps(row.provenance) for row in ItemCluster.objects.filter(shop=shop))
+        kept = releases.root_of(shop) / releases.SEARCHES
+        on_disk = any(word.encode() in path.read_bytes() for path in kept.rglob("*") if path.is_file())
+        said = any(word in why for row in ItemCluster.objects.live() for why in why_of(row))
+        return rows, on_disk, said
+
+    def why_of(row: ItemCluster) -> list[str]:
+        return [why for each in reasons(row, list(row.memberships.all())).values() for why in each]
+
+    assert told("lantern") == told("teapot") == (True, True, True)
+    with django_capture_on_commit_callbacks(execute=True):
+        rights.erase(shop, "eve")
+    assert told("lantern") == (False, False, False)
+    assert told("teapot") == (True, True, True)
+    editing.rename(cluster=first_of(shop), name="Summer blues", by=ANN)
+    publish_edits(shop)
+    assert (told("lantern"), told("teapot")) == ((False, False, False), (True, True, True)), "also in what serves next"
+
+
+def test_somebody_erased_while_a_build_goes_on_is_not_learned_from(
+    shop: Shop, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched(shop)
+    for n, name in enumerate(("eve", "bob", "cem")):
+        person = Shopper.objects.create(shop=shop, external_id=name)
+        Session.objects.filter(shop=shop, session_id__in=[f"s{s}" for s in range(1 + 2 * n, 60, 6)]).update(shopper=person)
+    compare = cluster_reports.compare
+
+    def erased_meanwhile(*given: Any) -> Any:
+        rights.erase(shop, "eve")
+        return compare(*given)
+
+    monkeypatch.setattr(cluster_reports, "compare", erased_meanwhile)
+    release = activate_build(build_clusters(shop))
+    found = releases.provenance_of(release)
+    assert found is not None
+    assert set().union(*map(labels_of, found.traces)) == {"teapot", "tray"}
 
 
 # Ids
