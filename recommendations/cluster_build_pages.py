@@ -146,7 +146,8 @@ class ClusterBuildPages(ModelAdmin):
         shop = self._shop(request, shop_id)
         if not request.user.has_perm(ACTIVATE):
             raise PermissionDenied
-        built = get_object_or_404(TrainingRun.objects.select_related("shop", "release__shop"), pk=run, shop=shop)
+        builds = TrainingRun.objects.filter(kind=TrainingRun.Kind.CLUSTERS)
+        built = get_object_or_404(builds.select_related("shop", "release__shop"), pk=run, shop=shop)
         try:
             if request.POST.get("decision") == "activate":
                 release = cluster_runs.activate_build(built, by=request.user)
@@ -172,17 +173,20 @@ def state_of(shop: Shop, asked: str = "", chosen: str = "") -> dict[str, Any]:
     state : "untrained", "waiting" (for a worker), "lost" (none took it up), "busy" (another training), "running", "none",
     "failed", or of the shown build's release "ready", "active", "retired" and so on.
     """
-    runs = TrainingRun.objects.filter(shop=shop).select_related("release__shop")
-    builds = list(runs.filter(kind=TrainingRun.Kind.CLUSTERS)[:SHOWN_BUILDS])
-    active, under_way = Release.objects.active(shop), runs.filter(state=TrainingRun.State.RUNNING).first()
-    history = [(run, brief(run)) for run in builds if run.state != TrainingRun.State.RUNNING]
-    told: dict[str, Any] = {"builds": history, "run": under_way, "asked": asked, "untrained": active is None}
+    from recommendations.run_records import under_way  # the numeric stack, which other pages of the admin do without
+
+    builds = list(
+        TrainingRun.objects.filter(shop=shop, kind=TrainingRun.Kind.CLUSTERS).select_related("release__shop")[:SHOWN_BUILDS]
+    )
+    active, working = Release.objects.active(shop), under_way(shop)
+    history = [(run, brief(run)) for run in builds if run != working]
+    told: dict[str, Any] = {"builds": history, "run": working, "asked": asked}
     at = parse_datetime(asked) if asked else None
     if active is None:
         return {**told, "state": "untrained"}
-    if under_way is not None:
-        state = "running" if under_way.kind == TrainingRun.Kind.CLUSTERS else "busy"
-        return {**told, "state": state, "percent": 100 * under_way.progress}
+    if working is not None:
+        state = "running" if working.kind == TrainingRun.Kind.CLUSTERS else "busy"
+        return {**told, "state": state, "percent": 100 * working.progress}
     if at is not None and timezone.is_aware(at) and not any(run.started_at >= at for run in builds):
         return {**told, "state": "waiting" if timezone.now() - at < PATIENCE else "lost"}
     shown = next((run for run in builds if str(run.pk) == chosen), builds[0] if builds else None)
@@ -190,21 +194,21 @@ def state_of(shop: Shop, asked: str = "", chosen: str = "") -> dict[str, Any]:
     if shown is None:
         return {**told, "state": "none"}
     if shown.release is None:
-        return {**told, "state": "failed" if shown.state == TrainingRun.State.FAILED else "discarded"}
+        return {**told, "state": "discarded" if shown.state == TrainingRun.State.DONE else "failed"}
     return {**told, "state": shown.release.state, **comparison(shown)}
 
 
 def brief(run: TrainingRun) -> str:
     """What came of a build, in a few words."""
-    if run.state == TrainingRun.State.FAILED:
-        return f"failed: {run.error}"
+    if run.state != TrainingRun.State.DONE:
+        return f"failed: {run.error or 'interrupted'}"
     if "clusters" not in run.report:
         return "nothing is on record of it"
     report = run.report["clusters"]
     fate = {
         Release.State.READY: "waits for a decision",
         Release.State.ACTIVE: "serves now",
-        Release.State.RETIRED: "served before",
+        Release.State.RETIRED: "activated; a later release serves now",
         Release.State.FAILED: "discarded",
     }.get(Release.State(run.release.state) if run.release else Release.State.FAILED, "")
     return f"{report['clusters'][1]:,} clusters, {100 * report['moved']['share']:.0f} % of the items moved; {fate}"

@@ -84,6 +84,7 @@ class ClusterChangePages(EditPages, ClusterChangeAdmin):
     """The lineage of all clusters, each change with its undo."""
 
     list_display = (*ClusterChangeAdmin.list_display, "shown_undo")
+    list_before_template = "admin/clusters/changes_top.html"
 
     class Media:
         css = {"all": ("personas.css", "clusters.css")}

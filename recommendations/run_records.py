@@ -56,6 +56,17 @@ def on_record(shop: Shop, kind: str, progress: Progress | None, work: Callable[[
         return run
 
 
+def under_way(shop: Shop) -> TrainingRun | None:
+    """The shop's run that is at work; not one whose process was killed, though its row says that it runs."""
+    run = TrainingRun.objects.filter(shop=shop, state=TrainingRun.State.RUNNING).first()
+    if run is None:
+        return None
+    try:
+        return run if releases.redis_client().exists(f"training:{shop.pk}") else None
+    except RedisError:
+        return run
+
+
 @contextmanager
 def alone(shop: Shop) -> Iterator[None]:
     """Hold the shop's training lock, renewed while we live: one that is killed frees it within `LOCK_S` seconds."""

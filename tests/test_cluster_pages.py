@@ -28,6 +28,7 @@ from personas.models import Shop
 from recommendations import activation, cluster_reports, cluster_runs, demo, releases, tasks
 from recommendations.cluster_build_pages import PATIENCE, state_of
 from recommendations.models import Release, TrainingRun
+from recommendations.run_records import alone
 from tests.worlds import make_world, train_world
 
 pytestmark = pytest.mark.django_db
@@ -443,10 +444,14 @@ def test_where_a_build_stands(shop: Shop) -> None:
     assert state_of(shop, (now - PATIENCE - timedelta(seconds=1)).isoformat())["state"] == "lost"
     assert state_of(shop, "yesterday?")["state"] == "none"
     run = TrainingRun.objects.create(shop=shop, kind="all", progress=0.25)
-    assert (state_of(shop)["state"], state_of(shop)["percent"]) == ("busy", 25)
+    with alone(shop):
+        assert (state_of(shop)["state"], state_of(shop)["percent"]) == ("busy", 25)
+    assert state_of(shop)["state"] == "none", "a row whose process was killed"
     TrainingRun.objects.filter(pk=run.pk).update(state="done")
     build = TrainingRun.objects.create(shop=shop, kind="clusters", progress=0.5)
-    assert state_of(shop, now.isoformat())["state"] == "running"
+    with alone(shop):
+        assert state_of(shop, now.isoformat())["state"] == "running"
+    assert state_of(shop)["state"] == "failed"
     TrainingRun.objects.filter(pk=build.pk).update(state="failed", error="ValueError: no events")
     assert state_of(shop, now.isoformat())["state"] == "failed"
 

@@ -10,16 +10,18 @@ from pathlib import Path
 import django
 
 LINES = 6_000
+PASSWORD = "of the browser's merchandiser"
 
 
 def main(folder: Path) -> None:
     """Make tables, shop and release in the installation that the environment names. folder : for the shortened log."""
     django.setup()
     from django.conf import settings
+    from django.contrib.auth import get_user_model
     from django.core.management import call_command
 
     from personas.models import Shop
-    from recommendations.demo import write_personas
+    from recommendations.demo import merchandiser, write_personas
 
     data = Path(settings.BASE_DIR) / "data" / "fashion"
     shortened = folder / "events.csv"
@@ -31,6 +33,7 @@ def main(folder: Path) -> None:
     call_command("import_catalogue", "fashion", str(data / "items.csv.gz"))
     call_command("import_events", "fashion", str(shortened))
     call_command("train", "fashion")
+    merchandiser(get_user_model(), PASSWORD)
     Shop.objects.create(slug="waiting", name="Waiting", currency="USD", demo=True, settings={"preparing": True})
 
 
