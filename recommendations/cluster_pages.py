@@ -10,7 +10,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -249,8 +248,8 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
                 for chunk in file.chunks():
                     copy.write(chunk)
             try:
-                with transaction.atomic():
-                    report = import_clusters(shop, source, by=by, reason=reason, rejects=rejects)
+                report = import_clusters(shop, source, by=by, reason=reason, rejects=rejects)
+                if report.made or report.changed:
                     request_publish(shop)
             except FileError as error:
                 raise FileError(str(error).replace(str(source), file.name)) from error
