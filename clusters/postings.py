@@ -196,9 +196,11 @@ def _read(postings: Postings, typed: str, *, correct: bool) -> Word:
     rows, how = ([(row, 1.0)] if row is not None else []), "exact"
     pairs: tuple[tuple[int, int], ...] = ()
     if row is None or correct:
-        near = vocabulary.near(word, fewest=max(1, len(str(postings.impacts.shape[1])) - 1))  # 3 of thousands, 5 of 100,000
+        near = vocabulary.near(
+            word, postings.named, fewest=max(1, len(str(postings.impacts.shape[1])) - 1)
+        )  # 3 of thousands, 5 of 100,000
         if row is not None:
-            near = [each for each in near if vocabulary.frequency[each[0]] >= MISTAKEN * vocabulary.frequency[row]]
+            near = [each for each in near if postings.named[each[0]] >= MISTAKEN * vocabulary.frequency[row]]
         pairs = _split(postings, word)
         if near and (near[0][1] == 1 or not pairs):
             rows += [(other, ONE_EDIT if edits == 1 else TWO_EDITS) for other, edits in near]

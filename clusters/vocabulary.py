@@ -66,39 +66,44 @@ class Vocabulary:
         first = bisect_left(self._words, beginning)
         return range(first, bisect_left(self._words, beginning + "\U0010ffff", lo=first))
 
-    def near(self, word: str, *, fewest: int = 1) -> list[tuple[int, int]]:
+    def near(self, word: str, items: np.ndarray, *, fewest: int = 1) -> list[tuple[int, int]]:
         """(place, edits) of the words that `word` may be a misspelling of, likeliest first; never of the word itself.
 
         Nothing for a word with a digit: another model number is another thing.
-        fewest : items that a word must have to be meant, for a shopper is likelier to have spelled well a word that the shop
-            lacks; a long word with a single edit is meant however few have it.
+        items : (V,) int, how many items go by each word: what only descriptions have is hardly searched for.
+        fewest : of these, how many a word must have to be meant, for a shopper is likelier to have spelled well a word that the
+            shop lacks; a long word with a single edit is meant however few have it, and one of the same letters, swapped or
+            doubled.
         """
         edits = (len(word) >= ONE_EDIT_FROM) + (len(word) >= TWO_EDITS_FROM)
         if not edits or not len(self) or any(c.isdigit() for c in word):
             return []
-        far = np.bitwise_count(self.letters ^ np.uint64(_letters(word)))
-        rows = np.flatnonzero((far <= 2 * edits) & (np.abs(self.lengths - len(word)) <= edits)).tolist()
+        letters = np.uint64(_letters(word))
+        far = np.bitwise_count(self.letters ^ letters)
+        rows = np.flatnonzero((far <= 2 * edits) & (np.abs(self.lengths - len(word)) <= edits))
+        common = (items[rows] >= fewest) | (self.letters[rows] == letters)
         found: dict[int, int] = {}
-        for row in rows:
+        for row, known in zip(rows.tolist(), common.tolist(), strict=True):
             distance = DamerauLevenshtein.distance(word, self._words[row], score_cutoff=edits)
-            if 0 < distance <= edits and self._plausible(word, row, distance, fewest):
+            if 0 < distance <= edits and _plausible(word, self._words[row], distance, common=known):
                 found[row] = distance
         if not found:
             return []
         least = min(found.values())
 
         def likely(row: int) -> float:
-            return float(self.frequency[row]) * (FIRST_LETTER if self._words[row][0] == word[0] else 1.0)
+            return float(items[row] + 1) * (FIRST_LETTER if self._words[row][0] == word[0] else 1.0)
 
         nearest = sorted((row for row, distance in found.items() if distance == least), key=lambda row: (-likely(row), row))
         return [(row, least) for row in nearest[:ALTERNATIVES] if likely(row) >= RARER * likely(nearest[0])]
 
-    def _plausible(self, word: str, row: int, distance: int, fewest: int) -> bool:
-        other, short = self._words[row], len(word) <= SHORT_TO
-        begins_alike = other[0] == word[0]
-        if short and not begins_alike and other[:2] != word[1::-1]:  # but for the first two letters swapped
-            return False
-        return int(self.frequency[row]) >= fewest or (begins_alike and distance == 1 and not short)
+
+def _plausible(word: str, other: str, edits: int, *, common: bool) -> bool:
+    """Whether a word so many edits away may be meant at all."""
+    short, begins_alike = len(word) <= SHORT_TO, other[0] == word[0]
+    if short and not begins_alike and other[:2] != word[1::-1]:  # but for the first two letters swapped
+        return False
+    return common or (begins_alike and edits == 1 and not short)
 
 
 def build_vocabulary(words: Sequence[str], spelled: Sequence[str], frequency: np.ndarray) -> Vocabulary:
@@ -113,7 +118,7 @@ def build_vocabulary(words: Sequence[str], spelled: Sequence[str], frequency: np
 
 
 def _letters(word: str) -> int:
-    """A bit for each letter that the word has; letters 64 code points apart share one, which only costs a comparison."""
+    """A bit for each letter that the word has; letters 64 code points apart share one, which hardly matters."""
     mask = 0
     for letter in set(word):
         mask |= 1 << (ord(letter) & 63)

@@ -111,7 +111,10 @@ def test_a_word_that_few_items_have_is_not_what_another_word_was_meant_to_be() -
     shelf = build_index([*filled, Document(1_001, "Rack gebra"), Document(1_002, "Shooters"), Document(1_003, "Stargazer tent")])
     assert ids(shelf, "zebra") == [], "short words that begin otherwise are other words"
     assert ids(shelf, "cable") == [], "however common the other one is"
+    told = [Document(i, "Mug", description="Makes sipping with ease") for i in range(1, 1_000)]
+    assert ids(build_index(told), "easel") == [], "nothing goes by ease, however many descriptions have it"
     assert ids(shelf, "scooter") == [], "one item of a thousand is hardly what a shopper misspells"
+    assert ids(shelf, "shoooters") == [1_002], "but of the same letters"
     assert ids(shelf, "stargazr") == [1_003], "but long words are rarely an edit apart by chance"
     assert search(shelf, "atble").total == 999, "the first two letters swapped"
     assert search(shelf, "tabel").total == 999
