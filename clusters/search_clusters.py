@@ -119,10 +119,15 @@ class _Made(NamedTuple):
 
 def from_search_history(stats: QueryStats, catalogue: Catalogue, search: Search, *, minimum_support: int = 3) -> SearchClusters:
     """The whole chain from counted searches; empty where the log is too thin. minimum_support : visitors a pair needs."""
-    vocabulary = {word for text in catalogue.texts() for word in words(text)}
-    terms = read_terms(stats, attributes=attribute_words(catalogue), vocabulary=vocabulary)
+    terms = terms_of(stats, catalogue)
     groups = cluster_terms(stats, terms, minimum_support=minimum_support)
     return build_search_clusters(stats, terms, groups, catalogue, search)
+
+
+def terms_of(stats: QueryStats, catalogue: Catalogue) -> QueryTerms:
+    """The terms of the shop's searches, by what its catalogue knows of words and attributes."""
+    vocabulary = {word for text in catalogue.texts() for word in words(text)}
+    return read_terms(stats, attributes=attribute_words(catalogue), vocabulary=vocabulary)
 
 
 def search_of(index: SearchIndex, catalogue: Catalogue) -> Search:

@@ -53,6 +53,8 @@ def test_planted_groups_come_back_above_what_words_alone_tell() -> None:
         found = {name.removeprefix(f"planted_{kind}_"): value for name, value in results.items()}
         assert found["ami_min"] >= 0.9  # type: ignore[operator]
         assert found["ami_min"] > found["ami_tfidf"] + 0.3  # type: ignore[operator]
+        assert found["ami_of_queries_min"] > found["ami_of_queries_tfidf_things"] + 0.1  # type: ignore[operator]
+        assert found["own_items"] >= 0.95  # type: ignore[operator]
         assert found["ami_of_queries_min"] > found["ami_of_queries_cosearched"] + 0.1  # type: ignore[operator]
         assert found["things_together_min"] >= 0.85  # type: ignore[operator]
     assert results["planted_thin_missions"] == 50

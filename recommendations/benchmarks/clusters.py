@@ -18,17 +18,14 @@ from pathlib import Path
 
 import numpy as np
 from django.conf import settings
+from scipy import sparse
 
-from clusters import search_index
-from clusters.catalogue import Catalogue
-from clusters.correlated_attributes import attribute_words
 from clusters.item_clusters import build_clusters
 from clusters.learned import CO_VISIT, SEARCH
 from clusters.query_clusters import cluster_terms
-from clusters.query_terms import read_terms
-from clusters.search_clusters import build_search_clusters
+from clusters.search_clusters import build_search_clusters, search_of, terms_of
 from clusters.search_history import read_searches
-from clusters.search_index import Filters, SearchIndex, build_index
+from clusters.search_index import SearchIndex, build_index
 from recommendations.benchmarks import covisits
 from recommendations.benchmarks.load import BenchmarkError
 from recommendations.benchmarks.persona_shops import demo_documents, demo_shop
@@ -182,14 +179,15 @@ def planted(stages: Stages, options: argparse.Namespace) -> Results:
 def one_log(world: World, missions: Missions, index: SearchIndex, *, count: int, others: int, seed: int) -> dict[str, float]:
     """Figures of one simulated log of so many missions and other sessions.
 
-    Baselines are told the true number of groups: TF-IDF k-means of the queries' words, and of what they are searched with.
+    Baselines are told how many groups there are: TF-IDF k-means of the queries' words with as many as occasions, and, which
+    suits words better, as many as things; and k-means of what queries are searched with, with as many as occasions.
     """
     catalogue = world.catalogue
     made = list(shop_for(world, missions, sessions=count, seed=seed, start_at=START))
     led_by_taste = simulate(world, sessions=others, seed=seed, start_at=START) if others else ()
     log, contexts = to_log(chain(made, led_by_taste), catalogue)
     stats = read_searches(log, catalogue.item_ids, contexts, gap_s=GAP_S)
-    terms = read_terms(stats, attributes=attribute_words(catalogue))
+    terms = terms_of(stats, catalogue)
     groups = cluster_terms(stats, terms)
     queries = [stats.queries[q] for q in range(len(stats.queries))]
     place = {query: q for q, query in enumerate(queries)}
@@ -201,12 +199,16 @@ def one_log(world: World, missions: Missions, index: SearchIndex, *, count: int,
     labels = {
         "": groups_of_queries(terms, groups),
         "_tfidf": tfidf_groups(queries, k, seed),
+        "_tfidf_things": tfidf_groups(queries, len(things), seed),
         "_cosearched": cosearched_groups(stats, k, seed),
     }
-    clusters = build_search_clusters(stats, terms, groups, catalogue, filtered_search(index, catalogue))
+    clusters = build_search_clusters(stats, terms, groups, catalogue, search_of(index, catalogue))
     built = build_clusters(log, catalogue, searched=clusters)
+    # Each membership as its row has it: made to sum to 1 over an item's clusters, what only one cluster has would weigh most.
+    weight = sparse.csr_matrix((built.weight, built.items.indices, built.items.indptr), shape=built.items.shape)
     searched, visited = (
-        together(missions, built.of_item[:, [c for c, of in enumerate(built.kinds) if of == kind]]) for kind in (SEARCH, CO_VISIT)
+        together(missions, sparse.csr_matrix(weight[[c for c, of in enumerate(built.kinds) if of == kind]].T))
+        for kind in (SEARCH, CO_VISIT)
     )
     return {
         "queries": len(queries),
@@ -228,15 +230,3 @@ def _known(labels: Mapping[str, int], place: Mapping[str, int]) -> tuple[np.ndar
     kept = [(place[query], label) for query, label in labels.items() if query in place]
     rows, of_row = zip(*kept, strict=True) if kept else ((), ())
     return np.array(rows, dtype=np.int64), np.array(of_row, dtype=np.int64)
-
-
-def filtered_search(index: SearchIndex, catalogue: Catalogue) -> Callable[[str, Filters, int], tuple[np.ndarray, np.ndarray]]:
-    """The storefront's search as the generator asks it."""
-
-    def ask(words: str, filters: Filters, count: int) -> tuple[np.ndarray, np.ndarray]:
-        found = search_index.search(index, words, filters=filters, count=count, facets=False)
-        if found.relaxed:
-            return np.zeros(0, dtype=np.int64), np.zeros(0)
-        return catalogue.positions(found.item_ids.tolist()).astype(np.int64), found.scores
-
-    return ask
