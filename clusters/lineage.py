@@ -15,6 +15,9 @@ MAX_SUMMARY = 300
 MAX_REASON = 300
 MAX_WHO = 150
 
+LOOKED_BACK = 100
+"""Changes of a cluster that are read to tell what brought an item in."""
+
 FIELDS = ("name", "named_by_hand", "kind", "locked", "minimum_size", "maximum_size", "retired_at")
 """Fields of a cluster that changes are kept of; its size, share and descriptors follow from its items."""
 
@@ -164,3 +167,17 @@ def walked_back(cluster: ItemCluster, changes: ClusterChangeQuerySet) -> dict[in
             else:
                 members[item] = before
     return members
+
+
+def brought_in(cluster: ItemCluster, items: Iterable[int]) -> dict[int, ClusterChange]:
+    """Item id -> the change that put it into the cluster last, for those of which one of its latest changes did."""
+    found: dict[int, ClusterChange] = {}
+    left = set(items)
+    changes = ClusterChange.objects.filter(cluster=cluster).order_by("-pk")[:LOOKED_BACK]
+    for change in changes.iterator(chunk_size=20):
+        members = delta_of(change).members
+        found |= {item: change for item in left & members.keys() if members[item][0] is None}
+        left -= found.keys()
+        if not left:
+            break
+    return found

@@ -8,12 +8,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clusters.alignment import AlignmentTerm, explain
-from clusters.models import ClusterItemRule, ClusterMembership, ItemCluster
+from clusters.lineage import brought_in
+from clusters.models import ClusterChange, ClusterItemRule, ClusterMembership, ItemCluster
 from clusters.search_clusters import ItemDescriptor, Trace, explain_membership
 from recommendations.engine import Engine
 
 COMPANIONS = 2
 """Items named that shoppers go on to."""
+
+
+Action, Who = ClusterChange.Action, ClusterChange.Actor
+BROUGHT = {
+    Action.MERGED: "It came with a cluster that was merged into this one.",
+    Action.SPLIT: "It was in the cluster that this one was split off.",
+    Action.RESTORED: "It came back with the cluster.",
+}
+"""Why an item is in a cluster of the merchandiser's, by the edit that brought it in."""
 
 
 class Aligned(NamedTuple):
@@ -53,21 +63,32 @@ def reasons(
     rules = dict(ClusterItemRule.objects.filter(cluster=cluster, item_id__in=items).values_list("item_id", "rule"))
     trace = trace_of(cluster)
     companions = {} if engine is None else _companions(engine, cluster, items)
+    brought = brought_in(cluster, items) if cluster.kind in ItemCluster.HAND_KINDS else {}
     found: dict[int, tuple[str, ...]] = {}
     for membership in memberships:
         said: list[str] = []
         if rules.get(membership.item_id) == ClusterItemRule.Rule.CORE:
             said.append("A merchandiser made it a core item.")
-        elif cluster.kind == ItemCluster.Kind.IMPORTED:
-            said.append("It was in the file that was imported.")
-        elif cluster.kind == ItemCluster.Kind.MANUAL and not membership.via:
-            said.append("It was put in by hand.")
+        elif cluster.kind in ItemCluster.HAND_KINDS and not membership.via:
+            said.append(_by_hand(cluster, brought.get(membership.item_id)))
         if trace is not None and membership.via and all(place < len(trace.descriptors) for place, _ in membership.via):
             said += explain_membership(trace, [(place, rank) for place, rank in membership.via])
         if with_it := companions.get(membership.item_id):
             said.append(f"Shoppers who look at it go on to {' and '.join(f'“{title}”' for title in with_it)}.")
         found[membership.item_id] = tuple(said)
     return found
+
+
+def _by_hand(cluster: ItemCluster, change: ClusterChange | None) -> str:
+    """Why an item is in a cluster of the merchandiser's. change : that brought it in; None where none is known to have."""
+    if change is None or (change.actor == Who.API and cluster.kind == ItemCluster.Kind.IMPORTED):
+        imported = cluster.kind == ItemCluster.Kind.IMPORTED
+        return "It was imported, or put in by hand since." if imported else "It was put in by hand."
+    if change.actor in (Who.TRAINING, Who.BUILD, Who.LEARNING):
+        return "It was learned, before the cluster became a merchandiser's."
+    if change.actor == Who.IMPORT:
+        return f"It was in the file that was imported, {change.who}." if change.who else "It was in the file that was imported."
+    return BROUGHT.get(Action(change.action), "It was put in by hand.")
 
 
 def _companions(engine: Engine, cluster: ItemCluster, items: Sequence[int]) -> dict[int, list[str]]:

@@ -13,6 +13,8 @@ from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 
+from clusters.cluster_files import import_clusters
+from clusters.lineage import Actor
 from clusters.models import ClusterChange, ClusterMembership, Item, ItemCluster
 from personas.models import ApiKey, Shop
 from recommendations import demo
@@ -113,6 +115,33 @@ def test_a_cluster_is_made_edited_and_told_of(client: Client, shop: Shop, key: s
     lineage = call(client, "GET", f"clusters/{pk}/changes/", key).json()
     assert [c["action"] for c in lineage["results"]] == ["items", "items", "bounded", "locked", "renamed", "created"]
     assert "delta" not in lineage["results"][0]
+
+
+def test_an_item_of_a_cluster_of_ones_own_says_what_brought_it_in(client: Client, shop: Shop, key: str) -> None:
+    a, b = make(shop, "A", 0, 1), make(shop, "B", 2)
+    item = str(Item.objects.get(external_id="i0").pk)
+    ClusterChange.objects.create(
+        shop=shop, cluster=a, actor="training", action="created", summary="x", delta={"members": {item: [None, 1.0]}}
+    )
+    call(client, "POST", "clusters/merge/", key, {"clusters": [a.pk, b.pk]})
+    call(client, "POST", f"clusters/{a.pk}/items/", key, {"add": ["i5"]})
+    split = call(client, "POST", f"clusters/{a.pk}/split/", key, {"groups": [{"name": "C", "items": ["i1"]}]}).json()
+    import_clusters(shop, [{"name": "D", "items": ["i6"]}], by=Actor("import", who="d.csv"))
+    (imported,) = ItemCluster.objects.filter(name="D")
+
+    def why(cluster: int) -> dict[str, list[str]]:
+        rows = call(client, "GET", f"clusters/{cluster}/items/", key).json()["results"]
+        return {row["item_id"]: row["why"] for row in rows}
+
+    assert why(a.pk) == {
+        "i0": ["It was learned, before the cluster became a merchandiser's."],
+        "i2": ["It came with a cluster that was merged into this one."],
+        "i5": ["It was put in by hand."],
+    }
+    assert why(split["clusters"][1]["id"]) == {"i1": ["It was in the cluster that this one was split off."]}
+    assert why(imported.pk) == {"i6": ["It was in the file that was imported, d.csv."]}
+    call(client, "POST", f"clusters/{imported.pk}/items/", key, {"add": ["i7"]})
+    assert why(imported.pk)["i7"] == ["It was imported, or put in by hand since."], "a key does both"
 
 
 def test_an_item_of_a_cluster_of_searches_says_how_it_was_found(client: Client, shop: Shop, key: str) -> None:
