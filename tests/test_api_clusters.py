@@ -342,6 +342,7 @@ def test_the_schema_holds_all_of_it() -> None:
     edit = schema["paths"]["/api/v1/clusters/{id}/items/"]["post"]
     assert edit["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/ItemsIn")
     assert "/api/v1/cluster-changes/{id}/undo/" in schema["paths"]
+    assert list(schema["paths"]["/api/v1/clusters/{id}/"]["delete"]["responses"]) == ["200"], "it answers with what it changed"
 
 
 def test_alignment_of_a_cluster_that_no_release_has_is_empty(client: Client, shop: Shop, key: str) -> None:

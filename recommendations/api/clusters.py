@@ -191,7 +191,9 @@ class Clusters(EditsClusters):
         return self.edited(cluster.shop, edit, shown=[cluster])
 
     @extend_schema(
-        request=None, responses=EditOut, parameters=[OpenApiParameter("reason", str, description="At most 300 characters.")]
+        request=None,
+        responses={200: EditOut},
+        parameters=[OpenApiParameter("reason", str, description="At most 300 characters.")],
     )
     def destroy(self, request: Request, pk: str) -> Response:
         """Take a cluster out. It keeps its id and items, and can be restored."""
