@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from clusters import editing
 from clusters.admin import ClusterChangeAdmin, by_whom
 from clusters.editing import Actor, EditError
+from clusters.lineage import delta_of
 from clusters.models import ClusterChange, ItemCluster
 from clusters.undoing import REBUILT_BY
 from personas.models import Shop
@@ -119,14 +120,21 @@ class ClusterChangePages(EditPages, ClusterChangeAdmin):
             except EditError as error:
                 refused(request, error)
             return HttpResponseRedirect(f"{here(change.cluster)}#changes")
-        others = [cluster.name for cluster in ItemCluster.objects.filter(pk__in=change.others)]
         context = {
             "title": f"Undo a change of “{change.cluster}”",
             "told": f"{change.get_action_display()} on {change.at:%-d %B %Y, %H:%M} by {by_whom(change)}: {change.summary}.",
-            "more": f"With it what it did to {', '.join(f'“{name}”' for name in others)} is taken back." if others else "",
+            "more": _with_it(change),
             "button": "Undo",
             "clusters": [change.cluster],
             "form": form,
             "back": here(change.cluster),
         }
         return self.page(request, "confirm", context)
+
+
+def _with_it(change: ClusterChange) -> str:
+    """What else the undo of a change does."""
+    if change.others:
+        others = [f"“{cluster}”" for cluster in ItemCluster.objects.filter(pk__in=change.others)]
+        return f"With it what it did to {', '.join(others)} is taken back."
+    return "The cluster that it made is taken out." if delta_of(change).made_it else ""

@@ -336,6 +336,11 @@ def test_retired_restored_given_back_and_undone(merchandiser: Client, shop: Shop
     last = ClusterChange.objects.filter(cluster=cluster).latest("pk")
     undo = at("undo", last.pk, of="clusterchange")
     assert "Given back to learning" in text(merchandiser.get(undo))
+    made = ClusterChange.objects.create(
+        shop=shop, cluster=cluster, action="created", delta={"fields": {"kind": [None, "manual"]}}
+    )
+    assert "is taken out" in text(merchandiser.get(at("undo", made.pk, of="clusterchange")))
+    made.delete()
     assert "Saved." in told(merchandiser, undo)
     cluster.refresh_from_db()
     assert cluster.kind == "manual"
