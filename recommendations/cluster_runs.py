@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from celery import current_app
 from django.db import transaction
 from django.db.models import Max
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from redis.exceptions import LockError, RedisError
 
 from clusters import item_clusters
 from clusters.catalogue import Catalogue
@@ -39,10 +40,13 @@ PUBLISH = "recommendations.tasks.publish_cluster_edits"
 """By name: the tasks import this module."""
 
 SETTLE_S = 3.0
-"""Seconds after an edit until it is published, with those that came meanwhile: one release for a row of edits, not one each."""
+"""Seconds without a further edit until edits are published: one release for a row of them, not one each."""
+
+PATIENCE_S = 20.0
+"""Seconds after which they are published though more come."""
 
 ASKED_S = 60
-"""Seconds after which a request counts as lost, and the next edit asks again."""
+"""Seconds after which a request, or who attends to it, counts as lost, and the next edit asks again."""
 
 CHOSEN_ON = "granularity_sessions"
 """Name, among a release's metrics, of the number of sessions on which it was chosen how fine its clusters are."""
@@ -264,27 +268,46 @@ def has_edits(active: Release) -> bool:
 def request_publish(shop: Shop) -> None:
     """Ask a worker to bring edits of the shop's clusters to the shoppers, once what is being written is committed.
 
-    Asked once for all edits of `SETTLE_S` seconds. While the broker is away nothing is asked: what was edited is safe, and
-    the next look by the minute finds it.
+    A row of edits is published once, when none came for `SETTLE_S` seconds. While the broker is away nothing is asked: what
+    was edited is safe, and the next look by the minute finds it.
     """
-
-    def ask() -> None:
-        client, key = releases.redis_client(), _asked(shop.pk)
-        try:
-            if client.set(key, 1, nx=True, ex=ASKED_S):
-                current_app.send_task(PUBLISH, args=(shop.pk,), countdown=SETTLE_S, retry=False)
-        except (OperationalError, RedisError) as error:
-            logger.warning("edits of %s could not be asked to be published; done within a minute: %s", shop.slug, error)
-
-    transaction.on_commit(ask)
+    transaction.on_commit(lambda: _ask(shop, edited=True))
 
 
-def publish_asked(shop: Shop) -> Release:
-    """`publish_edits`, as it was asked for: an edit that this one doesn't see any more asks anew."""
-    releases.redis_client().delete(_asked(shop.pk))
-    return publish_edits(shop)
+def _ask(shop: Shop, *, edited: bool = False) -> None:
+    client, key = releases.redis_client(), _asked(shop.pk)
+    try:
+        if edited:
+            client.set(f"{key}:edited", time.time(), ex=ASKED_S)
+        if client.set(key, time.time(), nx=True, ex=ASKED_S):
+            current_app.send_task(PUBLISH, args=(shop.pk,), countdown=SETTLE_S, retry=False)
+    except (OperationalError, RedisError) as error:
+        logger.warning("edits of %s could not be asked to be published; done within a minute: %s", shop.slug, error)
+
+
+def publish_asked(shop: Shop) -> Release | None:
+    """`publish_edits` as it was asked for. None while more edits come, and while another worker is at it: then it is asked again.
+
+    An edit that this one doesn't see any more finds nothing asked for, and asks.
+    """
+    client, key, now = releases.redis_client(), _asked(shop.pk), time.time()
+    first, edited = (float(told or 0.0) for told in client.mget(key, f"{key}:edited"))
+    client.delete(key)
+    if now < edited + SETTLE_S and now < first + PATIENCE_S:
+        _ask(shop)
+        client.set(key, first, xx=True, ex=ASKED_S)  # it waits since then
+        return None
+    lock = client.lock(f"{key}:by", timeout=ASKED_S, blocking=False)
+    if not lock.acquire():
+        _ask(shop)
+        return None
+    try:
+        return publish_edits(shop)
+    finally:
+        with suppress(LockError):  # it took so long that it isn't ours any more
+            lock.release()
 
 
 def _asked(shop_id: int) -> str:
-    """Redis key that is there while edits of the shop are asked to be published."""
+    """Redis key that is there while edits of the shop are asked to be published: since when."""
     return f"publishing:{shop_id}"

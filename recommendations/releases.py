@@ -265,6 +265,6 @@ def prune(shop: Shop, *, keep: int = KEEP) -> int:
                 component.delete()
                 removed += 1
         last = lasting.order_by("-number").values_list("number", flat=True).first() or 0  # no number is given twice
-        served = lasting.filter(state=Release.State.RETIRED, training_runs=None, metrics__has_key="of", number__lt=last)
-        served.exclude(pk__in=[release.pk for release in kept]).delete()
+        past = Release.objects.filter(shop=shop, state__in=(Release.State.RETIRED, Release.State.FAILED), training_runs=None)
+        past.filter(metrics__has_key="of", number__lt=last).exclude(pk__in=[release.pk for release in kept]).delete()
     return removed

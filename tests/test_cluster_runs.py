@@ -327,6 +327,21 @@ def test_somebody_erased_while_a_build_goes_on_is_not_learned_from(
     assert set().union(*map(labels_of, found.traces)) == {"teapot", "tray"}
 
 
+def test_bounds_of_a_hand_made_cluster_leave_its_items_alone(shop: Shop) -> None:
+    """Its rows say what it holds; of a learned one, the release says so, and the rows follow."""
+    own = editing.create(shop=shop, name="Wedding", items=[1, 20, 40, 60], by=ANN)[0].cluster
+    editing.set_bounds(cluster=own, minimum_size=2, maximum_size=3, by=ANN)
+    learned = first_of(shop)
+    editing.set_bounds(cluster=learned, minimum_size=None, maximum_size=5, by=ANN)
+    publish_edits(shop)
+    assert rows_of(shop) == served(shop)
+    assert rows_of(shop)[own.pk] == ("Wedding", frozenset({1, 20, 40, 60}))
+    assert len(rows_of(shop)[learned.pk][1]) == 5
+    editing.set_bounds(cluster=own, minimum_size=30, maximum_size=None, by=ANN)
+    activate_build(build_clusters(shop))
+    assert rows_of(shop) == served(shop)
+
+
 # Ids
 
 
@@ -580,8 +595,8 @@ def test_edits_never_push_out_what_can_be_rolled_back_to(shop: Shop, world: Worl
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_row_of_edits_is_asked_to_be_published_once(shop: Shop, redis_client: redis.Redis) -> None:
-    """Ten edits, one message for later; once it is taken, the next edit asks again."""
+def test_a_row_of_edits_is_published_once(shop: Shop, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten edits, one message for later; taken before the row is over, it waits on; once it is done, the next edit asks again."""
     cluster = first_of(shop)
     for n in range(10):
         editing.rename(cluster=cluster, name=f"Blues {n}", by=ANN)
@@ -589,11 +604,18 @@ def test_a_row_of_edits_is_asked_to_be_published_once(shop: Shop, redis_client: 
     messages = [json.loads(message)["headers"] for message in redis_client.lrange("celery:celery", 0, -1)]
     assert [(m["task"], m["eta"] is not None) for m in messages] == [("recommendations.tasks.publish_cluster_edits", True)]
     number = Release.objects.latest("number").number
+    redis_client.delete("celery:celery")
+    tasks.publish_cluster_edits(shop.pk)
+    assert (Release.objects.latest("number").number, redis_client.llen("celery:celery")) == (number, 1), "asked again"
+    monkeypatch.setattr(cluster_runs, "PATIENCE_S", 0.0)
+    with redis_client.lock(f"publishing:{shop.pk}:by", timeout=10):
+        tasks.publish_cluster_edits(shop.pk)
+    assert (Release.objects.latest("number").number, redis_client.llen("celery:celery")) == (number, 2), "another worker is at it"
     tasks.publish_cluster_edits(shop.pk)
     assert served(shop)[cluster.pk][0] == "Blues 9"
     assert Release.objects.latest("number").number == number + 1
     cluster_runs.request_publish(shop)
-    assert redis_client.llen("celery:celery") == 2
+    assert redis_client.llen("celery:celery") == 3
 
 
 @pytest.mark.django_db(transaction=True)
