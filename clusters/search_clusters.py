@@ -34,6 +34,10 @@ MAX_CLUSTERS = 300
 MAX_TERMS = 12
 """Terms of a query cluster that are searched for, by how often and how typically; more types than that nobody oversees."""
 
+TYPICAL = 0.15
+"""Typicality of a term under which it is a stray among the others, and brings no items: one that is tied to one of them only
+and weakly, as "button" to the dress shirt of a job interview."""
+
 MAX_CROSSED = 3
 """Attributes that each term is crossed with, the most telling, the category that is meant by the term among them."""
 
@@ -214,10 +218,10 @@ def _said_rank(filters: Sequence[str], rank: int) -> str:
 
 
 def _chosen_terms(terms: QueryTerms, groups: QueryClusters) -> list[list[int]]:
-    """Terms of each query cluster, most searched first; of clusters with two types at least, the most searched."""
+    """Terms of each query cluster but for strays, most searched first; of clusters with two at least, the most searched."""
     inside: dict[int, list[int]] = {}
     for t, g in enumerate(groups.group.tolist()):
-        if g >= 0 and not terms.attribute[t]:
+        if g >= 0 and groups.weight[t] >= TYPICAL and not terms.attribute[t]:
             inside.setdefault(g, []).append(t)
     chosen = []
     for members in inside.values():

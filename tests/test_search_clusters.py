@@ -22,6 +22,7 @@ from clusters.search_clusters import (
     MAX_ITEMS,
     MAX_TERMS,
     PER_TYPE,
+    TYPICAL,
     ItemDescriptor,
     SearchClusters,
     build_search_clusters,
@@ -436,6 +437,16 @@ def test_a_trace_survives_json() -> None:
     assert [tuple(pair) for pair in told["pairs"]] == list(made.traces[0].pairs)
     assert [ItemDescriptor(w, tuple(f), x, n) for w, f, x, n in told["descriptors"]] == list(made.traces[0].descriptors)
     assert json.loads(json.dumps(list(made.via[0].items())))[0][0] == min(made.via[0])
+
+
+def test_a_term_that_hardly_belongs_brings_no_items() -> None:
+    catalogue = shop()
+    stats = counted(together(CAMPING), catalogue)
+    terms, groups = read(stats, (CAMPING,), catalogue)
+    stray = np.where(np.arange(len(groups.weight)) == 1, TYPICAL - 0.01, groups.weight)
+    made = build_search_clusters(stats, terms, replace(groups, weight=stray), catalogue, Words(catalogue))
+    assert [term for term, _ in made.traces[0].terms] == [CAMPING[0], *CAMPING[2:]]
+    assert not set(made.via[0]) & set(of_type(catalogue, CAMPING[1]))
 
 
 def test_the_same_counts_give_the_same_clusters() -> None:
