@@ -331,6 +331,17 @@ def test_what_others_changed_meanwhile_stays(client: Client, shop: Shop, key: st
     assert ItemCluster.objects.filter(pk=stale.pk, minimum_size=2, maximum_size=50).exists()
 
 
+def test_a_body_too_large_or_too_deep_is_told_as_a_problem(client: Client, key: str, settings: Any) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    headers = {"authorization": f"Bearer {key}"}
+    url = "/api/v1/clusters/import/"
+    answer = client.generic("POST", url, f'{{"clusters": {deep}}}', content_type="application/json", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000
+    answer = call(client, "POST", "clusters/import/", key, {"clusters": ["x" * 1_000]})
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
 def test_a_number_that_no_cluster_can_have_is_refused(client: Client, key: str) -> None:
     answer = call(client, "GET", f"cluster-changes/?cluster={10**22}", key)
     assert (answer.status_code, answer.json()["field"]) == (400, "cluster")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any, ClassVar
 
-from django.core.exceptions import PermissionDenied
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db.models import QuerySet
 from django.http import Http404
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -38,6 +39,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         logger.exception("a call needs Redis, which failed")
         detail = "The session store can't be reached. Send the call again: what of it was done stays done, and is done once."
         error = Problem(503, "storage_unavailable", detail, headers={"retry-after": "1"})
+    if isinstance(error, RequestDataTooBig):
+        error = Problem(413, "body_too_large", f"The body has more than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes.")
     answer = views.exception_handler(error, context)
     if isinstance(error, Problem):
         return Response(error.as_json(), status=error.status, headers=error.headers, content_type=PROBLEM_TYPE)
