@@ -145,6 +145,15 @@ def test_page_says_why_an_item_is_in_a_cluster_of_searches(merchandiser: Client,
     assert "no active release yet" in page
 
 
+def test_page_says_where_shoppers_are_simulated(merchandiser: Client, shop: Shop) -> None:
+    cluster = ItemCluster.objects.create(shop=shop, name="Camping", kind=ItemCluster.Kind.SEARCH, provenance=TRACE)
+    said = "The shoppers of this shop are simulated"
+    url = reverse("admin:clusters_itemcluster_change", args=[cluster.pk])
+    assert said not in merchandiser.get(url).content.decode()
+    Shop.objects.filter(pk=shop.pk).update(settings={"simulated": True})
+    assert said in merchandiser.get(url).content.decode()
+
+
 def test_a_page_of_thousands_costs_as_many_queries_as_one_of_few(merchandiser: Client, shop: Shop) -> None:
     few = make(shop, "Few", *range(8))
     Item.objects.bulk_create(Item(shop=shop, external_id=f"m{n}", title=f"Thing {n}") for n in range(3_000))
