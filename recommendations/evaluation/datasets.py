@@ -38,10 +38,11 @@ class Rejected(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A published test pair: external ids of the items so far, and of the one that came next."""
+    """A published test pair: external ids of the items so far, and of the one that came next; "" for an unknown session."""
 
     prefix: tuple[str, ...]
     target: str
+    session: str = ""
 
 
 @dataclass
@@ -68,6 +69,7 @@ class Split:
     train : all that is not test, positions into `catalogue`, which holds only what training may know.
     valid : keys of the training sessions that tuning uses, None for the last training days.
     test : sessions, events on items unseen in training left out.  examples : pairs of positions, instead of `test`.
+    ids : of each pair the id of its session, "" where the file has none.
     """
 
     name: str
@@ -78,10 +80,11 @@ class Split:
     examples: list[tuple[tuple[int, ...], int]] | None
     catalogue: Catalogue
     contexts: Mapping[str, dict[str, str]]
+    ids: tuple[str, ...] = ()
 
 
 def read_dataset(path: Path, progress: Callable[[str, float], None] | None = None) -> Dataset:
-    """Everything in a folder. Raises DatasetError."""
+    """Everything in a folder. progress : told the share of the events file that has been read. Raises DatasetError."""
     files = {name: next((f for e in ENDINGS if (f := path / f"{name}{e}").is_file()), None) for name in FILES}
     if not path.is_dir():
         raise DatasetError(f"{path} is not a folder; give one that holds events.csv or events.csv.gz")
@@ -109,11 +112,18 @@ def read_dataset(path: Path, progress: Callable[[str, float], None] | None = Non
     )
 
 
-def _records(path: Path, rejected: list[Rejected], take: Callable[[int, dict[str, Any]], None]) -> None:
+def _records(
+    path: Path,
+    rejected: list[Rejected],
+    take: Callable[[int, dict[str, Any]], None],
+    progress: Callable[[str, float], None] | None = None,
+) -> None:
     """Hand every record to `take`; what it refuses with EventError is reported. Raises DatasetError."""
     try:
         with RecordFile(path) as file:
-            for entry in file:
+            for count, entry in enumerate(file, 1):
+                if progress and count % 20_000 == 0:
+                    progress("reading", file.done / max(file.size, 1))
                 if isinstance(entry, Reject):
                     rejected.append(Rejected(path.name, entry))
                     continue
@@ -156,10 +166,8 @@ def _events(
             price = np.nan if event.price is None else event.price
             columns.append((event.session_id, event.user_id, event.code, position, event.at, event.place, dwell, price))
             queries.append(event.query)
-        if progress and len(columns) % 20_000 == 0:
-            progress("reading", float(len(columns)))
 
-    _records(path, rejected, take)
+    _records(path, rejected, take, progress)
     if not columns:
         first = rejected[0].reject if rejected else None
         why = f"; line {first.line}: {first.field or 'the line'} {first.reason}" if first else ""
@@ -229,7 +237,7 @@ def _examples(path: Path, rejected: list[Rejected]) -> list[Example]:
         target = str(values.get("target") or "").strip()
         if not prefix or not target:
             raise EventError("prefix" if not prefix else "target", "is missing")
-        examples.append(Example(prefix, target))
+        examples.append(Example(prefix, target, str(values.get("session_id") or "").strip()))
 
     _records(path, rejected, take)
     if not examples:
@@ -318,10 +326,12 @@ def _prepare(data: Dataset, protocol: str, test: np.ndarray, valid: frozenset[st
     place = np.full(len(data.items) + 1, NO_ITEM, dtype=np.int32)  # the last entry serves NO_ITEM, -1
     place[:-1][visited] = np.arange(int(visited.sum()))
     examples = tested = None
+    ids: tuple[str, ...] = ()
     if protocol == "examples" and data.examples is not None:
         known = {item: i for i, item in enumerate(listed[: int(visited.sum())])}
-        pairs = ((tuple(known[i] for i in e.prefix if i in known), known.get(e.target)) for e in data.examples)
-        examples = [(prefix, target) for prefix, target in pairs if prefix and target is not None]
+        pairs = ((tuple(known[i] for i in e.prefix if i in known), known.get(e.target), e.session) for e in data.examples)
+        kept = [(prefix, target, session) for prefix, target, session in pairs if prefix and target is not None]
+        examples, ids = [(prefix, target) for prefix, target, _ in kept], tuple(session for *_, session in kept)
         if not examples:
             raise DatasetError("no example has a prefix and a target that training has seen")
     else:
@@ -330,7 +340,7 @@ def _prepare(data: Dataset, protocol: str, test: np.ndarray, valid: frozenset[st
         if not len(tested):
             raise DatasetError(f"--split {protocol} leaves no test session with an item that training has seen")
         tested = _moved(tested, place)
-    return Split(data.name, protocol, _moved(train, place), valid, tested, examples, catalogue, data.contexts)
+    return Split(data.name, protocol, _moved(train, place), valid, tested, examples, catalogue, data.contexts, ids)
 
 
 def _moved(log: SessionLog, place: np.ndarray) -> SessionLog:

@@ -6,8 +6,8 @@ The engine goes through the same `advance` as production, with the evaluation pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,51 +17,30 @@ from personas.events import ITEM_ACTIONS, NAMES, Event
 from personas.sessions import NO_ITEM, SessionLog
 from recommendations import engine as loop
 from recommendations.engine import Engine
+from recommendations.evaluation.ablations import RETRAINED, without
+from recommendations.evaluation.asked import Test, asked_of, pairs_of, prefixes_of, segments_of
 from recommendations.evaluation.baselines import FIT, SETTINGS, Baseline
-from recommendations.evaluation.metrics import CUT, Metrics, measure, rank_in_scores, rank_in_slate
+from recommendations.evaluation.breakdown import popularity_bins
+from recommendations.evaluation.metrics import CUT, gains, rank_in_scores, rank_in_slate
+from recommendations.evaluation.resampling import DRAWS
+from recommendations.evaluation.tally import ENGINE, Clock, Evaluation, Progress, Result, Setting, Tally, labels_of
 from recommendations.ranking.history import item_actions
 from recommendations.ranking.recency import default_tail
 from recommendations.session import SessionState, evaluation_request
 from recommendations.training import train_engine
 
-Progress = Callable[[str, float], None]
-Clock = Callable[[], float]
-"""Seconds, for what is measured; passed in, for a pure module reads none."""
-
 SHOP = 1
 TUNING_PREFIXES = 2_000
+TRAINING, PREDICTING = "engine: training", "engine: predicting"
+TOLD = 200
+"""Predictions from one word of progress to the next."""
+
 _ACTION = np.array([name in ITEM_ACTIONS for name in NAMES])
 
 
-@dataclass(frozen=True)
-class Test:
-    """What is to be foretold: sessions, or published pairs of a prefix and its target."""
-
-    sessions: SessionLog | None
-    examples: list[tuple[tuple[int, ...], int]] | None
-    contexts: Mapping[str, Mapping[str, str]]
-    starts_at: float = 0.0
-
-
-@dataclass(frozen=True)
-class Result:
-    """One model's figures."""
-
-    metrics: Metrics
-    train_seconds: float
-    ms_per_prediction: float
-
-    def as_json(self) -> dict[str, float]:
-        m = self.metrics
-        return {
-            f"hr@{CUT}": round(m.hr, 3),
-            f"mrr@{CUT}": round(m.mrr, 3),
-            f"ndcg@{CUT}": round(m.ndcg, 3),
-            f"coverage@{CUT}": round(m.coverage, 3),
-            "examples": m.examples,
-            "train_seconds": round(self.train_seconds, 3),
-            "ms_per_prediction": round(self.ms_per_prediction, 4),
-        }
+def plan(ablate: Sequence[str] = ()) -> tuple[str, ...]:
+    """The stages of an evaluation in their order, as its progress names them."""
+    return (TRAINING, PREDICTING, *(f"without {part}" for part in ablate), *FIT)
 
 
 def evaluate(
@@ -72,25 +51,18 @@ def evaluate(
     valid: frozenset[str] | None,
     clock: Clock,
     seed: int = 0,
+    ablate: Sequence[str] = (),
+    draws: int = DRAWS,
     progress: Progress | None = None,
-) -> dict[str, Result]:
-    """Figures of the engine and of the three baselines. valid : keys of the sessions that tuning uses, or None."""
-    results = {"engine": _engine(train, catalogue, test, valid=valid, clock=clock, seed=seed, progress=progress)}
-    for name in FIT:
-        results[name] = _baseline(name, train, len(catalogue), test, valid=valid, clock=clock, progress=progress)
-    return results
+) -> Evaluation:
+    """Figures of the engine, of the three baselines, and of the engine without each of `ablate` (`ablations.ABLATIONS`).
 
-
-def _engine(
-    train: SessionLog,
-    catalogue: Catalogue,
-    test: Test,
-    *,
-    valid: frozenset[str] | None,
-    clock: Clock,
-    seed: int,
-    progress: Progress | None,
-) -> Result:
+    valid : keys of the sessions that tuning uses, or None.  draws : resamples of the test sessions that intervals rest on.
+    Memory grows with the training and by some 400 bytes a test session; no list is kept.
+    """
+    tell = progress or (lambda stage, share: None)
+    asked = asked_of(test)
+    popularity = popularity_bins(np.bincount(item_actions(train).position, minlength=len(catalogue)))
     began = clock()
     contexts = [test.contexts.get(key, {}) for key in train.keys.tolist()]
     engine = train_engine(
@@ -99,20 +71,61 @@ def _engine(
         contexts=contexts if any(contexts) else None,
         held_out=valid,
         seed=seed,
-        progress=(lambda stage, share: progress(f"engine: {stage}", share)) if progress else None,
+        progress=lambda stage, share: tell(TRAINING, share),
     )
-    trained = clock()
-    ranks: list[int] = []
-    recommended: set[int] = set()
+    train_seconds = clock() - began
+    setting = Setting(
+        asked=asked,
+        segments=segments_of(asked, popularity),
+        labels=(labels_of(catalogue.category), labels_of(engine.clusters.primary)),
+        items=len(catalogue),
+        items_seen=_items_seen(train),
+        seed=seed,
+        draws=draws,
+        clock=clock,
+        progress=tell,
+    )
+    models = {ENGINE: replace(_engine(engine, test, setting, PREDICTING), train_seconds=train_seconds)}
+    ablations = {}
+    for part in ablate:
+        stage = f"without {part}"
+        anew = 0.9 if part == RETRAINED else 0.0  # of the stage's time, as seen on click logs
+        began = clock()
+        less = without(
+            engine,
+            part,
+            train,
+            held_out=valid,
+            seed=seed,
+            progress=lambda done, of, stage=stage, anew=anew: tell(stage, anew * done / of),  # type: ignore[misc]
+        )
+        spent = clock() - began
+        ablations[part] = replace(_engine(less, test, setting, stage, beyond=anew), train_seconds=spent)
+    for name in FIT:
+        models[name] = _baseline(name, train, test, setting, valid=valid)
+    return Evaluation(
+        asked=asked,
+        models=models,
+        ablations=ablations,
+        popularity=popularity,
+        items_seen=setting.items_seen,
+        clusters=len(engine.clusters),
+        seed=seed,
+    )
+
+
+def _engine(engine: Engine, test: Test, setting: Setting, stage: str, *, beyond: float = 0.0) -> Result:
+    """beyond : share of the stage that was done before."""
+    tally = Tally(setting)
+    began = setting.clock()
     steps = _by_example(engine, test) if test.examples is not None else _by_session(engine, test)
-    for done, of, slate, target in steps:
-        ranks.append(rank_in_slate(slate, target))
-        recommended.update(slate.tolist())
-        if progress and len(ranks) % 500 == 0:
-            progress("engine: predicting", done / of)
-    seconds = clock() - trained
-    metrics = measure(np.array(ranks), recommended=len(recommended), items=_items_seen(train))
-    return Result(metrics, trained - began, 1e3 * seconds / max(len(ranks), 1))
+    for _, _, slate, target in steps:
+        tally.add(slate, rank_in_slate(slate, target), target)
+        if tally.done % TOLD == 0:
+            setting.progress(stage, beyond + (1.0 - beyond) * tally.done / len(tally.ranks))
+    result = tally.result(train_seconds=0.0, predict_seconds=setting.clock() - began, settings={})
+    setting.progress(stage, 1.0)
+    return result
 
 
 def _by_session(engine: Engine, test: Test) -> Iterator[tuple[int, int, np.ndarray, int]]:
@@ -185,60 +198,50 @@ def _items_seen(train: SessionLog) -> int:
     return len(np.unique(train.position[train.position != NO_ITEM]))
 
 
-def _baseline(
-    name: str,
-    train: SessionLog,
-    n: int,
-    test: Test,
-    *,
-    valid: frozenset[str] | None,
-    clock: Clock,
-    progress: Progress | None,
-) -> Result:
+def _baseline(name: str, train: SessionLog, test: Test, setting: Setting, *, valid: frozenset[str] | None) -> Result:
     """The best of the published settings on the validation part, fitted again on all of training."""
-    began = clock()
+    began = setting.clock()
+    n, asked = setting.items, len(setting.asked.target)
     log = item_actions(train)
     tail = default_tail(log) if valid is None else np.isin(log.keys, list(valid))
-    settings = SETTINGS[name][0]
-    if len(SETTINGS[name]) > 1 and tail.any() and not tail.all():
-        early, pairs = log.take(~tail), _pairs(log.take(tail))
+    tried = SETTINGS[name]
+    settings = tried[0]
+    work, done = asked, 0
+
+    def told(count: int) -> None:
+        nonlocal done
+        done += count
+        setting.progress(name, min(done / max(work, 1), 1.0))
+
+    if len(tried) > 1 and tail.any() and not tail.all():
+        early = log.take(~tail)
         known = np.zeros(n, dtype=bool)
         known[early.position] = True
-        pairs = [(prefix[known[prefix]], target) for prefix, target in pairs[-TUNING_PREFIXES:] if known[target]]
+        late = list(pairs_of(log.take(tail)))[-TUNING_PREFIXES:]
+        pairs = [(prefix[known[prefix]], target) for prefix, target in late if known[target]]
         pairs = [(prefix, target) for prefix, target in pairs if len(prefix)]
-        tried = [(_score(FIT[name](early, n, **s), pairs, n).ndcg, -i) for i, s in enumerate(SETTINGS[name])]
-        settings = SETTINGS[name][-max(tried)[1]]
+        work += len(tried) * len(pairs)
+        scored = [(_ndcg(FIT[name](early, n, **s), pairs, told), -i) for i, s in enumerate(tried)]
+        settings = tried[-max(scored)[1]]
     model = FIT[name](log, n, **settings)
-    trained = clock()
-    if test.examples is not None:
-        pairs = [(np.array(prefix), target) for prefix, target in test.examples]
-    else:
-        assert test.sessions is not None
-        pairs = _pairs(item_actions(test.sessions))
-    if progress:
-        progress(name, 0.5)
-    metrics = _score(model, pairs, n, items=_items_seen(train))
-    seconds = clock() - trained
-    if progress:
-        progress(name, 1.0)
-    return Result(metrics, trained - began, 1e3 * seconds / max(len(pairs), 1))
-
-
-def _pairs(log: SessionLog) -> list[tuple[np.ndarray, int]]:
-    """Every prefix of at least one item with the item that follows it."""
-    return [
-        (log.position[rows.start : row], int(log.position[row]))
-        for rows in log.slices()
-        for row in range(rows.start + 1, rows.stop)
-    ]
-
-
-def _score(model: Baseline, pairs: list[tuple[np.ndarray, int]], n: int, items: int = 0) -> Metrics:
-    ranks = np.empty(len(pairs), dtype=np.int64)
-    recommended = np.zeros(n, dtype=bool)
-    for i, (prefix, target) in enumerate(pairs):
+    trained = setting.clock()
+    tally = Tally(setting)
+    for prefix, target in prefixes_of(test):
         scores = model.scores(prefix)
-        ranks[i] = rank_in_scores(scores, target)
         top = np.argpartition(-scores, min(CUT, n) - 1)[:CUT]
-        recommended[top[scores[top] > 0]] = True
-    return measure(ranks, recommended=int(recommended.sum()), items=items or n)
+        tally.add(top[scores[top] > 0], rank_in_scores(scores, target), target)
+        if tally.done % TOLD == 0:
+            told(TOLD)
+    result = tally.result(train_seconds=trained - began, predict_seconds=setting.clock() - trained, settings=settings)
+    setting.progress(name, 1.0)
+    return result
+
+
+def _ndcg(model: Baseline, pairs: Sequence[tuple[np.ndarray, int]], told: Callable[[int], None]) -> float:
+    ranks = np.empty(len(pairs), dtype=np.int64)
+    for i, (prefix, target) in enumerate(pairs):
+        ranks[i] = rank_in_scores(model.scores(prefix), target)
+        if (i + 1) % TOLD == 0:
+            told(TOLD)
+    told(len(pairs) % TOLD)
+    return float(gains(ranks)[:, -1].mean()) if len(ranks) else 0.0
