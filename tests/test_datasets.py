@@ -159,6 +159,24 @@ def test_examples_win_over_the_column(tmp_path: Path) -> None:
     assert names(column, column.test.position) == ["i0"]
 
 
+def test_examples_keep_the_session_that_they_name(tmp_path: Path) -> None:
+    text = "session_id,position,item_id,split\n" + "".join(f"{s},{k},i{k},train\n" for s in "ab" for k in range(3))
+    write(tmp_path, "events.csv", text)
+    write(tmp_path, "test_examples.csv", "session_id,prefix,target\nt1,i0,i1\nt2,i0,i9\n,i1,i2\nt1,i0 i1,i2\n")
+    part = split_dataset(read_dataset(tmp_path))
+    assert part.examples == [((0,), 1), ((1,), 2), ((0, 1), 2)]
+    assert part.ids == ("t1", "", "t1"), "of the pairs that are left"
+
+
+def test_reading_tells_the_share_of_the_file_that_is_read(tmp_path: Path) -> None:
+    rows = "".join(f"s{i // 3},2024-03-01T10:00:{i % 60:02},i{i % 50}\n" for i in range(50_000))
+    write(tmp_path, "events.csv", "session_id,timestamp,item_id\n" + rows)
+    told: list[tuple[str, float]] = []
+    read_dataset(tmp_path, lambda stage, share: told.append((stage, share)))
+    assert [stage for stage, _ in told] == ["reading"] * 2
+    assert [share for _, share in told] == pytest.approx([0.4, 0.8], abs=0.05)
+
+
 @pytest.mark.parametrize(
     "how", ["days=0", "days=x", "from=soon", "half", "column", "examples", "tenth=1", "days=99", "from=2030-01-01"]
 )
