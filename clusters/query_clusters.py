@@ -27,6 +27,10 @@ COHERENT = 0.1
 one taste search for now and then (Christmas, Halloween, Valentine's day) is in simulated logs up to 0.06, what serves one
 purpose from 0.12."""
 
+OWN = 0.1
+"""Share of the pairs with a group's terms that must lie within it. Shirts are searched for beside everything: that three times
+it was steak is no group of two. Simulated, such chances have up to 0.07, what serves one purpose from 0.25."""
+
 PAIRS_AT_ONCE = 1_000_000
 """Pairs of queries whose terms are compared at a time: some 100 MB."""
 
@@ -69,7 +73,8 @@ def cluster_terms(stats: QueryStats, terms: QueryTerms, *, minimum_support: int 
     minimum support), since the rarest pairs have the highest information.
 
     Groups are communities of the graph of strengths, at the resolution whose groups account for it best (`evidence`), without
-    those whose terms mostly don't go together (`COHERENT`). They are numbered by how often their terms were searched.
+    those whose terms mostly don't go together (`COHERENT`), or mostly with others (`OWN`). They are numbered by how often their
+    terms were searched.
 
     Raises ValueError where stats and terms disagree, or the support isn't at least 1.
     """
@@ -82,7 +87,7 @@ def cluster_terms(stats: QueryStats, terms: QueryTerms, *, minimum_support: int 
     who = pair_visitors(stats, terms, likely)
     pairs = tuple(pair for pair, visitors in zip(likely, who.tolist(), strict=True) if visitors >= minimum_support)
     graph = _graph(pairs, len(searches))
-    group = _numbered(_coherent(graph, _groups(graph)), searches)
+    group = _numbered(_coherent(graph, _between(counts, terms), _groups(graph)), searches)
     return QueryClusters(group=group, pairs=pairs, searches=searches, weight=_typical(graph, group))
 
 
@@ -188,15 +193,30 @@ def _groups(graph: sparse.csr_matrix) -> np.ndarray:
     return group
 
 
-def _coherent(graph: sparse.csr_matrix, group: np.ndarray) -> np.ndarray:
-    """The groups without those whose terms are only loosely tied; these have -1."""
-    ties = graph.tocoo()
-    own = (group[ties.row] >= 0) & (group[ties.row] == group[ties.col])
-    count = int(group.max(initial=-1)) + 1
-    inside = np.bincount(group[ties.row[own]], weights=ties.data[own], minlength=count)
-    size = np.bincount(group[group >= 0], minlength=count)
-    kept = inside >= COHERENT * size * (size - 1)
-    return np.where((group >= 0) & kept[np.maximum(group, 0)], group, -1) if count else group
+def _between(counts: sparse.csr_matrix, terms: QueryTerms) -> sparse.csr_matrix:
+    """The counts of pairs of things, those with the value of an attribute left out."""
+    things = sparse.diags(np.array([name == "" for name in terms.attribute], dtype=float))
+    return sparse.csr_matrix(things @ counts @ things)
+
+
+def _coherent(graph: sparse.csr_matrix, counts: sparse.csr_matrix, group: np.ndarray) -> np.ndarray:
+    """The groups without those that are too loose; these have -1. counts : (T, T) segments of each pair."""
+    size = np.bincount(group[group >= 0])
+    if not len(size):
+        return group
+
+    def within(ties: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+        """(weight of the ties inside each group, of all ties of its terms)"""
+        ends = ties.tocoo()
+        at, to = group[ends.row], group[ends.col]
+        own = (at >= 0) & (at == to)
+        inside, every = (np.bincount(at[rows], weights=ends.data[rows], minlength=len(size)) for rows in (own, at >= 0))
+        return inside, every
+
+    strength, _ = within(graph)
+    inside, every = within(counts)
+    kept = (strength >= COHERENT * size * (size - 1)) & (inside >= OWN * every)
+    return np.where((group >= 0) & kept[np.maximum(group, 0)], group, -1)
 
 
 def evidence(graph: sparse.csr_matrix, group: np.ndarray) -> float:

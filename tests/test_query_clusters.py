@@ -155,6 +155,20 @@ def test_what_is_only_of_one_taste_is_no_group(seed: int) -> None:
     assert len(set().union(*found)) == 4
 
 
+def test_what_is_searched_beside_everything_makes_no_group_by_a_few_chances() -> None:
+    """Shirts and sandals, each beside forty things twice, and eight times together: a pair, but a small part of either."""
+    rng = np.random.default_rng(0)
+    things = [f"{letter}{name}" for name in ("hing", "alder") for letter in "abcdefghijklmnopqrtu"]
+    segments = [[each, thing] for each in ("shirt", "sandal") for thing in things for _ in range(2)] + [["shirt", "sandal"]] * 8
+    segments += [rng.permutation(occasion)[:3].tolist() for occasion in OCCASIONS[:8] for _ in range(100)]
+    terms, groups = clustered(*segments)
+    assert pairs_of(terms, groups)[frozenset(("shirt", "sandal"))] == 8
+    label = label_of(terms, groups)
+    assert label["shirt"] < 0
+    assert label["sandal"] < 0
+    assert len(set(groups.group[groups.group >= 0].tolist())) == 8
+
+
 def test_segments_with_one_query_do_not_make_pairs_of_the_others() -> None:
     """Against 20,000 lone searches anything that was ever searched together would look like a pair."""
     rng = np.random.default_rng(3)
