@@ -127,3 +127,22 @@ def test_a_log_of_a_few_large_groups_is_not_cut_into_pieces():
     found = choose_groups(covisit_graph(stats), stats)
     assert wanted(len(catalogue)) == 50
     assert adjusted_mutual_info_score(truth, found.groups) > 0.95
+
+
+def test_groups_that_go_on_from_themselves_stay_however_often_they_are_built():
+    # Overlapping groups: a third of the views stray, so that some items could as well be elsewhere.
+    log, catalogue, _ = planted(groups=12, size=12, sessions=1_500, stray=0.35)
+    stats = count_visits(log, catalogue.item_ids)
+    graph = covisit_graph(stats)
+    found = choose_groups(graph, stats)
+    again = choose_groups(graph, stats, resolution=found.resolution, start=found.groups)
+    assert again.groups.tolist() == found.groups.tolist()
+
+
+def test_an_item_of_a_small_shop_is_tied_to_a_part_of_the_others_only():
+    rng = np.random.default_rng(0)
+    everything = views(*(rng.permutation(200)[:8].tolist() for _ in range(2_000)))
+    graph = covisit_graph(count_visits(everything, np.arange(1, 201)))
+    kept = np.diff(graph.indptr)  # an edge stays where either of its ends keeps it
+    assert kept.min() >= 10
+    assert np.median(kept) < 25
