@@ -29,6 +29,7 @@ def test_differences_show_where_zero_is_even_when_all_are_below() -> None:
     svg = plots.forest([Mark("peer", Interval(-0.04, -0.06, -0.02))], sentence="s", unit="points", signed=True)
     tree = ElementTree.fromstring(svg)
     assert [line.get("class") for line in tree.iter("line")].count("zero") == 1
+    assert plots.signed_text(-0.004) == "0.00", "nothing has no sign"
     assert "\N{MINUS SIGN}0.04 (\N{MINUS SIGN}0.06 to \N{MINUS SIGN}0.02)" in svg
 
 

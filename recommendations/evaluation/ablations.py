@@ -28,7 +28,8 @@ ABLATIONS: Mapping[str, str] = {
     "persona": "Personas say nothing of clusters: every lift is 1 and no attribute matches.",
     "clusters": "No clusters: candidates come from the whole catalogue, ungated; the blend as it was trained with clusters.",
     RETRAINED: "No clusters, and the whole ranker trained anew without them.",
-    "adaptation": "The session's copy of the clusters is never expanded or contracted; what it engaged with still counts.",
+    "adaptation": "The session's copy of the clusters is never expanded or contracted; what it engaged with still counts. A log "
+    "doesn't report what was seen of our slates, so that only expansion is measured.",
     "blend": "A plain vote: the sum of the experts' log-shares instead of the learned blend.",
 }
 """What can be left out, and what is then so."""

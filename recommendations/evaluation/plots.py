@@ -134,4 +134,10 @@ def _number(value: float, signed: bool) -> str:
 
 
 def _figure(value: float, signed: bool) -> str:
-    return (f"{value:+.2f}" if signed else f"{value:.1f}").replace("-", "\N{MINUS SIGN}")
+    return signed_text(value) if signed else f"{value:.1f}"
+
+
+def signed_text(value: float) -> str:
+    """A difference with its sign, nothing having none."""
+    text = f"{value:+.2f}"
+    return "0.00" if float(text) == 0.0 else text.replace("-", "\N{MINUS SIGN}")

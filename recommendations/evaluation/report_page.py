@@ -8,7 +8,7 @@ from typing import Any
 from recommendations.evaluation import plots
 from recommendations.evaluation.figures import NAMES
 from recommendations.evaluation.metrics import CUT
-from recommendations.evaluation.plots import Mark, Series
+from recommendations.evaluation.plots import Mark, Series, signed_text
 from recommendations.evaluation.resampling import Interval
 from recommendations.evaluation.tally import ENGINE
 
@@ -48,7 +48,7 @@ def _standing(gap: Mapping[str, float | None], level: str) -> str:
         return f"{value:.1f} points ({level} interval {low:.1f} to {high:.1f}) above"
     if high < 0.0:
         return f"{-value:.1f} points ({level} interval {-high:.1f} to {-low:.1f}) below"
-    return f"not told apart (difference {_signed(value)}, {level} interval {_signed(low)} to {_signed(high)}) from"
+    return f"not told apart (difference {signed_text(value)}, {level} interval {signed_text(low)} to {signed_text(high)}) from"
 
 
 def _accuracy(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,8 +84,9 @@ def _peers(told: Mapping[str, Any]) -> dict[str, Any]:
 def _ablations(told: Mapping[str, Any]) -> dict[str, Any]:
     parts = told["ablations"]
     drawn, rows = _gaps({name: part["engine_above"] for name, part in parts.items()}, lambda name: f"without {name}")
-    held = [name for name, part in parts.items() if (part["engine_above"][NAMES[-1]]["low"] or 0.0) > 0.0]
-    said = f"Missed by {SHORT[NAMES[-1]]}: {', '.join(held)}." if held else "None is missed beyond its interval."
+    gaps = {name: _gap(part["engine_above"][NAMES[-1]]) for name, part in parts.items()}
+    missed = ", ".join(name for name, gap in gaps.items() if gap.low > 0.0) or "none"
+    better = ", ".join(name for name, gap in gaps.items() if gap.high < 0.0) or "none"
     notes = [f"{name}: {part['what']}" for name, part in parts.items()]
     notes.append(
         "Unless it says otherwise the ranker stays as it was trained with all parts, so that what the blend learned to lean on "
@@ -95,7 +96,8 @@ def _ablations(told: Mapping[str, Any]) -> dict[str, Any]:
     return _section(
         "ablations",
         "What each part adds",
-        f"Points that the engine loses when a part is switched off; below 0 it is better without. {said}",
+        f"Points that the engine loses when a part is switched off; below 0 it is better without. By {SHORT[NAMES[-1]]}, beyond "
+        f"its interval: missed {missed}; better without {better}.",
         drawn,
         [
             _table("Whole engine less the engine without a part, points", ["part", *SHORT.values()], rows),
@@ -258,13 +260,9 @@ def _gap(gap: Mapping[str, float | None]) -> Interval:
 
 
 def _ranged(interval: Interval, *, signed: bool = False) -> str:
-    show = _signed if signed else _plain
+    show = signed_text if signed else _plain
     return f"{show(interval.value)} ({show(interval.low)} to {show(interval.high)})"
 
 
 def _plain(value: float | None) -> str:
     return "not known" if value is None else f"{value:.1f}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

@@ -69,6 +69,7 @@ class Command(BaseCommand):
         if report is not None and not report.resolve().parent.is_dir():
             raise CommandError(f"--report {report}: {report.resolve().parent} is not a folder")
         console = Console(stderr=True)
+        measured = commit()  # of the code that is loaded: a checkout may move on meanwhile
         told = _Told(console, path.name, (READING, *plan(ablate)))
         try:
             with told.bar:
@@ -101,7 +102,7 @@ class Command(BaseCommand):
             "dataset": parts.name,
             "split": parts.protocol,
             "protocol": protocol,
-            "commit": commit(),
+            "commit": measured,
             "machine": machine(),
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "peak_memory_mib": _peak_memory_mib(),
