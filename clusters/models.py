@@ -120,7 +120,8 @@ class ClusterSettings(models.Model):
         default=30, help_text="A pause of this length ends a search; what comes after belongs to another one."
     )
     minimum_support = models.PositiveSmallIntegerField(
-        default=3, help_text="Searches in which two terms must occur together before they say anything."
+        default=3,
+        help_text="Different visitors who must have searched for two terms together before they say anything; never fewer than 2.",
     )
 
     class Meta:

@@ -97,12 +97,12 @@ class SettingsForm(forms.ModelForm):
         labels = {
             "search_history": "Clusters of what is searched for together",
             "inactivity_minutes": "Minutes without an event that end a search",
-            "minimum_support": "Searches in which two terms must occur together",
+            "minimum_support": "Visitors who must search for two terms together",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, most in (("inactivity_minutes", MOST_MINUTES), ("minimum_support", MOST_SUPPORT)):
+        for name, least, most in (("inactivity_minutes", 1, MOST_MINUTES), ("minimum_support", 2, MOST_SUPPORT)):
             field = self.fields[name]
-            field.validators += [MinValueValidator(1), MaxValueValidator(most)]
-            field.widget.attrs.update(min=1, max=most)
+            field.validators += [MinValueValidator(least), MaxValueValidator(most)]
+            field.widget.attrs.update(min=least, max=most)
