@@ -55,7 +55,7 @@ GAP_S = 1_800.0
 COVISITS: dict[str, tuple[Callable[[Path, Report], Mapping[str, float]], tuple[str, ...]]] = {
     "covisits": (covisits.coverage, ("serenade_bol", "retailrocket_cotrec")),
     "identity": (covisits.identity, ("serenade_bol",)),
-    "gating": (covisits.gating, ("serenade_bol",)),
+    "gating": (covisits.gating, ("serenade_bol", "retailrocket_cotrec")),
 }
 """Part -> what measures a data set, and the data sets."""
 
