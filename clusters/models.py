@@ -121,7 +121,7 @@ class ClusterSettings(models.Model):
     )
     minimum_support = models.PositiveSmallIntegerField(
         default=3,
-        help_text="Different visitors who must have searched for two terms together before they say anything; never fewer than 2.",
+        help_text="Different visitors who must have searched for two terms together before they say anything; 2 at least.",
     )
 
     class Meta:

@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('search_history', models.CharField(choices=[('auto', 'Where there is enough of it'), ('off', 'Never')], default='auto', help_text='Clusters of what shoppers search for together. Clusters of what they view together are always made.', max_length=10)),
                 ('inactivity_minutes', models.PositiveSmallIntegerField(default=30, help_text='A pause of this length ends a search; what comes after belongs to another one.')),
-                ('minimum_support', models.PositiveSmallIntegerField(default=3, help_text='Different visitors who must have searched for two terms together before they say anything; never fewer than 2.')),
+                ('minimum_support', models.PositiveSmallIntegerField(default=3, help_text='Different visitors who must have searched for two terms together before they say anything; 2 at least.')),
             ],
             options={
                 'verbose_name_plural': 'cluster settings',
