@@ -633,6 +633,20 @@ def test_a_release_that_nobody_lived_to_announce_is_announced_within_a_minute(sh
     assert redis_client.get(releases.pointer(shop.pk)) == b"1"
 
 
+def test_what_a_killed_build_had_saved_is_taken_back_by_the_next(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(run: TrainingRun, release: Release) -> Release:
+        raise SystemExit  # no `except` sees it, as none sees a kill
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(cluster_runs, "forget_erased", killed)
+        build_clusters(shop)
+    left = Release.objects.get(state=Release.State.READY)
+    build_clusters(shop)
+    left.refresh_from_db()
+    assert (left.state, "interrupted" in left.notes) == (Release.State.FAILED, True)
+    assert Release.objects.filter(state=Release.State.READY).count() == 1
+
+
 def test_a_stage_is_told_as_it_begins(shop: Shop) -> None:
     """However soon after the one before: it may be long before it tells more."""
     active, seen = Release.objects.active(shop), []
