@@ -12,7 +12,9 @@ from recommendations.benchmarks.made_logs import GROUP, made_catalogue, made_log
 def write(folder, sessions):
     rows = ["session_id,timestamp,event_type,item_id,split"]
     rows += [
-        f"{s},{1_700_000_000 + 60 * i},view_item,{item},{split}" for s, (split, items) in enumerate(sessions) for i, item in enumerate(items)
+        f"{s},{1_700_000_000 + 60 * i},view_item,{item},{split}"
+        for s, (split, items) in enumerate(sessions)
+        for i, item in enumerate(items)
     ]
     (folder / "events.csv").write_text("\n".join(rows) + "\n")
     return folder

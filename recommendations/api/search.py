@@ -110,7 +110,7 @@ class Search(Call):
     )
     def get(self, request: Request) -> Response:
         """Items by how well they fit the words, with what they can be narrowed by. Misspelled words are read as the nearest
-        ones that items have. An item must have all the words; where none goes by them all, some will do, and `relaxed` says so."""
+        ones that items have. An item must have all the words; where none goes by them all, some will do: `relaxed` says so."""
         shop = self.written_shop()
         query = read_query(request)
         filters = read_filters(request)

@@ -20,7 +20,7 @@ from recommendations.benchmarks.load import BenchmarkError
 
 
 class Command(BaseCommand):
-    help = "Measure the cost of a step or of the HTTP path."
+    help = "Measure what a part of the system costs and what it is worth."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         chosen = parser.add_subparsers(dest="name", required=True, metavar="NAME")
