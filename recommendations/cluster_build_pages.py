@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
@@ -122,12 +122,17 @@ class ClusterBuildPages(ModelAdmin):
 
     def start(self, request: HttpRequest, shop_id: int) -> HttpResponse:
         """Ask a worker for a build."""
+        from recommendations.run_records import under_way  # the numeric stack, which other pages of the admin do without
+
         shop = self._shop(request, shop_id)
         if not request.user.has_perm(SETTINGS):
             raise PermissionDenied
         to = address("build", shop.pk)
         if Release.objects.active(shop) is None:
             messages.error(request, f"{shop} has no release yet: its first training makes its clusters.")
+            return HttpResponseRedirect(to)
+        if under_way(shop) is not None:
+            messages.warning(request, "No build was asked for: one is under way, or a training is. Wait until it is done.")
             return HttpResponseRedirect(to)
         now = timezone.now()
         try:
@@ -153,8 +158,13 @@ class ClusterBuildPages(ModelAdmin):
                 release = cluster_runs.activate_build(built, by=request.user)
                 self.log_change(request, release, "Clusters of a build activated.")
                 messages.success(request, f"The new clusters serve shoppers within seconds, as {release}.")
+            elif request.POST.get("decision") != "discard":
+                messages.error(request, "Nothing was decided. Choose whether to activate the build or to discard it.")
+            elif built.release is None or built.release.state != Release.State.READY:
+                messages.error(request, "Nothing was discarded: the build was decided on already, or another took its place.")
             else:
                 cluster_runs.discard_build(built)
+                self.log_change(request, built.release, "Build of clusters discarded.")
                 messages.success(request, "The build is discarded; what served before still serves.")
         except ReleaseError as error:
             messages.error(request, f"Nothing was activated: {error}.")
@@ -181,7 +191,7 @@ def state_of(shop: Shop, asked: str = "", chosen: str = "") -> dict[str, Any]:
     active, working = Release.objects.active(shop), under_way(shop)
     history = [(run, brief(run)) for run in builds if run != working]
     told: dict[str, Any] = {"builds": history, "run": working, "asked": asked}
-    at = parse_datetime(asked) if asked else None
+    at = _moment(asked)
     if active is None:
         return {**told, "state": "untrained"}
     if working is not None:
@@ -196,6 +206,13 @@ def state_of(shop: Shop, asked: str = "", chosen: str = "") -> dict[str, Any]:
     if shown.release is None:
         return {**told, "state": "discarded" if shown.state == TrainingRun.State.DONE else "failed"}
     return {**told, "state": shown.release.state, **comparison(shown)}
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return parse_datetime(text)
+    except ValueError:  # the 99th of a month
+        return None
 
 
 def brief(run: TrainingRun) -> str:

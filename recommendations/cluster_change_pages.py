@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet, Value
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
@@ -24,6 +23,7 @@ from clusters.models import ClusterChange, ItemCluster
 from clusters.undoing import REBUILT_BY
 from personas.models import Shop
 from recommendations.cluster_forms import Reason
+from recommendations.cluster_overtaken import check_not_overtaken, seen_by
 from recommendations.models import Release
 
 EDIT = "clusters.change_itemcluster"
@@ -42,12 +42,17 @@ class EditPages:
         return TemplateResponse(request, f"admin/clusters/{name}.html", whole, status=status)
 
     def save(self, request: HttpRequest, shop: Shop, edit: Callable[[Actor], Changes]) -> list[ClusterChange]:
-        """Make an edit, ask for it to be published, and say so. Raises EditError."""
+        """Make an edit, ask for it to be published, and say so. Raises EditError.
+
+        Where the request names what its page knew (`seen`), nothing is done over what others changed since: see
+        `recommendations.cluster_overtaken`.
+        """
         from recommendations.cluster_runs import request_publish  # the numeric stack, which other pages of the admin do without
 
         by = Actor(ClusterChange.Actor.MERCHANDISER, user=request.user, who=request.user.get_username())
-        with transaction.atomic():
+        with editing.editing(shop):
             changes = list(edit(by))
+            check_not_overtaken(changes, seen_by(request.POST))
             if changes:
                 request_publish(shop)
             for change in changes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -43,6 +44,14 @@ class ClusterForm(Reason):
         required=False, min_value=1, max_value=MAX_BOUND, label="At most", help_text="Items; the least typical give way."
     )
     field_order = ("name", "locked", "minimum_size", "maximum_size", "reason")
+
+    def leave(self, shown: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Fields that weren't touched become what others set them to since; of a valid form. shown : as the page was opened."""
+        self.data = self.data.copy()
+        for name, was in shown.items():
+            if self.cleaned_data[name] == was != now[name]:
+                self.cleaned_data[name] = now[name]
+                self.data[name] = "" if now[name] in (None, False) else str(now[name])
 
 
 class NewClusterForm(Reason):

@@ -28,9 +28,13 @@ from recommendations import cluster_stories
 from recommendations.cluster_change_pages import Changes, EditPages, here, refused, sent
 from recommendations.cluster_forms import ClusterForm, ImportForm, MergeForm, NewClusterForm, Reason, RestoreForm, SplitForm
 from recommendations.cluster_items import found_items, numbers, picked
+from recommendations.cluster_overtaken import Overtaken, fields_at, last_change, seen_by
 
 MOST_CHOSEN = 200
 """Clusters that are taken out or brought back at once."""
+
+SET = ("name", "locked", "minimum_size", "maximum_size")
+"""Fields of a cluster that its page sets."""
 
 SPLIT_SHOWN = 300
 """Items of a cluster that can be ticked to be split off; any can be pasted."""
@@ -78,6 +82,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         extra = {
             "shops": list(Shop.objects.all()),
             "may_make": self.has_add_permission(request),
+            "may_import": self.may_import(request),
             **(extra_context or {}),
         }
         response: HttpResponse = super().changelist_view(request, extra)
@@ -120,6 +125,8 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
 
     def merge(self, request: HttpRequest) -> HttpResponse:
         """What a merge will come to, and the button that does it."""
+        asked = (request.POST if request.method == "POST" else request.GET).getlist("cluster")
+        seen = last_change(numbers(asked))
         clusters = self._asked(request)
         shop = clusters[0].shop
         form = MergeForm(sent(request), initial={"name": clusters[0].name})
@@ -151,6 +158,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
             "in_common": shared.count(),
             "first": request.POST.get("first", str(clusters[0].pk)),
             "form": form,
+            "seen": seen,
         }
         return self.page(request, "merge", context)
 
@@ -222,9 +230,13 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         cluster = ItemCluster.objects.filter(shop=shop, pk__in=within).first()
         return TemplateResponse(request, "admin/clusters/found.html", {"found": found_items(shop, request.GET, cluster)})
 
+    def may_import(self, request: HttpRequest) -> bool:
+        """A file makes clusters, and changes imported ones that are there."""
+        return self.has_add_permission(request) and self.has_change_permission(request)
+
     def import_file(self, request: HttpRequest) -> HttpResponse:
         """Clusters from a file, with a report of what couldn't be taken."""
-        if not self.has_add_permission(request):
+        if not self.may_import(request):
             raise PermissionDenied
         form = ImportForm(sent(request), request.FILES or None)
         report: dict[str, Any] | None = None
@@ -271,21 +283,28 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         """All of a cluster, and what a merchandiser sets of it."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
+        seen = last_change(numbers([object_id]))
         cluster = self.get_object(request, object_id)
         if cluster is None:
             response: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return response
         may = self.has_change_permission(request, cluster)
-        fields = ("name", "locked", "minimum_size", "maximum_size")
-        form = ClusterForm(sent(request), initial={name: getattr(cluster, name) for name in fields})
+        form = ClusterForm(sent(request), initial={name: getattr(cluster, name) for name in SET})
+        typed_at = seen
         if request.method == "POST":
             if not may:
                 raise PermissionDenied
+            typed_at = seen_by(request.POST)
             if form.is_valid():
                 try:
-                    self.save(request, cluster.shop, lambda by: _set(cluster, form.cleaned_data, by))
+                    self.save(request, cluster.shop, lambda by: _set(cluster, form, typed_at, by))
                 except EditError as error:
+                    cluster.refresh_from_db()
+                    if cluster.retired_at is not None:  # its page has no form to tell it at
+                        refused(request, error)
+                        return HttpResponseRedirect(here(cluster))
                     form.refuse(error)
+                    typed_at = error.seen if isinstance(error, Overtaken) else typed_at
                 else:
                     return HttpResponseRedirect(here(cluster))
             cluster.refresh_from_db()
@@ -297,6 +316,8 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
             "original": cluster,
             "cluster": cluster,
             "form": form,
+            "seen": seen,
+            "typed_at": typed_at,
             "may": may and cluster.retired_at is None,
             "may_restore": may and cluster.retired_at is not None,
             "learned": not cluster.is_hand_owned,
@@ -332,13 +353,15 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
 
     def split(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Parts, or ticked items, become clusters of their own."""
+        seen = last_change([pk])
         cluster = self._live(request, pk)
         form = SplitForm(sent(request))
         if request.method == "POST" and form.is_valid():
-            given, parts = form.cleaned_data, numbers(request.POST.getlist("part"))
+            given = form.cleaned_data
 
             def do(by: Actor) -> Changes:
-                groups = editing.items_of_parts(cluster, parts)
+                cluster.refresh_from_db()
+                groups = editing.items_of_parts(cluster, _parts(cluster, request.POST.getlist("part")))
                 if not groups or given["name"]:
                     items = picked(request.POST, cluster.shop)
                     if not given["name"]:
@@ -358,11 +381,20 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
             "form": form,
             "members": cluster.memberships.select_related("item").order_by("-weight", "item_id")[:SPLIT_SHOWN],
             "ticked": set(numbers(request.POST.getlist("item"))),
-            "parts": {int(value) for value in numbers(request.POST.getlist("part"))},
+            "parts": request.POST.getlist("part"),
+            "seen": seen,
             "ids": request.POST.get("ids", ""),
             "most": SPLIT_SHOWN,
         }
         return self.page(request, "split", context)
+
+
+def _parts(cluster: ItemCluster, ticked: Iterable[str]) -> list[int]:
+    """Numbers of the parts that were ticked, as "2 Red skirts": every release numbers them anew. Raises EditError."""
+    there = {f"{part['number']} {part['name']}": part["number"] for part in cluster.parts}
+    if any(part not in there for part in ticked):
+        raise EditError("parts", "were made anew since this page was opened: look at them again")
+    return [there[part] for part in ticked]
 
 
 ONE_BY_ONE: dict[str, tuple[Callable[..., Sequence[ClusterChange]], str, str, str]] = {
@@ -395,8 +427,11 @@ def _each(
     return [change for cluster in clusters for change in do(cluster=cluster, by=by, **given)]
 
 
-def _set(cluster: ItemCluster, given: dict[str, Any], by: Actor) -> Changes:
-    """What differs from what the cluster has."""
+def _set(cluster: ItemCluster, form: ClusterForm, seen: int | None, by: Actor) -> Changes:
+    """What differs from what the cluster has, where the page that it was typed on didn't just show it so."""
+    cluster.refresh_from_db()
+    form.leave(fields_at(cluster, seen, SET), {name: getattr(cluster, name) for name in SET})
+    given = form.cleaned_data
     edit: dict[str, Any] = {"cluster": cluster, "by": by, "reason": given["reason"]}
     if given["name"] != cluster.name:
         yield from editing.rename(name=given["name"], **edit)

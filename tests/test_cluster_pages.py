@@ -321,7 +321,10 @@ def test_a_split_by_ticks_and_by_parts(merchandiser: Client, shop: Shop) -> None
     assert "Is missing: what shall the new cluster be called?" in text(refused)
     told(merchandiser, at("split", cluster.pk), {"item": [items[0]], "name": "Tents"})
     assert inside(ItemCluster.objects.get(name="Tents")) == {"i0"}
-    told(merchandiser, at("split", cluster.pk), {"part": ["2"], "reason": "Too large"})
+    renumbered = merchandiser.post(at("split", cluster.pk), {"part": ["2 Out"]})
+    assert "Parts were made anew since this page was opened" in text(renumbered)
+    assert 'value="2 In"' in text(merchandiser.get(at("split", cluster.pk)))
+    told(merchandiser, at("split", cluster.pk), {"part": ["2 In"], "reason": "Too large"})
     assert inside(ItemCluster.objects.get(name="In")) == {"i4", "i5"}
     assert inside(cluster) == {"i1"}
 
@@ -389,6 +392,82 @@ def test_an_import_tells_what_it_took_and_gives_the_rest_as_a_file(merchandiser:
     assert "tmp" not in text(broken), "no path of this machine"
 
 
+# Two people at once
+
+
+def seen_on(client: Client, url: str) -> dict[str, str]:
+    """What a page that is open now will say that it knew of."""
+    found = re.search(r'name="seen" value="(\d+)"', text(client.get(url)))
+    assert found
+    return {"seen": found[1]}
+
+
+def test_a_form_leaves_what_somebody_else_set_meanwhile(merchandiser: Client, shop: Shop) -> None:
+    cluster = make(shop, "Camping", 0, 1)
+    url = at("change", cluster.pk)
+    opened = seen_on(merchandiser, url)
+    editing.rename(cluster=cluster, name="Outdoors", by=ANN)
+    editing.set_bounds(cluster=cluster, minimum_size=2, maximum_size=None, by=ANN)
+    said = told(merchandiser, url, {**opened, "name": "Camping", "locked": "on"})
+    assert "Locked with 2 items" in said
+    cluster.refresh_from_db()
+    assert (cluster.name, cluster.locked, cluster.minimum_size) == ("Outdoors", True, 2)
+
+
+def test_what_two_people_set_at_once_is_told_before_the_second_has_it(merchandiser: Client, shop: Shop) -> None:
+    cluster = make(shop, "Camping", 0, 1)
+    url = at("change", cluster.pk)
+    opened = seen_on(merchandiser, url)
+    editing.rename(cluster=cluster, name="Outdoors", by=ANN)
+    editing.set_locked(cluster=cluster, locked=True, by=ANN)
+    answer = merchandiser.post(url, {**opened, "name": "Tents", "maximum_size": "9"})
+    page = html.unescape(text(answer))
+    assert "This page was older than the cluster. Ann" in page
+    assert "“Camping” is now “Outdoors”" in page
+    assert 'value="Tents"' in page, "what was typed stays"
+    cluster.refresh_from_db()
+    assert (cluster.name, cluster.maximum_size) == ("Outdoors", None), "nothing is half done"
+    form = answer.context["form"]
+    again = {name: form[name].value() or "" for name in ("name", "maximum_size", "locked")}
+    told(merchandiser, url, {"seen": answer.context["typed_at"], **again})
+    cluster.refresh_from_db()
+    assert (cluster.name, cluster.maximum_size, cluster.locked) == ("Tents", 9, True), "and Ann's lock"
+
+
+def test_items_that_somebody_else_edited_meanwhile_are_not_edited_unawares(merchandiser: Client, shop: Shop) -> None:
+    """Items that were left alone meanwhile can be edited from an old page, and what a rebuild did doesn't stand in the way."""
+    cluster, items = make(shop, "Camping", 0, 1, 2), ids(shop)
+    url, opened = at("items", cluster.pk), seen_on(merchandiser, at("change", cluster.pk))
+    editing.set_core(cluster=cluster, items=[items[0]], by=ANN, reason="Best")
+    ClusterChange.objects.create(
+        shop=shop, cluster=cluster, actor="build", action="rebuilt", delta={"members": {str(items[1]): [0.5, 0.9]}}
+    )
+    said = told(merchandiser, url, {**opened, "verb": "remove", "item": [items[0], items[1]]})
+    assert "Nothing was changed. This page was older than the cluster. Ann" in said
+    assert inside(cluster) == {"i0", "i1", "i2"}
+    assert "Saved." in told(merchandiser, url, {**opened, "verb": "exclude", "item": [items[1]]})
+    assert inside(cluster) == {"i0", "i2"}
+    now = seen_on(merchandiser, at("change", cluster.pk))
+    assert "Saved." in told(merchandiser, url, {**now, "verb": "remove", "item": [items[0]]})
+
+
+def test_a_merge_does_not_bring_back_what_somebody_took_out_meanwhile(merchandiser: Client, shop: Shop) -> None:
+    one, two = make(shop, "One", 0, 1, 2), make(shop, "Two", 2, 3)
+    both = {"cluster": [one.pk, two.pk], "first": one.pk, "name": "One"}
+    opened = seen_on(merchandiser, f"{at('merge')}?cluster={one.pk}&cluster={two.pk}")
+    editing.remove_items(cluster=one, items=[ids(shop)[2]], by=ANN)
+    assert "This page was older" in text(merchandiser.post(at("merge"), {**both, **opened}))
+    assert inside(one) == {"i0", "i1"}
+    assert ItemCluster.objects.live().count() == 2
+
+
+def test_an_edit_of_a_cluster_that_was_retired_meanwhile_is_told(merchandiser: Client, shop: Shop) -> None:
+    cluster = make(shop, "Camping", 0, 1)
+    editing.retire(cluster=cluster, by=ANN)
+    said = told(merchandiser, at("change", cluster.pk), {"name": "Outdoors"})
+    assert "Nothing was changed. Cluster “Camping” is retired: restore it first." in said
+
+
 # Who may
 
 
@@ -420,6 +499,18 @@ def test_who_may_only_look_sees_no_button_and_changes_nothing(viewer: Client, sh
     build = text(viewer.get(at("build", shop.pk, of="clustersettings")))
     assert "Rebuild with" not in build
     assert "Save the settings" not in build
+
+
+def test_an_import_takes_the_right_to_change_what_it_changes(viewer: Client, shop: Shop) -> None:
+    """Who may make clusters, but change none, could otherwise rewrite an imported one by a file that names it."""
+    viewer_user = get_user_model().objects.get(username="viewer")
+    viewer_user.user_permissions.add(demo.merchandisers().permissions.get(codename="add_itemcluster"))
+    page = text(viewer.get(at("changelist")))
+    assert at("add") in page
+    assert at("import") not in page
+    file = SimpleUploadedFile("groups.csv", b"cluster,item_id\nPicnic,i0\n")
+    assert viewer.post(at("import"), {"shop": shop.pk, "file": file}).status_code == 403
+    assert not ItemCluster.objects.exists()
 
 
 def test_writes_need_a_post_and_its_token(shop: Shop) -> None:
@@ -457,6 +548,7 @@ def test_where_a_build_stands(shop: Shop) -> None:
     assert state_of(shop, now.isoformat())["state"] == "waiting"
     assert state_of(shop, (now - PATIENCE - timedelta(seconds=1)).isoformat())["state"] == "lost"
     assert state_of(shop, "yesterday?")["state"] == "none"
+    assert state_of(shop, "2026-99-99T00:00:00Z")["state"] == "none"
     run = TrainingRun.objects.create(shop=shop, kind="all", progress=0.25)
     with alone(shop):
         assert (state_of(shop)["state"], state_of(shop)["percent"]) == ("busy", 25)
@@ -499,8 +591,11 @@ def test_a_build_is_compared_drawn_and_activated(merchandiser: Client, shop: Sho
         assert entry["name"] in page
     assert 'value="activate"' in page
     assert "waits for your decision" in text(merchandiser.get(at("progress", shop.pk, of="clustersettings")))
-    said = told(merchandiser, at("decide", shop.pk, run.pk, of="clustersettings"), {"decision": "activate"})
+    decide = at("decide", shop.pk, run.pk, of="clustersettings")
+    assert "Nothing was decided" in told(merchandiser, decide), "neither is what happens by default"
+    said = told(merchandiser, decide, {"decision": "activate"})
     assert "serve shoppers within seconds" in said
+    assert "Nothing was discarded" in told(merchandiser, decide, {"decision": "discard"}), "somebody else activated it meanwhile"
     run.refresh_from_db()
     assert run.release is not None
     assert run.release.state == Release.State.ACTIVE
@@ -516,5 +611,9 @@ def test_a_build_is_asked_of_a_worker(merchandiser: Client, shop: Shop, redis_cl
     Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
     to = merchandiser.post(start, {"whole": "1"}).headers["Location"]
     assert "waits for a worker" in text(merchandiser.get(to))
+    assert redis_client.llen("celery:celery") == 1
+    TrainingRun.objects.create(shop=shop, kind="all", progress=0.25)
+    with alone(shop):
+        assert "one is under way" in told(merchandiser, start)
     assert redis_client.llen("celery:celery") == 1
     assert tasks.build_clusters.name == "recommendations.tasks.build_clusters"
