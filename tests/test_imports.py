@@ -81,6 +81,8 @@ PURE = (
     "recommendations.evaluation.search_terms",
     "recommendations.evaluation.simulation.*",
     "recommendations.evaluation.tally",
+    "recommendations.stacks",
+    "recommendations.training",
     "recommendations.web.drawing.*",
 )
 RANK = {"personas": 0, "clusters": 1, "recommendations": 2, "recsite": 3}
