@@ -122,6 +122,14 @@ def test_same_log_same_clusters(world):
     assert again.names == clusters.names
 
 
+def test_a_rebuild_on_the_same_log_moves_nothing():
+    # Half of the views stray, so that some items are tied most to a larger group than their own; ten used to go there.
+    log, catalogue, _ = planted(groups=12, size=20, sessions=500, stray=0.5, seed=1)
+    once = build_clusters(log, catalogue)
+    again = build_clusters(log, catalogue, previous=once)
+    assert (again.cluster_ids[again.primary] == once.cluster_ids[once.primary]).all()
+
+
 def test_rebuild_on_other_sessions_keeps_ids_names_and_locks(world):
     log, catalogue, _, clusters = world
     locked = clusters.locked.copy()
