@@ -122,14 +122,16 @@ def set_locked(*, cluster: ItemCluster, locked: bool, by: Actor, reason: str = "
 def set_bounds(
     *, cluster: ItemCluster, minimum_size: int | None, maximum_size: int | None, by: Actor, reason: str = ""
 ) -> Changes:
-    """Items that it never has fewer or more of, None for no bound. The next release follows them, not the rows at once."""
+    """Items that it never has fewer or more of, None for no bound. The next release follows them, not the rows at once; those
+    of a locked or hand-made cluster wait until learning decides on its items."""
     operation = Operation(cluster.shop, by, reason)
     with editing(cluster.shop):
         draft = opened(cluster)
         _bound(draft, minimum_size, maximum_size)
         told = [f"at least {minimum_size:,}"] if minimum_size else []
         told += [f"at most {maximum_size:,}"] if maximum_size else []
-        operation.put(draft, Action.BOUNDED, f"{', '.join(told).capitalize()} items" if told else "No bounds on its size")
+        waits = ", once learning decides on its items" if draft.row.is_hand_owned else ""
+        operation.put(draft, Action.BOUNDED, f"{', '.join(told).capitalize()} items{waits}" if told else "No bounds on its size")
         return operation.finish()
 
 

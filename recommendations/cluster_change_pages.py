@@ -60,7 +60,8 @@ class EditPages:
         if not changes:
             messages.info(request, "Nothing was changed: all was so already.")
         else:
-            told = "; ".join(f"{change.cluster}: {change.summary}" for change in changes[:3])
+            one = len({change.cluster_id for change in changes}) == 1
+            told = "; ".join(change.summary if one else f"{change.cluster}: {change.summary}" for change in changes[:3])
             more = f" and {len(changes) - 3:,} more" if len(changes) > 3 else ""
             reach = "Shoppers see it within seconds." if Release.objects.active(shop) else "It counts from the first release on."
             messages.success(request, f"Saved. {told}{more}. {reach}")
@@ -124,7 +125,7 @@ class ClusterChangePages(EditPages, ClusterChangeAdmin):
                 self.save(request, change.shop, lambda by: editing.undo(change=change, by=by, reason=reason))
             except EditError as error:
                 refused(request, error)
-            return HttpResponseRedirect(f"{here(change.cluster)}#changes")
+            return HttpResponseRedirect(here(change.cluster))
         context = {
             "title": f"Undo a change of “{change.cluster}”",
             "told": f"{change.get_action_display()} on {change.at:%-d %B %Y, %H:%M} by {by_whom(change)}: {change.summary}.",

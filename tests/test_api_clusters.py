@@ -98,7 +98,7 @@ def test_a_cluster_is_made_edited_and_told_of(client: Client, shop: Shop, key: s
     assert (change["actor"], change["who"], change["user"], change["reason"]) == ("api", "the shop's server", None, "Summer")
     pk = cluster["id"]
     patched = call(client, "PATCH", f"clusters/{pk}/", key, {"name": "Picnics", "locked": True, "minimum_size": 2}).json()
-    told = ["“Picnic” is now “Picnics”", "Locked with 2 items", "At least 2, at most 5 items"]
+    told = ["“Picnic” is now “Picnics”", "Locked with 2 items", "At least 2, at most 5 items, once learning decides on its items"]
     assert [c["summary"] for c in patched["changes"]] == told
     assert patched["clusters"][0]["maximum_size"] == 5, "what is not named stays"
     again = call(client, "PATCH", f"clusters/{pk}/", key, {"name": "Picnics"}).json()

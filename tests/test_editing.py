@@ -140,7 +140,7 @@ def test_name_lock_and_bounds_are_told_in_words(shop: Shop) -> None:
     editing.set_bounds(cluster=cluster, minimum_size=None, maximum_size=None, by=API)
     assert [(c.action, c.summary) for c in history(cluster)] == [
         ("bounded", "No bounds on its size"),
-        ("bounded", "At least 2, at most 1,200 items"),
+        ("bounded", "At least 2, at most 1,200 items, once learning decides on its items"),
         ("locked", "Locked with 2 items"),
         ("renamed", "“A” is now “Lamps”"),
     ]
