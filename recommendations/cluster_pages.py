@@ -349,7 +349,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
                 self.save(request, cluster.shop, lambda by: verb(cluster=cluster, items=items, by=by, reason=reason))
             except EditError as error:
                 refused(request, error)
-        return HttpResponseRedirect(f"{here(cluster)}#items")
+        return HttpResponseRedirect(here(cluster))
 
     def split(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Parts, or ticked items, become clusters of their own."""
