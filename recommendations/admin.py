@@ -30,6 +30,9 @@ SEEN = {
 }
 """The features of a decision in a merchandiser's words; the constant one is left out."""
 
+KEPT_FOR_BUILDS = frozenset({"of", "granularity_sessions"})
+"""Figures of a release that say nothing of what was learned."""
+
 
 @admin.register(Release)
 class ReleaseAdmin(ModelAdmin):
@@ -62,8 +65,10 @@ class ReleaseAdmin(ModelAdmin):
 
     @admin.display(description="metrics")
     def shown_metrics(self, release: Release) -> str:
-        numbers = ((k, v) for k, v in release.metrics.items() if isinstance(v, int | float))
-        return ", ".join(f"{name} {value:,}" for name, value in numbers)
+        numbers = ((k, v) for k, v in release.metrics.items() if isinstance(v, int | float) and k not in KEPT_FOR_BUILDS)
+        told = ", ".join(f"{name} {value:,}" for name, value in numbers)
+        of = release.metrics.get("of")
+        return f"release {of} with clusters edited since: {told}" if of else told
 
     @admin.action(description="Activate the chosen release", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Release]) -> None:
@@ -98,7 +103,9 @@ class ReleaseAdmin(ModelAdmin):
             self.message_user(request, f"Nothing rolled back: {error}", messages.ERROR)
             return
         self.log_change(request, release, f"Rolled back to {earlier}.")
-        self.message_user(request, f"{earlier} is active again.", messages.SUCCESS)
+        of = releases.origin(earlier)
+        told = "active again" if of == earlier.number else f"active: what release {of} had learned, with clusters edited since"
+        self.message_user(request, f"{earlier} is {told}.", messages.SUCCESS)
 
     def _one(self, request: HttpRequest, queryset: QuerySet[Release]) -> Release | None:
         chosen = list(queryset.select_related("shop")[:2])

@@ -12,6 +12,8 @@ import redis
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import transaction
+from django.test import Client
+from django.urls import reverse
 
 from clusters import editing
 from clusters.lineage import Actor
@@ -571,6 +573,19 @@ def test_pruning_counts_edits_as_part_of_the_release_they_are_of(shop: Shop) -> 
     assert len(list((releases.root_of(shop) / "clusters").iterdir())) == 2, "as learned, and as edited at last"
     assert len(list((releases.root_of(shop) / "ranker").iterdir())) == 1
     assert [release.number for release in Release.objects.order_by("number")] == [1, 9], "their rows go with their files"
+
+
+def test_the_admin_tells_what_a_rollback_brought_back(admin_client: Client, shop: Shop, world: World) -> None:
+    activate_build(regrouped(shop, world))
+    editing.rename(cluster=first_of(shop), name="Summer blues", by=ANN)
+    active = publish_edits(shop)
+    page = reverse("admin:recommendations_release_changelist")
+    chosen = {"action": "roll_back", "_selected_action": [active.pk]}
+    told = admin_client.post(page, chosen, follow=True).content.decode()
+    now = Release.objects.active(shop)
+    assert f"{now} is active: what release 1 had learned, with clusters edited since." in told
+    assert "release 1 with clusters edited since: " in told
+    assert "granularity" not in told
 
 
 def test_edits_never_push_out_what_can_be_rolled_back_to(shop: Shop, world: World) -> None:
