@@ -9,10 +9,7 @@ hand, by id. A file says what is in each cluster that it names; those that it do
 from __future__ import annotations
 
 import csv
-import gzip
-import json
 import uuid
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -37,12 +34,10 @@ from clusters.cluster_drafts import (
 from clusters.lineage import Actor, delta_of
 from clusters.models import ClusterChange, Item, ItemCluster
 from personas.events import EventError, check_id
-from personas.files import GZIP_MAGIC, FileError, Record, RecordFile, Reject
+from personas.files import Record, RecordFile, Reject
 from personas.importing import SHOWN_REJECTS, ImportReport, Progress, flag_of, number_of, renamed
+from personas.json_arrays import array_in
 from personas.models import Shop
-
-MAX_ARRAY = 64 * 1024 * 1024
-"""Bytes of a JSON array, unpacked: it is read as a whole, as JSON lines needn't be."""
 
 MOST_CLUSTERS = 5_000
 """Clusters that one file may name."""
@@ -153,9 +148,10 @@ class _Import:
             for place, record in enumerate(source, start=1):
                 yield Record(place, dict(record)) if isinstance(record, Mapping) else Reject(place, "", "is not a JSON object")
             return
-        array = _array_text(source)
+        array = array_in(source)
         if array is not None:
-            yield from self._array(array)
+            yield from array
+            self.report.broke = array.broke
             return
         with RecordFile(source) as file:
             for count, entry in enumerate(file, start=1):
@@ -163,28 +159,6 @@ class _Import:
                 if progress and count % 1_000 == 0:
                     progress(file.done, file.size, count)
             self.report.broke = file.broke
-
-    def _array(self, text: str) -> Iterator[Record | Reject]:
-        """Entries of a JSON array up to where it breaks off; their lines are their places from 1."""
-        decode, place, number = json.JSONDecoder().raw_decode, text.index("[") + 1, 0
-        while True:
-            place = _past_spaces(text, place)
-            if number == 0 and text[place : place + 1] == "]":
-                return
-            try:
-                value, place = decode(text, place)
-            except (ValueError, RecursionError) as error:
-                self.report.broke = f"the file breaks off after entry {number}: {error}"
-                return
-            number += 1
-            yield Record(number, value) if isinstance(value, dict) else Reject(number, "", "is not a JSON object")
-            place = _past_spaces(text, place)
-            if text[place : place + 1] == "]":
-                return
-            if text[place : place + 1] != ",":
-                self.report.broke = f"the file breaks off after entry {number}: a comma or ] is missing"
-                return
-            place += 1
 
     def _reject(self, line: int, name: str, reason: str) -> None:
         self.report.rejected += 1
@@ -283,9 +257,8 @@ class _Import:
             place = first.get(given.name.casefold()) if given.cluster_id is None else given.cluster_id
             if place is not None:
                 places[key] = place
-        taken = set(
-            places.values()
-        )  # an imported cluster is known by the name that it has now where no line means it by its first
+        taken = set(places.values())
+        # An imported cluster is known by the name that it has now where no line means it by its first.
         places |= {
             key: current[key]
             for key in self._given
@@ -380,42 +353,3 @@ def _known(shop: Shop) -> tuple[dict[str, int], dict[str, int]]:
         if pk in there
     }
     return first, {name: pks[0] for name, pks in live_names(shop).items()}
-
-
-def _array_text(path: Path) -> str | None:
-    """The text of a file that is a JSON array, as far as it can be read; None for any other file. Raises FileError."""
-    try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == GZIP_MAGIC
-            raw.seek(0)
-            stream: Any = gzip.GzipFile(fileobj=raw, mode="rb") if packed else raw
-            start = stream.read(4_096)
-            if not start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
-                return None
-            content = bytearray(start)
-            while (part := _next_part(stream)) and len(content) <= MAX_ARRAY:
-                content += part
-    except OSError as error:
-        raise FileError(f"can't open {path}: {error.strerror or error}") from error
-    except (EOFError, zlib.error):
-        return None  # it breaks off before anything of it can be told: `RecordFile` says so
-    if len(content) > MAX_ARRAY:
-        raise FileError(f"{path} is a JSON array of more than {MAX_ARRAY:,} bytes; write JSON lines, one object a line")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileError(f"{path} is not UTF-8 text: byte {error.start + 1}") from error
-
-
-def _next_part(stream: Any) -> bytes:
-    """The next bytes; none where a gzip breaks off, so that what came before is kept."""
-    try:
-        return bytes(stream.read1(65_536))
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        return b""
-
-
-def _past_spaces(text: str, place: int) -> int:
-    while text[place : place + 1].isspace():
-        place += 1
-    return place
