@@ -140,7 +140,9 @@ class _Import:
             self._take_all()
         if self._given:
             made, changed = self.report.made, self.report.changed
-            self.report.notes.append(f"{made:,} clusters made, {changed:,} changed, {len(self._given):,} named in all")
+            self.report.notes.append(
+                f"{made:,} cluster{'' if made == 1 else 's'} made, {changed:,} changed, {len(self._given):,} named in all"
+            )
         return self.report
 
     def _entries(self, source: Path | Iterable[Mapping[str, object]], progress: Progress | None) -> Iterator[Record | Reject]:
