@@ -284,6 +284,18 @@ def test_staff_edit_by_their_permissions_and_under_their_name(client: Client, sh
     assert call(client, "POST", "clusters/", body={"name": "D", "items": ["i5"]}).json()["field"] == "shop"
 
 
+def test_an_import_takes_the_right_to_change_too(client: Client, shop: Shop) -> None:
+    """A file may name clusters that are there: who may only make them must not rewrite those."""
+    user = get_user_model().objects.create(username="ann", is_staff=True)
+    user.user_permissions.add(demo.merchandisers().permissions.get(codename="add_itemcluster"))
+    client.force_login(user)
+    body = {"clusters": [{"cluster": "Picnic", "item_id": "i0"}]}
+    assert call(client, "POST", "clusters/import/?shop=one", body=body).status_code == 403
+    assert not ItemCluster.objects.filter(name="Picnic").exists()
+    user.user_permissions.add(demo.merchandisers().permissions.get(codename="change_itemcluster"))
+    assert call(client, "POST", "clusters/import/?shop=one", body=body).status_code == 200
+
+
 def test_lists_cost_the_same_however_long(client: Client, shop: Shop, key: str, django_assert_max_num_queries: Any) -> None:
     cluster = make(shop, "A", *range(8))
     for n in range(12):

@@ -51,16 +51,16 @@ VERBS = {"remove": editing.remove_items, "exclude": editing.exclude, "core": edi
 
 
 class MayEdit(MayManage):
-    """As `MayManage`; of staff, what changes a cluster asks for "change", and what makes one for "add"."""
+    """As `MayManage`; of staff, what changes a cluster asks for "change", what makes one for "add", and an import for both."""
 
-    makes = ("create", "import_clusters")
+    rights: ClassVar = {"create": ("add",), "import_clusters": ("add", "change")}
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if isinstance(request.auth, ApiKey) or request.method in permissions.SAFE_METHODS:
             return super().has_permission(request, view)
         user = request.user
-        right = f"clusters.{'add' if view.action in self.makes else 'change'}_itemcluster"
-        return bool(user and user.is_active and user.is_staff and user.has_perm(right))
+        rights = [f"clusters.{right}_itemcluster" for right in self.rights.get(view.action, ("change",))]
+        return bool(user and user.is_active and user.is_staff and user.has_perms(rights))
 
 
 class ClusterFilter(filters.FilterSet):
