@@ -47,11 +47,12 @@ class ClusterForm(Reason):
 
     def leave(self, shown: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Fields that weren't touched become what others set them to since; of a valid form. shown : as the page was opened."""
-        self.data = self.data.copy()
+        data = self.data.copy()  # type: ignore[attr-defined]  # a QueryDict
         for name, was in shown.items():
             if self.cleaned_data[name] == was != now[name]:
                 self.cleaned_data[name] = now[name]
-                self.data[name] = "" if now[name] in (None, False) else str(now[name])
+                data[name] = "" if now[name] in (None, False) else str(now[name])
+        self.data = data
 
 
 class NewClusterForm(Reason):

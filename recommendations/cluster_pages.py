@@ -290,7 +290,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
             return response
         may = self.has_change_permission(request, cluster)
         form = ClusterForm(sent(request), initial={name: getattr(cluster, name) for name in SET})
-        typed_at = seen
+        typed_at: int | None = seen
         if request.method == "POST":
             if not may:
                 raise PermissionDenied
