@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import pytest
@@ -56,6 +57,19 @@ async def test_static_file_is_whole_and_then_not_modified() -> None:
     assert (again, nothing) == (304, b"")
     status, headers, body = await answer("HEAD", "/static/unfold/css/styles.css")
     assert (status, body) == (200, b"")
+
+
+async def test_static_text_is_compressed_for_whoever_takes_that() -> None:
+    _, plain, whole = await answer("GET", "/static/panel.js")
+    assert b"content-encoding" not in plain
+    for _ in range(2):  # the second answer comes from what the first compressed
+        status, headers, body = await answer("GET", "/static/panel.js", accept_encoding="br, gzip")
+        assert (status, headers[b"content-encoding"], headers[b"vary"]) == (200, b"gzip", b"Accept-Encoding")
+        assert int(headers[b"content-length"]) == len(body) < len(whole)
+        assert gzip.decompress(body) == whole
+    status, headers, part = await answer("GET", "/static/panel.js", accept_encoding="gzip", range="bytes=0-9")
+    assert (status, part) == (206, whole[:10])
+    assert b"content-encoding" not in headers
 
 
 async def test_static_file_by_ranges() -> None:
