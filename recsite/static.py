@@ -54,7 +54,8 @@ class StaticFiles:
         body = self._compressed.get(path)
         with file:
             if body is None:
-                body = self._compressed[path] = gzip.compress(await asyncio.to_thread(file.read), mtime=0)
+                # In a thread: a large script takes the time of many events.
+                body = self._compressed[path] = await asyncio.to_thread(lambda: gzip.compress(file.read(), mtime=0))
         told |= {"content-encoding": "gzip", "content-length": str(len(body))}
         await send({"type": "http.response.start", "status": 200, "headers": _encoded(told)})
         await send({"type": "http.response.body", "body": body})

@@ -82,8 +82,12 @@ def coverage(folder: Path, report: Report | None = None) -> dict[str, float]:
 
 
 def gating(folder: Path, report: Report | None = None) -> dict[str, float]:
-    """Hit rate in per cent of the whole engine's ranking, and of the same ranking with only the items of the selected clusters
-    and those of the session itself left in. Trains the engine, which takes minutes."""
+    """Hit rate in per cent of the trained ranking over all its candidates, and with only the items of the selected clusters and
+    those of the session itself left in. Trains the engine, which takes minutes.
+
+    Both leave out what adaptation weighs down, and events lie a second apart. The encoder proposes from the selected clusters
+    in both, as it does when it serves: what that costs, `manage.py evaluate --ablate clusters` tells.
+    """
     split = _split(folder)
     contexts = [split.contexts.get(key, {}) for key in split.train.keys.tolist()]
     engine = train_engine(split.train, split.catalogue, contexts=contexts if any(contexts) else None, held_out=split.valid)
