@@ -27,7 +27,7 @@ from personas.queries import learn_topics
 from personas.sessions import NO_ITEM, SessionLog
 from personas.training import train_personas
 from recommendations.engine import Engine, clock_evidence
-from recommendations.ranking.ranker import train_ranker
+from recommendations.ranking.fitting import train_ranker
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how far the whole training is, 0 to 1."""

@@ -13,12 +13,13 @@ from clusters.item_clusters import ItemClusters, build_clusters
 from personas.components import from_parts, to_parts
 from personas.events import CODE
 from personas.sessions import SessionLog
-from recommendations.ranking import ranker as ranking
+from recommendations.ranking import fitting
 from recommendations.ranking.explaining import NO_CAUSE, explain
 from recommendations.ranking.features import EXPERTS, FEATURES
+from recommendations.ranking.fitting import train_ranker
 from recommendations.ranking.history import History, prefix
 from recommendations.ranking.layout import lay_out
-from recommendations.ranking.ranker import Ranked, Ranker, affinity, rank, represent, train_ranker
+from recommendations.ranking.ranker import Ranked, Ranker, affinity, rank, represent
 from tests.worlds import World, make_world
 
 NONE = np.zeros(0, dtype=np.int32)
@@ -48,7 +49,7 @@ def history_of(*items: int) -> History:
 def ranked(ranker: Ranker, clusters: ItemClusters, history: History, *, keep: int = 20, **options: object) -> Ranked:
     h = represent(ranker, history)
     layout = lay_out(ranker.encoder, clusters)
-    selection = ranking._selecting(clusters)(0, history, affinity(layout, h))
+    selection = fitting._selecting(clusters)(0, history, affinity(layout, h))
     arguments: dict[str, object] = {"selection": selection, "item_weight": None, "exclude": NONE} | options
     return rank(ranker, history, h, clusters=clusters, layout=layout, keep=keep, **arguments)  # type: ignore[arg-type]
 
@@ -144,7 +145,7 @@ def test_contracting_a_cluster_lowers_its_items_and_dropping_it_sinks_them(clust
 def test_the_selection_s_own_weights_hold_by_default(clusters: ItemClusters, ranker: Ranker) -> None:
     history = history_of(1, 2)
     h = represent(ranker, history)
-    selection = ranking._selecting(clusters)(0, history, affinity(lay_out(ranker.encoder, clusters), h))
+    selection = fitting._selecting(clusters)(0, history, affinity(lay_out(ranker.encoder, clusters), h))
     weighed = dataclasses.replace(selection, weight=np.where(np.arange(len(selection.rows)) == 0, 0.5, 1.0))
     given = {int(selection.rows[0]): 0.5}
     a = ranked(ranker, clusters, history, selection=weighed)

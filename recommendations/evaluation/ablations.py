@@ -17,8 +17,8 @@ from personas.sessions import SessionLog
 from recommendations.engine import Engine
 from recommendations.ranking.blend import linear_blend
 from recommendations.ranking.features import FEATURES, VOTERS
+from recommendations.ranking.fitting import train_ranker
 from recommendations.ranking.history import item_actions
-from recommendations.ranking.ranker import train_ranker
 
 NEVER = 1 << 30
 
