@@ -39,6 +39,7 @@ class ItemRow:
     in_stock: bool = True
     tags: tuple[str, ...] = ()
     regular_price: float | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Catalogue:
     descriptors : D names such as "category=skirts", "price_tier=top", "discount=reduced", "colour=blue", "brand=x",
         "tag=x", "term=lace".
     item_descriptors : (n, D) float32 CSR, 1.0 where the item has the descriptor.
+    cost : (n,) float32 what the shop pays for the item, NaN where unknown; None where no item has one.
     """
 
     item_ids: np.ndarray
@@ -71,6 +73,7 @@ class Catalogue:
     reduced: np.ndarray
     descriptors: tuple[str, ...]
     item_descriptors: sparse.csr_matrix
+    cost: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -137,6 +140,7 @@ def build_catalogue(rows: Iterable[ItemRow]) -> Catalogue:
         reduced=reduced,
         descriptors=names,
         item_descriptors=matrix,
+        cost=_costs(items),
     )
 
 
@@ -163,6 +167,12 @@ def _reduced(items: list[ItemRow]) -> np.ndarray:
         return np.zeros(0, dtype=bool)
     prices = ((r.price, r.regular_price) for r in items)
     return np.array([price is not None and regular is not None and price < regular for price, regular in prices], dtype=bool)
+
+
+def _costs(items: list[ItemRow]) -> np.ndarray | None:
+    if all(r.cost is None for r in items):
+        return None
+    return np.array([np.nan if r.cost is None else r.cost for r in items], dtype=np.float32)
 
 
 def _codes(values: list[str], dtype: type) -> tuple[np.ndarray, tuple[str, ...]]:

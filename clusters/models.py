@@ -22,8 +22,9 @@ class ItemQuerySet(models.QuerySet["Item"]):
 
     def as_rows(self) -> Iterator[ItemRow]:
         """What `clusters.catalogue.build_catalogue` reads, ascending by id, streamed."""
-        columns = ("pk", "external_id", "title", "category", "brand", "colour", "price", "in_stock", "tags", "regular_price")
-        for pk, external, title, category, brand, colour, price, in_stock, tags, regular in (
+        words = ("external_id", "title", "category", "brand", "colour")
+        columns = ("pk", *words, "price", "in_stock", "tags", "regular_price", "cost")
+        for pk, external, title, category, brand, colour, price, in_stock, tags, regular, cost in (
             self.order_by("pk").values_list(*columns).iterator(chunk_size=5_000)
         ):
             yield ItemRow(
@@ -37,6 +38,7 @@ class ItemQuerySet(models.QuerySet["Item"]):
                 in_stock=in_stock,
                 tags=tuple(tags),
                 regular_price=None if regular is None else float(regular),
+                cost=None if cost is None else float(cost),
             )
 
     def as_documents(self) -> Iterator[Document]:
@@ -78,6 +80,9 @@ class Item(models.Model):
     price = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
     regular_price = models.DecimalField(
         max_digits=14, decimal_places=4, null=True, blank=True, help_text="Before any reduction; empty where it isn't known."
+    )
+    cost = models.DecimalField(
+        max_digits=14, decimal_places=4, null=True, blank=True, help_text="What the shop pays for it; rules on margins need it."
     )
     currency = models.CharField(max_length=3, blank=True)
     tags = models.JSONField(default=list, blank=True)

@@ -1,6 +1,7 @@
 """The loop itself: `observe`, `recommend`, `advance`. Pure: same arguments, same answer, arguments unchanged.
 
-Production, replay, evaluation, benchmarks and previews call these functions; there is no second path.
+Production, replay, evaluation, benchmarks and previews call these functions; there is no second path. `recommend` is
+told apart in `recommendations.slates`.
 """
 
 from __future__ import annotations
@@ -8,78 +9,39 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from clusters import adaptation, alignment
-from clusters.adaptation import Bounds, Decision, Step
-from clusters.alignment import Selection
+from clusters import adaptation
+from clusters.adaptation import Decision, Step
 from clusters.catalogue import Catalogue
-from clusters.item_clusters import ItemClusters
-from clusters.policy import Policy
 from personas import profile as personas
 from personas.encoding import ABSENT, NOVELTY_WINDOW, novelty
 from personas.events import CODE, ENGAGEMENT, ITEM_ACTIONS, UNKNOWN_ITEM, Event
-from personas.profile import PersonaModel, PersonaProfile, Signal
+from personas.profile import Signal
 from personas.sessions import NO_ITEM
-from recommendations.ranking import explaining
-from recommendations.ranking.features import EXPERTS
-from recommendations.ranking.layout import ClusterRows, lay_out
-from recommendations.ranking.opening import Opening, Shelves, build_shelves, open_with
-from recommendations.ranking.ranker import History, Ranked, Ranker, affinity, rank, represent
-from recommendations.ranking.slate import Chosen, compose
-from recommendations.session import MAX_PENDING, MAX_TOUCHES, Pending, Request, SessionState, Slate, SlateItem, Touch
+from recommendations.parts import Engine
+from recommendations.session import MAX_TOUCHES, Pending, Request, SessionState, Slate, Touch
+from recommendations.slates import View, read_history, recommend, view
 
-FIRST_RANKED = 200
-"""Items ranked for a slate before the first item: deep enough for each persona that shares the slots to have its own."""
-
-LEAST_SHARE = 1e-6
-"""Share of the steps that no persona's falls below where slots are shared: two may take turns who both took none lately."""
+__all__ = [
+    "Engine",
+    "View",
+    "advance",
+    "inform",
+    "observe",
+    "observe_with_decisions",
+    "read_history",
+    "rebase",
+    "recommend",
+    "start",
+    "view",
+]
 
 DAYPARTS = ("night", "morning", "afternoon", "evening")
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What a process serves a shop with: the components of one release, and the merchandiser's bounds."""
-
-    catalogue: Catalogue
-    personas: PersonaModel
-    clusters: ItemClusters
-    ranker: Ranker
-    policy: Policy
-    bounds: Bounds = field(default_factory=Bounds)
-    release: str = "0"
-
-    @cached_property
-    def out_of_stock(self) -> np.ndarray:
-        """(m,) int32 positions of what can't be bought now."""
-        return np.flatnonzero(~self.catalogue.in_stock).astype(np.int32)
-
-    @cached_property
-    def layout(self) -> ClusterRows:
-        """Where the clusters' items lie in the ranker."""
-        return lay_out(self.ranker.encoder, self.clusters)
-
-    @cached_property
-    def shelves(self) -> Shelves:
-        """What first slates are made from."""
-        return build_shelves(self.ranker.popularity, self.personas)
-
-
-@dataclass(frozen=True)
-class View:
-    """The session as the engine reads it just now: the profile, the session's items and the clusters selected."""
-
-    profile: PersonaProfile
-    belief: np.ndarray
-    history: History
-    representation: np.ndarray
-    selection: Selection
 
 
 def session_seed(shop: int, session: str) -> int:
@@ -231,122 +193,6 @@ def _item_of(event: Event) -> int:
     return event.item if event.name != "view_item_list" else UNKNOWN_ITEM
 
 
-def view(engine: Engine, state: SessionState, *, now: float) -> View:
-    """Profile, history and selected clusters of a session, without changing it."""
-    profile = personas.profile(engine.personas, state.persona)
-    belief = np.array(profile.belief)
-    history = read_history(engine.catalogue, state, now=now)
-    representation = represent(engine.ranker, history)
-    selection = alignment.select(
-        engine.clusters,
-        state.adapted,
-        belief=belief,
-        attributes=profile.attribute_weights,
-        affinity=affinity(engine.layout, representation) if len(history.positions) else None,
-        active=profile.active_positions,
-    )
-    return View(profile, belief, history, representation, selection)
-
-
-def recommend(engine: Engine, state: SessionState, request: Request, rng: np.random.Generator) -> tuple[SessionState, Slate]:
-    """A slate from the adapted, selected clusters; the state then holds it as pending until its impressions are reported."""
-    seen = view(engine, state, now=request.now)
-    ranked = rank(
-        engine.ranker,
-        seen.history,
-        seen.representation,
-        clusters=engine.clusters,
-        layout=engine.layout,
-        selection=seen.selection,
-        item_weight=_item_weights(engine, state),
-        exclude=_excluded(engine, state, request, seen.history),
-        keep=4 * request.count if len(seen.history) else max(4 * request.count, FIRST_RANKED),
-        cluster_weight=_cluster_weights(engine, state),
-        opening=None if len(seen.history) else _opening(engine, state, seen.belief),
-    )
-    slots = compose(
-        ranked,
-        clusters=engine.clusters,
-        selection=seen.selection,
-        belief=_takers(seen) if request.share_slots else seen.belief,
-        active=seen.profile.active_positions if request.share_slots else (),
-        count=request.count,
-        explore=request.explore,
-        rng=rng,
-    )
-    items = _slate_items(engine, seen, ranked, slots)
-    slate = Slate(
-        recommendation_id=_recommendation_id(state),
-        context=request.context,
-        release=engine.release,
-        items=items,
-        clusters=tuple(engine.clusters.cluster_ids[seen.selection.rows].tolist()),
-    )
-    served = Pending(slate.recommendation_id, tuple([i.item for i in items]), tuple([i.cluster for i in items]))
-    return replace(state, version=state.version + 1, pending=(*state.pending, served)[-MAX_PENDING:]), slate
-
-
-def _takers(seen: View) -> np.ndarray:
-    """(K,) by which the slots are shared. Of several personas who take turns, the belief knows only whose turn it is now;
-    the shares of the latest steps know what each of them takes."""
-    return np.maximum(np.array(seen.profile.shares), LEAST_SHARE) if seen.profile.several else seen.belief
-
-
-def _opening(engine: Engine, state: SessionState, belief: np.ndarray) -> Opening:
-    """The ranking of a session without an item: by its belief, and by what its shopper wanted before."""
-    rates = engine.ranker.reminders
-    own = engine.catalogue.positions(state.own) if state.own and rates is not None else _NOTHING
-    return open_with(engine.shelves, belief=belief, own=own[own != NO_ITEM], rates=rates if rates is not None else np.zeros(0))
-
-
-def _slate_items(engine: Engine, seen: View, ranked: Ranked, slots: list[Chosen]) -> tuple[SlateItem, ...]:
-    """What fills the slots, with the reasons."""
-    rows = np.array([chosen.row for chosen in slots], dtype=np.intp)
-    why = explaining.explain(engine.ranker, seen.history, ranked, rows)
-    ids, model, clusters = engine.catalogue.item_ids, engine.personas, engine.clusters
-    # Of each event of the session: the item's id and title, read once however many slots it led to.
-    causes: dict[int, tuple[int, str]] = {explaining.NO_CAUSE: (UNKNOWN_ITEM, "")}
-    items = []
-    for slot, (chosen, item, score, touched, parts) in enumerate(
-        zip(
-            slots,
-            ids[ranked.positions[rows]].tolist(),
-            ranked.scores[rows].tolist(),
-            why.because.tolist(),
-            why.shares.astype(np.float64).round(4).tolist(),
-            strict=True,
-        )
-    ):
-        if touched not in causes:
-            position = int(seen.history.positions[touched])
-            causes[touched] = int(ids[position]), engine.catalogue.titles[position]
-        because, title = causes[touched]
-        shares = {name: s for name, s in zip(EXPERTS, parts, strict=True) if s > 0.0}
-        expert = EXPERTS[parts.index(max(parts))]
-        _, propensity, cluster, persona, explored = chosen
-        items.append(
-            SlateItem(
-                item=item,
-                slot=slot,
-                score=score,
-                propensity=propensity,
-                persona=model.ids[persona] if persona >= 0 else 0,
-                cluster=clusters.cluster_ids.item(cluster) if cluster >= 0 else 0,
-                because=because,
-                expert=expert,
-                reason=explaining.reason(
-                    expert=expert,
-                    explored=explored,
-                    because=title,
-                    cluster=clusters.names[cluster] if cluster >= 0 else "",
-                    persona=model.archetype_names[persona] if persona >= 0 else "",
-                ),
-                experts=shares,
-            )
-        )
-    return tuple(items)
-
-
 def advance(engine: Engine, state: SessionState, event: Event, request: Request) -> tuple[SessionState, Slate]:
     """The mission's loop, once round: observe, then recommend."""
     observed = observe(engine, state, event)
@@ -365,19 +211,6 @@ def rebase(old: Engine | None, engine: Engine, state: SessionState) -> SessionSt
         release=engine.release,
         persona=personas.rebase(old.personas if old else None, engine.personas, state.persona),
         adapted=adaptation.rebase(old.clusters if old else None, engine.clusters, state.adapted),
-    )
-
-
-def read_history(catalogue: Catalogue, state: SessionState, *, now: float) -> History:
-    """The session's item actions as arrays, oldest first; items that the catalogue lacks are left out."""
-    positions = [catalogue.position(t.item) for t in state.touches]
-    known = [t for t, p in zip(state.touches, positions, strict=True) if p != NO_ITEM]
-    return History(
-        positions=np.array([p for p in positions if p != NO_ITEM], dtype=np.intp),
-        codes=np.array([t.code for t in known], dtype=np.int8),
-        at=np.array([t.at for t in known], dtype=np.float64),
-        dwell_s=np.array([np.nan if t.dwell_s < 0 else t.dwell_s for t in known], dtype=np.float32),
-        now=now,
     )
 
 
@@ -405,39 +238,3 @@ def _touch(touches: tuple[Touch, ...], event: Event, code: int, item: int, at: f
                 dwell = max(touches[i].dwell_s, 0.0) + event.dwell_s
                 return (*touches[:i], touches[i]._replace(dwell_s=dwell), *touches[i + 1 :])
     return touches
-
-
-def _item_weights(engine: Engine, state: SessionState) -> dict[int, float]:
-    if not state.adapted.passed:
-        return {}
-    weights = adaptation.item_weights(engine.bounds, state.adapted)
-    return {p: w for item, w in weights.items() if (p := engine.catalogue.position(item)) != NO_ITEM}
-
-
-def _cluster_weights(engine: Engine, state: SessionState) -> dict[int, float]:
-    """Multipliers of all clusters that the session changed, the dropped ones too, which no selection holds."""
-    place = engine.clusters.position_of
-    return {place[c]: w for c, w in state.adapted.weight.items() if c in place}
-
-
-_NOTHING = np.zeros(0, dtype=np.intp)
-
-
-def _excluded(engine: Engine, state: SessionState, request: Request, history: History) -> np.ndarray:
-    """(m,) intp positions that must not appear."""
-    parts = []
-    if request.exclude:
-        named = engine.catalogue.positions(request.exclude)
-        parts.append(named[named != NO_ITEM])
-    if not request.allow_seen:
-        parts.append(history.positions)
-    elif not request.allow_current:
-        parts.append(history.positions[-1:])
-    if not request.allow_out_of_stock and len(engine.out_of_stock):
-        parts.append(engine.out_of_stock)
-    return np.concatenate(parts, dtype=np.intp) if parts else _NOTHING
-
-
-def _recommendation_id(state: SessionState) -> str:
-    """The same for a retry, and another for a session that lost its state and starts again under its old name."""
-    return hashlib.blake2b(f"{state.seed}:{state.started_at}:{state.version}".encode(), digest_size=12).hexdigest()

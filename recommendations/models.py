@@ -128,8 +128,8 @@ class TrainingRun(models.Model):
 class ServedSlate(models.Model):
     """A recommendation as it was served, for learning and for answering "why did I see this".
 
-    items : [{"item", "slot", "score", "propensity", "persona", "cluster", "expert"}] by slot.
-    versions : component kind -> version, and "release".
+    items : [{"item", "slot", "score", "propensity", "persona", "cluster", "expert", "rules"}] by slot; "rules" where any acted.
+    versions : component kind -> version, and "release" and "overlay".
     """
 
     shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -175,3 +175,95 @@ class AdaptationDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.cluster}"
+
+
+class MerchandisingRuleQuerySet(models.QuerySet["MerchandisingRule"]):
+    def standing(self) -> MerchandisingRuleQuerySet:
+        """Those not taken out."""
+        return self.filter(retired_at=None)
+
+    def acting(self) -> MerchandisingRuleQuerySet:
+        """Those that are switched on, whatever their dates: what processes serve with."""
+        return self.standing().filter(enabled=True)
+
+
+class MerchandisingRule(models.Model):
+    """What a merchandiser wants of slates; see `recommendations.ranking.rules`, which the fields mirror.
+
+    target : `rules.Target` as JSON, conditions that are not given left out.
+    personas, clusters : ids;  contexts : names. Where the rule acts; empty for everywhere.
+    """
+
+    class Action(models.TextChoices):
+        PIN = "pin", "Pin to a slot"
+        BOOST = "boost", "Boost"
+        BURY = "bury", "Bury"
+        EXCLUDE = "exclude", "Leave out"
+        BALANCE = "balance", "Balance categories"
+        MARGIN = "margin", "Margin floor"
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="rules")
+    name = models.CharField(max_length=120)
+    action = models.CharField(max_length=10, choices=Action)
+    target = models.JSONField(default=dict, blank=True)
+    personas = models.JSONField(default=list, blank=True)
+    contexts = models.JSONField(default=list, blank=True)
+    clusters = models.JSONField(default=list, blank=True)
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    slot = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Pin: the place, from 1.")
+    strength = models.FloatField(null=True, blank=True, help_text="Boost, bury: by how much the odds change, 1.1 to 1000.")
+    share = models.FloatField(null=True, blank=True, help_text="Balance: the largest share of the slots, 0 to 1.")
+    margin = models.FloatField(null=True, blank=True, help_text="Margin floor: the least (price - cost) / price, below 1.")
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    retired_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Taken out; the log still names it.")
+
+    objects = MerchandisingRuleQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("pk",)
+        indexes = [models.Index(fields=["shop", "retired_at"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RuleTally(models.Model):
+    """How often a rule acted on one day (UTC): slates it acted on, and items it moved, put in or kept out."""
+
+    rule = models.ForeignKey(MerchandisingRule, on_delete=models.CASCADE, related_name="tallies", db_index=False)
+    day = models.DateField()
+    slates = models.PositiveBigIntegerField(default=0)
+    items = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ("-day",)
+        constraints = [models.UniqueConstraint(fields=["rule", "day"], name="rule_tally_once")]
+
+    def __str__(self) -> str:
+        return f"{self.rule}, {self.day}"
+
+
+class OverlayChange(models.Model):
+    """One version of a shop's live overlay, as what it changed of the one before: with it, what was so at any time is known.
+
+    release : number of the release that the overlay lies over; another starts the overlay anew.
+    delta : what changed, as `recommendations.overlays` writes it.
+    """
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="overlay_changes", db_index=False)
+    version = models.PositiveBigIntegerField()
+    release = models.PositiveIntegerField()
+    at = models.DateTimeField(default=timezone.now)
+    delta = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("-version",)
+        constraints = [models.UniqueConstraint(fields=["shop", "version"], name="overlay_version_once")]
+        indexes = [models.Index(fields=["shop", "at"])]
+
+    def __str__(self) -> str:
+        return f"{self.shop} overlay {self.version}"

@@ -64,29 +64,67 @@ class SessionState:
     own: tuple[int, ...] = ()
 
 
+CONTEXTS = ("home", "similar", "complementary", "cart", "search")
+"""Where a slate may stand: a page of its own; what is like an item, or goes with it, or with a cart; the results of a search."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a slate may hold. Within one attribute any of the values will do; attributes must all agree.
+
+    categories : names, () for all.  price_min, price_max : in the shop's currency, None for no bound; an item without a price
+        fails any bound.  attributes : kind ("brand", "colour", "tag", "price_tier") -> values.
+    """
+
+    categories: tuple[str, ...] = ()
+    price_min: float | None = None
+    price_max: float | None = None
+    attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+NO_FILTERS = Filters()
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked of `recommend`.
 
     now : seconds since the epoch.  explore : share of slots given to exploration, 0 to 1.
+    context : of `CONTEXTS`, or "evaluation".
+    anchors : item ids that the slate stands beside: the page's item, the cart's items. () for those that the session has.
+    found : of a search, (item id, score) best first: what is re-ranked, and nothing else is shown.
     exclude : item ids that must not appear.
+    diversity : 0 for the ranking as it is, to 1; the share of its score that an item may lose for being like those above it.
+    rules : whether merchandisers' rules act.
     """
 
     now: float
     count: int = 12
     context: str = "home"
+    anchors: tuple[int, ...] = ()
+    found: tuple[tuple[int, float], ...] = ()
+    filters: Filters = NO_FILTERS
     allow_seen: bool = True
     allow_current: bool = False
     allow_out_of_stock: bool = False
     explore: float = 0.05
+    diversity: float = 0.0
     share_slots: bool = True
+    rules: bool = True
     exclude: tuple[int, ...] = ()
 
 
 def evaluation_request(now: float, count: int = 20) -> Request:
-    """The evaluation profile: repeats and the current item allowed, no exploration, no rules, no slot sharing."""
+    """The evaluation profile: repeats and the current item allowed; no exploration, rules, diversity or slot sharing."""
     return Request(
-        now=now, count=count, context="evaluation", allow_current=True, allow_out_of_stock=True, explore=0.0, share_slots=False
+        now=now,
+        count=count,
+        context="evaluation",
+        allow_current=True,
+        allow_out_of_stock=True,
+        explore=0.0,
+        share_slots=False,
+        rules=False,
     )
 
 
@@ -95,6 +133,7 @@ class SlateItem(NamedTuple):
 
     propensity : probability with which this item was put into this slot by the exploration rule.
     experts : expert -> share of the score, summing to 1.
+    rules : ids of the merchandisers' rules that put the item where it is, (0 of them) for most.
     """
 
     item: int
@@ -107,14 +146,21 @@ class SlateItem(NamedTuple):
     expert: str
     reason: str
     experts: dict[str, float]
+    rules: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Slate:
-    """A recommendation: its id is a function of session and state version, so a retry repeats it."""
+    """A recommendation: its id is a function of session and state version, so a retry repeats it.
+
+    overlay : version of the live overlay that it was made under.
+    rules : ids of the rules that acted on it, those that only kept an item out too.
+    """
 
     recommendation_id: str
     context: str
     release: str
     items: tuple[SlateItem, ...]
     clusters: tuple[int, ...]
+    overlay: int = 0
+    rules: tuple[int, ...] = ()

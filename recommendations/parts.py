@@ -1,0 +1,50 @@
+"""What a process serves a shop with: the components of one release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from clusters.adaptation import Bounds
+from clusters.catalogue import Catalogue
+from clusters.item_clusters import ItemClusters
+from clusters.policy import Policy
+from personas.profile import PersonaModel
+from recommendations.overlay import NO_OVERLAY, Overlay
+from recommendations.ranking.layout import ClusterRows, lay_out
+from recommendations.ranking.opening import Shelves, build_shelves
+from recommendations.ranking.ranker import Ranker
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What a process serves a shop with: the components of one release, the merchandiser's bounds, and what changes live.
+
+    overlay : what `overlay.with_overlay` put over the components.
+    """
+
+    catalogue: Catalogue
+    personas: PersonaModel
+    clusters: ItemClusters
+    ranker: Ranker
+    policy: Policy
+    bounds: Bounds = field(default_factory=Bounds)
+    release: str = "0"
+    overlay: Overlay = NO_OVERLAY
+
+    @cached_property
+    def out_of_stock(self) -> np.ndarray:
+        """(m,) int32 positions of what can't be bought now."""
+        return np.flatnonzero(~self.catalogue.in_stock).astype(np.int32)
+
+    @cached_property
+    def layout(self) -> ClusterRows:
+        """Where the clusters' items lie in the ranker."""
+        return lay_out(self.ranker.encoder, self.clusters)
+
+    @cached_property
+    def shelves(self) -> Shelves:
+        """What first slates are made from."""
+        return build_shelves(self.ranker.popularity, self.personas)
