@@ -15,7 +15,8 @@ from clusters.models import ClusterItemRule, ClusterMembership, Item, ItemCluste
 from personas.events import NAMES, UNKNOWN_ITEM, Event
 from personas.models import ArchivedEvent, Session, Shop, TrainingEvent, in_chunks, moment
 from personas.sessions import SessionLog
-from recommendations.models import ServedSlate
+from recommendations.models import MerchandisingRule, ServedSlate
+from recommendations.ranking.rules import Rule, Scope, Target
 from recommendations.replaying import Served
 from recommendations.session import Pending
 
@@ -66,6 +67,41 @@ def read_edits(shop: Shop, *, known: Collection[int] | None = None) -> tuple[Clu
         )
         for row in rows
         if row.pk in holds | back or row.named_by_hand or row.minimum_size or row.maximum_size or row.pk in ruled
+    )
+
+
+def read_rules(shop: Shop) -> tuple[Rule, ...]:
+    """The merchandisers' rules that are switched on, by id, whatever their dates."""
+    return tuple(read_rule(row) for row in MerchandisingRule.objects.acting().filter(shop=shop).order_by("pk"))
+
+
+def read_rule(row: MerchandisingRule) -> Rule:
+    """A row in the form that the engine takes; places count from 0 there."""
+    target = row.target
+    return Rule(
+        rule_id=row.pk,
+        name=row.name,
+        action=row.action,
+        target=Target(
+            items=tuple(target.get("items", ())),
+            categories=tuple(target.get("categories", ())),
+            brands=tuple(target.get("brands", ())),
+            attributes=tuple(target.get("attributes", ())),
+            clusters=tuple(target.get("clusters", ())),
+            price_min=target.get("price_min"),
+            price_max=target.get("price_max"),
+        ),
+        scope=Scope(
+            personas=tuple(row.personas),
+            contexts=tuple(row.contexts),
+            clusters=tuple(row.clusters),
+            starts=None if row.starts_at is None else row.starts_at.timestamp(),
+            ends=None if row.ends_at is None else row.ends_at.timestamp(),
+        ),
+        slot=(row.slot or 1) - 1,
+        strength=1.0 if row.strength is None else row.strength,
+        share=1.0 if row.share is None else row.share,
+        margin=0.0 if row.margin is None else row.margin,
     )
 
 

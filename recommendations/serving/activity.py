@@ -97,7 +97,7 @@ class LoggedDecision(msgspec.Struct, array_like=True, frozen=True):
 
 
 class LoggedItem(msgspec.Struct, array_like=True, frozen=True):
-    """One slot of a served slate; ids, 0 where none."""
+    """One slot of a served slate; ids, 0 where none. rules : of the merchandisers' rules that put the item there."""
 
     item: int
     slot: int
@@ -106,15 +106,18 @@ class LoggedItem(msgspec.Struct, array_like=True, frozen=True):
     persona: int
     cluster: int
     expert: str
+    rules: tuple[int, ...] = ()
 
 
 class LoggedSlate(msgspec.Struct, array_like=True, frozen=True):
-    """A slate as served."""
+    """A slate as served. overlay, rules : as of `session.Slate`."""
 
     recommendation_id: str
     at: float
     context: str
     items: tuple[LoggedItem, ...]
+    overlay: int = 0
+    rules: tuple[int, ...] = ()
 
 
 class Record(msgspec.Struct, array_like=True, frozen=True):

@@ -291,8 +291,10 @@ def _request(engine: Engine, ask: Ask, now: float) -> Request:
 def _logged(slate: Slate | None, now: float) -> LoggedSlate | None:
     if slate is None:
         return None
-    items = tuple(LoggedItem(i.item, i.slot, i.score, i.propensity, i.persona, i.cluster, i.expert) for i in slate.items)
-    return LoggedSlate(slate.recommendation_id, now, slate.context, items)
+    items = tuple(
+        [LoggedItem(i.item, i.slot, i.score, i.propensity, i.persona, i.cluster, i.expert, i.rules) for i in slate.items]
+    )
+    return LoggedSlate(slate.recommendation_id, now, slate.context, items, slate.overlay, slate.rules)
 
 
 def _by_id(state: SessionState, values: Sequence[float]) -> dict[int, float]:
