@@ -20,7 +20,7 @@ from django.test.utils import CaptureQueriesContext
 
 from personas.events import CODE
 from personas.models import ArchivedEvent, Session, Shop, Shopper
-from recommendations.models import AdaptationDecision, Release, ServedSlate
+from recommendations.models import AdaptationDecision, MerchandisingRule, Release, RuleTally, ServedSlate
 from recommendations.serving import archiving
 from recommendations.serving.activity import (
     Entry,
@@ -93,7 +93,7 @@ def test_everything_of_a_record_is_archived(shop: Shop, log: StreamLog) -> None:
     assert (first.item, first.item_ref, first.at.timestamp()) == (5, "a", NOW)
     assert (second.query, second.item, second.data, second.received_at.timestamp()) == ("blue skirt", 0, None, NOW + 2)
     slate = ServedSlate.objects.get()
-    assert slate.versions == {"release": "1", "ranker": "abc"}
+    assert slate.versions == {"release": "1", "ranker": "abc", "overlay": 0}
     assert slate.items[0] == {
         "item": 3, "slot": 0, "score": 0.5, "propensity": 0.9, "persona": 1, "cluster": 4, "expert": "blend",
     }  # fmt: skip
@@ -115,6 +115,30 @@ def test_delivered_twice_is_kept_once(shop: Shop, log: StreamLog) -> None:
     assert Session.objects.get().events == 6
     assert log.backlog() == 0
     assert all(log.client.xlen(log_key(p)) == 0 for p in range(PARTITIONS)), "what is archived is trimmed"
+
+
+def test_rules_that_acted_are_kept_with_the_slate_and_counted_once_a_day_however_often_it_is_delivered(
+    shop: Shop, log: StreamLog
+) -> None:
+    pin, bar = [MerchandisingRule.objects.create(shop=shop, name=name, action=name) for name in ("pin", "exclude")]
+    elsewhere = Shop.objects.create(slug="gifts", name="Gifts")
+    foreign = MerchandisingRule.objects.create(shop=elsewhere, name="pin", action="pin")
+    items = (LoggedItem(3, 0, 0.5, 1.0, 1, 4, "blend", (pin.pk,)), LoggedItem(4, 1, 0.4, 0.9, 1, 4, "blend"))
+    gone = foreign.pk + 1_000
+    acted = (pin.pk, bar.pk, bar.pk, bar.pk, foreign.pk, gone)  # once for each item; two of rules that the shop hasn't
+    slates = [LoggedSlate(f"r{n}", NOW + n * 86_400, "home", items, 7, acted if n < 3 else ()) for n in (0, 0, 1, 3)]
+    records = [make_record(shop.pk, "s1", n, slate=slate) for n, slate in enumerate(slates)]
+    entries = [Entry(0, f"{n + 1}-0", encode_record(record)) for n, record in enumerate(records)]
+    archiving.keep(log, entries[:2])  # the same slate twice in one batch
+    archiving.keep(log, entries)  # and again, with others
+    archiving.keep(log, entries)
+    assert ServedSlate.objects.count() == 3
+    first = ServedSlate.objects.get(recommendation_id="r0")
+    assert [entry.get("rules") for entry in first.items] == [[pin.pk], None]
+    assert first.versions["overlay"] == 7
+    told = {(row.rule_id, row.day.isoformat()): (row.slates, row.items) for row in RuleTally.objects.all()}
+    days = ("2023-11-14", "2023-11-15")
+    assert told == {(rule, day): (1, n) for rule, n in ((pin.pk, 1), (bar.pk, 3)) for day in days}
 
 
 def test_a_redelivered_old_record_does_not_turn_a_session_back(shop: Shop, log: StreamLog) -> None:

@@ -21,7 +21,18 @@ from redis import Redis
 from personas.models import ArchivedEvent, EventRow, Session, Shop, Shopper, ShopperAlias, in_chunks, moment
 from recommendations.models import AdaptationDecision, Release, ServedSlate
 from recommendations.serving import held, memory
-from recommendations.serving.activity import DEMOGRAPHIC, ActivityLog, Entry, LoggedEvent, Record, StreamLog, decode_record, place
+from recommendations.serving.activity import (
+    DEMOGRAPHIC,
+    ActivityLog,
+    Entry,
+    LoggedEvent,
+    LoggedItem,
+    Record,
+    StreamLog,
+    decode_record,
+    place,
+)
+from recommendations.serving.tallies import count
 
 logger = logging.getLogger(__name__)
 
@@ -266,10 +277,15 @@ def _event_row(session: int, event: LoggedEvent, place: int) -> EventRow:
 
 
 def _write_slates(shop: Shop, records: Iterable[tuple[Entry, Record]]) -> None:
-    slates = [(record, record.slate) for _, record in records if record.slate is not None]
+    """Slates, and with those that weren't there yet what merchandisers' rules did: a record that comes again counts nothing."""
+    slates = {record.slate.recommendation_id: (record, record.slate) for _, record in records if record.slate is not None}
+    for chunk in in_chunks(list(slates)):
+        kept = ServedSlate.objects.filter(shop=shop, recommendation_id__in=chunk)
+        for there in kept.values_list("recommendation_id", flat=True):
+            del slates[there]
     if not slates:
         return
-    numbers = {int(record.release) for record, _ in slates if record.release.isdigit()}
+    numbers = {int(record.release) for record, _ in slates.values() if record.release.isdigit()}
     components = dict(Release.objects.filter(shop=shop, number__in=numbers).values_list("number", "components"))
     ServedSlate.objects.bulk_create(
         [
@@ -279,14 +295,20 @@ def _write_slates(shop: Shop, records: Iterable[tuple[Entry, Record]]) -> None:
                 session_id=record.session,
                 at=moment(slate.at),
                 context=slate.context,
-                items=[msgspec.structs.asdict(item) for item in slate.items],
+                items=[_item_entry(item) for item in slate.items],
                 versions={
                     **(components.get(int(record.release), {}) if record.release.isdigit() else {}),
                     "release": record.release,
+                    "overlay": slate.overlay,
                 },
             )
-            for record, slate in slates
+            for record, slate in slates.values()
         ],
-        ignore_conflicts=True,
         batch_size=200,
     )
+    count(shop, [slate for _, slate in slates.values()])
+
+
+def _item_entry(item: LoggedItem) -> dict[str, object]:
+    entry = msgspec.structs.asdict(item)
+    return entry if item.rules else {name: value for name, value in entry.items() if name != "rules"}
