@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
-from personas.events import NAMES
 from personas.sessions import SessionLog
+from recommendations.ranking.encoder_training import Descent, Negatives, examples_of
 from recommendations.ranking.history import History
 
 LAGS = 10
@@ -114,183 +113,19 @@ def train_encoder(
     most_examples : examples worked through in all; fewer epochs, at least one, keep within it.
     """
     rng = np.random.default_rng(seed)
-    model = _Model(rng, n, dimensions)
-    examples = _examples(log, n, weight)
-    count = len(examples.targets)
+    model = Descent(rng, n, dimensions, lags=LAGS, temperature=TEMPERATURE, dropout=DROPOUT)
+    examples = examples_of(log, LAGS, weight)
+    count = len(examples)
     if most_examples is not None:
         epochs = max(1, min(epochs, most_examples // max(1, count)))
-    draw = _Draw(np.bincount(log.position, minlength=n), rng) if n > FULL_SOFTMAX else None
+    negatives = Negatives(np.bincount(log.position, minlength=n), NEGATIVES, rng, every=n <= FULL_SOFTMAX)
     steps = max(1, epochs * -(-count // BATCH))
     step = 0
     for _ in range(epochs):
         order = rng.permutation(count)
         for at in range(0, count, BATCH):
-            model.step(examples.take(order[at : at + BATCH]), draw, LEARNING_RATE * (1.0 - step / steps))
+            model.step(examples.take(order[at : at + BATCH]), negatives, LEARNING_RATE * (1.0 - step / steps))
             step += 1
             if progress and step % 50 == 0:
                 progress(step / steps)
-    table = model.table[:n]
-    return arrange(table[:, :-1], table[:, -1], np.exp(model.lags), np.exp(model.codes), model.mixing, block)
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """(B, LAGS) items before each target, latest first and `n` where there is none; their codes; (B,) targets, weights."""
-
-    contexts: np.ndarray
-    codes: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray
-
-    def take(self, rows: np.ndarray) -> _Batch:
-        return _Batch(self.contexts[rows], self.codes[rows], self.targets[rows], self.weights[rows])
-
-
-def _examples(log: SessionLog, n: int, weight: np.ndarray | None) -> _Batch:
-    """Every event that follows another in its session."""
-    session = log.session_of
-    rows = np.flatnonzero(np.arange(len(session)) > log.offsets[session])
-    contexts = np.full((len(rows), LAGS), n, dtype=np.int32)
-    codes = np.zeros((len(rows), LAGS), dtype=np.int8)
-    for lag in range(LAGS):
-        source = rows - 1 - lag
-        inside = source >= log.offsets[session[rows]]
-        contexts[inside, lag] = log.position[source[inside]]
-        codes[inside, lag] = log.code[source[inside]]
-    weights = np.ones(len(rows)) if weight is None else weight[rows] / weight[rows].mean()
-    return _Batch(contexts, codes, log.position[rows], weights.astype(np.float32))
-
-
-class _Draw:
-    """Negatives drawn in proportion to popularity^0.75, with the log of how often each is expected."""
-
-    def __init__(self, counts: np.ndarray, rng: np.random.Generator) -> None:
-        share = counts.astype(np.float64) ** 0.75
-        share /= share.sum()
-        self._cumulative = np.cumsum(share)
-        self._cumulative[-1] = 1.0
-        self._rng = rng
-        self.log_expected = np.log(np.maximum(share * NEGATIVES, 1e-30)).astype(np.float32)
-
-    def __call__(self) -> np.ndarray:
-        return np.searchsorted(self._cumulative, self._rng.random(NEGATIVES), side="right").astype(np.int32)
-
-
-class _Model:
-    """Parameters with their Adam moments.
-
-    table : (n + 1, d + 1), an item's embedding and its bias; the last row, all zero, is the place before a session.
-    """
-
-    def __init__(self, rng: np.random.Generator, n: int, d: int) -> None:
-        self.rng, self.n, self.d = rng, n, d
-        self.table = np.zeros((n + 1, d + 1), dtype=np.float32)
-        self.table[:n, :d] = rng.standard_normal((n, d)) / np.sqrt(d)
-        self.lags = (-0.3 * np.arange(LAGS)).astype(np.float32)
-        self.codes = np.zeros(len(NAMES), dtype=np.float32)
-        self.mixing = np.eye(d, dtype=np.float32)
-        self._first = {name: np.zeros_like(getattr(self, name)) for name in ("table", "lags", "codes", "mixing")}
-        self._second = {name: np.zeros_like(value) for name, value in self._first.items()}
-        self._t = 0
-
-    def step(self, batch: _Batch, draw: _Draw | None, rate: float) -> None:
-        """One Adam step on the mean loss of a batch."""
-        size, d, targets = len(batch.targets), self.d, batch.targets
-        if draw is None:
-            rows: np.ndarray | slice = slice(None)
-            place, pool, own = batch.contexts, np.arange(self.n), targets
-        else:
-            drawn = draw()
-            unique, inverse = np.unique(np.concatenate((batch.contexts.ravel(), targets, drawn)), return_inverse=True)
-            rows = unique
-            place = inverse[: size * LAGS].reshape(size, LAGS)
-            own, pool = inverse[size * LAGS : size * (LAGS + 1)], inverse[size * (LAGS + 1) :]
-        local = self.table[rows]
-        raw = local[:, :d]
-        norm = np.sqrt(np.einsum("ij,ij->i", raw, raw))[:, None]
-        np.maximum(norm, 1e-12, out=norm)
-        unit = raw / norm
-
-        strength = np.exp(self.lags + self.codes[batch.codes])
-        strength[batch.contexts == self.n] = 0.0
-        spread = sparse.csr_matrix(
-            (strength.ravel(), place.ravel(), np.arange(0, size * LAGS + 1, LAGS)), shape=(size, len(local))
-        )
-        kept = (self.rng.random((size, d), dtype=np.float32) >= DROPOUT) * np.float32(1.0 / (1.0 - DROPOUT))
-        summed = (spread @ raw) * kept
-        mixed = summed @ self.mixing.T
-        length = np.sqrt(np.einsum("ij,ij->i", mixed, mixed))[:, None]
-        np.maximum(length, 1e-12, out=length)
-        h = mixed / length
-
-        share = batch.weights / np.float32(size)
-        d_unit = np.zeros_like(raw)
-        d_bias = np.zeros(len(local), dtype=np.float32)
-        if draw is None:
-            logits = h @ (unit[pool].T * np.float32(1.0 / TEMPERATURE))
-            logits += local[pool, d]
-            _softmax(logits)
-            logits[np.arange(size), own] -= 1.0
-            logits *= share[:, None]
-            d_unit[pool] = logits.T @ h
-            d_bias[pool] = logits.sum(axis=0)
-            d_h = logits @ unit[pool]
-        else:
-            # The target stands beside the sample, uncorrected; where the sample holds it too, it counts once.
-            picked, mine = unit[pool], unit[own]
-            logits = np.empty((size, len(pool) + 1), dtype=np.float32)
-            np.matmul(h, picked.T * np.float32(1.0 / TEMPERATURE), out=logits[:, 1:])
-            logits[:, 1:] += local[pool, d] - draw.log_expected[drawn]
-            logits[:, 1:][own[:, None] == pool] = -np.inf
-            logits[:, 0] = np.einsum("ij,ij->i", h, mine) / np.float32(TEMPERATURE) + local[own, d]
-            _softmax(logits)
-            logits[:, 0] -= 1.0
-            logits *= share[:, None]
-            both = np.concatenate((own, pool))
-            collect = sparse.csr_matrix(
-                (np.ones(len(both), dtype=np.float32), both, np.arange(len(both) + 1)), shape=(len(both), len(local))
-            ).T
-            d_unit = collect @ np.concatenate((logits[:, :1] * h, logits[:, 1:].T @ h))
-            d_bias = collect @ np.concatenate((logits[:, 0], logits[:, 1:].sum(axis=0)))
-            d_h = logits[:, 1:] @ picked + logits[:, :1] * mine
-        d_unit /= np.float32(TEMPERATURE)
-        d_h /= np.float32(TEMPERATURE)
-        d_mixed = (d_h - h * np.einsum("ij,ij->i", d_h, h)[:, None]) / length
-        d_summed = (d_mixed @ self.mixing) * kept
-        d_strength = strength * np.einsum("bld,bd->bl", raw[place], d_summed)
-        gradient = np.empty_like(local)
-        gradient[:, :d] = (d_unit - unit * np.einsum("ij,ij->i", d_unit, unit)[:, None]) / norm + spread.T @ d_summed
-        gradient[:, d] = d_bias
-        gradient[norm[:, 0] <= 1e-12] = 0.0  # the padding row stays zero
-
-        self._t += 1
-        self._adam("mixing", slice(None), d_mixed.T @ summed, rate)
-        self._adam("lags", slice(None), d_strength.sum(axis=0), rate)
-        d_codes = np.bincount(batch.codes.ravel(), d_strength.ravel(), minlength=len(NAMES)).astype(np.float32)
-        self._adam("codes", slice(None), d_codes, rate)
-        self._adam("table", rows, gradient, rate)
-
-    def _adam(self, name: str, rows: np.ndarray | slice, gradient: np.ndarray, rate: float) -> None:
-        """Kingma & Ba (2015); rows that a batch does not touch keep their moments as they are."""
-        value, first, second = getattr(self, name), self._first[name], self._second[name]
-        m = first[rows] * np.float32(0.9)
-        m += gradient * np.float32(0.1)
-        first[rows] = m
-        gradient *= gradient
-        gradient *= np.float32(0.001)
-        v = second[rows] * np.float32(0.999)
-        v += gradient
-        second[rows] = v
-        v *= np.float32(1.0 / (1.0 - 0.999**self._t))
-        np.sqrt(v, out=v)
-        v += np.float32(1e-8)
-        m /= v
-        m *= np.float32(rate / (1.0 - 0.9**self._t))
-        value[rows] -= m
-
-
-def _softmax(logits: np.ndarray) -> None:
-    """Rows to probabilities, in place."""
-    logits -= logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=logits)
-    logits /= logits.sum(axis=1, keepdims=True)
+    return arrange(model.inputs, model.bias[:, 0], np.exp(model.lags), np.exp(model.codes), model.mixing, block)

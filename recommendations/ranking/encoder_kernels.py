@@ -1,0 +1,181 @@
+"""The loops of the encoder's training, compiled: what a batch reads of the items' rows, and what it leaves there.
+
+All are of float32 and of one thread, so that a seed gives the same numbers again. A gradient is gathered in arrays of a row
+an item, zero between steps; `touched` lists the rows that are not, and only they are worked through and cleared.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recommendations.ranking.compiling import compiled_sums
+
+
+@compiled_sums
+def sum_contexts(inputs: np.ndarray, contexts: np.ndarray, codes: np.ndarray, strength: np.ndarray, out: np.ndarray) -> None:
+    """out[b] = sum_l strength[l, codes[b, l]] inputs[contexts[b, l]].
+
+    contexts : (B, LAGS) int32 items, the latest first, -1 from where there is none.  codes : (B, LAGS) int8.
+    strength : (LAGS, codes).  out : (B, d).
+    """
+    d = inputs.shape[1]
+    for b in range(len(contexts)):
+        out[b] = np.float32(0.0)
+        for lag in range(contexts.shape[1]):
+            item = contexts[b, lag]
+            if item < 0:
+                break
+            weight = strength[lag, codes[b, lag]]
+            for j in range(d):
+                out[b, j] += weight * inputs[item, j]
+
+
+@compiled_sums
+def unit_rows(inputs: np.ndarray, items: np.ndarray, out: np.ndarray, length: np.ndarray) -> None:
+    """out[r] = inputs[items[r]] / length[r], length its norm."""
+    d = inputs.shape[1]
+    for r in range(len(items)):
+        item = items[r]
+        total = np.float32(0.0)
+        for j in range(d):
+            total += inputs[item, j] * inputs[item, j]
+        length[r] = max(np.sqrt(total), np.float32(1e-12))
+        for j in range(d):
+            out[r, j] = inputs[item, j] / length[r]
+
+
+@compiled_sums
+def normalise(x: np.ndarray, length: np.ndarray) -> None:
+    """Rows to unit vectors, in place."""
+    for r in range(len(x)):
+        total = np.float32(0.0)
+        for j in range(x.shape[1]):
+            total += x[r, j] * x[r, j]
+        length[r] = max(np.sqrt(total), np.float32(1e-12))
+        for j in range(x.shape[1]):
+            x[r, j] /= length[r]
+
+
+@compiled_sums
+def through_norm(gradient: np.ndarray, unit: np.ndarray, length: np.ndarray) -> None:
+    """The gradient by unit = x / length becomes that by x, in place."""
+    for r in range(len(gradient)):
+        along = np.float32(0.0)
+        for j in range(gradient.shape[1]):
+            along += gradient[r, j] * unit[r, j]
+        for j in range(gradient.shape[1]):
+            gradient[r, j] = (gradient[r, j] - unit[r, j] * along) / length[r]
+
+
+@compiled_sums
+def shift_logits(logits: np.ndarray, own: np.ndarray, correction: np.ndarray, pool: np.ndarray, targets: np.ndarray) -> None:
+    """Ready for exp, in place: corrected, less the list's highest. Where the pool holds the target, it counts as `own` alone.
+
+    logits : (B, K) of the pool.  own : (B,) of the target.  correction : (K,).  pool : (K,) items.  targets : (B,) items.
+    """
+    for b in range(len(logits)):
+        highest, target = own[b], targets[b]
+        for k in range(len(pool)):
+            value = np.float32(-1e30) if pool[k] == target else logits[b, k] + correction[k]
+            logits[b, k] = value
+            highest = max(highest, value)
+        own[b] -= highest
+        for k in range(len(pool)):
+            logits[b, k] -= highest
+
+
+@compiled_sums
+def softmax_gradient(logits: np.ndarray, own: np.ndarray, share: np.ndarray, by_pool: np.ndarray) -> None:
+    """exp(logit) becomes the loss's gradient by the logit, in place; by_pool its sum over the batch.
+
+    share : (B,) weight of each example in the loss.  by_pool : (K,).
+    """
+    by_pool[:] = np.float32(0.0)
+    for b in range(len(logits)):
+        total = own[b]
+        for k in range(len(by_pool)):
+            total += logits[b, k]
+        factor = share[b] / total
+        for k in range(len(by_pool)):
+            logits[b, k] *= factor
+            by_pool[k] += logits[b, k]
+        own[b] = own[b] * factor - share[b]
+
+
+@compiled_sums
+def add_contexts(
+    inputs: np.ndarray,
+    contexts: np.ndarray,
+    codes: np.ndarray,
+    strength: np.ndarray,
+    d_out: np.ndarray,
+    gradient: np.ndarray,
+    d_strength: np.ndarray,
+    marked: np.ndarray,
+    touched: np.ndarray,
+    count: int,
+) -> int:
+    """What `sum_contexts` owes to the items and to `strength`, added up; the number of rows touched by now.
+
+    d_out : (B, d).  gradient : (n, d).  d_strength : (LAGS, codes).  marked : (n,) uint8.  touched : int32, `count` of them set.
+    """
+    d = inputs.shape[1]
+    for b in range(len(contexts)):
+        for lag in range(contexts.shape[1]):
+            item = contexts[b, lag]
+            if item < 0:
+                break
+            if not marked[item]:
+                marked[item] = 1
+                touched[count] = item
+                count += 1
+            weight = strength[lag, codes[b, lag]]
+            along = np.float32(0.0)
+            for j in range(d):
+                along += inputs[item, j] * d_out[b, j]
+                gradient[item, j] += weight * d_out[b, j]
+            d_strength[lag, codes[b, lag]] += weight * along
+    return count
+
+
+@compiled_sums
+def add_rows(
+    rows: np.ndarray,
+    by_bias: np.ndarray,
+    items: np.ndarray,
+    gradient: np.ndarray,
+    bias_gradient: np.ndarray,
+    marked: np.ndarray,
+    touched: np.ndarray,
+    count: int,
+) -> int:
+    """rows (r, d) and by_bias (r,) added to the items' gradients; the number of rows touched by now."""
+    for r in range(len(items)):
+        item = items[r]
+        if not marked[item]:
+            marked[item] = 1
+            touched[count] = item
+            count += 1
+        for j in range(rows.shape[1]):
+            gradient[item, j] += rows[r, j]
+        bias_gradient[item, 0] += by_bias[r]
+    return count
+
+
+@compiled_sums
+def adam_rows(
+    value: np.ndarray, first: np.ndarray, second: np.ndarray, gradient: np.ndarray, rows: np.ndarray, rate: float, t: int
+) -> None:
+    """Kingma & Ba (2015), step t (from 1), of some rows; the others keep their moments as they are. Clears the gradient."""
+    scale = np.float32(rate / (1.0 - 0.9**t))
+    correct = np.float32(1.0 / (1.0 - 0.999**t))
+    for r in range(len(rows)):
+        row = rows[r]
+        for j in range(value.shape[1]):
+            g = gradient[row, j]
+            gradient[row, j] = np.float32(0.0)
+            m = np.float32(0.9) * first[row, j] + np.float32(0.1) * g
+            v = np.float32(0.999) * second[row, j] + np.float32(0.001) * g * g
+            first[row, j] = m
+            second[row, j] = v
+            value[row, j] -= scale * m / (np.sqrt(v * correct) + np.float32(1e-8))
