@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from clusters.alignment import Selection
 from clusters.item_clusters import CO_VISIT, ClusterEdit, ItemClusters, with_edits
 from recommendations import engine as loop
 from recommendations.ranking.encoder import Encoder, arrange
-from recommendations.ranking.features import FROM_ENCODER, _encoder_candidates
+from recommendations.ranking.features import FROM_ENCODER, encoder_candidates
+from recommendations.ranking.history import Scratch
 from recommendations.ranking.layout import lay_out
 from recommendations.session import Request
 from tests.cluster_worlds import made_clusters
@@ -41,8 +43,9 @@ def selected(*rows: int) -> Selection:
 def test_clusters_of_training_lie_in_one_piece_and_those_of_another_build_do_not() -> None:
     clusters = made_clusters(c=4, per_cluster=50)
     encoder = made_encoder(clusters)
-    assert lay_out(encoder, clusters).first.tolist() == [0, 50, 100, 150, 0]
-    assert (lay_out(encoder, shuffled(clusters)).first[:4] == -1).all()
+    assert lay_out(encoder, clusters).rows.tolist() == list(range(200))
+    apart = lay_out(encoder, shuffled(clusters))
+    assert all((np.diff(apart.rows[start:end]) > 1).any() for start, end in itertools.pairwise(apart.starts[:5].tolist()))
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -82,7 +85,7 @@ def test_candidates_are_the_best_of_the_selected_clusters_wherever_they_lie(swap
     encoder = made_encoder(trained)
     clusters = shuffled(trained) if swapped else trained
     h = np.random.default_rng(2).standard_normal(8).astype(np.float32)
-    found = _encoder_candidates(encoder, h, lay_out(encoder, clusters), selected(1, 3))
+    found = encoder_candidates(encoder, h, lay_out(encoder, clusters), selected(1, 3), Scratch())
     inside = np.flatnonzero(np.isin(clusters.primary, [1, 3]))
     rows = encoder.row_of[inside]
     best = inside[np.argsort(-(encoder.outputs[rows] @ h + encoder.bias[rows]))[:FROM_ENCODER]]
@@ -98,7 +101,7 @@ def test_a_shop_without_clusters_has_the_items_of_none() -> None:
         of_item=sparse.csr_matrix((10, 0), dtype=np.float32),
     )
     encoder = made_encoder(clusters)
-    found = _encoder_candidates(encoder, np.ones(8, dtype=np.float32), lay_out(encoder, none), selected())
+    found = encoder_candidates(encoder, np.ones(8, dtype=np.float32), lay_out(encoder, none), selected(), Scratch())
     assert sorted(found.tolist()) == list(range(10))
 
 

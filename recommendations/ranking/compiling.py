@@ -15,7 +15,7 @@ import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SUMS = frozenset({"reassoc", "contract", "nsz"})
+SUMS = {"reassoc", "contract", "nsz"}
 """What a sum of products may be rearranged by. Nothing is assumed of NaN and infinity."""
 
 
@@ -39,6 +39,6 @@ def _compiled(function: F, *, fastmath: object) -> F:
 
 def readonly(array: np.ndarray, dtype: type) -> np.ndarray:
     """The array as a read-only, C-contiguous one of a type; a view where it can be."""
-    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view: np.ndarray = np.ascontiguousarray(array, dtype=dtype).view()
     view.flags.writeable = False
     return view

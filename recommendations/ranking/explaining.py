@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommendations.ranking import blend as blending
+from recommendations.ranking import transitions
 from recommendations.ranking.encoder import event_parts
 from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS, Evidence
 from recommendations.ranking.history import History, Scratch
@@ -78,7 +79,7 @@ def _causes(
 
     columns : (m,) the items' places in the evidence.  shares : (E, m).
     """
-    items, reading = evidence.positions[columns], evidence.reading
+    items, reading = evidence.positions[columns], transitions.read(ranker.rows, history)
     length, m = len(history), len(items)
     slot = _scratch.zeros("slot", len(ranker.encoder.row_of), np.intp)
     slot[items] = np.arange(1, m + 1)

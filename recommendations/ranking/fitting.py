@@ -146,7 +146,7 @@ def _lists(
         history = prefix(log, int(log.offsets[session[row]]), row)
         h = represent(ranker, history)
         selection = select(row - 1, history, affinity(layout, h))
-        evidence = gather(ranker, history, h, clusters=clusters, layout=layout, selection=selection, scratch=_scratch)
+        evidence = gather(ranker, history, h, layout=layout, selection=selection, scratch=_scratch)
         target = np.flatnonzero(evidence.positions == log.position[row])
         if len(target):
             vote = evidence.features[ranks].sum(axis=0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from personas.events import CODE, ITEM_ACTIONS
 from personas.sessions import NO_ITEM, SessionLog
+from recommendations.ranking.kernels import Space
 
 MAX_HISTORY = 30
 """Item actions that an expert may read, the latest ones; 30 cover 99 % of real sessions."""
@@ -59,6 +60,8 @@ class Scratch(threading.local):
 
     def __init__(self) -> None:
         self._zeros: dict[str, np.ndarray] = {}
+        self._space: Space | None = None
+        self._sizes = (0, 0, 0, 0)
 
     def zeros(self, name: str, n: int, dtype: type) -> np.ndarray:
         """(>= n,) zeros; whoever takes them must set what they touched back to zero."""
@@ -66,6 +69,32 @@ class Scratch(threading.local):
         if array is None or len(array) < n:
             array = self._zeros[name] = np.zeros(n, dtype=dtype)
         return array
+
+    def space(self, items: int, sessions: int, clusters: int, keys: int) -> Space:
+        """Room for that many and more; as `Space` says, whoever takes it leaves its zeros zero."""
+        sizes = self._sizes
+        if self._space is None or items > sizes[0] or sessions > sizes[1] or clusters > sizes[2] or keys > sizes[3]:
+            n, s, c, k = self._sizes = (
+                max(items, sizes[0]),
+                max(sessions, sizes[1]),
+                max(clusters, sizes[2]),
+                max(items, sessions, keys, sizes[3]),
+            )
+            self._space = Space(
+                slot=np.zeros(n, dtype=np.int32),
+                near=np.zeros(n, dtype=np.float32),
+                ahead=np.zeros(n, dtype=np.float32),
+                voted=np.zeros(n, dtype=np.int32),
+                similarity=np.zeros(s, dtype=np.float32),
+                touched=np.zeros(s, dtype=np.int32),
+                place=np.zeros(s, dtype=np.int16),
+                cluster=np.zeros(c + 1, dtype=np.float32),
+                keys=np.zeros(k, dtype=np.uint64),
+                spare=np.zeros(n, dtype=np.uint64),
+                columns=np.zeros(n, dtype=np.int32),
+                chosen=np.zeros(n, dtype=np.int32),
+            )
+        return self._space
 
 
 def distinct(items: np.ndarray, scratch: Scratch, n: int) -> np.ndarray:

@@ -7,11 +7,14 @@ Clusters of a later build, or made by hand, have their items where they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from clusters.item_clusters import CO_VISIT, ItemClusters
+from recommendations.ranking.compiling import readonly
 from recommendations.ranking.encoder import Encoder
+from recommendations.ranking.kernels import Grouping
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,19 @@ class ClusterRows:
 
     rows : (m,) int32 rows of the outputs, ascending within a cluster.
     starts : (C + 2,) int64, cluster c has rows[starts[c]:starts[c + 1]].
-    first : (C + 1,) int64, the first row of a cluster whose rows follow one another, -1 of others.
+    primary : (n,) int32, the clusters' own, -1 for none.
     centroids : (C, d) float32, mean output of each cluster; zero of an empty one.
     """
 
     rows: np.ndarray
     starts: np.ndarray
-    first: np.ndarray
+    primary: np.ndarray
     centroids: np.ndarray
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        """The same as compiled loops read it."""
+        return Grouping(readonly(self.rows, np.int32), readonly(self.starts, np.int64), readonly(self.primary, np.int32))
 
 
 def lay_out(encoder: Encoder, clusters: ItemClusters) -> ClusterRows:
@@ -46,13 +54,7 @@ def lay_out(encoder: Encoder, clusters: ItemClusters) -> ClusterRows:
     order = np.lexsort((row, cluster))
     rows = row[order].astype(np.int32)
     starts = np.searchsorted(cluster[order], np.arange(count + 2)).astype(np.int64)
-    lengths = np.diff(starts)
-    filled = np.flatnonzero(lengths)
-    begin = np.zeros(count + 1, dtype=np.int64)
-    begin[filled] = rows[starts[filled]]
-    end = np.zeros(count + 1, dtype=np.int64)
-    end[filled] = rows[starts[filled + 1] - 1] + 1
     centroids = np.zeros((count, encoder.outputs.shape[1]), dtype=np.float32)
-    for c in np.flatnonzero(lengths[:count]).tolist():
+    for c in np.flatnonzero(np.diff(starts)[:count]).tolist():
         centroids[c] = encoder.outputs[rows[starts[c] : starts[c + 1]]].mean(axis=0)
-    return ClusterRows(rows=rows, starts=starts, first=np.where(end - begin == lengths, begin, -1), centroids=centroids)
+    return ClusterRows(rows=rows, starts=starts, primary=clusters.primary, centroids=centroids)

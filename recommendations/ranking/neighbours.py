@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from personas.sessions import SessionLog
-from recommendations.ranking.history import History, Scratch, distinct, segments
+from recommendations.ranking import kernels
+from recommendations.ranking.compiling import readonly
+from recommendations.ranking.history import History, Scratch, segments
+from recommendations.ranking.kernels import Nearest, Visits
 
 SAMPLE = 1_000
 """Latest sessions read of each item of the history."""
@@ -60,57 +63,37 @@ NOTHING = Found(np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.float32), np.ze
 
 
 def find(index: Neighbours, history: History, scratch: Scratch) -> Found:
-    """The votes of the `NEIGHBOURS` most similar sessions."""
-    latest = list(dict.fromkeys(history.positions[::-1].tolist()))[:READ]
-    similarity = scratch.zeros("similarity", len(index.session_starts), np.float32)
-    sessions: list[np.ndarray] = []
-    places: list[np.ndarray] = []
-    weight = 1.0
-    for item in latest:
-        start, stop = index.visit_starts.item(item), index.visit_starts.item(item + 1)
-        visited = index.visit_session[start:stop]
-        more = weight * index.idf[item]
-        if sessions:
-            now = similarity[visited]
-            fresh = now == 0.0
-            sessions.append(visited[fresh])
-            places.append(index.visit_place[start:stop][fresh])
-            similarity[visited] = now + more
-        else:
-            sessions.append(visited)
-            places.append(index.visit_place[start:stop])
-            similarity[visited] = more
-        weight *= LAG_DECAY
-    if not sessions:
+    """The votes of the `NEIGHBOURS` most similar sessions; of equally similar ones, of the younger."""
+    if not len(history):
         return NOTHING
-    touched, match = np.concatenate(sessions), np.concatenate(places)
-    likeness = similarity[touched]
-    similarity[touched] = 0.0
-    if len(touched) > NEIGHBOURS:
-        # Of equally similar sessions the younger: their numbers rise with time.
-        keep = np.argpartition(likeness + touched * np.float32(1e-6 / len(index.session_starts)), -NEIGHBOURS)[-NEIGHBOURS:]
-        touched, match, likeness = touched[keep], match[keep], likeness[keep]
-    starts = index.session_starts[touched]
-    lengths = index.session_starts[touched + 1] - starts
-    entries = segments(starts, lengths)
-    items = index.session_items[entries].astype(np.intp)  # what indexes is converted once, not at every use
-    distance = entries - (starts + match).repeat(lengths)
-    vote = likeness.repeat(lengths) * _DECAYED[distance]
-    vote *= index.idf[items]
-    n = len(index.idf)
-    voted = distinct(items, scratch, n)
-    near, ahead = scratch.zeros("near", n, np.float32), scratch.zeros("ahead", n, np.float32)
-    np.add.at(near, items, vote)
-    vote *= distance > 0
-    np.add.at(ahead, items, vote)
-    result = Found(voted, near[voted], ahead[voted], len(touched))
-    near[voted] = ahead[voted] = 0.0
-    return result
+    space = scratch.space(len(index.idf), len(index.session_starts), 0, 0)
+    count, sessions = kernels.ask_neighbours(visits(index), space, history.positions.astype(np.int64), nearest())
+    items = space.voted[:count].astype(np.intp)
+    found = Found(items, space.near[items], space.ahead[items], sessions)
+    kernels.forget(space, count)
+    return found
 
 
-_DECAYED = (DISTANCE_DECAY ** np.abs(np.arange(2 * MAX_SESSION) - MAX_SESSION)).astype(np.float32)
-_DECAYED[MAX_SESSION] = DISTANCE_DECAY  # the matched item itself: as near as its neighbour
-_DECAYED = np.roll(_DECAYED, -MAX_SESSION)  # a distance is its own index, negative ones from the end
+def visits(index: Neighbours) -> Visits:
+    """The index as compiled loops read it."""
+    return Visits(
+        visit_starts=readonly(index.visit_starts, np.int64),
+        visit_session=readonly(index.visit_session, np.int32),
+        visit_place=readonly(index.visit_place, np.int16),
+        session_starts=readonly(index.session_starts, np.int64),
+        session_items=readonly(index.session_items, np.int32),
+        idf=readonly(index.idf, np.float32),
+        decays=_DECAYS,
+    )
+
+
+def nearest() -> Nearest:
+    """How far the index is read."""
+    return Nearest(items=READ, sessions=NEIGHBOURS, lag_decay=LAG_DECAY)
+
+
+# The matched item itself is as near as its neighbour.
+_DECAYS = readonly(DISTANCE_DECAY ** np.maximum(np.arange(MAX_SESSION), 1), np.float32)
 
 
 def build_neighbours(log: SessionLog, n: int) -> Neighbours:

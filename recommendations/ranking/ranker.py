@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from clusters.item_clusters import ItemClusters
 from recommendations.ranking import blend as blending
 from recommendations.ranking.blend import Blend
 from recommendations.ranking.encoder import Encoder, encode
-from recommendations.ranking.features import Evidence, gather
+from recommendations.ranking.features import Evidence, gather, tables_of
 from recommendations.ranking.history import History, Scratch, segments
+from recommendations.ranking.kernels import Tables
 from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.neighbours import Neighbours
 from recommendations.ranking.opening import Opening
@@ -43,6 +45,11 @@ class Ranker:
     blend: Blend
     horizon: float
     reminders: np.ndarray | None = None
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The experts as compiled loops read them."""
+        return tables_of(self)
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ def rank(
     A session without an item is ranked by its `opening`, or by popularity where none is given.
     """
     if len(history):
-        evidence = gather(ranker, history, h, clusters=clusters, layout=layout, selection=selection, scratch=_scratch)
+        evidence = gather(ranker, history, h, layout=layout, selection=selection, scratch=_scratch)
         positions = evidence.positions
         scores = blending.score(ranker.blend, evidence.features)
         opening = None

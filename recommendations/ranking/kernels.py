@@ -1,0 +1,506 @@
+"""The inner loops of a step, compiled: who is a candidate, who votes for it, and what is told of it.
+
+`features.gather` and `neighbours.find` say what the numbers mean; `tests/ranking_oracle.py` says the same with numpy, and
+tests compare the two. Nothing here checks an index: whoever calls has.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from recommendations.ranking.compiling import compiled, compiled_sums
+
+# What the loops read is read-only and C-contiguous, in the types and shapes that the dataclasses of these names tell.
+
+
+class Rows(NamedTuple):
+    """Of `transitions.ItemRows`."""
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    values: np.ndarray
+    decayed: np.ndarray
+
+
+class Visits(NamedTuple):
+    """Of `neighbours.Neighbours`; decays : (longest session,) float32, weight of an item by how far it is from the match."""
+
+    visit_starts: np.ndarray
+    visit_session: np.ndarray
+    visit_place: np.ndarray
+    session_starts: np.ndarray
+    session_items: np.ndarray
+    idf: np.ndarray
+    decays: np.ndarray
+
+
+class Outputs(NamedTuple):
+    """Of `encoder.Encoder`."""
+
+    outputs: np.ndarray
+    bias: np.ndarray
+    item_at: np.ndarray
+    row_of: np.ndarray
+
+
+class Tables(NamedTuple):
+    """All experts; facts : (n, 5) float32, `Popularity`'s."""
+
+    rows: Rows
+    visits: Visits
+    encoder: Outputs
+    facts: np.ndarray
+
+
+class Grouping(NamedTuple):
+    """Of `layout.ClusterRows`."""
+
+    rows: np.ndarray
+    starts: np.ndarray
+    primary: np.ndarray
+
+
+class Space(NamedTuple):
+    """Scratch of one thread. What is said to be zero is so between calls.
+
+    slot : (n,) int32, zero.  near, ahead : (n,) float32, zero.  voted : (n,) int32.
+    similarity : (S,) float32, zero.  touched : (S,) int32.  place : (S,) int16.
+    cluster : (C + 1,) float32, zero.
+    keys : (>= n, S, rows of the layout) uint64.  spare : (n,) uint64.  columns, chosen : (n,) int32.
+    """
+
+    slot: np.ndarray
+    near: np.ndarray
+    ahead: np.ndarray
+    voted: np.ndarray
+    similarity: np.ndarray
+    touched: np.ndarray
+    place: np.ndarray
+    cluster: np.ndarray
+    keys: np.ndarray
+    spare: np.ndarray
+    columns: np.ndarray
+    chosen: np.ndarray
+
+
+class Nearest(NamedTuple):
+    """How far sessions are looked for: distinct items of the history, sessions in all, what an item loses to the next."""
+
+    items: int
+    sessions: int
+    lag_decay: float
+
+
+class Reach(NamedTuple):
+    """How far the loops look: the constants of `features` and `transitions` by their names there."""
+
+    row_events: int
+    row_each: int
+    rows_read: int
+    from_neighbours: int
+    from_encoder: int
+    nearest: Nearest
+    share_floor: float
+
+
+class Asked(NamedTuple):
+    """A history of L events, oldest first, writable and C-contiguous: positions (L,) int64, engagement (L,) float32,
+    at (L,) float64, dwell_s (L,) float32; and h (d,) float32, the session's vector."""
+
+    positions: np.ndarray
+    engagement: np.ndarray
+    at: np.ndarray
+    dwell_s: np.ndarray
+    h: np.ndarray
+
+
+# Keys: a score's bits above, what it is the score of below; the larger key is the better.
+
+
+@compiled
+def lead(keys: np.ndarray, count: int, keep: int) -> int:
+    """Brings the `keep` largest of keys[:count] to the front, in no order. Returns how many there are.
+
+    Read once from front to back: what is not among the best so far is passed over, which most keys are.
+    """
+    if count <= keep:
+        return count
+    if keep <= 0:
+        return 0
+    room = min(2 * keep, count)
+    filled, least = room, np.uint64(0)
+    at = room
+    while True:
+        if filled == room or at == count:
+            low, high, target = 0, filled - 1, keep - 1
+            while low < high:  # Hoare's FIND, the larger first
+                a, b, c = keys[low], keys[(low + high) >> 1], keys[high]
+                pivot = max(min(a, b), min(max(a, b), c))
+                i, j = low, high
+                while i <= j:
+                    while keys[i] > pivot:
+                        i += 1
+                    while keys[j] < pivot:
+                        j -= 1
+                    if i <= j:
+                        keys[i], keys[j] = keys[j], keys[i]
+                        i += 1
+                        j -= 1
+                if target <= j:
+                    high = j
+                elif target >= i:
+                    low = i
+                else:
+                    break
+            least, filled = keys[keep - 1], keep
+            if at == count:
+                return keep
+        key = keys[at]
+        at += 1
+        if key > least:
+            keys[filled] = key
+            filled += 1
+
+
+@compiled
+def by_rank(keys: np.ndarray, spare: np.ndarray, count: int) -> None:
+    """Sorts keys[:count] by their upper 32 bits, the largest first; of equals, the one that stood first. spare : as many."""
+    tally = np.zeros((4, 256), dtype=np.int32)
+    for i in range(count):
+        upper = ~(keys[i] >> np.uint64(32))
+        for digit in range(4):
+            tally[digit, np.int64((upper >> np.uint64(8 * digit)) & np.uint64(255))] += 1
+    source, target = keys, spare
+    for digit in range(4):
+        before = 0
+        for value in range(256):
+            here = tally[digit, value]
+            tally[digit, value] = before
+            before += here
+        shift = np.uint64(32 + 8 * digit)
+        for i in range(count):
+            key = source[i]
+            value = int((~(key >> shift)) & np.uint64(255))
+            target[tally[digit, value]] = key
+            tally[digit, value] += 1
+        source, target = target, source
+
+
+# Votes
+
+
+@compiled
+def ask_neighbours(visits: Visits, space: Space, positions: np.ndarray, nearest: Nearest) -> tuple[int, int]:
+    """Votes of the most similar sessions, into `near` and `ahead`; of equally similar ones, the younger.
+
+    Returns (items voted for, listed in `voted`; sessions found). Whoever calls clears `near` and `ahead` there.
+    """
+    similarity, place, touched, keys = space.similarity, space.place, space.touched, space.keys
+    bits = similarity.view(np.uint32)
+    latest = np.empty(nearest.items, dtype=np.int64)
+    read, count, weight = 0, 0, 1.0
+    for back in range(len(positions) - 1, -1, -1):
+        item = positions[back]
+        again = False
+        for i in range(read):
+            again |= latest[i] == item
+        if again:
+            continue
+        if read == nearest.items:
+            break
+        latest[read] = item
+        read += 1
+        more = np.float32(weight * visits.idf[item])
+        for e in range(visits.visit_starts[item], visits.visit_starts[item + 1]):
+            session = visits.visit_session[e]
+            so_far = similarity[session]
+            if so_far == 0.0:
+                touched[count] = session
+                place[session] = visits.visit_place[e]
+                count += 1
+            similarity[session] = so_far + more
+        weight *= nearest.lag_decay
+    for i in range(count):
+        keys[i] = (np.uint64(bits[touched[i]]) << np.uint64(32)) | np.uint64(touched[i])
+    found = lead(keys, count, nearest.sessions)
+    voted = 0
+    for k in range(found):
+        session = np.int64(keys[k] & np.uint64(0xFFFFFFFF))
+        likeness, start = similarity[session], visits.session_starts[session]
+        match = start + place[session]
+        for e in range(start, visits.session_starts[session + 1]):
+            item = visits.session_items[e]
+            vote = likeness * visits.decays[min(abs(e - match), len(visits.decays) - 1)] * visits.idf[item]
+            so_far = space.near[item]
+            if so_far == 0.0:
+                space.voted[voted] = item
+                voted += 1
+            space.near[item] = so_far + vote
+            if e > match:
+                space.ahead[item] += vote
+    for i in range(count):
+        similarity[touched[i]] = 0.0
+    return voted, found
+
+
+@compiled
+def forget(space: Space, voted: int) -> None:
+    """Clears the votes of `ask_neighbours`."""
+    for i in range(voted):
+        space.near[space.voted[i]] = 0.0
+        space.ahead[space.voted[i]] = 0.0
+
+
+@compiled_sums
+def _product(outputs: np.ndarray, row: int, h: np.ndarray) -> np.float32:
+    total = np.float32(0.0)
+    for k in range(len(h)):
+        total += outputs[row, k] * h[k]
+    return total
+
+
+@compiled
+def ask_encoder(encoder: Outputs, grouping: Grouping, space: Space, selected: np.ndarray, h: np.ndarray, keep: int) -> int:
+    """Rows of the best outputs among the selected clusters' items, into the lower half of `keys`. Returns how many."""
+    score = np.empty(1, dtype=np.float32)
+    bits = score.view(np.uint32)
+    count = 0
+    for s in range(max(len(selected), 1)):
+        # A shop without clusters has the items of no cluster.
+        cluster = selected[s] if len(selected) else len(grouping.starts) - 2
+        for place in range(grouping.starts[cluster], grouping.starts[cluster + 1]):
+            row = grouping.rows[place]
+            score[0] = _product(encoder.outputs, row, h) + encoder.bias[row]
+            upper = np.uint64(bits[0])
+            # Floats as integers in the same order: the negative ones upside down, below the others.
+            upper ^= np.uint64(0xFFFFFFFF) if score[0] < 0.0 else np.uint64(0x80000000)
+            space.keys[count] = (upper << np.uint64(32)) | np.uint64(row)
+            count += 1
+    return lead(space.keys, count, keep)
+
+
+# Candidates
+
+
+@compiled
+def _add(space: Space, item: int, count: int) -> int:
+    if space.slot[item]:
+        return count
+    space.chosen[count] = item
+    space.slot[item] = count + 1
+    return count + 1
+
+
+@compiled
+def candidates(
+    tables: Tables, grouping: Grouping, space: Space, asked: Asked, selected: np.ndarray, reach: Reach, voted: int
+) -> int:
+    """Positions into `chosen`, each its column + 1 in `slot`: heads of the latest rows, the neighbours' and the encoder's
+    best, the session's own. Returns how many."""
+    length, count = len(asked.positions), 0
+    for lag in range(min(length, reach.row_events)):
+        start = tables.rows.indptr[asked.positions[length - 1 - lag]]
+        stop = min(tables.rows.indptr[asked.positions[length - 1 - lag] + 1], start + reach.row_each)
+        for e in range(start, stop):
+            count = _add(space, tables.rows.indices[e], count)
+    bits = space.near.view(np.uint32)
+    for i in range(voted):
+        space.keys[i] = (np.uint64(bits[space.voted[i]]) << np.uint64(32)) | np.uint64(space.voted[i])
+    for i in range(lead(space.keys, voted, reach.from_neighbours)):
+        count = _add(space, int(space.keys[i] & np.uint64(0xFFFFFFFF)), count)
+    for i in range(ask_encoder(tables.encoder, grouping, space, selected, asked.h, reach.from_encoder)):
+        count = _add(space, tables.encoder.item_at[np.int64(space.keys[i] & np.uint64(0xFFFFFFFF))], count)
+    for i in range(length):
+        count = _add(space, asked.positions[i], count)
+    return count
+
+
+@compiled
+def votes(tables: Tables, space: Space, asked: Asked, reach: Reach, count: int) -> np.ndarray:
+    """(9, m) float32: of the candidates, by the six relations of the rows, the neighbours near and ahead, the encoder."""
+    relations, length = len(tables.rows.values), len(asked.positions)
+    cast = np.zeros((relations + 3, count), dtype=np.float32)
+    for lag in range(min(length, reach.rows_read)):
+        item = asked.positions[length - 1 - lag]
+        start, stop = tables.rows.indptr[item], tables.rows.indptr[item + 1]
+        for e in range(start, stop):
+            space.columns[e - start] = space.slot[tables.rows.indices[e]]
+        for k in range(relations):
+            weight = tables.rows.decayed[k, lag]
+            for e in range(start, stop):
+                column = space.columns[e - start]
+                if column:
+                    cast[k, column - 1] += weight * tables.rows.values[k, e]
+    for j in range(count):
+        item = space.chosen[j]
+        cast[relations, j] = space.near[item]
+        cast[relations + 1, j] = space.ahead[item]
+    pull, most = cast[relations + 2], np.float32(-np.inf)
+    for j in range(count):
+        row = tables.encoder.row_of[space.chosen[j]]
+        pull[j] = _product(tables.encoder.outputs, row, asked.h) + tables.encoder.bias[row]
+        most = max(most, pull[j])
+    for j in range(count):
+        pull[j] = np.exp(pull[j] - most)
+    return cast
+
+
+# Features
+
+
+@compiled
+def vote_features(cast: np.ndarray, space: Space, floor: float, out: np.ndarray) -> np.ndarray:
+    """log share, share of the maximum and 1 / (1 + rank / 3) of every voter into out (3 v, m); a candidate without a vote
+    has no rank, and of equal votes the first leads. Returns (v,) each voter's largest share."""
+    voters, m = cast.shape
+    peaks = np.empty(voters, dtype=np.float32)
+    bits = cast.view(np.uint32)
+    lowest = np.float32(math.log(floor))
+    for v in range(voters):
+        total, most, count = 0.0, np.float32(0.0), 0
+        for j in range(m):
+            vote = cast[v, j]
+            total += vote
+            most = max(most, vote)
+            out[2 * voters + v, j] = 0.0
+            if vote > 0.0:
+                space.keys[count] = (np.uint64(bits[v, j]) << np.uint64(32)) | np.uint64(j)
+                count += 1
+        whole = np.float32(1.0 / max(total, 1e-30))
+        scale = np.float32(1.0) / max(most, np.float32(1e-30))
+        for j in range(m):
+            share = cast[v, j] * whole
+            out[v, j] = np.log(share) if share > floor else lowest
+            out[voters + v, j] = cast[v, j] * scale
+        by_rank(space.keys, space.spare, count)
+        for rank in range(count):
+            out[2 * voters + v, space.keys[rank] & np.uint64(0xFFFFFFFF)] = 1.0 / (1.0 + rank / 3.0)
+        peaks[v] = most * whole
+    return peaks
+
+
+@compiled
+def session_features(space: Space, asked: Asked, out: np.ndarray) -> None:
+    """What the session did with each candidate itself, into out (10, m). Every item of the history is a candidate."""
+    out[:] = 0.0
+    length = len(asked.positions)
+    where = np.empty(length, dtype=np.int64)
+    for i in range(length):
+        where[i] = space.slot[asked.positions[i]] - 1
+    for i in range(length):
+        j = where[i]
+        out[0, j] = 1.0
+        out[1, j] = 1.0 / (length - i)
+        out[2, j] += 1.0
+        stayed = np.float64(asked.dwell_s[i])
+        if math.isnan(stayed) and i < length - 1:
+            stayed = asked.at[i + 1] - asked.at[i]  # where the page reports no dwell, the gap to the next event
+        if stayed > out[5, j]:
+            out[5, j] = stayed
+        out[6, j] = max(out[6, j], asked.engagement[i])
+        out[9, j] = max(asked.at[length - 1] - asked.at[i], 0.0)
+    last = where[length - 1]
+    out[3, last] = 1.0
+    if length > 1:
+        out[4, where[length - 2]] = 1.0
+        out[8, where[length - 2]] = 1.0
+    for i in range(length - 1):
+        if where[i] == last:  # an earlier visit of the item that the shopper is on
+            out[7, where[i + 1]] = 1.0
+            if i:
+                out[8, where[i - 1]] = 1.0
+    for i in range(length):
+        j = where[i]
+        first = True
+        for earlier in range(i):
+            first &= where[earlier] != j
+        if first:
+            for column in (2, 5, 9):
+                out[column, j] = math.log1p(out[column, j])
+
+
+@compiled
+def cluster_features(
+    grouping: Grouping, space: Space, selected: np.ndarray, score: np.ndarray, latest: int, count: int, out: np.ndarray
+) -> None:
+    """How the selection scores each candidate's primary cluster, relative to the best, and whether it is selected at all;
+    whether it is that of the item at `latest`. Into out (3, m)."""
+    best = np.float32(1e-12)
+    for s in range(len(selected)):
+        best = max(best, score[s])
+    for s in range(len(selected)):
+        space.cluster[selected[s]] = s + 1
+    mine = grouping.primary[latest]
+    for j in range(count):
+        primary = grouping.primary[space.chosen[j]]
+        s = int(space.cluster[primary]) if primary >= 0 else 0
+        out[0, j] = score[s - 1] / best if s else 0.0
+        out[1, j] = 1.0 if s else 0.0
+        out[2, j] = 1.0 if mine >= 0 and primary == mine else 0.0
+    for s in range(len(selected)):
+        space.cluster[selected[s]] = 0.0
+
+
+@compiled
+def context_features(tables: Tables, asked: Asked, peaks: np.ndarray, sessions: int, out: np.ndarray) -> None:
+    """What holds for the whole list, by which the blend trusts one expert more than another, into out (9, m)."""
+    positions, length = asked.positions, len(asked.positions)
+    distinct = 0
+    for i in range(length):
+        first = True
+        for earlier in range(i):
+            first &= positions[earlier] != positions[i]
+        distinct += first
+    last = positions[length - 1]
+    out[0] = math.log1p(length)
+    out[1] = distinct / length
+    out[2] = math.log1p(sessions)
+    out[3] = peaks[0]
+    out[4] = peaks[len(peaks) - 3]
+    out[5] = peaks[len(peaks) - 1]
+    out[6] = 1.0 if length > 1 and last == positions[length - 2] else 0.0
+    out[7] = tables.facts[last, 0]
+    out[8] = asked.engagement[length - 1]
+
+
+@compiled
+def gather(
+    tables: Tables,
+    grouping: Grouping,
+    space: Space,
+    asked: Asked,
+    selected: np.ndarray,
+    score: np.ndarray,
+    reach: Reach,
+    width: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions (m,) int64, features (width, m) and votes (9, m) float32 of the candidates of a history of at least one
+    event. selected : (S,) int32 clusters, their `score` (S,) float32. Raises IndexError for an item that is not the ranker's."""
+    for i in range(len(asked.positions)):
+        if asked.positions[i] < 0 or asked.positions[i] >= len(tables.encoder.row_of):
+            raise IndexError("an item of the history is not among the ranker's")
+    voted, sessions = ask_neighbours(tables.visits, space, asked.positions, reach.nearest)
+    m = candidates(tables, grouping, space, asked, selected, reach, voted)
+    cast = votes(tables, space, asked, reach, m)
+    forget(space, voted)
+    features = np.empty((width, m), dtype=np.float32)
+    at = 3 * len(cast)
+    peaks = vote_features(cast, space, reach.share_floor, features[:at])
+    facts = tables.facts.shape[1]
+    for j in range(m):
+        for k in range(facts):
+            features[at + k, j] = tables.facts[space.chosen[j], k]
+    at += facts
+    session_features(space, asked, features[at : at + 10])
+    at += 10
+    cluster_features(grouping, space, selected, score, asked.positions[-1], m, features[at : at + 3])
+    at += 3
+    context_features(tables, asked, peaks, sessions, features[at : at + 9])
+    positions = np.empty(m, dtype=np.int64)
+    for j in range(m):
+        positions[j] = space.chosen[j]
+        space.slot[positions[j]] = 0
+    return positions, features, cast
