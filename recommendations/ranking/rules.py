@@ -1,61 +1,351 @@
-"""Merchandisers' rules: what they may say of a slate, and what that makes of a ranking."""
+"""Merchandisers' rules: what they may say of a slate, and what that makes of a ranking.
+
+Which rule gives way to which: what "exclude" or "margin" leaves out is never shown, pinned or not; a pin stands in its slot
+whatever balance says, and counts for it; balance comes before boost and bury, which only change the odds. Of two pins on one
+slot the lower id wins. No rule shows what the request itself leaves out: what is out of stock, or fails the shopper's filters.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-ACTIONS = ("pin", "boost", "bury", "exclude", "balance", "margin")
+import numpy as np
+from scipy import sparse
+
+from clusters.catalogue import Catalogue
+from clusters.item_clusters import ItemClusters
+from recommendations.ranking.rule_shapes import ACTIONS, BARRING, Rule, Scope, Target
+from recommendations.ranking.rule_targets import margins, reached, target_positions
+
+__all__ = [
+    "ACTIONS",
+    "NOTHING",
+    "Acting",
+    "Cap",
+    "Pin",
+    "Rule",
+    "RuleSet",
+    "Scope",
+    "Target",
+    "acting",
+    "compile_rules",
+    "margins",
+    "place_pins",
+    "target_positions",
+]
+
+_SIGN = {"boost": 1.0, "bury": -1.0}
+
+LEAST_KEPT = 4
+MOST_KEPT_BYTES = 16 << 20
+"""What is worked out for combinations of rules is kept up to this size; a shop's scopes make few that come often."""
+
+_BITS = 62
+"""Rules that are told apart at once, in one integer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The items that a rule is about: those that meet every condition given; without a condition, all items.
+class Pin(NamedTuple):
+    """A pin. slot : from 0.  positions : of its target, as they were named or, where they weren't, the most popular first.
 
-    items : ids.  categories, brands : names.  attributes : descriptors, "colour=blue", "tag=sale", any of which will do.
-    clusters : ids of item clusters.  price_min, price_max : None for no bound; an item without a price meets no bound.
+    members : the positions, to ask of what is ranked best in a session; None where the order is that of the names.
     """
 
-    items: tuple[int, ...] = ()
-    categories: tuple[str, ...] = ()
-    brands: tuple[str, ...] = ()
-    attributes: tuple[str, ...] = ()
-    clusters: tuple[int, ...] = ()
-    price_min: float | None = None
-    price_max: float | None = None
+    rule: int
+    slot: int
+    positions: np.ndarray
+    members: frozenset[int] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """When a rule acts: where every condition given holds.
+class Cap(NamedTuple):
+    """A balance that acts. group : (n,) int of each item; at most `share` of the slots go to one group, -1 is never held back."""
 
-    personas : ids of archetypes, one of which must be active (or the likeliest).  contexts : of `session.CONTEXTS`.
-    clusters : ids, one of which must be selected for the session.  starts, ends : seconds since the epoch, None for open.
+    rule: int
+    share: float
+    group: np.ndarray
+
+    def most(self, count: int) -> int:
+        """Slots out of `count` that one group may have; one at least, for leaving out is another rule's work."""
+        return max(1, math.floor(self.share * count + 1e-9))
+
+
+@dataclass(frozen=True)
+class Acting:
+    """The rules that act on a request.
+
+    pins : by slot, then id.  caps : by id.
+    weights : (S,) float32 by signature (`RuleSet.signature`), what is added to an item's log-odds, -inf for what is left out;
+        None where no rule moves anything or leaves anything out.
+    acts : (R,) bool.  of : the rules that it is about.
     """
 
-    personas: tuple[int, ...] = ()
-    contexts: tuple[str, ...] = ()
-    clusters: tuple[int, ...] = ()
-    starts: float | None = None
-    ends: float | None = None
+    pins: tuple[Pin, ...] = ()
+    caps: tuple[Cap, ...] = ()
+    weights: np.ndarray | None = None
+    acts: np.ndarray | None = None
+    of: RuleSet | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.pins or self.caps or self.weights is not None)
+
+    def weigh(self, positions: np.ndarray) -> np.ndarray:
+        """(m,) float32 to add to the log-odds of the items at m positions, -inf where a rule leaves the item out."""
+        if self.weights is None or self.of is None:
+            return np.zeros(len(positions), dtype=np.float32)
+        return np.asarray(self.weights[self.of.signature[positions]])
+
+    def on(self, position: int) -> tuple[int, ...]:
+        """Ids of the rules that leave the item at a position out; if none does, of those that boost or bury it."""
+        if self.weights is None or self.of is None or self.acts is None:
+            return ()
+        row = self.of.signature.item(position)
+        touched = self.of.touched
+        columns = touched.indices[touched.indptr[row] : touched.indptr[row + 1]].tolist()
+        barred = self.weights.item(row) == -math.inf
+        found = [self.of.rules[i] for i in columns if self.acts[i]]
+        return tuple(rule.rule_id for rule in found if (rule.action in BARRING) == barred)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule of a shop.
+@dataclass(frozen=True)
+class RuleSet:
+    """A shop's rules, resolved against one catalogue: R rules in the order of their ids, n items, K archetypes, C clusters.
 
-    pin : the target's best item (its items in their order, where they are named) stands in `slot`, from 0.
-    boost, bury : the target's odds are multiplied, or divided, by `strength` (> 1).
-    exclude : the target is left out.
-    balance : at most `share` (0 to 1) of the slots show one category (or, with a target, the target).
-    margin : items whose margin, (price - cost) / price, is known and below `margin` are left out of the target.
+    positions : R times the target's positions, ascending (of a pin with named items: as named).  pins : by place.
+    in_context : context -> (R,) bool; `anywhere` for contexts that no rule names.
+    for_persona : (K, R) bool.  for_cluster : (C, R) bool.  everybody, everywhere : (R,) bool, rules without such a condition.
+    starts, ends : (R,) float64 seconds.
+    signature : (n,) int32: items that the same rules move or leave out have the same number, of S.
+    touched : (S, R) bool CSR, the signatures whose items are a rule's.  rows : R times its column's, ascending.
+    log_weight : (R,) float32: of boosts and buries; -inf of what leaves out; else 0.
+    groups : place of each balance -> `Cap.group`.
     """
 
-    rule_id: int
-    name: str
-    action: str
-    target: Target = Target()
-    scope: Scope = Scope()
-    slot: int = 0
-    strength: float = 1.0
-    share: float = 1.0
-    margin: float = 0.0
+    rules: tuple[Rule, ...]
+    positions: tuple[np.ndarray, ...]
+    anywhere: np.ndarray
+    in_context: Mapping[str, np.ndarray]
+    everybody: np.ndarray
+    for_persona: np.ndarray
+    everywhere: np.ndarray
+    for_cluster: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    signature: np.ndarray
+    touched: sparse.csr_matrix
+    rows: tuple[np.ndarray, ...]
+    log_weight: np.ndarray
+    groups: Mapping[int, np.ndarray]
+    pins: Mapping[int, Pin]
+    _latest: OrderedDict[bytes, Acting] = field(default_factory=OrderedDict, compare=False, repr=False)
+    _bases: OrderedDict[bytes, np.ndarray] = field(default_factory=OrderedDict, compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+
+def compile_rules(
+    rules: Sequence[Rule],
+    catalogue: Catalogue,
+    clusters: ItemClusters,
+    personas: Sequence[int],
+    popularity: np.ndarray | None = None,
+) -> RuleSet:
+    """Rules ready to act. personas : (K,) ids of the archetypes in the engine's order.
+
+    popularity : (n,) by which a pin chooses among items that no session speaks for; None for their order in the catalogue.
+
+    Items, clusters and personas that aren't there are nothing: a condition that names only such holds nowhere.
+    Raises ValueError on an unknown action, a repeated id or numbers out of bounds.
+    """
+    rules = tuple(sorted(rules, key=lambda rule: rule.rule_id))
+    _check(rules)
+    positions = tuple(reached(rule, catalogue, clusters) for rule in rules)
+    scopes = [rule.scope for rule in rules]
+    signature, touched = _signatures(rules, positions, len(catalogue))
+    by_rule = touched.tocsc()
+    anywhere = np.array([not scope.contexts for scope in scopes], dtype=bool)
+    named = {context for scope in scopes for context in scope.contexts}
+    return RuleSet(
+        rules=rules,
+        positions=positions,
+        anywhere=anywhere,
+        in_context={name: anywhere | np.array([name in s.contexts for s in scopes], dtype=bool) for name in sorted(named)},
+        everybody=np.array([not scope.personas for scope in scopes], dtype=bool),
+        for_persona=np.array([[k in scope.personas for scope in scopes] for k in personas], dtype=bool).reshape(-1, len(rules)),
+        everywhere=np.array([not scope.clusters for scope in scopes], dtype=bool),
+        for_cluster=_by_cluster(scopes, clusters),
+        starts=np.array([-np.inf if scope.starts is None else scope.starts for scope in scopes], dtype=np.float64),
+        ends=np.array([np.inf if scope.ends is None else scope.ends for scope in scopes], dtype=np.float64),
+        signature=signature,
+        touched=touched,
+        rows=tuple(by_rule.indices[by_rule.indptr[i] : by_rule.indptr[i + 1]] for i in range(len(rules))),
+        log_weight=np.array([_log_weight(rule) for rule in rules], dtype=np.float32),
+        groups={
+            i: _group(rule, found, catalogue)
+            for i, (rule, found) in enumerate(zip(rules, positions, strict=True))
+            if rule.action == "balance"
+        },
+        pins={
+            i: _pin(rule, found, popularity)
+            for i, (rule, found) in enumerate(zip(rules, positions, strict=True))
+            if rule.action == "pin"
+        },
+    )
+
+
+def acting(rule_set: RuleSet, *, now: float, context: str, personas: Sequence[int], clusters: np.ndarray) -> Acting:
+    """What acts on one request. personas : positions of those active (or the likeliest).  clusters : positions of those selected.
+
+    The answer depends on which rules act alone, so that the latest few are kept.
+    """
+    if not len(rule_set):
+        return NOTHING
+    acts = rule_set.in_context.get(context, rule_set.anywhere) & (rule_set.starts <= now) & (now < rule_set.ends)
+    acts &= rule_set.everybody | np.logical_or.reduce(rule_set.for_persona[list(personas)], axis=0)
+    acts &= rule_set.everywhere | np.logical_or.reduce(rule_set.for_cluster[clusters], axis=0)
+    key = acts.tobytes()
+    found = rule_set._latest.get(key)
+    if found is None:
+        found = _worked_out(rule_set, acts)
+        _keep(rule_set._latest, key, found, len(rule_set.touched.indptr))
+    return found
+
+
+def place_pins(pins: Sequence[Pin], ranked: Sequence[int], allowed: np.ndarray, count: int) -> dict[int, tuple[int, int]]:
+    """slot -> (rule, position): what stands where by the pins. No position twice; a slot beyond `count` is nobody's.
+
+    Of two pins on one slot the one with the lower id that has an item to show wins. An item pinned to two slots takes the first.
+    ranked : positions, best first.  allowed : (n,) bool, what may be shown.
+    """
+    placed: dict[int, tuple[int, int]] = {}
+    taken: set[int] = set()
+    for pin in pins:
+        if pin.slot >= count or pin.slot in placed:
+            continue
+        best = next((p for p in _candidates(pin, ranked) if p not in taken and allowed.item(p)), None)
+        if best is not None:
+            placed[pin.slot] = (pin.rule, best)
+            taken.add(best)
+    return placed
+
+
+def _candidates(pin: Pin, ranked: Sequence[int]) -> Iterator[int]:
+    """A pin's positions, the best for the session first."""
+    if pin.members is not None:
+        yield from (p for p in ranked if p in pin.members)
+    for i in range(len(pin.positions)):
+        yield pin.positions.item(i)
+
+
+def _pin(rule: Rule, positions: np.ndarray, popularity: np.ndarray | None) -> Pin:
+    if rule.target.items:
+        return Pin(rule.rule_id, rule.slot, positions, None)
+    ordered = positions if popularity is None else positions[(-popularity[positions]).argsort(kind="stable")]
+    return Pin(rule.rule_id, rule.slot, ordered, frozenset(positions.tolist()))
+
+
+def _worked_out(rule_set: RuleSet, acts: np.ndarray) -> Acting:
+    chosen = np.flatnonzero(acts).tolist()
+    pins = [rule_set.pins[i] for i in chosen if i in rule_set.pins]
+    caps = [(rule_set.rules[i], rule_set.groups[i]) for i in chosen if i in rule_set.groups]
+    return Acting(
+        pins=tuple(sorted(pins, key=lambda pin: (pin.slot, pin.rule))),
+        caps=tuple(Cap(rule.rule_id, rule.share, group) for rule, group in caps),
+        weights=_weights(rule_set, acts),
+        acts=acts,
+        of=rule_set,
+    )
+
+
+def _weights(rule_set: RuleSet, acts: np.ndarray) -> np.ndarray | None:
+    """`Acting.weights`. Clusters that are selected differ from visit to visit; what acts whatever they are is worked out once."""
+    acts = acts & (rule_set.log_weight != 0)
+    if not acts.any():
+        return None
+    fixed = acts & rule_set.everywhere
+    key = fixed.tobytes()
+    base = rule_set._bases.get(key)
+    if base is None:
+        base = _added(rule_set, np.zeros(rule_set.touched.shape[0], dtype=np.float32), fixed)
+        _keep(rule_set._bases, key, base, len(base))
+    return _added(rule_set, base, acts & ~rule_set.everywhere)
+
+
+def _added(rule_set: RuleSet, weights: np.ndarray, acts: np.ndarray) -> np.ndarray:
+    weights = weights.copy()
+    for i in np.flatnonzero(acts).tolist():
+        weights[rule_set.rows[i]] += rule_set.log_weight[i]
+    return weights
+
+
+def _keep(latest: OrderedDict[bytes, Any], key: bytes, value: object, size: int) -> None:
+    latest[key] = value
+    while len(latest) > max(LEAST_KEPT, MOST_KEPT_BYTES // (4 * size)):
+        latest.popitem(last=False)
+
+
+def _log_weight(rule: Rule) -> float:
+    return -math.inf if rule.action in BARRING else _SIGN.get(rule.action, 0.0) * math.log(rule.strength)
+
+
+def _group(rule: Rule, positions: np.ndarray, catalogue: Catalogue) -> np.ndarray:
+    if rule.target == Target():
+        return catalogue.category
+    group = np.full(len(catalogue), -1, dtype=np.int16)
+    group[positions] = 0
+    return group
+
+
+def _check(rules: Sequence[Rule]) -> None:
+    if len({rule.rule_id for rule in rules}) < len(rules):
+        raise ValueError("two rules have one id")
+    for rule in rules:
+        sound = {
+            "pin": rule.slot >= 0,
+            "boost": 1.0 <= rule.strength < math.inf,
+            "bury": 1.0 <= rule.strength < math.inf,
+            "exclude": True,
+            "balance": 0.0 < rule.share <= 1.0,
+            "margin": -math.inf < rule.margin < 1.0,
+        }
+        if not sound.get(rule.action, False):
+            raise ValueError(f"rule {rule.rule_id} can't be: {rule}")
+
+
+def _signatures(rules: Sequence[Rule], positions: Sequence[np.ndarray], n: int) -> tuple[np.ndarray, sparse.csr_matrix]:
+    """`RuleSet.signature` and `RuleSet.touched`. Only rules that move or leave out are told apart."""
+    told = [i for i, rule in enumerate(rules) if rule.action in _SIGN or rule.action in BARRING]
+    signature = np.zeros(n, dtype=np.int64)
+    for start in range(0, len(told), _BITS):
+        bits = np.zeros(n, dtype=np.int64)
+        for bit, i in enumerate(told[start : start + _BITS]):
+            bits[positions[i]] |= np.int64(1) << bit
+        distinct, bits = np.unique(bits, return_inverse=True)
+        signature = np.unique(signature * len(distinct) + bits, return_inverse=True)[1]
+    distinct, first = np.unique(signature, return_index=True)
+    place = np.full(n, -1, dtype=np.int64)
+    place[first] = distinct
+    rows, columns = [], []
+    for i in told:
+        here = place[positions[i]]
+        here = here[here >= 0]
+        rows.append(here)
+        columns.append(np.full(len(here), i))
+    row = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+    column = np.concatenate(columns) if columns else np.zeros(0, dtype=np.int64)
+    parts = (np.ones(len(row), dtype=bool), (row, column))
+    return signature.astype(np.int32), sparse.csr_matrix(parts, shape=(len(distinct), len(rules)))
+
+
+def _by_cluster(scopes: Sequence[Scope], clusters: ItemClusters) -> np.ndarray:
+    named = np.zeros((len(clusters), len(scopes)), dtype=bool)
+    for i, scope in enumerate(scopes):
+        named[[clusters.position_of[c] for c in scope.clusters if c in clusters.position_of], i] = True
+    return named
+
+
+NOTHING = Acting()
+"""Where no rule acts."""
