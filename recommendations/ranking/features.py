@@ -132,10 +132,23 @@ class Evidence:
     votes: np.ndarray
 
 
+_NO_MORE = np.zeros(0, dtype=np.int64)
+
+
 def gather(
-    experts: Experts, history: History, h: np.ndarray, *, layout: ClusterRows, selection: Selection, scratch: Scratch
+    experts: Experts,
+    history: History,
+    h: np.ndarray,
+    *,
+    layout: ClusterRows,
+    selection: Selection,
+    scratch: Scratch,
+    also: np.ndarray = _NO_MORE,
 ) -> Evidence:
-    """Candidates and features of a history of at least one event. Raises IndexError where an item is not the experts'."""
+    """Candidates and features of a history of at least one event. also : (x,) positions to be candidates in any case.
+
+    Raises IndexError where an item is not the experts'.
+    """
     tables, grouping = experts.tables, layout.grouping
     sessions = len(tables.visits.session_starts)
     space = scratch.space(len(grouping.primary), sessions, len(grouping.starts), len(grouping.rows))
@@ -163,6 +176,7 @@ def gather(
                 share_floor=SHARE_FLOOR,
             ),
             len(FEATURES),
+            np.array(also, dtype=np.int64),
         )
     )
 

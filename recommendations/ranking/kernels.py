@@ -296,10 +296,17 @@ def _add(space: Space, item: int, count: int) -> int:
 
 @compiled
 def candidates(
-    tables: Tables, grouping: Grouping, space: Space, asked: Asked, selected: np.ndarray, reach: Reach, voted: int
+    tables: Tables,
+    grouping: Grouping,
+    space: Space,
+    asked: Asked,
+    selected: np.ndarray,
+    reach: Reach,
+    voted: int,
+    also: np.ndarray,
 ) -> int:
     """Positions into `chosen`, each its column + 1 in `slot`: heads of the latest rows, the neighbours' and the encoder's
-    best, the session's own. Returns how many."""
+    best, the session's own, and those in `also` (x,) int64. Returns how many."""
     length, count = len(asked.positions), 0
     for lag in range(min(length, reach.row_events)):
         start = tables.rows.indptr[asked.positions[length - 1 - lag]]
@@ -315,6 +322,8 @@ def candidates(
         count = _add(space, tables.encoder.item_at[np.int64(space.keys[i] & np.uint64(0xFFFFFFFF))], count)
     for i in range(length):
         count = _add(space, asked.positions[i], count)
+    for i in range(len(also)):
+        count = _add(space, also[i], count)
     return count
 
 
@@ -476,14 +485,19 @@ def gather(
     score: np.ndarray,
     reach: Reach,
     width: int,
+    also: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions (m,) int64, features (width, m) and votes (9, m) float32 of the candidates of a history of at least one
-    event. selected : (S,) int32 clusters, their `score` (S,) float32. Raises IndexError for an item that is not the ranker's."""
+    event. selected : (S,) int32 clusters, their `score` (S,) float32.  also : (x,) int64, candidates whoever names them.
+    Raises IndexError for an item that is not the ranker's."""
     for i in range(len(asked.positions)):
         if asked.positions[i] < 0 or asked.positions[i] >= len(tables.encoder.row_of):
             raise IndexError("an item of the history is not among the ranker's")
+    for i in range(len(also)):
+        if also[i] < 0 or also[i] >= len(tables.encoder.row_of):
+            raise IndexError("an item to be ranked is not among the ranker's")
     voted, sessions = ask_neighbours(tables.visits, space, asked.positions, reach.nearest)
-    m = candidates(tables, grouping, space, asked, selected, reach, voted)
+    m = candidates(tables, grouping, space, asked, selected, reach, voted, also)
     cast = votes(tables, space, asked, reach, m)
     forget(space, voted)
     features = np.empty((width, m), dtype=np.float32)

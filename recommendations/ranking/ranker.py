@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,12 +23,22 @@ from recommendations.ranking.opening import Opening
 from recommendations.ranking.popularity import Popularity
 from recommendations.ranking.transitions import ItemRows
 
-__all__ = ["History", "Ranked", "Ranker", "affinity", "rank", "represent"]
+__all__ = ["History", "Pool", "Ranked", "Ranker", "affinity", "rank", "represent"]
 
 DROPPED = np.float32(np.log(1e-6))
 """Log-weight of what was dropped: below everything else, yet still there if nothing else is left."""
 
 _scratch = Scratch()
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+class Pool(NamedTuple):
+    """Items that a request names or implies. positions : (x,) each once.  log_weight : (x,) added to their log-odds.
+    only : whether nothing else may appear."""
+
+    positions: np.ndarray
+    log_weight: np.ndarray
+    only: bool
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,9 @@ def rank(
     keep: int,
     cluster_weight: Mapping[int, float] | None = None,
     opening: Opening | None = None,
+    pool: Pool | None = None,
+    allowed: np.ndarray | None = None,
+    log_weight: np.ndarray | None = None,
 ) -> Ranked:
     """The best `keep` items for a session.
 
@@ -105,9 +119,12 @@ def rank(
     that adaptation changed; by default those of the selection. Multipliers stay outside the learned blend, so that
     what lowers a cluster or an item always lowers it in the ranking.
     A session without an item is ranked by its `opening`, or by popularity where none is given.
+    pool : what is ranked beside the experts' own candidates, or alone.  allowed : (n,) bool, what may appear.
+    log_weight : (n,) added to the items' log-odds, -inf for what must not appear.
     """
     if len(history):
-        evidence = gather(ranker, history, h, layout=layout, selection=selection, scratch=_scratch)
+        also = pool.positions if pool is not None else _NONE
+        evidence = gather(ranker, history, h, layout=layout, selection=selection, scratch=_scratch, also=also)
         positions = evidence.positions
         scores = blending.score(ranker.blend, evidence.features)
         opening = None
@@ -121,6 +138,12 @@ def rank(
         scores = scores + _cluster_log_weight(clusters, weights, positions)
     if item_weight:
         scores = scores + _item_log_weight(item_weight, positions, ranker)
+    if pool is not None:
+        scores = scores + _pool_log_weight(pool, positions, ranker)
+    if log_weight is not None:
+        scores = scores + log_weight[positions]
+    if allowed is not None:
+        scores[~allowed[positions]] = -np.inf
     if len(exclude):
         out = _scratch.zeros("exclude", len(ranker.encoder.row_of), bool)
         out[exclude] = True
@@ -128,7 +151,9 @@ def rank(
         out[exclude] = False
     order = _best(scores, keep)
     ranked = Ranked(positions[order], scores[order], evidence, order, opening)
-    return ranked if len(order) >= keep else _filled(ranker, ranked, exclude, keep)
+    if len(order) >= keep or (pool is not None and pool.only):
+        return ranked
+    return _filled(ranker, ranked, exclude, keep, allowed, log_weight)
 
 
 def _changed(selection: Selection) -> dict[int, float]:
@@ -161,15 +186,40 @@ def _item_log_weight(weights: Mapping[int, float], positions: np.ndarray, ranker
     return result
 
 
+def _pool_log_weight(pool: Pool, positions: np.ndarray, ranker: Ranker) -> np.ndarray:
+    """(m,) what the pool adds to each candidate; -inf for those outside it where it stands alone."""
+    held = _scratch.zeros("held", len(ranker.encoder.row_of), bool)
+    told = _scratch.zeros("told", len(ranker.encoder.row_of), np.float32)
+    held[pool.positions] = True
+    told[pool.positions] = pool.log_weight
+    result = told[positions]
+    if pool.only:
+        result = np.where(held[positions], result, np.float32(-np.inf))
+    held[pool.positions] = False
+    told[pool.positions] = 0.0
+    return result
+
+
 def _best(scores: np.ndarray, keep: int) -> np.ndarray:
     """(<= keep,) indices of the highest finite scores, best first."""
     order = (-scores).argsort(kind="stable")[:keep]
     return order[np.isfinite(scores[order])]
 
 
-def _filled(ranker: Ranker, ranked: Ranked, exclude: np.ndarray, keep: int) -> Ranked:
+def _filled(
+    ranker: Ranker,
+    ranked: Ranked,
+    exclude: np.ndarray,
+    keep: int,
+    allowed: np.ndarray | None,
+    log_weight: np.ndarray | None,
+) -> Ranked:
     """The ranking with popular items in the places that no expert could fill."""
     top = ranker.popularity.top
+    if allowed is not None:
+        top = top[allowed[top]]
+    if log_weight is not None:
+        top = top[np.isfinite(log_weight[top])]
     more = top[~np.isin(top, np.concatenate((ranked.positions, exclude)))][: keep - len(ranked.positions)]
     lowest = float(ranked.scores[-1]) if len(ranked.scores) else 0.0
     return Ranked(
