@@ -16,6 +16,7 @@ from recommendations.overlay import NO_OVERLAY, Overlay
 from recommendations.ranking.layout import ClusterRows, lay_out
 from recommendations.ranking.opening import Shelves, build_shelves
 from recommendations.ranking.ranker import Ranker
+from recommendations.ranking.rules import RuleSet, compile_rules
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,9 @@ class Engine:
     def shelves(self) -> Shelves:
         """What first slates are made from."""
         return build_shelves(self.ranker.popularity, self.personas)
+
+    @cached_property
+    def rule_set(self) -> RuleSet:
+        """The merchandisers' rules, resolved against the catalogue as it is now."""
+        popularity = self.ranker.popularity.facts[:, 0]
+        return compile_rules(self.overlay.rules, self.catalogue, self.clusters, self.personas.ids, popularity)

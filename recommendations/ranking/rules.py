@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -96,6 +96,12 @@ class Acting:
         if self.weights is None or self.of is None:
             return np.zeros(len(positions), dtype=np.float32)
         return np.asarray(self.weights[self.of.signature[positions]])
+
+    def leaves_out(self, position: int) -> bool:
+        """Whether a rule leaves the item at a position out."""
+        if self.weights is None or self.of is None:
+            return False
+        return bool(self.weights.item(self.of.signature.item(position)) == -math.inf)
 
     def on(self, position: int) -> tuple[int, ...]:
         """Ids of the rules that leave the item at a position out; if none does, of those that boost or bury it."""
@@ -214,18 +220,20 @@ def acting(rule_set: RuleSet, *, now: float, context: str, personas: Sequence[in
     return found
 
 
-def place_pins(pins: Sequence[Pin], ranked: Sequence[int], allowed: np.ndarray, count: int) -> dict[int, tuple[int, int]]:
+def place_pins(
+    pins: Sequence[Pin], ranked: Sequence[int], may_show: Callable[[int], bool], count: int
+) -> dict[int, tuple[int, int]]:
     """slot -> (rule, position): what stands where by the pins. No position twice; a slot beyond `count` is nobody's.
 
     Of two pins on one slot the one with the lower id that has an item to show wins. An item pinned to two slots takes the first.
-    ranked : positions, best first.  allowed : (n,) bool, what may be shown.
+    ranked : positions, best first.  may_show : whether the item at a position may appear.
     """
     placed: dict[int, tuple[int, int]] = {}
     taken: set[int] = set()
     for pin in pins:
         if pin.slot >= count or pin.slot in placed:
             continue
-        best = next((p for p in _candidates(pin, ranked) if p not in taken and allowed.item(p)), None)
+        best = next((p for p in _candidates(pin, ranked) if p not in taken and may_show(p)), None)
         if best is not None:
             placed[pin.slot] = (pin.rule, best)
             taken.add(best)

@@ -1,7 +1,9 @@
-"""From a ranking to a slate: slots shared between the active personas, and a little exploration with known odds."""
+"""From a ranking to a slate: slots shared between the active personas, pins and balance as merchandisers' rules say, and a
+little exploration with known odds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters
 from recommendations.ranking.ranker import Ranked
+from recommendations.ranking.rules import Cap
 
 POOL = 3
 """An exploring slot draws from this many times `count` candidates: deep enough to learn, shallow enough to be sane."""
@@ -17,13 +20,17 @@ NONE = -1
 
 
 class Chosen(NamedTuple):
-    """What fills one slot. row : into the ranking.  cluster, persona : positions, -1 for none."""
+    """What fills one slot. row : into the ranking.  cluster, persona : positions, -1 for none.
+
+    rules : ids of the rules that pinned it there, or held something better back.
+    """
 
     row: int
     propensity: float
     cluster: int
     persona: int
     explored: bool
+    rules: tuple[int, ...] = ()
 
 
 def compose(
@@ -36,6 +43,8 @@ def compose(
     count: int,
     explore: float,
     rng: np.random.Generator,
+    pins: Mapping[int, tuple[int, int]] | None = None,
+    caps: Sequence[Cap] = (),
 ) -> list[Chosen]:
     """At most `count` slots, best first, no item twice.
 
@@ -44,6 +53,8 @@ def compose(
     A slot's propensity is exact given the slots above it.
 
     belief : (K,) probabilities.  active : archetype positions; fewer than two share nothing.
+    pins : slot -> (rule, row), certain; where there is too little for the slots before, they move up.  caps : of groups of items,
+    each full after so many slots, unless nothing else is left.
     """
     if not 0.0 <= explore <= 1.0:
         raise ValueError(f"explore {explore} is not in [0, 1]")
@@ -55,9 +66,20 @@ def compose(
         labels = _labels(ranked, np.arange(m), clusters=clusters, selection=selection, belief=belief)
     exploring = explore > 0 and m > count
     explores = (rng.random(count) < explore).tolist() if exploring else []
-    free = list(range(m))
-    slots: list[tuple[int, float, bool]] = []
+    pinned = dict(sorted(pins.items())) if pins else {}
+    taken = {row for _, row in pinned.values()}
+    free = [row for row in range(m) if row not in taken] if taken else list(range(m))
+    balance = _Balance(caps, ranked.positions, count, free, taken) if caps else None
+    slots: list[tuple[int, float, bool, tuple[int, ...]]] = []
     for slot in range(count):
+        if balance is not None and not free:
+            free = balance.give_way()
+        if slot in pinned or not free:
+            rule, row = pinned.pop(slot if slot in pinned else next(iter(pinned)))
+            if reserved and reserved.get(labels[row][1], 0):
+                reserved[labels[row][1]] -= 1
+            slots.append((row, 1.0, False, (rule,)))
+            continue
         place = _next(free, labels, reserved, count - slot) if reserved else 0
         depth = min(len(free), POOL * count)
         others = depth - (place < depth)
@@ -71,15 +93,47 @@ def compose(
         row = free.pop(place)
         if reserved and reserved.get(labels[row][1], 0):
             reserved[labels[row][1]] -= 1
-        slots.append((row, propensity, explored))
-    rows = np.array([row for row, _, _ in slots], dtype=np.intp)
+        slots.append((row, propensity, explored, balance.take(row, free) if balance is not None else ()))
+    rows = np.array([row for row, _, _, _ in slots], dtype=np.intp)
     if labels:
         labels = [labels[row] for row in rows.tolist()]
     else:
         labels = _labels(ranked, rows, clusters=clusters, selection=selection, belief=belief)
     return [
-        Chosen(row, p, cluster, persona, explored) for (row, p, explored), (cluster, persona) in zip(slots, labels, strict=True)
+        Chosen(row, p, cluster, persona, explored, rules)
+        for (row, p, explored, rules), (cluster, persona) in zip(slots, labels, strict=True)
     ]
+
+
+class _Balance:
+    """Groups that may take so many slots, and who waits behind those that are full."""
+
+    def __init__(self, caps: Sequence[Cap], positions: np.ndarray, count: int, free: list[int], pinned: Iterable[int]) -> None:
+        self.caps = [(cap.rule, cap.most(count), cap.group[positions].tolist()) for cap in caps]
+        self.slots: list[dict[int, int]] = [{} for _ in caps]
+        self.held: dict[int, int] = {}
+        for row in pinned:
+            self._count(row, free)
+
+    def take(self, row: int, free: list[int]) -> tuple[int, ...]:
+        """A row gets a slot; `free` then lacks those whose group is full. Returns the rules that held a better row back."""
+        before = tuple(sorted({rule for held, rule in self.held.items() if held < row}))
+        self._count(row, free)
+        return before
+
+    def give_way(self) -> list[int]:
+        """All that was held back: nothing else is left, and a short slate serves nobody."""
+        back, self.held, self.caps = sorted(self.held), {}, []
+        return back
+
+    def _count(self, row: int, free: list[int]) -> None:
+        for (rule, most, group), slots in zip(self.caps, self.slots, strict=False):
+            mine = group[row]
+            if mine >= 0:
+                slots[mine] = slots.get(mine, 0) + 1
+                if slots[mine] == most:
+                    self.held |= {r: rule for r in free if group[r] == mine}
+                    free[:] = [r for r in free if group[r] != mine]
 
 
 def label(positions: np.ndarray, *, clusters: ItemClusters, selection: Selection, belief: np.ndarray) -> list[tuple[int, int]]:
