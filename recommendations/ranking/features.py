@@ -144,9 +144,11 @@ def gather(
     selection: Selection,
     scratch: Scratch,
     also: np.ndarray = _NO_MORE,
+    only: bool = False,
 ) -> Evidence:
     """Candidates and features of a history of at least one event. also : (x,) positions to be candidates in any case.
 
+    only : the experts name no candidates of their own: there are the history's items and `also`.
     Raises IndexError where an item is not the experts'.
     """
     tables, grouping = experts.tables, layout.grouping
@@ -167,11 +169,11 @@ def gather(
             selection.rows,
             selection.score,
             Reach(
-                row_events=ROW_EVENTS,
+                row_events=0 if only else ROW_EVENTS,
                 row_each=ROW_EACH,
                 rows_read=transitions.READ,
-                from_neighbours=FROM_NEIGHBOURS,
-                from_encoder=FROM_ENCODER,
+                from_neighbours=0 if only else FROM_NEIGHBOURS,
+                from_encoder=0 if only else FROM_ENCODER,
                 nearest=neighbours.nearest(),
                 share_floor=SHARE_FLOOR,
             ),

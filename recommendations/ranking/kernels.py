@@ -265,6 +265,8 @@ def _product(outputs: np.ndarray, row: int, h: np.ndarray) -> np.float32:
 @compiled
 def ask_encoder(encoder: Outputs, grouping: Grouping, space: Space, selected: np.ndarray, h: np.ndarray, keep: int) -> int:
     """Rows of the best outputs among the selected clusters' items, into the lower half of `keys`. Returns how many."""
+    if keep <= 0:
+        return 0
     score = np.empty(1, dtype=np.float32)
     bits = score.view(np.uint32)
     count = 0

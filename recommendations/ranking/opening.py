@@ -109,12 +109,8 @@ def open_with(shelves: Shelves, *, belief: np.ndarray, own: np.ndarray, rates: n
     belief : (K,) probabilities.  own : (r,) positions, each once: what the shopper wanted before, the most likely first.
     rates : (R,) share of what later visits want that each of them is, in their order (`reminders.learn_reminders`).
     """
-    ratio = (belief @ shelves.given) / np.maximum(shelves.usual, 1e-300)
-    lift = np.log(np.maximum(ratio, 1e-300))
-    # The mixture's own total, so that reminders weigh what they weigh, whatever the belief.
-    lift -= np.log(max(float(shelves.mass @ ratio) / max(float(shelves.mass.sum()), 1e-300), 1e-300))
-    own, rates = own[: len(rates)], rates[: len(own)]
-    own, rates = own[rates > 0.0], rates[rates > 0.0]
+    lift = _lift(shelves, belief)
+    own, rates = _reminders(own, rates)
     items, on, log_share = shelves.items, shelves.shelves, shelves.log_share
     at = shelves.place[own]
     more = own[at < 0]
@@ -126,8 +122,7 @@ def open_with(shelves: Shelves, *, belief: np.ndarray, own: np.ndarray, rates: n
     scores = log_share + told
     reminded = np.zeros(len(items))
     if len(own):
-        rest = max(1.0 - float(rates.sum()), 1.0 - MOST_REMINDED)
-        reminded[at] = np.logaddexp(scores[at], np.log(rates / rest)) - scores[at]
+        reminded[at] = np.logaddexp(scores[at], _log_odds(rates)) - scores[at]
         scores[at] += reminded[at]
     if len(items) > TOP:
         best = np.sort(np.argpartition(-scores, TOP)[:TOP])  # sorted: equals stay in the order of popularity
@@ -142,3 +137,31 @@ def open_with(shelves: Shelves, *, belief: np.ndarray, own: np.ndarray, rates: n
     gain /= gain.sum(axis=1, keepdims=True)
     whose = (belief[:, None] * shelves.given).argmax(axis=0) if len(belief) else np.full(len(shelves.mass), -1)
     return Opening(items.astype(np.intp), scores.astype(np.float32), whose[on], gain)
+
+
+def odds(shelves: Shelves, positions: np.ndarray, *, belief: np.ndarray, own: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """(m,) float64, log of the odds of items at any positions by which `open_with` ranks, up to the same constant."""
+    scores: np.ndarray = shelves.every[positions] + _lift(shelves, belief)[shelves.shelf_of[positions]]
+    own, rates = _reminders(own, rates)
+    if len(own):
+        at, of = np.nonzero(positions[:, None] == own)
+        scores[at] = np.logaddexp(scores[at], _log_odds(rates)[of])
+    return scores
+
+
+def _lift(shelves: Shelves, belief: np.ndarray) -> np.ndarray:
+    """(S,) by how much more than anybody a visitor of this belief takes from each shelf, log."""
+    ratio = (belief @ shelves.given) / np.maximum(shelves.usual, 1e-300)
+    # The mixture's own total, so that reminders weigh what they weigh, whatever the belief.
+    total = max(float(shelves.mass @ ratio) / max(float(shelves.mass.sum()), 1e-300), 1e-300)
+    return np.asarray(np.log(np.maximum(ratio, 1e-300)) - np.log(total))
+
+
+def _reminders(own: np.ndarray, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    own, rates = own[: len(rates)], rates[: len(own)]
+    return own[rates > 0.0], rates[rates > 0.0]
+
+
+def _log_odds(rates: np.ndarray) -> np.ndarray:
+    """(r,) log-odds of reminders against everything else."""
+    return np.asarray(np.log(rates / max(1.0 - float(rates.sum()), 1.0 - MOST_REMINDED)))

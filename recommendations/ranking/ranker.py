@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -71,6 +71,7 @@ class Ranked:
     evidence : what was ranked, None for a session without an item.
     columns : (m,) intp, the items' places in the evidence; popular items that fill the list up come after them.
     opening : what a session without an item is shown by; `columns` are then places in it.
+    unruled : (<= m,) positions of the best as they would be without merchandisers' rules; None where none moves an item.
     """
 
     positions: np.ndarray
@@ -78,6 +79,7 @@ class Ranked:
     evidence: Evidence | None
     columns: np.ndarray
     opening: Opening | None = None
+    unruled: np.ndarray | None = None
 
 
 def represent(ranker: Ranker, history: History) -> np.ndarray:
@@ -110,7 +112,7 @@ def rank(
     opening: Opening | None = None,
     pool: Pool | None = None,
     allowed: np.ndarray | None = None,
-    log_weight: np.ndarray | None = None,
+    weigh: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Ranked:
     """The best `keep` items for a session.
 
@@ -120,7 +122,7 @@ def rank(
     what lowers a cluster or an item always lowers it in the ranking.
     A session without an item is ranked by its `opening`, or by popularity where none is given.
     pool : what is ranked beside the experts' own candidates, or alone.  allowed : (n,) bool, what may appear.
-    log_weight : (n,) added to the items' log-odds, -inf for what must not appear.
+    weigh : (m,) positions -> (m,) added to the items' log-odds, -inf for what must not appear; `unruled` tells what it kept out.
     """
     if len(history):
         also = pool.positions if pool is not None else _NONE
@@ -135,13 +137,11 @@ def rank(
         scores = ranker.popularity.facts[positions, 1].copy()
     weights = cluster_weight if cluster_weight is not None else _changed(selection)
     if weights:
-        scores = scores + _cluster_log_weight(clusters, weights, positions)
+        scores = scores + cluster_log_weight(clusters, weights, positions)
     if item_weight:
         scores = scores + _item_log_weight(item_weight, positions, ranker)
     if pool is not None:
         scores = scores + _pool_log_weight(pool, positions, ranker)
-    if log_weight is not None:
-        scores = scores + log_weight[positions]
     if allowed is not None:
         scores[~allowed[positions]] = -np.inf
     if len(exclude):
@@ -149,11 +149,15 @@ def rank(
         out[exclude] = True
         scores[out[positions]] = -np.inf
         out[exclude] = False
+    unruled = None
+    if weigh is not None:
+        unruled = positions[_best(scores, keep)]
+        scores = scores + weigh(positions)
     order = _best(scores, keep)
-    ranked = Ranked(positions[order], scores[order], evidence, order, opening)
+    ranked = Ranked(positions[order], scores[order], evidence, order, opening, unruled)
     if len(order) >= keep or (pool is not None and pool.only):
         return ranked
-    return _filled(ranker, ranked, exclude, keep, allowed, log_weight)
+    return _filled(ranker, ranked, exclude, keep, allowed, weigh)
 
 
 def _changed(selection: Selection) -> dict[int, float]:
@@ -161,7 +165,7 @@ def _changed(selection: Selection) -> dict[int, float]:
     return dict(zip(selection.rows[changed].tolist(), selection.weight[changed].tolist(), strict=True)) if changed.any() else {}
 
 
-def _cluster_log_weight(clusters: ItemClusters, weights: Mapping[int, float], positions: np.ndarray) -> np.ndarray:
+def cluster_log_weight(clusters: ItemClusters, weights: Mapping[int, float], positions: np.ndarray) -> np.ndarray:
     """(m,) log of the mean multiplier of each item's clusters, weighted by membership."""
     multiplier = np.ones(len(clusters.cluster_ids), dtype=np.float32)
     multiplier[list(weights)] = list(weights.values())
@@ -212,14 +216,14 @@ def _filled(
     exclude: np.ndarray,
     keep: int,
     allowed: np.ndarray | None,
-    log_weight: np.ndarray | None,
+    weigh: Callable[[np.ndarray], np.ndarray] | None,
 ) -> Ranked:
     """The ranking with popular items in the places that no expert could fill."""
     top = ranker.popularity.top
     if allowed is not None:
         top = top[allowed[top]]
-    if log_weight is not None:
-        top = top[np.isfinite(log_weight[top])]
+    if weigh is not None:
+        top = top[np.isfinite(weigh(top))]
     more = top[~np.isin(top, np.concatenate((ranked.positions, exclude)))][: keep - len(ranked.positions)]
     lowest = float(ranked.scores[-1]) if len(ranked.scores) else 0.0
     return Ranked(
@@ -228,4 +232,5 @@ def _filled(
         evidence=ranked.evidence,
         columns=ranked.columns,
         opening=ranked.opening,
+        unruled=ranked.unruled,
     )
