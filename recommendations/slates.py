@@ -19,8 +19,12 @@ from recommendations.ranking import explaining
 from recommendations.ranking.features import EXPERTS
 from recommendations.ranking.opening import Opening, open_with
 from recommendations.ranking.ranker import History, Ranked, affinity, rank, represent
+from recommendations.ranking.rules import NOTHING, Acting, acting, place_pins
 from recommendations.ranking.slate import Chosen, compose
 from recommendations.session import MAX_PENDING, Pending, Request, SessionState, Slate, SlateItem
+
+BALANCED_DEPTH = 25
+"""Items ranked for each slot where a balance acts: what takes the place of a category's fifth item may stand far below it."""
 
 FIRST_RANKED = 200
 """Items ranked for a slate before the first item: deep enough for each persona that shares the slots to have its own."""
@@ -61,6 +65,8 @@ def view(engine: Engine, state: SessionState, *, now: float) -> View:
 def recommend(engine: Engine, state: SessionState, request: Request, rng: np.random.Generator) -> tuple[SessionState, Slate]:
     """A slate from the adapted, selected clusters; the state then holds it as pending until its impressions are reported."""
     seen = view(engine, state, now=request.now)
+    ruling = _acting(engine, seen, request)
+    exclude = _excluded(engine, state, request, seen.history)
     ranked = rank(
         engine.ranker,
         seen.history,
@@ -69,11 +75,13 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         layout=engine.layout,
         selection=seen.selection,
         item_weight=_item_weights(engine, state),
-        exclude=_excluded(engine, state, request, seen.history),
-        keep=4 * request.count if len(seen.history) else max(4 * request.count, FIRST_RANKED),
+        exclude=exclude,
+        keep=_depth(request, seen, ruling),
         cluster_weight=_cluster_weights(engine, state),
         opening=None if len(seen.history) else _opening(engine, state, seen.belief),
+        weigh=ruling.weigh if ruling.weights is not None else None,
     )
+    ranked, pins = _pinned(ruling, ranked, exclude, request.count) if ruling.pins else (ranked, None)
     slots = compose(
         ranked,
         clusters=engine.clusters,
@@ -83,17 +91,61 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         count=request.count,
         explore=request.explore,
         rng=rng,
+        pins=pins,
+        caps=ruling.caps,
     )
-    items = _slate_items(engine, seen, ranked, slots)
+    items = _slate_items(engine, seen, ranked, slots, ruling)
     slate = Slate(
         recommendation_id=_recommendation_id(state),
         context=request.context,
         release=engine.release,
         items=items,
         clusters=tuple(engine.clusters.cluster_ids[seen.selection.rows].tolist()),
+        overlay=engine.overlay.version,
+        rules=_rules_told(ruling, ranked, slots, items, request.count) if ruling else (),
     )
     served = Pending(slate.recommendation_id, tuple([i.item for i in items]), tuple([i.cluster for i in items]))
     return replace(state, version=state.version + 1, pending=(*state.pending, served)[-MAX_PENDING:]), slate
+
+
+def _acting(engine: Engine, seen: View, request: Request) -> Acting:
+    """The merchandisers' rules that act on a request."""
+    if not request.rules or not engine.overlay.rules:
+        return NOTHING
+    active = seen.profile.active_positions or (int(seen.belief.argmax()),)
+    return acting(engine.rule_set, now=request.now, context=request.context, personas=active, clusters=seen.selection.rows)
+
+
+def _depth(request: Request, seen: View, ruling: Acting) -> int:
+    """Items ranked for a slate."""
+    depth = (BALANCED_DEPTH if ruling.caps else 4) * request.count
+    return depth if len(seen.history) else max(depth, FIRST_RANKED)
+
+
+def _pinned(ruling: Acting, ranked: Ranked, exclude: np.ndarray, count: int) -> tuple[Ranked, dict[int, tuple[int, int]]]:
+    """The ranking with what is pinned and wasn't ranked at its end; and slot -> (rule, row) of what is pinned."""
+    out = set(exclude.tolist())
+    places = {position: row for row, position in enumerate(ranked.positions.tolist())}
+    placed = place_pins(ruling.pins, list(places), lambda p: p not in out and not ruling.leaves_out(p), count)
+    more = [position for _, position in placed.values() if position not in places]
+    places |= {position: len(places) + i for i, position in enumerate(more)}
+    lowest = float(ranked.scores[-1]) if len(ranked.scores) else 0.0
+    if more:
+        ranked = replace(
+            ranked,
+            positions=np.concatenate((ranked.positions, np.array(more, dtype=np.intp))),
+            scores=np.concatenate((ranked.scores, lowest - 1.0 - np.arange(len(more), dtype=np.float32))),
+        )
+    return ranked, {slot: (rule, places[position]) for slot, (rule, position) in placed.items()}
+
+
+def _rules_told(ruling: Acting, ranked: Ranked, slots: list[Chosen], items: tuple[SlateItem, ...], count: int) -> tuple[int, ...]:
+    """Ids of the rules that acted: of each as often as it has an item in the slate, or keeps one out that had its place there."""
+    told = [rule for item in items for rule in item.rules]
+    if ruling.weights is not None and ranked.unruled is not None:
+        shown = set(ranked.positions[[chosen.row for chosen in slots]].tolist())
+        told += [rule for position in ranked.unruled[:count].tolist() if position not in shown for rule in ruling.on(position)]
+    return tuple(sorted(told))
 
 
 def _takers(seen: View) -> np.ndarray:
@@ -109,7 +161,9 @@ def _opening(engine: Engine, state: SessionState, belief: np.ndarray) -> Opening
     return open_with(engine.shelves, belief=belief, own=own[own != NO_ITEM], rates=rates if rates is not None else np.zeros(0))
 
 
-def _slate_items(engine: Engine, seen: View, ranked: Ranked, slots: list[Chosen]) -> tuple[SlateItem, ...]:
+def _slate_items(
+    engine: Engine, seen: View, ranked: Ranked, slots: list[Chosen], ruling: Acting = NOTHING
+) -> tuple[SlateItem, ...]:
     """What fills the slots, with the reasons."""
     rows = np.array([chosen.row for chosen in slots], dtype=np.intp)
     why = explaining.explain(engine.ranker, seen.history, ranked, rows)
@@ -133,7 +187,8 @@ def _slate_items(engine: Engine, seen: View, ranked: Ranked, slots: list[Chosen]
         because, title = causes[touched]
         shares = {name: s for name, s in zip(EXPERTS, parts, strict=True) if s > 0.0}
         expert = EXPERTS[parts.index(max(parts))]
-        _, propensity, cluster, persona, explored = chosen
+        row, propensity, cluster, persona, explored, rules = chosen
+        rules += ruling.on(ranked.positions.item(row)) if ruling.weights is not None else ()
         items.append(
             SlateItem(
                 item=item,
@@ -152,6 +207,7 @@ def _slate_items(engine: Engine, seen: View, ranked: Ranked, slots: list[Chosen]
                     persona=model.archetype_names[persona] if persona >= 0 else "",
                 ),
                 experts=shares,
+                rules=rules,
             )
         )
     return tuple(items)
