@@ -32,7 +32,9 @@ DEEPEST = 3_000
 """Hundredths of a nat below certainty at which a course is kept at the least. Thirty nats are as good as never, and a
 session of a thousand events can still be found to have changed."""
 
-_LEAST = math.exp(-DEEPEST / 100.0)
+LEAST = math.exp(-DEEPEST / 100.0)
+"""Probability below which no course is kept."""
+
 _BY_DEPTH = np.exp(np.arange(DEEPEST + 1) * -0.01)
 """(DEEPEST + 1,) what each packed number stands for."""
 
@@ -137,7 +139,7 @@ def pack(courses: np.ndarray) -> bytes:
 
     courses : (n,) probabilities, summing to 1.
     """
-    depth = np.log(np.maximum(courses, _LEAST))
+    depth = np.log(np.maximum(courses, LEAST))
     depth *= -100.0
     depth += 0.5  # the conversion to whole numbers cuts off
     return depth.astype("<u2").tobytes()

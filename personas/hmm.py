@@ -75,6 +75,20 @@ class PersonaHMM:
         """F + 1 ints: where each factor starts in `rows`, then the row of zeros."""
         return (0, *np.cumsum([table.shape[1] for table in self.log_emission]).tolist())
 
+    def rows_of(self, codes: Sequence[int]) -> list[int]:
+        """F places in `rows`. codes : F, negative where absent. Raises IndexError on a code beyond its table."""
+        first = self.first_rows
+        if len(codes) != len(first) - 1:
+            raise ValueError(f"{len(codes)} codes, the model has {len(first) - 1} factors")
+        absent = first[-1]
+        rows = []
+        for f, code in enumerate(codes):
+            row = first[f] + code if code >= 0 else absent
+            if code >= 0 and row >= first[f + 1]:
+                raise IndexError(f"code {code} of factor {f}, which has {first[f + 1] - first[f]} values")
+            rows.append(row)
+        return rows
+
 
 @dataclass(frozen=True)
 class PseudoCounts:
@@ -123,7 +137,7 @@ def condition(model: PersonaHMM, log_belief: np.ndarray, codes: Sequence[int]) -
     Log-prior and log-likelihood are added before the maximum is taken: a state of zero prior stays at zero however
     unlikely the observation is for the others. An observation impossible under every state leaves the belief as is.
     """
-    terms = model.rows.take(_rows(model, codes), axis=0)
+    terms = model.rows.take(model.rows_of(codes), axis=0)
     joint = log_belief + model.ones.dot(terms)
     top = max(joint.tolist())
     if top == -math.inf:
@@ -131,20 +145,6 @@ def condition(model: PersonaHMM, log_belief: np.ndarray, codes: Sequence[int]) -
     joint -= top
     joint -= math.log(sum(np.exp(joint).tolist()))
     return joint, terms
-
-
-def _rows(model: PersonaHMM, codes: Sequence[int]) -> list[int]:
-    first = model.first_rows
-    if len(codes) != len(first) - 1:
-        raise ValueError(f"{len(codes)} codes, the model has {len(first) - 1} factors")
-    absent = first[-1]
-    rows = []
-    for f, code in enumerate(codes):
-        row = first[f] + code if code >= 0 else absent
-        if code >= 0 and row >= first[f + 1]:
-            raise IndexError(f"code {code} of factor {f}, which has {first[f + 1] - first[f]} values")
-        rows.append(row)
-    return rows
 
 
 def filter_sequence(model: PersonaHMM, codes: np.ndarray) -> np.ndarray:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from personas import courses
+from personas import courses, kernels
 from personas.encoding import ABSENT, FACTORS, STEPS, ItemFacts, encode, searching, value_names
 from personas.events import ENGAGEMENT, ITEM_ACTIONS, NAMES
 from personas.evidence import EvidenceNetwork, log_prior
-from personas.hmm import PersonaHMM, condition, predict
+from personas.hmm import PersonaHMM, condition, predict, remembered
 from personas.ledger import VALUE_LENGTH, FactorEvidence, LedgerEntry, Shift, StepEvidence, loudest, told_nats, whole
 from personas.repeats import once, same_turn
 
@@ -59,6 +59,9 @@ _DEEP = -745.0
 
 _RAREST = 1e-300
 """The least probability of which a logarithm is taken."""
+
+_NO_TIME = -1.0
+"""For `kernels.filtered`: no step of the chain is taken before the event counts."""
 
 _KEPT = tuple(KEPT_A_VIEW ** ENGAGEMENT[name] if name in ITEM_ACTIONS else 1.0 for name in NAMES)
 
@@ -118,7 +121,10 @@ class PersonaModel:
     @cached_property
     def usual_affinity(self) -> np.ndarray:
         """(A,) mean attribute scores of the catalogue's items: what an affinity means nothing below."""
-        return self.item_attributes.mean(axis=0) if len(self.item_attributes) else np.zeros(len(self.attribute_ids))
+        if not len(self.item_attributes):
+            return np.zeros(len(self.attribute_ids))
+        mean: np.ndarray = self.item_attributes.mean(axis=0).astype(np.float64)
+        return mean
 
 
 class Signal(NamedTuple):
@@ -246,13 +252,12 @@ def _prior(model: PersonaModel, evidence: Mapping[str, str], earlier: Sequence[f
 
 
 class _Reading(NamedTuple):
-    """What a signal is to the chain. codes : F, without repeats.  predicted : (K,) log-belief before it, time gone by."""
+    """What a signal is to the chain. codes : F, without repeats.  step : whether it is one of the chain."""
 
     codes: tuple[int, ...]
     step: bool
     same_turn: bool
     elapsed_s: float
-    predicted: np.ndarray
 
 
 def _read(model: PersonaModel, state: PersonaState, signal: Signal) -> _Reading:
@@ -269,11 +274,7 @@ def _read(model: PersonaModel, state: PersonaState, signal: Signal) -> _Reading:
         query=signal.query,
         searched=state.searched,
     )
-    step = signal.code in STEPS
-    predicted = np.array(state.log_belief)
-    if state.steps and step:
-        predicted = predict(model.hmm, predicted, elapsed_s=elapsed, log_prior=np.array(state.log_prior))
-    return _Reading(once(codes), step, same_turn(codes), elapsed, predicted)
+    return _Reading(once(codes), signal.code in STEPS, same_turn(codes), elapsed)
 
 
 def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaState:
@@ -287,11 +288,39 @@ def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaS
     read = _read(model, state, signal)
     if not read.step and max(read.codes) == ABSENT:
         return state
-    log_belief, terms = condition(model.hmm, read.predicted, read.codes)
-    belief = np.exp(log_belief)
-    entry = _explain(model, signal, read, belief, terms)
-    held, shift = _course(model, state, signal, read, belief, terms)
-    occupancy, doubt = _occupy(state, read.step, belief, log_belief)
+    k, hmm = len(model.ids), model.hmm
+    log_prior = np.array(state.log_prior)
+    moved, packed = kernels.filtered(
+        np.array(state.log_belief),
+        log_prior,
+        hmm.transition,
+        hmm.jumps,
+        hmm.rows,
+        np.array(hmm.rows_of(read.codes)),
+        courses.unpack_weights(state.courses) if state.courses else courses.opening(np.exp(log_prior)),
+        remembered(read.elapsed_s) if state.steps and read.step else _NO_TIME,
+        kernels.STEP if read.step and not read.same_turn else kernels.ENRICH,
+        courses.HAZARD,
+        _RAREST,
+        courses.LEAST,
+    )
+    log_belief, belief = moved[:k].tolist(), moved[k : 2 * k].tolist()
+    spoke, factor, nats, entropy, changed = moved[3 * k : 3 * k + 5].tolist()
+    entry = LedgerEntry(
+        signal.event_id[:12],
+        signal.at,
+        model.ids[int(spoke)],
+        FACTORS[int(factor)],
+        model.values[int(factor)][read.codes[int(factor)]][:VALUE_LENGTH],
+        whole(nats),
+        round(1000.0 * belief[int(spoke)]),
+    )
+    held, shift = packed.tobytes(), state.shift
+    if changed >= SHIFT_P and state.occupancy:
+        course = moved[3 * k + 5 :]
+        shift = _shift(model, state, signal, read, course)
+        held = courses.pack(courses.settle(course, k))
+    occupancy, doubt = _occupy(state, read.step, belief, entropy)
     touched, affinity = state.touched, state.affinity
     if signal.position >= 0 and _KEPT[signal.code] < 1.0:
         touched += 1
@@ -300,7 +329,7 @@ def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaS
         affinity = tuple([int(kept * a + new * score + 0.5) for a, score in zip(affinity, scores, strict=True)])
     return PersonaState(
         archetypes=state.archetypes,
-        log_belief=tuple(log_belief.tolist()),
+        log_belief=tuple(log_belief),
         log_prior=state.log_prior,
         last_at=max(state.last_at, signal.at) if read.step else state.last_at,
         steps=state.steps + read.step,
@@ -321,12 +350,14 @@ def explain_step(model: PersonaModel, state: PersonaState, signal: Signal) -> St
     A reported list says nothing: no factors, and `after` is `before`. Raises ValueError as `update` does.
     """
     read = _read(model, state, signal)
-    before = np.array(state.log_belief)
-    log_belief, terms = condition(model.hmm, read.predicted, read.codes)
-    nats = told_nats(terms, np.exp(read.predicted))
+    before = predicted = np.array(state.log_belief)
+    if state.steps and read.step:
+        predicted = predict(model.hmm, before, elapsed_s=read.elapsed_s, log_prior=np.array(state.log_prior))
+    log_belief, terms = condition(model.hmm, predicted, read.codes)
+    nats = told_nats(terms, np.exp(predicted))
     return StepEvidence(
         before=before,
-        time=np.where(np.isfinite(before), read.predicted - before, 0.0),
+        time=np.where(np.isfinite(before), predicted - before, 0.0),
         factors=tuple(
             FactorEvidence(FACTORS[f], model.values[f][code], nats[f]) for f, code in enumerate(read.codes) if code != ABSENT
         ),
@@ -336,68 +367,33 @@ def explain_step(model: PersonaModel, state: PersonaState, signal: Signal) -> St
     )
 
 
-def _explain(model: PersonaModel, signal: Signal, read: _Reading, belief: np.ndarray, terms: np.ndarray) -> LedgerEntry:
-    """The persona whose probability the event moved most, and the factor that spoke most in that direction."""
-    before = np.exp(read.predicted)
-    change = belief - before
-    k = int(np.abs(change).argmax())
-    way = 1.0 if change.item(k) >= 0.0 else -1.0
-    told, usual = terms[:, k].tolist(), np.exp(terms).dot(before).tolist()  # log P(o_f | k), P(o_f)
-    f, loudest_nats = 0, -math.inf
-    for i, code in enumerate(read.codes):  # what `told_nats` gives, for one persona
-        if code >= 0 and (nats := way * (told[i] - math.log(max(usual[i], _RAREST)))) > loudest_nats:
-            f, loudest_nats = i, nats
-    return LedgerEntry(
-        signal.event_id[:12],
-        signal.at,
-        model.ids[k],
-        FACTORS[f],
-        model.values[f][read.codes[f]][:VALUE_LENGTH],
-        whole(way * loudest_nats),
-        round(1000.0 * belief.item(k)),
-    )
-
-
-def _occupy(state: PersonaState, step: bool, belief: np.ndarray, log_belief: np.ndarray) -> tuple[tuple[int, ...], float]:
+def _occupy(state: PersonaState, step: bool, belief: list[float], entropy: float) -> tuple[tuple[int, ...], float]:
     """Occupancy and doubt once the belief is this; what is no step mends the last one's part."""
-    now = belief.tolist()
-    entropy = -sum([p * log_p for p, log_p in zip(now, log_belief.tolist(), strict=True) if p > 0.0])
     if not state.occupancy:
-        return (tuple([round(UNIT * p) for p in now]), entropy) if step else ((), 0.0)
+        return (tuple([round(UNIT * p) for p in belief]), entropy) if step else ((), 0.0)
     if step:
-        acted = [int(KEPT_A_STEP * held + UNIT * p + 0.5) for held, p in zip(state.occupancy, now, strict=True)]
+        acted = [int(KEPT_A_STEP * held + UNIT * p + 0.5) for held, p in zip(state.occupancy, belief, strict=True)]
         return tuple(acted), KEPT_A_STEP * state.doubt + entropy
-    logs = np.maximum(np.array(state.log_belief), _DEEP)
-    before = np.exp(logs)
-    mended = [max(0, held + round(UNIT * (p - q))) for held, p, q in zip(state.occupancy, now, before.tolist(), strict=True)]
-    return tuple(mended), max(0.0, state.doubt + entropy + float(before @ logs))
+    logs = [max(log_p, _DEEP) for log_p in state.log_belief]
+    before = [math.exp(log_p) for log_p in logs]
+    mended = [max(0, held + round(UNIT * (p - q))) for held, p, q in zip(state.occupancy, belief, before, strict=True)]
+    spread = sum([p * log_p for p, log_p in zip(before, logs, strict=True)])
+    return tuple(mended), max(0.0, state.doubt + entropy + spread)
 
 
-def _course(
-    model: PersonaModel, state: PersonaState, signal: Signal, read: _Reading, belief: np.ndarray, terms: np.ndarray
-) -> tuple[bytes, Shift | None]:
-    """How the session goes after the event, and the shift that it tells, else the last one."""
-    k = len(belief)
-    total = model.hmm.ones.dot(terms)
-    likelihood = np.exp(total - max(total.tolist()))
-    held = courses.unpack_weights(state.courses) if state.courses else courses.opening(np.exp(state.log_prior))
-    if read.step and not read.same_turn:
-        held = courses.step(held, model.hmm.jumps, likelihood)
-    else:
-        held = courses.enrich(held, np.exp(state.log_belief), likelihood)
-    changed = held[k : 2 * k]
-    if sum(changed.tolist()) < SHIFT_P or not state.occupancy:
-        return courses.pack(held), state.shift
-    target = int(changed.argmax())
+def _shift(model: PersonaModel, state: PersonaState, signal: Signal, read: _Reading, course: np.ndarray) -> Shift:
+    """One persona that gave way to another: who has come, who was here most before, and what told. course : (n,)."""
+    k = len(model.ids)
+    target = int(course[k : 2 * k].argmax())
     acted = np.array(state.occupancy)
     acted[target] = -1
     source = int(acted.argmax())
+    terms = model.hmm.rows.take(model.hmm.rows_of(read.codes), axis=0)
     nats = (terms[:, target] - terms[:, source]).tolist()
     f = loudest(nats, read.codes)
-    shift = Shift(
+    return Shift(
         model.ids[source], model.ids[target], signal.at, FACTORS[f], model.values[f][read.codes[f]][:VALUE_LENGTH], nats[f]
     )
-    return courses.pack(courses.settle(held, k)), shift
 
 
 def shares(state: PersonaState) -> tuple[float, ...]:
@@ -415,26 +411,24 @@ def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
     """
     if state.archetypes != model.ids:
         raise ValueError(f"state has archetypes {state.archetypes}, the model {model.ids}: rebase it first")
-    exact = np.exp(np.array(state.log_belief))
-    weights = exact @ model.mix64
-    if state.touched:
-        own = np.maximum(np.array(state.affinity) / UNIT - model.usual_affinity, 0.0)
-        total = float(np.add.reduce(own))
-        if total > 0:
-            own_share = OWN_SHARE * state.touched / (state.touched + OWN_ITEMS)
-            weights = (1.0 - own_share) * weights + own_share * own / total
-    weights /= np.add.reduce(weights)
-    belief = exact.tolist()
-    entropy = -sum(p * math.log(p) for p in belief if p > 0)
-    share_of_most = entropy / math.log(len(belief)) if len(belief) > 1 else 0.0
-    share = shares(state)
-    spread = -sum(p * math.log(p) for p in share if p > 0)
-    mixing = max(0.0, spread - state.doubt * UNIT / acted) if (acted := sum(state.occupancy)) else 0.0
-    held = courses.unpack(state.courses) if state.courses else courses.opening(exact)
-    _, together, changed = courses.told(held, len(belief))
+    k, a, share, acted = len(model.ids), len(model.attributes), shares(state), sum(state.occupancy)
+    logs = np.array(state.log_belief)
+    told = kernels.profiled(
+        logs,
+        np.array(share),
+        state.doubt * UNIT / acted if acted else -1.0,
+        courses.unpack_weights(state.courses) if state.courses else courses.opening(np.exp(logs)),
+        model.mix64,
+        np.array(state.affinity, dtype=np.float64) / UNIT,
+        model.usual_affinity,
+        OWN_SHARE * state.touched / (state.touched + OWN_ITEMS),
+    )
+    weights, belief = told[:a], told[a : a + k].tolist()
+    entropy, mixing, together, changed, *pair = told[a + k :].tolist()
+    share_of_most = entropy / math.log(k) if k > 1 else 0.0
     several = together >= SEVERAL_P
-    pair = courses.likeliest_pair(held, len(belief)) if several else ()
-    active = tuple(sorted((k for k, p in enumerate(share) if p > ACTIVE_P or k in pair), key=lambda k: -share[k]))
+    turns = tuple(map(int, pair)) if several else ()
+    active = tuple(sorted([i for i, p in enumerate(share) if p > ACTIVE_P or i in turns], key=lambda i: -share[i]))
     return PersonaProfile(
         archetypes=state.archetypes,
         belief=tuple(belief),

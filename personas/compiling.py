@@ -1,0 +1,44 @@
+"""Functions compiled to machine code when they are first called, kept beside the source for the processes after.
+
+A kept function is compiled anew when its own file changes, and only then: it must not call compiled functions, or read
+constants, of other files; what may change is an argument. Read-only arrays are another type than writable ones, so
+whoever calls settles on one of them (`readonly`), or every function is compiled and kept twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SUMS = {"reassoc", "contract", "nsz"}
+"""What a sum of products may be rearranged by. Nothing is assumed of NaN and infinity."""
+
+
+def compiled(function: F) -> F:
+    """As written, rounding and all; other threads run meanwhile."""
+    return _compiled(function, fastmath=False)
+
+
+def compiled_sums(function: F) -> F:
+    """`compiled`, with sums in whatever order is fastest: for products of vectors."""
+    return _compiled(function, fastmath=SUMS)
+
+
+def _compiled(function: F, *, fastmath: object) -> F:
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+    try:
+        return cast(F, numba.njit(cache=True, **options)(function))
+    except RuntimeError:  # there is no folder to keep it in: each process compiles for itself
+        return cast(F, numba.njit(**options)(function))
+
+
+def readonly(array: np.ndarray, dtype: type) -> np.ndarray:
+    """The array as a read-only, C-contiguous one of a type; a view where it can be."""
+    view: np.ndarray = np.ascontiguousarray(array, dtype=dtype).view()
+    view.flags.writeable = False
+    return view
