@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from clusters.catalogue import ItemRow
+import numpy as np
+from scipy import sparse
+
+from clusters import catalogue_changes
+from clusters.catalogue import Catalogue, ItemRow
+from clusters.catalogue_changes import Offers
+from clusters.item_clusters import ItemClusters
+from personas.profile import PersonaModel
+from personas.sessions import NO_ITEM
+from recommendations.ranking import new_items
+from recommendations.ranking.new_items import Kin
 from recommendations.ranking.rules import Rule
+
+if TYPE_CHECKING:
+    from recommendations.parts import Engine
+
+MEMBERSHIPS = 3
+"""Clusters that a new item joins, the strongest of its kin's."""
 
 
 class Offer(NamedTuple):
@@ -36,3 +52,145 @@ class Overlay:
 
 
 NO_OVERLAY = Overlay()
+
+
+def with_overlay(engine: Engine, overlay: Overlay) -> Engine:
+    """The engine of the same release under this overlay and no other: one that the engine is under already is taken off.
+
+    Any release will do: what it knows already, or lacks, of an overlay made over another is left out. Arrays are copied only
+    where they change. New items are given what their kin have (`ranking.new_items`), and come after the release's own.
+    """
+    bare = engine if engine.bare is None else engine.bare
+    if overlay == NO_OVERLAY:
+        return bare
+    now = engine.overlay
+    if engine.bare is not None and (now.offers, now.items, now.gone) == (overlay.offers, overlay.items, overlay.gone):
+        return _carried(engine, replace(engine, overlay=overlay))
+    catalogue = _offered(bare.catalogue, overlay)
+    rows = [row for row in overlay.items if catalogue.position(row.item_id) == NO_ITEM and row.item_id not in overlay.gone]
+    changed = replace(bare, bare=bare, overlay=overlay, catalogue=catalogue)
+    if not rows:
+        return _carried(bare, replace(changed, personas=_repriced(bare.personas, catalogue)))
+    n, catalogue = len(catalogue), catalogue_changes.with_items(catalogue, rows)
+    kin = new_items.find_kin(catalogue.item_descriptors[:n], catalogue.item_descriptors[n:], new_items.seen_by(bare.ranker))
+    return replace(
+        changed,
+        catalogue=catalogue,
+        personas=_with_more_facts(bare.personas, bare.catalogue, catalogue, kin),
+        clusters=_with_more_members(bare.clusters, catalogue.item_ids, kin),
+        ranker=new_items.with_more(bare.ranker, kin),
+    )
+
+
+def _carried(before: Engine, after: Engine) -> Engine:
+    """`after` with what `before` had derived from components that are the same in both."""
+    for name, parts in (("layout", ("ranker", "clusters")), ("shelves", ("ranker", "personas"))):
+        if name in vars(before) and all(getattr(before, part) is getattr(after, part) for part in parts):
+            vars(after)[name] = vars(before)[name]
+    return after
+
+
+def _offered(catalogue: Catalogue, overlay: Overlay) -> Catalogue:
+    """The catalogue with the overlay's offers; what is gone can't be bought."""
+    gone = overlay.gone
+    ids = [item for item in (*overlay.offers, *(gone - overlay.offers.keys())) if catalogue.position(item) != NO_ITEM]
+    if not ids:
+        return catalogue
+    at = catalogue.positions(ids)
+    offers = [overlay.offers.get(item) or _offer_of(catalogue, p) for item, p in zip(ids, at.tolist(), strict=True)]
+    told = Offers(
+        positions=at,
+        price=_floats([offer.price for offer in offers]),
+        regular_price=_floats([offer.regular_price for offer in offers]),
+        in_stock=np.array([o.in_stock and item not in gone for item, o in zip(ids, offers, strict=True)], dtype=bool),
+        cost=_floats([offer.cost for offer in offers]),
+    )
+    return catalogue_changes.with_offers(catalogue, told)
+
+
+def _offer_of(catalogue: Catalogue, position: int) -> Offer:
+    """What the catalogue says of an item that is gone; of a regular price it knows only whether it was higher."""
+    price = catalogue.price.item(position)
+    reduced = bool(len(catalogue.reduced) and catalogue.reduced[position])
+    cost = np.nan if catalogue.cost is None else catalogue.cost.item(position)
+    return Offer(
+        None if np.isnan(price) else price,
+        np.inf if reduced else None,
+        bool(catalogue.in_stock[position]),
+        None if np.isnan(cost) else cost,
+    )
+
+
+def _floats(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _repriced(model: PersonaModel, catalogue: Catalogue) -> PersonaModel:
+    """The personas with the catalogue's price tiers and reductions; a shop that had no regular prices taught them nothing."""
+    facts = model.facts
+    reduced = catalogue.reduced if len(facts.reduced) else facts.reduced
+    if facts.price_tier is catalogue.price_tier and facts.reduced is reduced:
+        return model
+    same = np.array_equal(facts.price_tier, catalogue.price_tier) and np.array_equal(facts.reduced, reduced)
+    return model if same else replace(model, facts=replace(facts, price_tier=catalogue.price_tier, reduced=reduced))
+
+
+def _with_more_facts(model: PersonaModel, before: Catalogue, after: Catalogue, kin: Kin) -> PersonaModel:
+    """The personas with facts of new items: the group that most items of their category are in, or else most of their kin."""
+    facts, n = model.facts, len(before)
+    groups = _votes(facts.category[np.maximum(kin.positions, 0)], kin.weights, len(facts.category_names))
+    more = np.where(groups.max(axis=1, initial=0.0) > 0, groups.argmax(axis=1) if groups.shape[1] else -1, -1)
+    for i, code in enumerate(after.category[n:].tolist()):
+        of_category = facts.category[before.category == code] if 0 <= code < len(before.categories) else facts.category[:0]
+        of_category = of_category[of_category >= 0]
+        if len(of_category):
+            more[i] = np.bincount(of_category).argmax()
+    reduced = after.reduced if len(facts.reduced) else facts.reduced
+    category = np.append(facts.category, more.astype(facts.category.dtype))
+    scores = np.concatenate((model.item_attributes, kin.mean(model.item_attributes).astype(model.item_attributes.dtype)))
+    told = replace(facts, category=category, price_tier=after.price_tier, reduced=reduced)
+    return replace(model, facts=told, item_attributes=scores)
+
+
+def _votes(codes: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
+    """(m, count) weight of each code among m rows of them; -1 has none."""
+    votes = np.zeros((len(codes), count))
+    row, column = np.nonzero((codes >= 0) & (weights > 0))
+    np.add.at(votes, (row, codes[row, column]), weights[row, column])
+    return votes
+
+
+def _with_more_members(clusters: ItemClusters, item_ids: np.ndarray, kin: Kin) -> ItemClusters:
+    """The clusters with new items in those of their kin. What was learned, and rebuilds go on from, stays as it was."""
+    n, c, m = len(clusters.primary), len(clusters), len(kin.positions)
+    rows = np.repeat(np.arange(m), kin.positions.shape[1])
+    held = sparse.csr_matrix((kin.weights.ravel(), (rows, np.maximum(kin.positions, 0).ravel())), shape=(m, n))
+    joins = sparse.csr_matrix(held @ clusters.of_item)
+    strongest = _strongest(joins, MEMBERSHIPS)
+    total = np.asarray(strongest.sum(axis=1)).ravel()
+    more = sparse.csr_matrix(sparse.diags_array(1.0 / np.maximum(total, 1e-12)) @ strongest, dtype=np.float32)
+    primaries = _votes(clusters.primary[np.maximum(kin.positions, 0)], kin.weights, c)
+    primaries *= np.asarray((more > 0).toarray(), dtype=float)
+    primary = np.where(primaries.max(axis=1, initial=0.0) > 0, primaries.argmax(axis=1) if c else -1, -1)
+    by_cluster = sparse.csr_matrix(more.T)
+    items = sparse.csr_matrix(sparse.hstack([clusters.items, by_cluster]), dtype=np.float32)
+    new = items.indices >= n
+    weight, part = np.empty(items.nnz, dtype=clusters.weight.dtype), np.full(items.nnz, -1, dtype=clusters.part.dtype)
+    weight[~new], weight[new], part[~new] = clusters.weight, by_cluster.data, clusters.part
+    return replace(
+        clusters,
+        items=items,
+        of_item=sparse.csr_matrix(sparse.vstack([clusters.of_item, more]), dtype=np.float32),
+        weight=weight,
+        part=part,
+        primary=np.append(clusters.primary, primary.astype(clusters.primary.dtype)),
+        item_ids=item_ids if len(clusters.item_ids) else clusters.item_ids,
+    )
+
+
+def _strongest(matrix: sparse.csr_matrix, keep: int) -> sparse.csr_matrix:
+    """The `keep` largest entries of each row; of equals, the first."""
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order = np.lexsort((matrix.indices, -matrix.data, row))
+    kept = order[np.arange(matrix.nnz) - matrix.indptr[:-1][row] < keep]
+    return sparse.csr_matrix((matrix.data[kept], (row[kept], matrix.indices[kept])), shape=matrix.shape)

@@ -12,6 +12,7 @@ from clusters.catalogue import Catalogue
 from clusters.item_clusters import ItemClusters
 from clusters.policy import Policy
 from personas.profile import PersonaModel
+from personas.sessions import NO_ITEM
 from recommendations.overlay import NO_OVERLAY, Overlay
 from recommendations.ranking.layout import ClusterRows, lay_out
 from recommendations.ranking.opening import Shelves, build_shelves
@@ -24,6 +25,7 @@ class Engine:
     """What a process serves a shop with: the components of one release, the merchandiser's bounds, and what changes live.
 
     overlay : what `overlay.with_overlay` put over the components.
+    bare : the engine without it, where there is one: as the release has it.
     """
 
     catalogue: Catalogue
@@ -34,11 +36,18 @@ class Engine:
     bounds: Bounds = field(default_factory=Bounds)
     release: str = "0"
     overlay: Overlay = NO_OVERLAY
+    bare: Engine | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def out_of_stock(self) -> np.ndarray:
         """(m,) int32 positions of what can't be bought now."""
         return np.flatnonzero(~self.catalogue.in_stock).astype(np.int32)
+
+    @cached_property
+    def gone(self) -> np.ndarray:
+        """(m,) int32 positions of what was taken out of the catalogue since."""
+        known = self.catalogue.positions(sorted(self.overlay.gone))
+        return known[known != NO_ITEM]
 
     @cached_property
     def layout(self) -> ClusterRows:

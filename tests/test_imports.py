@@ -37,6 +37,7 @@ PURE = (
     "clusters.adaptation",
     "clusters.alignment",
     "clusters.catalogue",
+    "clusters.catalogue_changes",
     "clusters.correlated_attributes",
     "clusters.communities",
     "clusters.covisitation",

@@ -17,6 +17,7 @@ from recommendations.ranking.encoder import Encoder, encode
 from recommendations.ranking.features import Evidence, gather, tables_of
 from recommendations.ranking.history import History, Scratch, segments
 from recommendations.ranking.kernels import Tables
+from recommendations.ranking.kinship import Kinship
 from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.neighbours import Neighbours
 from recommendations.ranking.opening import Opening
@@ -47,6 +48,7 @@ class Ranker:
 
     horizon : chosen recency horizon, in spans of the log.
     reminders : (R,) by `reminders.learn_reminders`; None in a release of before there were any.
+    kinship : who speaks for items that nobody has seen; None where all were, or nothing is known of them.
     """
 
     encoder: Encoder
@@ -56,6 +58,7 @@ class Ranker:
     blend: Blend
     horizon: float
     reminders: np.ndarray | None = None
+    kinship: Kinship | None = None
 
     @cached_property
     def tables(self) -> Tables:
