@@ -8,6 +8,8 @@ from clusters.alignment import Selection
 from personas.events import ENGAGEMENT, NAMES
 from recommendations.ranking import features, neighbours, transitions
 from recommendations.ranking.blend import Blend
+from recommendations.ranking.encoder import event_parts
+from recommendations.ranking.features import EXPERTS
 from recommendations.ranking.history import History
 from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.neighbours import DISTANCE_DECAY, LAG_DECAY, Neighbours
@@ -116,3 +118,36 @@ def scores(blend: Blend, x: np.ndarray) -> np.ndarray:
     first = np.maximum(blend.w1 @ x + blend.b1[:, None], 0.0)
     second = np.maximum(blend.w2 @ first + blend.b2[:, None], 0.0)
     return blend.skip @ x + blend.w3 @ second
+
+
+def caused(
+    ranker: Ranker, history: History, evidence: features.Evidence, ranked: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(r, E) shares and (r, L) parts of the events, oldest first, of the candidates at `columns`. ranked : (k,) columns."""
+    x, rows = evidence.features.astype(np.float64), ranker.rows
+    step = 1e-4
+    gradient = np.empty((len(x), len(columns)))
+    for f in range(len(x)):
+        up, down = x[:, columns].copy(), x[:, columns].copy()
+        up[f] += step
+        down[f] -= step
+        gradient[f] = (scores(ranker.blend, up) - scores(ranker.blend, down)) / (2 * step)
+    gain = features.EXPERT_COLUMNS @ (gradient * (x[:, columns] - x.mean(axis=1, keepdims=True)))
+    gain = np.maximum(gain, 0.0)
+    popular = np.array([name == "popularity" for name in EXPERTS])[:, None]
+    total = gain.sum(axis=0)
+    shares = np.where(total > 1e-6, gain / np.maximum(total, 1e-12), popular).T
+    items, length = evidence.positions[columns], len(history)
+    totals = np.maximum(evidence.votes[:6, ranked].sum(axis=1), 1e-12)
+    said, pulls = np.zeros((length, len(items))), np.zeros((length, len(items)))
+    for lag in range(min(length, transitions.READ)):
+        item = history.positions[length - 1 - lag]
+        entries = slice(rows.indptr[item], rows.indptr[item + 1])
+        vote = (rows.values[:, entries] * rows.decayed[:, lag, None] / totals[:, None]).sum(axis=0)
+        for r, of in enumerate(items.tolist()):
+            said[length - 1 - lag, r] = vote[rows.indices[entries] == of].sum()
+    told = event_parts(ranker.encoder, history, items)
+    pulls[length - len(told) :] = np.maximum(told, 0.0)[::-1]
+    part = (history.positions[:, None] == items) * shares[:, EXPERTS.index("session")]
+    part = part + said / np.maximum(said.sum(axis=0), 1e-12) * (shares[:, 0] + shares[:, 1])
+    return shares, (part + pulls / np.maximum(pulls.sum(axis=0), 1e-12) * shares[:, 2]).T

@@ -12,12 +12,13 @@ from personas.sessions import SessionLog
 from recommendations.ranking import features, kernels
 from recommendations.ranking.blend import linear_blend
 from recommendations.ranking.encoder import arrange
+from recommendations.ranking.explaining import NO_CAUSE, explain
 from recommendations.ranking.features import FEATURES, gather
 from recommendations.ranking.history import History, Scratch
 from recommendations.ranking.layout import ClusterRows, lay_out
 from recommendations.ranking.neighbours import build_neighbours
 from recommendations.ranking.popularity import Popularity
-from recommendations.ranking.ranker import Ranker
+from recommendations.ranking.ranker import Ranked, Ranker
 from recommendations.ranking.transitions import ItemRows
 from tests import ranking_oracle as oracle
 from tests.cluster_worlds import made_clusters
@@ -95,6 +96,30 @@ def test_candidates_votes_and_features_are_those_of_the_oracle(seed: int) -> Non
             np.testing.assert_allclose(
                 evidence.features[i], expected[i, evidence.positions], rtol=1e-4, atol=1e-5, err_msg=f"{name}, {length} events"
             )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_carried_an_item_is_what_the_oracle_says(seed: int) -> None:
+    ranker, layout = made_shop(seed)
+    rng = np.random.default_rng(200 + seed)
+    told = 0
+    for length in (1, 3, 12, 30):
+        history = made_history(rng, len(layout.primary), length)
+        h = rng.standard_normal(16).astype(np.float32)
+        evidence = gather(ranker, history, h, layout=layout, selection=made_selection(rng, 12, 4), scratch=Scratch())
+        order = rng.permutation(len(evidence.positions))[:80]
+        ranked = Ranked(evidence.positions[order], np.zeros(80, np.float32), evidence, order)
+        rows = rng.permutation(80)[:20]
+        why = explain(ranker, history, ranked, rows)
+        shares, parts = oracle.caused(ranker, history, evidence, order, order[rows])
+        # A kink of the blend beside the point is a difference for the oracle's finite steps, not for the gradient.
+        near = np.abs(why.shares - shares).max(axis=1) < 1e-3
+        assert near.mean() > 0.9
+        sure = near & (np.ptp(np.sort(parts, axis=1)[:, -2:], axis=1) > 1e-3 if length > 1 else near)
+        cause = np.where(parts.max(axis=1) > 0.0, parts.argmax(axis=1), NO_CAUSE)
+        np.testing.assert_array_equal(why.because[sure], cause[sure])
+        told += int(sure.sum())
+    assert told > 20
 
 
 def test_scratch_is_left_as_it_was_found() -> None:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommendations.ranking import blend as blending
-from recommendations.ranking import transitions
+from recommendations.ranking import causes
 from recommendations.ranking.encoder import event_parts
 from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS, Evidence
 from recommendations.ranking.history import History, Scratch
 from recommendations.ranking.ranker import Ranked, Ranker
-from recommendations.ranking.transitions import RELATIONS
+from recommendations.ranking.transitions import READ, RELATIONS
 
 NO_CAUSE = -1
 
-_EXPERT_COLUMNS = EXPERT_COLUMNS.astype(np.float32)
+_EXPERT_OF = np.where(EXPERT_COLUMNS.any(axis=0), EXPERT_COLUMNS.argmax(axis=0), -1).astype(np.int8)
 _ONLY_POPULAR = np.array([name == "popularity" for name in EXPERTS], dtype=np.float32)
 _scratch = Scratch()
 
@@ -62,40 +62,36 @@ def explain(ranker: Ranker, history: History, ranked: Ranked, rows: np.ndarray) 
         return Why(shares, because)
     carried = rows < len(ranked.columns)  # the others only fill the list up
     columns = ranked.columns[rows[carried]]
-    x = evidence.features[:, columns]
-    mean = evidence.features @ np.full(len(evidence.positions), 1.0 / len(evidence.positions), dtype=np.float32)
-    gain = np.maximum(_EXPERT_COLUMNS @ (blending.score_gradient(ranker.blend, x) * (x - mean[:, None])), 0.0)
-    total = np.add.reduce(gain, axis=0)
-    parts = np.where(total > 1e-6, gain / np.maximum(total, 1e-6), _ONLY_POPULAR[:, None])
-    shares[carried] = parts.T
+    gradient = blending.score_gradient(ranker.blend, evidence.features.take(columns, axis=1))
+    parts = causes.shares(evidence.features, columns, gradient, _EXPERT_OF, len(EXPERTS), EXPERTS.index("popularity"))
+    shares[carried] = parts
     because[carried] = _causes(ranker, history, ranked, evidence, columns, parts)
     return Why(shares, because)
 
 
 def _causes(
-    ranker: Ranker, history: History, ranked: Ranked, evidence: Evidence, columns: np.ndarray, shares: np.ndarray
+    ranker: Ranker, history: History, ranked: Ranked, evidence: Evidence, columns: np.ndarray, parts: np.ndarray
 ) -> np.ndarray:
-    """(m,) the event with the largest part in the rows' votes and in the session vector, as far as each counted.
+    """(r,) the event with the largest part in the rows' votes and in the session vector, as far as each counted.
 
-    columns : (m,) the items' places in the evidence.  shares : (E, m).
+    columns : (r,) the items' places in the evidence.  parts : (r, E) shares.
     """
-    items, reading = evidence.positions[columns], transitions.read(ranker.rows, history)
-    length, m = len(history), len(items)
-    slot = _scratch.zeros("slot", len(ranker.encoder.row_of), np.intp)
-    slot[items] = np.arange(1, m + 1)
-    cell = slot[reading.items]
-    slot[items] = 0
-    read = len(reading.lengths)
-    cell += (np.arange(read) * (m + 1)).repeat(reading.lengths)
+    items, rows = evidence.positions[columns], ranker.tables.rows
+    positions = np.array(history.positions, dtype=np.int64)
     # Each relation counts by its votes for all that was ranked, for their units differ.
-    totals = np.maximum(np.add.reduce(evidence.votes[: len(RELATIONS), ranked.columns], axis=1), 1e-12)
-    rows = np.bincount(cell, (1.0 / totals) @ reading.votes, minlength=read * (m + 1)).reshape(read, m + 1)[:, 1:]
-    pulls = np.maximum(event_parts(ranker.encoder, history, items), 0.0)
-    part = (history.positions[::-1, None] == items) * shares[4]
-    part[:read] += rows * ((shares[0] + shares[1]) / np.maximum(np.add.reduce(rows, axis=0), 1e-12))
-    part[: len(pulls)] += pulls * (shares[2] / np.maximum(np.add.reduce(pulls, axis=0), 1e-12))
-    latest = part.argmax(axis=0)  # of equal events the latest, for it comes first
-    return np.where(np.maximum.reduce(part, axis=0) > 0, length - 1 - latest, NO_CAUSE)
+    totals = np.add.reduce(evidence.votes[: len(RELATIONS)].take(ranked.columns, axis=1), axis=1)
+    said = causes.votes_by_event(
+        rows.indptr,
+        rows.indices,
+        rows.values,
+        rows.decayed,
+        positions[: -READ - 1 : -1].copy(),
+        items,
+        np.float32(1.0) / np.maximum(totals, np.float32(1e-12)),
+        _scratch.zeros("slot", len(ranker.encoder.row_of), np.int32),
+    )
+    pulls = np.array(event_parts(ranker.encoder, history, items), dtype=np.float32)
+    return causes.latest_cause(positions, items, said, pulls, parts[:, 0] + parts[:, 1], parts[:, 2].copy(), parts[:, 4].copy())
 
 
 def reason(*, expert: str, explored: bool, because: str, cluster: str, persona: str) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 from scipy import linalg, sparse
 
 from personas.sessions import SessionLog
-from recommendations.ranking.history import History, segments
 
 RELATIONS = ("next", "rules", "reverse", "together", "two_hop", "slist")
 DECAY = (0.35, 0.6, 0.6, 0.7, 0.5, 0.4)
@@ -46,41 +45,6 @@ class ItemRows:
     indices: np.ndarray
     values: np.ndarray
     decayed: np.ndarray
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the rows of the latest events say: entry e votes for `items[e]` with `votes[:, e]` (6, entries).
-
-    lengths : entries of each event read, the latest first, in which order they lie.
-    """
-
-    lengths: np.ndarray
-    items: np.ndarray
-    votes: np.ndarray
-
-
-def read(rows: ItemRows, history: History) -> Reading:
-    """The rows of the latest events, each relation weighted by its decay."""
-    recent = history.positions[: -READ - 1 : -1]
-    starts = rows.indptr[recent]
-    lengths = rows.indptr[recent + 1] - starts
-    votes = np.empty((len(RELATIONS), int(lengths.sum())), dtype=np.float32)
-    items = np.empty(votes.shape[1], dtype=np.intp)
-    at = 0
-    for lag, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
-        here, there = slice(at, at + length), slice(start, start + length)
-        np.multiply(rows.values[:, there], rows.decayed[:, lag : lag + 1], out=votes[:, here])
-        items[here] = rows.indices[there]
-        at += length
-    return Reading(lengths, items, votes)
-
-
-def strongest(rows: ItemRows, history: History, *, events: int, each: int) -> np.ndarray:
-    """(m,) items at the head of the rows of the latest events; may hold repeats."""
-    recent = history.positions[: -events - 1 : -1]
-    starts = rows.indptr[recent]
-    return rows.indices[segments(starts, np.minimum(rows.indptr[recent + 1] - starts, each))]
 
 
 def build_rows(log: SessionLog, n: int, *, block: np.ndarray, weight: np.ndarray) -> ItemRows:
