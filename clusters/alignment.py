@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from clusters import derived
+from clusters import derived, kernels
 from clusters.adaptation import AdaptedClusters
 from clusters.item_clusters import ItemClusters
 
@@ -38,13 +38,11 @@ MAX_SHARE = 0.1
 FEW = 100
 """Items that may be selected in a shop however small, up to half of it: less than a ranking's candidates saves nothing."""
 
-ROOM = 0.3
-"""Clusters are taken by score / size ** ROOM: where room is short, several small ones foretell more than a large one. On
-validation days of two click logs 0.3 to 0.5 gained half a point of hits (serenade_bol 88.7 to 89.2, RetailRocket 87.7 to
-88.1) in less room; 0 is by score alone."""
-
 PULL = 0.5
 """Share of its source's mass that an expanded cluster is given: enough to be selected, not enough to lead."""
+
+
+_NONE = np.zeros(0, dtype=np.float32)
 
 
 class AlignmentTerm(NamedTuple):
@@ -170,34 +168,32 @@ def select(
     transitions. A session without mass starts from the clusters' shares, tilted by the personas. Dropped clusters are
     out; the best cluster is in, however large. No cluster gives an empty selection.
     """
-    size = len(clusters)
-    if not size or count < 1:
+    if not len(clusters) or count < 1:
         none = np.zeros(0, dtype=np.float32)
         return Selection(np.zeros(0, dtype=np.int32), none, none, np.zeros(0, dtype=np.int32), np.zeros((0, 4), dtype=np.float32))
-    alignment = persona_scores(clusters, belief, attributes)
-    persona = clusters.share * (alignment / (1.0 - alignment))
-    persona /= np.add.reduce(persona)
-    terms = np.zeros((4, size), dtype=np.float32)
+    wanted = np.asarray(attributes, dtype=np.float32)
+    length = _length(clusters, wanted)
+    likely = np.asarray(belief, dtype=np.float64)
     places, mass = _session_mass(clusters, adapted)
-    if len(places):
-        terms[0, places] = mass
-        terms[1] = mass @ clusters.transitions[places]
-    else:
-        terms[0] = persona
-        terms[1] = persona @ clusters.transitions
-    terms[3] = persona
-    if affinity is None:
-        terms *= WITHOUT_AFFINITY[:, None]
-    else:
-        terms[2] = affinity
-        terms *= WEIGHTS[:, None]
+    terms = kernels.terms(
+        *clusters.tables,
+        likely.astype(np.float32),
+        wanted * np.float32(SPAN * (1.0 - LEARNED) / length) if length > 0 else _NONE,
+        LEARNED,
+        places,
+        mass,
+        _NONE if affinity is None else affinity,
+        WITHOUT_AFFINITY if affinity is None else WEIGHTS,
+    )
     weight = _weights(clusters, adapted)
-    score = np.add.reduce(terms) * weight
+    score = np.add.reduce(terms)
+    if adapted.weight:
+        score *= weight
     score[clusters.sizes == 0] = 0.0  # one made by hand, before its first item
     n = len(clusters.primary)
     room = max(max_share * n, min(few, 0.5 * n))
-    chosen = _within(clusters, score, count, room)
-    chosen, label = _label(clusters, score, chosen, belief, active, room)
+    within = kernels.within(score, clusters.worth, clusters.sizes, clusters.shared, count, room)
+    chosen, label = _label(clusters, score, within, likely, active, room)
     rows, persona = np.array(chosen, dtype=np.int32), np.array(label, dtype=np.int32)
     order = (-score[rows]).argsort(kind="stable")
     rows = rows[order]
@@ -214,7 +210,7 @@ def _session_mass(clusters: ItemClusters, adapted: AdaptedClusters) -> tuple[np.
         if target in here and source in adapted.mass:
             held[here[target]] = held.get(here[target], 0.0) + PULL * adapted.mass[source]
     mass = np.array(list(held.values()), dtype=np.float32)
-    return np.array(list(held), dtype=np.int64), mass / mass.sum() if len(mass) else mass
+    return np.array(list(held), dtype=np.int64), mass / np.add.reduce(mass) if len(mass) else mass
 
 
 def _weights(clusters: ItemClusters, adapted: AdaptedClusters) -> np.ndarray:
@@ -226,48 +222,19 @@ def _weights(clusters: ItemClusters, adapted: AdaptedClusters) -> np.ndarray:
     return weight
 
 
-def _within(clusters: ItemClusters, score: np.ndarray, count: int, room: float) -> list[int]:
-    """Positions by score for their size; one that would take the selection over `room` items gives way to smaller ones.
-
-    A cluster adds at most its items less those it has in common with the chosen one it overlaps most, so that their
-    sum is never under the items covered (Hunter, 1976), and no set of items is formed.
-    """
-    chosen: list[int] = []
-    best = (-score * np.maximum(clusters.sizes, 1) ** -ROOM).argsort(kind="stable")[: 3 * count]
-    first = best[:count]
-    if score.item(first[-1]) > 0.0 and np.add.reduce(clusters.sizes[first]) <= room:
-        return first.tolist()  # most often the best fit, whatever they have in common
-    between = clusters.shared[best[:, None], best]
-    common = np.zeros(len(best), dtype=np.int32)
-    for i, (c, value, items) in enumerate(zip(best.tolist(), score[best].tolist(), clusters.sizes[best].tolist(), strict=True)):
-        if value <= 0.0:
-            break
-        added = items - int(common[i])
-        if chosen and added > room:
-            continue
-        chosen.append(c)
-        if len(chosen) == count:
-            break
-        room -= added
-        np.maximum(common, between[i], out=common)
-    return chosen
-
-
 def _label(
-    clusters: ItemClusters, score: np.ndarray, chosen: list[int], belief: np.ndarray, active: tuple[int, ...], room: float
+    clusters: ItemClusters, score: np.ndarray, within: np.ndarray, belief: np.ndarray, active: tuple[int, ...], room: float
 ) -> tuple[list[int], list[int]]:
-    """The chosen clusters, and the persona that each is for: belief x lift is greatest, of the active ones.
+    """The clusters `within` the room, and the persona that each is for: belief x lift is greatest, of the active ones.
 
     A persona without a cluster takes over the chosen one that suits it best, if that suits it more than shoppers at
     large; else its best other one comes in, for the least of a persona that has several.
     """
-    personas = clusters.persona_lift.shape[1]
+    personas, chosen = clusters.persona_lift.shape[1], within.tolist()
     if not personas or not chosen:
         return chosen, [-1] * len(chosen)
-    among = list(active) or list(range(personas))
-    lift = clusters.persona_lift
-    fit = lift[np.array(chosen)[:, None], among] * belief[among]
-    label = [among[i] for i in fit.argmax(1).tolist()]
+    lift = clusters.tables[2]
+    label = kernels.suited(lift, within, np.array(active or range(personas)), belief).tolist()
     for persona in active:
         if persona in label:
             continue

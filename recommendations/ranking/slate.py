@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clusters import kernels
 from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters
 from recommendations.ranking.ranker import Ranked
@@ -143,21 +144,8 @@ def label(positions: np.ndarray, *, clusters: ItemClusters, selection: Selection
     persona in particular (-1) goes to the likeliest one too.
     """
     top = int(belief.argmax()) if len(belief) else NONE
-    # An item is in one to three clusters: plain loops over them cost less than arrays of them would.
-    place = {cluster: i for i, cluster in enumerate(selection.rows.tolist())}
-    personas = selection.persona.tolist()
-    of_item = clusters.of_item
-    starts, ends = of_item.indptr[positions].tolist(), of_item.indptr[positions + 1].tolist()
-    labels = []
-    for start, end, primary in zip(starts, ends, clusters.primary[positions].tolist(), strict=True):
-        most, best = 0.0, NONE
-        for entry in range(start, end):
-            here, membership = place.get(of_item.indices.item(entry)), of_item.data.item(entry)
-            if here is not None and (membership > most or (membership == most and here < best)):
-                most, best = membership, here
-        wanted = personas[best] if best >= 0 else NONE
-        labels.append((selection.rows.item(best) if best >= 0 else primary, wanted if wanted >= 0 else top))
-    return labels
+    found = kernels.labels(positions, *clusters.held_by, selection.rows, selection.persona, top)
+    return list(map(tuple, found.tolist()))
 
 
 def _labels(
