@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 
 from personas.models import Shop
-from recommendations import cluster_runs, releases, retention, runs
+from recommendations import cluster_runs, overlays, releases, retention, runs
 from recommendations.models import Release
 from recommendations.releases import ReleaseError
 from recommendations.run_records import TrainingBusy
@@ -121,6 +121,29 @@ def publish_all_cluster_edits() -> None:
         releases.announce_again(release)
         if cluster_runs.has_edits(release):
             publish_cluster_edits.delay(release.shop_id)
+
+
+@shared_task(ignore_result=True)
+def publish_overlay(shop_id: int) -> None:
+    """Bring what the shop's rows say of its items and rules to every process; nothing to do where nothing changed."""
+    try:
+        overlays.publish_overlay(Shop.objects.get(pk=shop_id))
+    except ReleaseError as error:
+        logger.warning("%s", error)
+
+
+@shared_task(ignore_result=True)
+def publish_all_overlays() -> None:
+    """`publish_overlay` of every shop that has a release: changes that nobody announced, and new releases."""
+    for shop_id in Release.objects.filter(state=Release.State.ACTIVE).order_by("shop").values_list("shop_id", flat=True):
+        publish_overlay.delay(shop_id)
+
+
+@shared_task(ignore_result=True)
+def prune_overlays() -> None:
+    """Forget old versions of the overlays of every shop."""
+    for shop in Shop.objects.order_by("pk"):
+        overlays.prune(shop)
 
 
 @shared_task(ignore_result=True)

@@ -157,6 +157,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 30},
     },
+    "publish-overlays": {"task": "recommendations.tasks.publish_all_overlays", "schedule": 10.0, "options": {"expires": 10}},
+    "prune-overlays": {"task": "recommendations.tasks.prune_overlays", "schedule": crontab(hour=3, minute=50)},
     "sync-keys": {"task": "recommendations.tasks.sync_keys", "schedule": 60.0, "options": {"expires": 30}},
     # At an hour of its own: a training that ran since the day's last events leaves nothing to fit.
     "fit-personas-nightly": {"task": "recommendations.tasks.fit_all_personas", "schedule": crontab(hour=4, minute=10)},

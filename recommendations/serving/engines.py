@@ -1,7 +1,7 @@
-"""The engines this process serves with, one a shop, swapped while requests run.
+"""The engines this process serves with, one a shop, swapped while requests run: for another release, or another live overlay.
 
-A request takes the engine once and keeps it; a swap changes what the next one takes. The engine before is kept, so
-that sessions made under it are rebased with both at hand.
+A request takes the engine once and keeps it; a swap changes what the next one takes. The engine of the release before is
+kept, so that sessions made under it are rebased with both at hand; a new overlay needs none of that, for sessions hold ids.
 """
 
 from __future__ import annotations
@@ -9,21 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 from django.db import connections
+from redis import Redis
+from redis.exceptions import RedisError
 
 from recommendations import engine as loop
-from recommendations import releases
+from recommendations import overlays, releases
 from recommendations.engine import Engine
 from recommendations.models import Release
+from recommendations.overlay import Overlay, with_overlay
 from recommendations.session import Request
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 2.0
-"""How often a process looks for a new release by itself; the message of an activation makes it look at once."""
+"""How often a process looks for new releases and overlays by itself; a message makes it look at once."""
 
 
 def active_releases() -> dict[int, str]:
@@ -39,6 +43,25 @@ def warm(engine: Engine, at: float) -> None:
     loop.recommend(engine, state, Request(now=at), loop.generator(state))
 
 
+class Overlays:
+    """Where overlays come from: Redis, and the database when a process begins with one that Redis lost."""
+
+    def versions(self, shops: Iterable[int]) -> Mapping[int, int]:
+        """Shop id -> version; shops without an overlay are left out. {} while Redis is away: what is served with stays."""
+        try:
+            return overlays.version_in(self._client, shops)
+        except RedisError as error:
+            logger.warning("no look at the live overlays: %s", error)
+            return {}
+
+    def read(self, shop: int) -> Overlay:
+        return overlays.read_overlay(shop, self._client)
+
+    @cached_property
+    def _client(self) -> Redis:
+        return releases.redis_client()
+
+
 class Engines:
     """Engines by shop. find, load : where releases come from; the database and the releases directory by default."""
 
@@ -49,6 +72,7 @@ class Engines:
     ) -> None:
         self._find = find
         self._load = load
+        self._overlays = Overlays()
         self._now: dict[int, Engine] = {}
         self._before: dict[int, Engine] = {}
         self._refused: dict[int, str] = {}
@@ -76,15 +100,17 @@ class Engines:
         self._now[shop] = engine
 
     def look(self, _message: bytes = b"") -> None:
-        """Look for new releases now."""
+        """Look for new releases and overlays now."""
         self._look.set()
 
     async def refresh(self) -> None:
-        """Take up every release that is active and isn't served yet; one that can't be loaded leaves the last in place."""
+        """Take up every release and overlay that isn't served with yet; one that can't be leaves the last in place."""
         loaded = await asyncio.get_running_loop().run_in_executor(self._pool, self._load_new)
         for shop, engine in loaded.items():
+            before = self._now.get(shop)
             self.put(shop, engine)
-            logger.info("shop %s is served with release %s", shop, engine.release)
+            if before is None or before.release != engine.release:
+                logger.info("shop %s is served with release %s", shop, engine.release)
 
     def _load_new(self) -> dict[int, Engine]:
         loaded: dict[int, Engine] = {}
@@ -94,7 +120,7 @@ class Engines:
                 if current is not None and current.release == number:
                     continue
                 try:
-                    engine = self._load(shop)
+                    engine = with_overlay(self._load(shop), self._overlays.read(shop))
                     warm(engine, time.time())
                     loaded[shop] = engine
                     self._refused.pop(shop, None)
@@ -102,9 +128,24 @@ class Engines:
                     if self._refused.get(shop) != number:  # told once, not at every look
                         logger.exception("release %s of shop %s can't be served", number, shop)
                     self._refused[shop] = number
+            self._load_overlays(loaded)
         finally:
             connections.close_all()
         return loaded
+
+    def _load_overlays(self, loaded: dict[int, Engine]) -> None:
+        """Put newer overlays over the engines that are served with."""
+        serving = {shop: engine for shop, engine in self._now.items() if shop not in loaded}
+        for shop, version in self._overlays.versions(serving).items():
+            engine = serving[shop]
+            if version == engine.overlay.version:
+                continue
+            try:
+                engine = with_overlay(engine, self._overlays.read(shop))
+                warm(engine, time.time())
+                loaded[shop] = engine
+            except Exception:
+                logger.exception("version %s of the live overlay of shop %s can't be served with", version, shop)
 
     async def watch(self) -> None:
         """Keep the engines up to date until cancelled."""
@@ -113,7 +154,7 @@ class Engines:
             try:
                 await self.refresh()
             except Exception:
-                logger.exception("looking for new releases failed; trying again")
+                logger.exception("looking for new releases and overlays failed; trying again")
             try:
                 await asyncio.wait_for(self._look.wait(), POLL_S)
             except TimeoutError:

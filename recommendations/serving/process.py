@@ -8,7 +8,7 @@ import logging
 from django.conf import settings
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from recommendations import releases
+from recommendations import overlays, releases
 from recommendations.serving import access
 from recommendations.serving.bus import Bus
 from recommendations.serving.engines import Engines
@@ -45,7 +45,11 @@ class Process:
         """Connect, load every active release, and begin to follow changes. Raises if Redis can't be reached."""
         await self.client.ping()
         await self.bus.start(
-            {releases.CHANNEL: self.engines.look, access.CHANNEL: lambda _message: self.keys.forget()},
+            {
+                releases.CHANNEL: self.engines.look,
+                overlays.CHANNEL: self.engines.look,
+                access.CHANNEL: lambda _message: self.keys.forget(),
+            },
         )
         await self.engines.refresh()
         self._watch = asyncio.create_task(self.engines.watch(), name="watch releases")

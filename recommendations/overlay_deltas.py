@@ -1,0 +1,102 @@
+"""What one version of a live overlay changed of the one before: made, put on, and told in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from clusters.catalogue import ItemRow
+from recommendations.overlay import NO_OVERLAY, Offer, Overlay
+from recommendations.ranking.rules import Rule
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What a version changed. whole : what was before is forgotten first.
+
+    offers : what items sell for now.  as_released : ids of items that sell again for what the release says.
+    items : new ones.  left : ids of new ones that are no longer told of.  gone, back : ids of the release's items that were
+    taken out of the catalogue, or put in again.  rules : all of them, None where they stay.
+    """
+
+    whole: bool = False
+    offers: tuple[tuple[int, Offer], ...] = ()
+    as_released: tuple[int, ...] = ()
+    items: tuple[ItemRow, ...] = ()
+    left: tuple[int, ...] = ()
+    gone: tuple[int, ...] = ()
+    back: tuple[int, ...] = ()
+    rules: tuple[Rule, ...] | None = None
+
+
+def between(before: Overlay, after: Overlay, *, whole: bool = False) -> Delta:
+    """What makes `after` of `before`. whole : of nothing, whatever was before."""
+    if whole:
+        before = NO_OVERLAY
+    had, has = {row.item_id: row for row in before.items}, {row.item_id: row for row in after.items}
+    return Delta(
+        whole=whole,
+        offers=tuple((item, offer) for item, offer in sorted(after.offers.items()) if before.offers.get(item) != offer),
+        as_released=tuple(sorted(before.offers.keys() - after.offers.keys())),
+        items=tuple(row for item, row in sorted(has.items()) if had.get(item) != row),
+        left=tuple(sorted(had.keys() - has.keys())),
+        gone=tuple(sorted(after.gone - before.gone)),
+        back=tuple(sorted(before.gone - after.gone)),
+        rules=after.rules if after.rules != before.rules else None,
+    )
+
+
+def is_empty(delta: Delta) -> bool:
+    return delta == Delta(whole=delta.whole)
+
+
+def applied(overlay: Overlay, delta: Delta, version: int) -> Overlay:
+    """The overlay of that version."""
+    if delta.whole:
+        overlay = NO_OVERLAY
+    offers = {item: offer for item, offer in overlay.offers.items() if item not in set(delta.as_released)}
+    items = {row.item_id: row for row in (*overlay.items, *delta.items)}
+    return Overlay(
+        version=version,
+        offers=offers | dict(delta.offers),
+        items=tuple(row for item, row in sorted(items.items()) if item not in set(delta.left)),
+        gone=(overlay.gone | set(delta.gone)) - set(delta.back),
+        rules=overlay.rules if delta.rules is None else delta.rules,
+    )
+
+
+def folded(deltas: Iterable[tuple[int, Delta]]) -> Overlay:
+    """The overlay after all of (version, delta), oldest first, from nothing."""
+    overlay = NO_OVERLAY
+    for version, delta in deltas:
+        overlay = applied(overlay, delta, version)
+    return overlay
+
+
+def to_json(delta: Delta) -> dict[str, Any]:
+    """As a row keeps it; what is empty is left out."""
+    told: dict[str, Any] = msgspec.to_builtins(delta)
+    return {name: value for name, value in told.items() if value not in (False, None, [], ())}
+
+
+def from_json(told: dict[str, Any]) -> Delta:
+    """Inverse of `to_json`. Raises msgspec.ValidationError."""
+    return msgspec.convert(told, Delta)
+
+
+def summary(delta: Delta) -> str:
+    """In a few words: "3 prices or stocks, 1 new item"."""
+    counts = (
+        (len(delta.offers) + len(delta.as_released), "price or stock", "prices or stocks"),
+        (len(delta.items), "new item", "new items"),
+        (len(delta.gone), "item gone", "items gone"),
+        (len(delta.back), "item back", "items back"),
+        (len(delta.left), "item that the release knows now or that is gone", "items that the release knows now or that are gone"),
+    )
+    told = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
+    if delta.rules is not None:
+        told.append("no rules" if not delta.rules else "1 rule" if len(delta.rules) == 1 else f"{len(delta.rules)} rules")
+    return ", ".join(told) or "nothing"

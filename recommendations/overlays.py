@@ -1,0 +1,261 @@
+"""The live overlay of each shop: what its rows say now over what its release was trained on, told to every process.
+
+A change of the rows asks for it (`request_overlay`); a worker compares the rows with the release's catalogue, keeps what changed
+as an `OverlayChange` and the whole in Redis, and tells the processes (`serving.engines`), which put it over the release that
+they serve with. A new release begins a new comparison; until it is made, processes keep what they had, for an overlay holds what
+rows say and not by how much they differ.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+
+import msgspec
+import numpy as np
+from celery import current_app
+from django.db import transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.exceptions import LockError, RedisError
+
+from clusters.catalogue import Catalogue, ItemRow
+from clusters.models import Item
+from personas.models import Shop
+from personas.sessions import NO_ITEM
+from recommendations import overlay_deltas, releases
+from recommendations.models import OverlayChange, Release
+from recommendations.overlay import NO_OVERLAY, Offer, Overlay
+from recommendations.reading import read_rules
+
+logger = logging.getLogger(__name__)
+
+PUBLISH = "recommendations.tasks.publish_overlay"
+"""The task, by its name: the module of the tasks needs this one."""
+
+CHANNEL = "overlays"
+
+SETTLE_S = 0.3
+"""Changes within this time make one version."""
+
+ASKED_S = 20
+"""How long one request stands for those after it: a worker that died with it delays the next ones no longer."""
+
+LOCK_S = 120.0
+
+LATE = dt.timedelta(minutes=5)
+"""How long after an item was given the time of its change that change may still be on its way: a long import."""
+
+MOST_NEW = 2_000
+"""New items of an overlay, the youngest; with more, a training is due. Each costs every process memory of its own."""
+
+WHOLE_EVERY = 200
+"""Every so many versions one tells the whole overlay, so that what was so at any time is known from few rows."""
+
+KEPT_DAYS = 90
+"""Days after which versions are forgotten, where the shop doesn't keep its log for a shorter time."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Overlay).decode
+
+
+def key(shop_id: int) -> str:
+    """Redis hash of the shop's overlay: "version", "body", "release", "catalogue" (the component it was compared with) and
+    "read_at", when the rows were read, seconds since the epoch."""
+    return f"overlay:{shop_id}"
+
+
+def _asked(shop_id: int) -> str:
+    """Redis key that is there while a version is asked for."""
+    return f"overlay:{shop_id}:asked"
+
+
+# Asking
+
+
+def request_overlay(shop: Shop | int) -> None:
+    """Ask a worker to bring what the shop's rows say to every process, once what is being written is committed.
+
+    While the broker is away nothing is asked: what was written is safe, and the next look at all shops finds it.
+    """
+    shop_id = shop if isinstance(shop, int) else shop.pk
+    transaction.on_commit(lambda: _ask(shop_id))
+
+
+def _ask(shop_id: int) -> None:
+    try:
+        if releases.redis_client().set(_asked(shop_id), 1, nx=True, ex=ASKED_S):
+            current_app.send_task(PUBLISH, args=(shop_id,), countdown=SETTLE_S, retry=False)
+    except (OperationalError, RedisError) as error:
+        logger.warning("a change of shop %s could not be announced; it is found within seconds: %s", shop_id, error)
+
+
+# Publishing
+
+
+def publish_overlay(shop: Shop) -> OverlayChange | None:
+    """Compare the shop's rows with its active release, and make what changed the next version; None where nothing did.
+
+    One at a time a shop; safe to run twice, or to be killed anywhere: the next one mends what is missing. Raises RedisError,
+    and ReleaseError where the release's catalogue can't be read.
+    """
+    client = releases.redis_client()
+    client.delete(_asked(shop.pk))  # a change after this asks again
+    release = Release.objects.active(shop)
+    if release is None:
+        return None
+    lock = client.lock(f"{key(shop.pk)}:by", timeout=LOCK_S)
+    with suppress(LockError), lock:  # it may have taken so long that the lock isn't ours any more
+        return _publish(client, shop, release)
+    return None
+
+
+def _publish(client: Redis, shop: Shop, release: Release) -> OverlayChange | None:
+    read_at = timezone.now()
+    last = OverlayChange.objects.filter(shop=shop).first()
+    told, catalogue, since = client.hmget(key(shop.pk), "version", "catalogue", "read_at")
+    version = release.components["catalogue"]
+    is_told = last is not None and told == b"%d" % last.version
+    before = _overlay_now(client, shop.pk, last)
+    # What was last compared with another catalogue says nothing of what this one lacks.
+    goes_on = is_told and catalogue == version.encode() and since is not None
+    held = _catalogue(shop, version)
+    if goes_on:
+        after = _compared(shop, held, before, since=dt.datetime.fromtimestamp(float(since), dt.UTC) - LATE)
+    else:
+        after = _compared(shop, held, NO_OVERLAY, since=None)
+    after = _decode(_encode(replace(after, version=before.version)))  # as it is read again, so that equals are equal
+    change = None
+    if last is None or last.release != release.number or after != before:
+        number = 1 if last is None else last.version + 1
+        after = replace(after, version=number)
+        whole = last is None or number % WHOLE_EVERY == 0
+        delta = overlay_deltas.to_json(overlay_deltas.between(before, after, whole=whole))
+        change = OverlayChange.objects.create(shop=shop, version=number, release=release.number, at=read_at, delta=delta)
+    told_of = {"release": release.number, "catalogue": version, "read_at": read_at.timestamp()}
+    if change is None and is_told:
+        client.hset(key(shop.pk), mapping=told_of)
+        return None
+    client.hset(key(shop.pk), mapping={**told_of, "version": after.version, "body": _encode(after)})
+    client.publish(CHANNEL, str(shop.pk))
+    return change
+
+
+def _compared(shop: Shop, catalogue: Catalogue, before: Overlay, *, since: dt.datetime | None) -> Overlay:
+    """What the shop's rows say, where the catalogue says something else.
+
+    since : rows changed after that time are read, the others are as `before` has them; None reads all, and `before` is not read.
+    """
+    items = Item.objects.of_shop(shop)
+    rows = items.as_rows() if since is None else items.filter(updated_at__gt=since).as_rows()
+    offers = {} if since is None else dict(before.offers)
+    new = {} if since is None else {row.item_id: row for row in before.items}
+    gone = frozenset() if since is None else before.gone
+    for row in rows:
+        position = catalogue.position(row.item_id)
+        if position == NO_ITEM:
+            new[row.item_id] = row
+        elif (offer := _offer(catalogue, position, row)) is None:
+            offers.pop(row.item_id, None)
+        else:
+            offers[row.item_id] = offer
+    if items.count() != len(catalogue) - len(gone) + len(new):
+        there = set(items.order_by().values_list("pk", flat=True))
+        gone = frozenset(item for item in catalogue.item_ids.tolist() if item not in there)
+        offers = {item: offer for item, offer in offers.items() if item not in gone}
+        new = {item: row for item, row in new.items() if item in there}
+    youngest = sorted(new)[-MOST_NEW:]
+    if len(youngest) < len(new):
+        logger.warning("%s has %d items that its release lacks; the youngest %d are live: train it", shop, len(new), MOST_NEW)
+    return Overlay(offers=offers, items=tuple(new[item] for item in youngest), gone=gone, rules=read_rules(shop))
+
+
+def _offer(catalogue: Catalogue, position: int, row: ItemRow) -> Offer | None:
+    """What a row sells for, None where the catalogue says the same."""
+    reduced = row.price is not None and row.regular_price is not None and row.price < row.regular_price
+    same = (
+        _same(row.price, catalogue.price.item(position))
+        and _same(row.cost, np.nan if catalogue.cost is None else catalogue.cost.item(position))
+        and row.in_stock == bool(catalogue.in_stock[position])
+        and reduced == bool(len(catalogue.reduced) and catalogue.reduced[position])
+    )
+    return None if same else Offer(row.price, row.regular_price, row.in_stock, row.cost)
+
+
+def _same(value: float | None, held: float) -> bool:
+    """Whether a number is the one that the catalogue holds, which keeps single precision."""
+    return np.isnan(held) if value is None else bool(np.float32(value) == np.float32(held))
+
+
+@lru_cache(maxsize=4)
+def _catalogue(shop: Shop, version: str) -> Catalogue:
+    catalogue: Catalogue = releases.load_component(releases.root_of(shop), "catalogue", version)
+    return catalogue
+
+
+# Reading
+
+
+def version_in(client: Redis, shop_ids: Iterable[int]) -> dict[int, int]:
+    """Shop id -> version of its overlay in Redis; shops without one are left out."""
+    ids = list(shop_ids)
+    pipe = client.pipeline(transaction=False)
+    for shop_id in ids:
+        pipe.hget(key(shop_id), "version")
+    return {shop_id: int(told) for shop_id, told in zip(ids, pipe.execute(), strict=True) if told is not None}
+
+
+def read_overlay(shop_id: int, client: Redis | None = None) -> Overlay:
+    """The shop's overlay as it is now: from Redis, or from the rows where Redis lost it. `NO_OVERLAY` where there was none."""
+    try:
+        body = (client or releases.redis_client()).hget(key(shop_id), "body")
+    except RedisError:
+        body = None
+    return _decode(body) if body is not None else _overlay_of(OverlayChange.objects.filter(shop=shop_id).first())
+
+
+def _overlay_now(client: Redis, shop_id: int, last: OverlayChange | None) -> Overlay:
+    """As the last version has it."""
+    version, body = client.hmget(key(shop_id), "version", "body")
+    return _decode(body) if last is not None and body and version == b"%d" % last.version else _overlay_of(last)
+
+
+def overlay_at(shop: Shop | int, moment: dt.datetime) -> tuple[int, Overlay] | None:
+    """(number of the release, overlay) that served at a moment; None before the first version that is kept."""
+    last = OverlayChange.objects.filter(shop=shop, at__lte=moment).first()
+    return None if last is None else (last.release, _overlay_of(last))
+
+
+def overlay_of(shop: Shop | int, version: int) -> Overlay | None:
+    """The overlay of a version, as a slate names it; None for one that is no longer kept."""
+    last = OverlayChange.objects.filter(shop=shop, version=version).first()
+    return None if last is None else _overlay_of(last)
+
+
+def _overlay_of(last: OverlayChange | None) -> Overlay:
+    """As that version left it, told by the last whole one before it and all since."""
+    if last is None:
+        return NO_OVERLAY
+    rows = []
+    for row in OverlayChange.objects.filter(shop=last.shop_id, version__lte=last.version).iterator(chunk_size=50):
+        rows.append((row.version, overlay_deltas.from_json(row.delta)))
+        if rows[-1][1].whole:
+            break
+    return overlay_deltas.folded(reversed(rows))
+
+
+# Retention
+
+
+def prune(shop: Shop, *, now: dt.datetime | None = None) -> int:
+    """Forget versions older than the shop keeps its log, and than `KEPT_DAYS`; how many. What served since stays known."""
+    days = KEPT_DAYS if shop.retention_days is None else min(shop.retention_days, KEPT_DAYS)
+    before = (now or timezone.now()) - dt.timedelta(days=days)
+    rows = OverlayChange.objects.filter(shop=shop)
+    first = rows.filter(at__lte=before, delta__whole=True).first()
+    return 0 if first is None else rows.filter(version__lt=first.version).delete()[0]
