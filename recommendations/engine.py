@@ -226,10 +226,11 @@ def _shown(pending: tuple[Pending, ...], event: Event) -> tuple[tuple[int, int, 
 
 
 def _touch(touches: tuple[Touch, ...], event: Event, code: int, item: int, at: float, *, known: bool) -> tuple[Touch, ...]:
-    """The session's items with this event: appended for an item action, its dwell filled in for an engagement."""
+    """The session's items with this event: appended for an item action, its dwell filled in for an engagement. What goes out
+    of the cart is appended too, which the experts don't read."""
     if not known:
         return touches
-    if event.name in ITEM_ACTIONS:
+    if event.name in ITEM_ACTIONS or event.name == "remove_from_cart":
         dwell = -1.0 if event.dwell_s is None else event.dwell_s
         return (*touches, Touch(item, code, at, dwell))[-MAX_TOUCHES:]
     if event.name == "user_engagement" and event.dwell_s is not None:

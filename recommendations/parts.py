@@ -14,7 +14,10 @@ from clusters.policy import Policy
 from personas.profile import PersonaModel
 from personas.sessions import NO_ITEM
 from recommendations.overlay import NO_OVERLAY, Overlay
+from recommendations.ranking.companions import Companions, companions_of_rows
+from recommendations.ranking.filters import Sieve
 from recommendations.ranking.layout import ClusterRows, lay_out
+from recommendations.ranking.likeness import Likeness, visits_of
 from recommendations.ranking.opening import Shelves, build_shelves
 from recommendations.ranking.ranker import Ranker
 from recommendations.ranking.rules import RuleSet, compile_rules
@@ -48,6 +51,22 @@ class Engine:
         """(m,) int32 positions of what was taken out of the catalogue since."""
         known = self.catalogue.positions(sorted(self.overlay.gone))
         return known[known != NO_ITEM]
+
+    @cached_property
+    def sieve(self) -> Sieve:
+        """The items by what a request's filters may ask of them."""
+        return Sieve(self.catalogue, self.ranker.popularity)
+
+    @cached_property
+    def likeness(self) -> Likeness:
+        """Which items are like which."""
+        return Likeness(self.catalogue, self.ranker.encoder, visits_of(self.ranker.neighbours.visit_starts))
+
+    @cached_property
+    def companions(self) -> Companions:
+        """What goes with what."""
+        known = self.ranker.companions
+        return known if known is not None else companions_of_rows(self.ranker.rows, self.catalogue)
 
     @cached_property
     def layout(self) -> ClusterRows:

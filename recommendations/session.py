@@ -17,7 +17,8 @@ MAX_PENDING = 3
 
 
 class Touch(NamedTuple):
-    """An item event of the session: item id, event code, event time in seconds, dwell in seconds (-1 unknown)."""
+    """An item event of the session, or an item's going out of the cart: item id, event code, event time in seconds, dwell in
+    seconds (-1 unknown)."""
 
     item: int
     code: int
@@ -155,6 +156,7 @@ class Slate:
 
     overlay : version of the live overlay that it was made under.
     rules : ids of the rules that acted on it, those that only kept an item out too.
+    notes : what the request asked for and could not have (`ranking.contexts`), such as items beside which to stand.
     """
 
     recommendation_id: str
@@ -164,3 +166,4 @@ class Slate:
     clusters: tuple[int, ...]
     overlay: int = 0
     rules: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,13 +16,15 @@ from personas.events import UNKNOWN_ITEM
 from personas.profile import PersonaProfile
 from personas.sessions import NO_ITEM
 from recommendations.parts import Engine
-from recommendations.ranking import explaining
+from recommendations.ranking import contexts, explaining
+from recommendations.ranking.contexts import Cause, Context
 from recommendations.ranking.features import EXPERTS
+from recommendations.ranking.history import ITEM_CODES
 from recommendations.ranking.opening import Opening, open_with
 from recommendations.ranking.ranker import History, Ranked, affinity, rank, represent
 from recommendations.ranking.rules import NOTHING, Acting, acting, place_pins
 from recommendations.ranking.slate import Chosen, compose
-from recommendations.session import MAX_PENDING, Pending, Request, SessionState, Slate, SlateItem
+from recommendations.session import MAX_PENDING, NO_FILTERS, Pending, Request, SessionState, Slate, SlateItem
 
 BALANCED_DEPTH = 25
 """Items ranked for each slot where a balance acts: what takes the place of a category's fifth item may stand far below it."""
@@ -36,20 +39,28 @@ LEAST_SHARE = 1e-6
 
 @dataclass(frozen=True)
 class View:
-    """The session as the engine reads it just now: the profile, the session's items and the clusters selected."""
+    """The session as the engine reads it just now: the profile, the session's items and the clusters selected.
+
+    anchors : positions of the items that the slate asked for stands beside.
+    """
 
     profile: PersonaProfile
     belief: np.ndarray
     history: History
     representation: np.ndarray
     selection: Selection
+    anchors: tuple[int, ...] = ()
 
 
-def view(engine: Engine, state: SessionState, *, now: float) -> View:
-    """Profile, history and selected clusters of a session, without changing it."""
+def view(engine: Engine, state: SessionState, *, now: float, request: Request | None = None) -> View:
+    """Profile, history and selected clusters of a session, without changing it; as `request` would have them ranked with."""
     profile = personas.profile(engine.personas, state.persona)
     belief = np.array(profile.belief)
     history = read_history(engine.catalogue, state, now=now)
+    anchors: tuple[int, ...] = ()
+    if request is not None and request.context in contexts.BESIDE_ITEMS:
+        anchors = contexts.anchors_of(engine.catalogue, state, request)
+        history = contexts.beside(history, anchors, request)
     representation = represent(engine.ranker, history)
     selection = alignment.select(
         engine.clusters,
@@ -59,14 +70,17 @@ def view(engine: Engine, state: SessionState, *, now: float) -> View:
         affinity=affinity(engine.layout, representation) if len(history.positions) else None,
         active=profile.active_positions,
     )
-    return View(profile, belief, history, representation, selection)
+    return View(profile, belief, history, representation, selection, anchors)
 
 
 def recommend(engine: Engine, state: SessionState, request: Request, rng: np.random.Generator) -> tuple[SessionState, Slate]:
     """A slate from the adapted, selected clusters; the state then holds it as pending until its impressions are reported."""
-    seen = view(engine, state, now=request.now)
+    seen = view(engine, state, now=request.now, request=request)
     ruling = _acting(engine, seen, request)
     exclude = _excluded(engine, state, request, seen.history)
+    place = _place(engine, seen, request, ruling, exclude)
+    if place.exclude:
+        exclude = np.append(exclude, np.array(place.exclude, dtype=np.intp))
     ranked = rank(
         engine.ranker,
         seen.history,
@@ -76,25 +90,31 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         selection=seen.selection,
         item_weight=_item_weights(engine, state),
         exclude=exclude,
-        keep=_depth(request, seen, ruling),
+        keep=_depth(request, seen, ruling, place),
         cluster_weight=_cluster_weights(engine, state),
-        opening=None if len(seen.history) else _opening(engine, state, seen.belief),
+        opening=None if len(seen.history) else _opening(engine, state, seen.belief, place.opens_among),
+        pool=place.pool,
+        allowed=place.allowed,
         weigh=ruling.weigh if ruling.weights is not None else None,
     )
-    ranked, pins = _pinned(ruling, ranked, exclude, request.count) if ruling.pins else (ranked, None)
+    if place.relevance is not None:
+        ranked = contexts.settle(place, ranked, ruling.weigh(ranked.positions) if ruling.weights is not None else None)
+    ranked, pins = _pinned(ruling, ranked, exclude, place, request.count) if ruling.pins else (ranked, None)
     slots = compose(
         ranked,
         clusters=engine.clusters,
         selection=seen.selection,
-        belief=_takers(seen) if request.share_slots else seen.belief,
-        active=seen.profile.active_positions if request.share_slots else (),
+        belief=_takers(seen) if request.share_slots and place.shares else seen.belief,
+        active=seen.profile.active_positions if request.share_slots and place.shares else (),
         count=request.count,
-        explore=request.explore,
+        explore=request.explore if place.explores else 0.0,
         rng=rng,
         pins=pins,
         caps=ruling.caps,
     )
     items = _slate_items(engine, seen, ranked, slots, ruling)
+    if place.causes:
+        items = _with_causes(engine, items, ranked, slots, place.causes)
     slate = Slate(
         recommendation_id=_recommendation_id(state),
         context=request.context,
@@ -103,6 +123,7 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         clusters=tuple(engine.clusters.cluster_ids[seen.selection.rows].tolist()),
         overlay=engine.overlay.version,
         rules=_rules_told(ruling, ranked, slots, items, request.count) if ruling else (),
+        notes=place.notes,
     )
     served = Pending(slate.recommendation_id, tuple([i.item for i in items]), tuple([i.cluster for i in items]))
     return replace(state, version=state.version + 1, pending=(*state.pending, served)[-MAX_PENDING:]), slate
@@ -116,17 +137,51 @@ def _acting(engine: Engine, seen: View, request: Request) -> Acting:
     return acting(engine.rule_set, now=request.now, context=request.context, personas=active, clusters=seen.selection.rows)
 
 
-def _depth(request: Request, seen: View, ruling: Acting) -> int:
+def _place(engine: Engine, seen: View, request: Request, ruling: Acting, exclude: np.ndarray) -> Context:
+    """What the place of the slate asks of the ranking; nothing of a page of its own without filters."""
+    if request.context in {"home", "evaluation"} and request.filters == NO_FILTERS:
+        return contexts.OPEN
+    return contexts.prepare(
+        engine,
+        request,
+        anchors=seen.anchors,
+        belief=seen.belief,
+        selection=seen.selection,
+        h=seen.representation,
+        opened=bool(len(seen.history)),
+        may=_may_appear(exclude, ruling, len(engine.catalogue)),
+    )
+
+
+def _may_appear(exclude: np.ndarray, ruling: Acting, n: int) -> Callable[[np.ndarray], np.ndarray]:
+    """(m,) positions -> (m,) bool, whether neither the request nor a rule leaves the items out."""
+
+    def may(positions: np.ndarray) -> np.ndarray:
+        kept = ~np.isin(positions, exclude)
+        return kept & np.isfinite(ruling.weigh(positions)) if ruling.weights is not None else kept
+
+    return may
+
+
+def _depth(request: Request, seen: View, ruling: Acting, place: Context) -> int:
     """Items ranked for a slate."""
+    if place.relevance is not None:
+        return len(place.relevance)
     depth = (BALANCED_DEPTH if ruling.caps else 4) * request.count
     return depth if len(seen.history) else max(depth, FIRST_RANKED)
 
 
-def _pinned(ruling: Acting, ranked: Ranked, exclude: np.ndarray, count: int) -> tuple[Ranked, dict[int, tuple[int, int]]]:
+def _pinned(
+    ruling: Acting, ranked: Ranked, exclude: np.ndarray, place: Context, count: int
+) -> tuple[Ranked, dict[int, tuple[int, int]]]:
     """The ranking with what is pinned and wasn't ranked at its end; and slot -> (rule, row) of what is pinned."""
     out = set(exclude.tolist())
     places = {position: row for row, position in enumerate(ranked.positions.tolist())}
-    placed = place_pins(ruling.pins, list(places), lambda p: p not in out and not ruling.leaves_out(p), count)
+
+    def allowed(position: int) -> bool:
+        return position not in out and place.may_hold(position) and not ruling.leaves_out(position)
+
+    placed = place_pins(ruling.pins, list(places), allowed, count)
     more = [position for _, position in placed.values() if position not in places]
     places |= {position: len(places) + i for i, position in enumerate(more)}
     lowest = float(ranked.scores[-1]) if len(ranked.scores) else 0.0
@@ -154,11 +209,12 @@ def _takers(seen: View) -> np.ndarray:
     return np.maximum(np.array(seen.profile.shares), LEAST_SHARE) if seen.profile.several else seen.belief
 
 
-def _opening(engine: Engine, state: SessionState, belief: np.ndarray) -> Opening:
+def _opening(engine: Engine, state: SessionState, belief: np.ndarray, among: np.ndarray | None) -> Opening:
     """The ranking of a session without an item: by its belief, and by what its shopper wanted before."""
     rates = engine.ranker.reminders
     own = engine.catalogue.positions(state.own) if state.own and rates is not None else _NOTHING
-    return open_with(engine.shelves, belief=belief, own=own[own != NO_ITEM], rates=rates if rates is not None else np.zeros(0))
+    rates = rates if rates is not None else np.zeros(0)
+    return open_with(engine.shelves, belief=belief, own=own[own != NO_ITEM], rates=rates, among=among)
 
 
 def _slate_items(
@@ -213,12 +269,26 @@ def _slate_items(
     return tuple(items)
 
 
+def _with_causes(
+    engine: Engine, items: tuple[SlateItem, ...], ranked: Ranked, slots: list[Chosen], causes: Mapping[int, Cause]
+) -> tuple[SlateItem, ...]:
+    """The items with what they stand beside as their reason, but for those that are tried out."""
+    told = []
+    for item, chosen in zip(items, slots, strict=True):
+        cause = causes.get(ranked.positions.item(chosen.row))
+        if cause is not None and not chosen.explored:
+            words = cause.phrase.format(title=engine.catalogue.titles[cause.anchor])
+            item = item._replace(because=engine.catalogue.item_ids.item(cause.anchor), reason=f"{words}.")
+        told.append(item)
+    return tuple(told)
+
+
 def read_history(catalogue: Catalogue, state: SessionState, *, now: float) -> History:
     """The session's item actions as arrays, oldest first; items that the catalogue lacks are left out."""
-    positions = [catalogue.position(t.item) for t in state.touches]
-    known = [t for t, p in zip(state.touches, positions, strict=True) if p != NO_ITEM]
+    placed = [(t, catalogue.position(t.item)) for t in state.touches if t.code in ITEM_CODES]
+    known = [t for t, p in placed if p != NO_ITEM]
     return History(
-        positions=np.array([p for p in positions if p != NO_ITEM], dtype=np.intp),
+        positions=np.array([p for _, p in placed if p != NO_ITEM], dtype=np.intp),
         codes=np.array([t.code for t in known], dtype=np.int8),
         at=np.array([t.at for t in known], dtype=np.float64),
         dwell_s=np.array([np.nan if t.dwell_s < 0 else t.dwell_s for t in known], dtype=np.float32),
@@ -254,6 +324,8 @@ def _excluded(engine: Engine, state: SessionState, request: Request, history: Hi
         parts.append(history.positions[-1:])
     if not request.allow_out_of_stock and len(engine.out_of_stock):
         parts.append(engine.out_of_stock)
+    if engine.overlay.gone:
+        parts.append(engine.gone)
     return np.concatenate(parts, dtype=np.intp) if parts else _NOTHING
 
 

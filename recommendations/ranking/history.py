@@ -14,7 +14,8 @@ from recommendations.ranking.kernels import Space
 MAX_HISTORY = 30
 """Item actions that an expert may read, the latest ones; 30 cover 99 % of real sessions."""
 
-_ITEM_CODES = np.array(sorted(CODE[name] for name in ITEM_ACTIONS), dtype=np.int8)
+ITEM_CODES = frozenset(CODE[name] for name in ITEM_ACTIONS)
+_ITEM_CODES = np.array(sorted(ITEM_CODES), dtype=np.int8)
 
 
 @dataclass(frozen=True)

@@ -103,16 +103,30 @@ def build_shelves(popularity: Popularity, model: PersonaModel) -> Shelves:
     )
 
 
-def open_with(shelves: Shelves, *, belief: np.ndarray, own: np.ndarray, rates: np.ndarray) -> Opening:
+def taste(shelves: Shelves, belief: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """(x,) float64, log P(item | belief) less log P(item): how much more than others the personas take from its shelf."""
+    return _lift(shelves, belief)[shelves.shelf_of[positions]]
+
+
+def open_with(
+    shelves: Shelves, *, belief: np.ndarray, own: np.ndarray, rates: np.ndarray, among: np.ndarray | None = None
+) -> Opening:
     """The opening of a session with this belief.
 
     belief : (K,) probabilities.  own : (r,) positions, each once: what the shopper wanted before, the most likely first.
     rates : (R,) share of what later visits want that each of them is, in their order (`reminders.learn_reminders`).
+    among : (m,) positions that may open, each once, in place of the shelves' own; what the shopper wanted before too then.
     """
     lift = _lift(shelves, belief)
     own, rates = _reminders(own, rates)
     items, on, log_share = shelves.items, shelves.shelves, shelves.log_share
     at = shelves.place[own]
+    if among is not None:
+        items, on, log_share = among, shelves.shelf_of[among], shelves.every[among]
+        place = {position: i for i, position in enumerate(among.tolist())}
+        held = [i for i, position in enumerate(own.tolist()) if position in place]
+        own, rates = own[held], rates[held]
+        at = np.array([place[position] for position in own.tolist()], dtype=np.intp)
     more = own[at < 0]
     if len(more):
         at[at < 0] = len(items) + np.arange(len(more))
@@ -139,9 +153,14 @@ def open_with(shelves: Shelves, *, belief: np.ndarray, own: np.ndarray, rates: n
     return Opening(items.astype(np.intp), scores.astype(np.float32), whose[on], gain)
 
 
-def odds(shelves: Shelves, positions: np.ndarray, *, belief: np.ndarray, own: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """(m,) float64, log of the odds of items at any positions by which `open_with` ranks, up to the same constant."""
-    scores: np.ndarray = shelves.every[positions] + _lift(shelves, belief)[shelves.shelf_of[positions]]
+def odds(shelves: Shelves, positions: np.ndarray, *, belief: np.ndarray | None, own: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """(m,) float64, log of the odds of items at any positions by which `open_with` ranks, up to the same constant.
+
+    belief : None if nothing is believed, and every shelf is as anybody's.
+    """
+    scores: np.ndarray = shelves.every[positions]
+    if belief is not None:
+        scores = scores + _lift(shelves, belief)[shelves.shelf_of[positions]]
     own, rates = _reminders(own, rates)
     if len(own):
         at, of = np.nonzero(positions[:, None] == own)

@@ -13,6 +13,7 @@ from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters
 from recommendations.ranking import blend as blending
 from recommendations.ranking.blend import Blend
+from recommendations.ranking.companions import Companions
 from recommendations.ranking.encoder import Encoder, encode
 from recommendations.ranking.features import Evidence, gather, tables_of
 from recommendations.ranking.history import History, Scratch, segments
@@ -48,6 +49,7 @@ class Ranker:
 
     horizon : chosen recency horizon, in spans of the log.
     reminders : (R,) by `reminders.learn_reminders`; None in a release of before there were any.
+    companions : what goes with what; None in a release of before there were any.
     kinship : who speaks for items that nobody has seen; None where all were, or nothing is known of them.
     """
 
@@ -59,6 +61,7 @@ class Ranker:
     horizon: float
     reminders: np.ndarray | None = None
     kinship: Kinship | None = None
+    companions: Companions | None = None
 
     @cached_property
     def tables(self) -> Tables:
