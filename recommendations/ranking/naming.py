@@ -1,0 +1,87 @@
+"""Which causes of an item may be named: those without which it would stand lower. What `explaining` proposes is tried here.
+
+An item of the session, an expert or a cluster is *named* for an item that is shown only if `removals` finds that without it the
+item's log-odds against the others of the ranking fall. Where nothing is found nothing is named: the words then say less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommendations.ranking.explaining import NO_CAUSE, Why
+from recommendations.ranking.features import EXPERTS
+from recommendations.ranking.removals import LEAST, Trial
+
+TRIED = 2
+"""Items of the session that are tried, those proposed for most slots: each costs as much as a tenth of a step."""
+
+NOBODY = ""
+"""Stands for the expert where no single one carried the item."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """What may be named of r items.
+
+    experts : r names, `NOBODY` where none.  because : r positions of the session's items, `NO_CAUSE` where none.
+    clusters, personas : r times, whether the cluster and the persona of the slot's label may be.
+    """
+
+    experts: list[str]
+    because: list[int]
+    clusters: list[bool]
+    personas: list[bool]
+
+
+def name(trial: Trial, rows: np.ndarray, why: Why, clusters: Sequence[int], personas: Sequence[int]) -> Named:
+    """What may be named of the items at `rows` (r,) of the ranking.
+
+    why : of these rows.  clusters, personas : r positions, -1 for none.
+    """
+    told = [i for i, row in enumerate(rows.tolist()) if row < len(trial.scores)]
+    named = Named([NOBODY] * len(rows), [NO_CAUSE] * len(rows), [False] * len(rows), [False] * len(rows))
+    if not told:
+        return named
+    touched = trial.history.positions
+    events = why.because.tolist()
+    proposals = [int(touched[event]) if event != NO_CAUSE else NO_CAUSE for event in events]
+    leading = why.shares.argmax(axis=1).tolist()
+    tried_items = _most([proposals[i] for i in told if proposals[i] != NO_CAUSE])
+    tried_experts = sorted({leading[i] for i in told})
+    tried_clusters = sorted({clusters[i] for i in told} - {NO_CAUSE})
+    tried_personas = sorted({personas[i] for i in told} - {NO_CAUSE}) if trial.ranked.evidence is None else []
+    after = [trial.without_item(item) for item in tried_items]
+    after += [trial.without_expert(EXPERTS[expert]) for expert in tried_experts]
+    after += [trial.without_cluster(cluster) for cluster in tried_clusters]
+    after += [trial.without_persona(persona) for persona in tried_personas]
+    falls = trial.falls(after)[:, rows[told]].T.tolist()
+    for i, fall in zip(told, falls, strict=True):
+        of_item = dict(zip(tried_items, fall, strict=False))
+        of_expert = dict(zip(tried_experts, fall[len(of_item) :], strict=False))
+        of_cluster = dict(zip(tried_clusters, fall[len(of_item) + len(of_expert) :], strict=False))
+        of_persona = dict(zip(tried_personas, fall[len(of_item) + len(of_expert) + len(of_cluster) :], strict=False))
+        named.because[i] = _first(of_item, proposals[i], NO_CAUSE)
+        expert = _first(of_expert, leading[i], NO_CAUSE)
+        named.experts[i] = EXPERTS[expert] if expert != NO_CAUSE else NOBODY
+        named.clusters[i] = of_cluster.get(clusters[i], 0.0) >= LEAST
+        named.personas[i] = of_persona.get(personas[i], 0.0) >= LEAST
+    return named
+
+
+def _first(falls: dict[int, float], proposed: int, none: int) -> int:
+    """What was proposed, if it holds; else what the item would miss most."""
+    if falls.get(proposed, 0.0) >= LEAST:
+        return proposed
+    most = max(falls, key=lambda cause: falls[cause], default=none)
+    return most if falls.get(most, 0.0) >= LEAST else none
+
+
+def _most(proposals: Sequence[int]) -> list[int]:
+    """The `TRIED` that are proposed most often, of equals the first."""
+    times: dict[int, int] = {}
+    for item in proposals:
+        times[item] = times.get(item, 0) + 1
+    return sorted(times, key=lambda item: -times[item])[:TRIED]

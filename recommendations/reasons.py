@@ -1,0 +1,107 @@
+"""What fills the slots, with the reasons: whom and what an item is for, what carried it, and that in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from personas.events import ENGAGEMENT, NAMES, UNKNOWN_ITEM
+from personas.sessions import NO_ITEM
+from recommendations.parts import Engine
+from recommendations.ranking import explaining, wording
+from recommendations.ranking.explaining import NO_CAUSE
+from recommendations.ranking.features import EXPERTS
+from recommendations.ranking.history import History
+from recommendations.ranking.naming import name
+from recommendations.ranking.ranker import Ranked
+from recommendations.ranking.removals import Trial
+from recommendations.ranking.rules import Acting
+from recommendations.ranking.slate import Chosen
+from recommendations.session import SessionState, SlateItem
+
+if TYPE_CHECKING:
+    from recommendations.slates import View
+
+_ENGAGEMENT = [ENGAGEMENT.get(event, 0.0) for event in NAMES]
+
+
+def trial_of(engine: Engine, state: SessionState, seen: View, ranked: Ranked, cluster_weight: Mapping[int, float]) -> Trial:
+    """A ranking, ready to be made again without one of its causes. cluster_weight : as `ranker.rank` was given it."""
+    own = engine.catalogue.positions(state.own)
+    return Trial(
+        ranker=engine.ranker,
+        ranked=ranked,
+        history=seen.history,
+        layout=engine.layout,
+        clusters=engine.clusters,
+        selection=seen.selection,
+        cluster_weight=cluster_weight,
+        shelves=engine.shelves,
+        belief=seen.belief,
+        own=own[own != NO_ITEM],
+    )
+
+
+def slate_items(
+    engine: Engine, state: SessionState, trial: Trial, slots: list[Chosen], ruling: Acting, *, context: str
+) -> tuple[SlateItem, ...]:
+    """The items of a slate. ruling : the rules that acted on it."""
+    ranked = trial.ranked
+    rows = np.array([chosen.row for chosen in slots], dtype=np.intp)
+    why = explaining.explain(engine.ranker, trial.history, ranked, rows)
+    named = name(trial, rows, why, [chosen.cluster for chosen in slots], [chosen.persona for chosen in slots])
+    ids, model, clusters = engine.catalogue.item_ids, engine.personas, engine.clusters
+    touched, pins = {touch.item for touch in state.touches}, {pin.rule for pin in ruling.pins}
+    # Of each item that is named: its id, its title and what the shopper did with it, read once however many slots it led to.
+    causes: dict[int, tuple[int, str, int]] = {NO_CAUSE: (UNKNOWN_ITEM, "", -1)}
+    items = []
+    for slot, (chosen, position, score, parts, cause, expert, of_cluster) in enumerate(
+        zip(
+            slots,
+            ranked.positions[rows].tolist(),
+            ranked.scores[rows].tolist(),
+            why.shares.astype(np.float64).round(4).tolist(),
+            named.because,
+            named.experts,
+            named.clusters,
+            strict=True,
+        )
+    ):
+        if cause not in causes:
+            item = int(ids[cause])
+            causes[cause] = item, engine.catalogue.titles[cause], _did(trial.history, cause) if item in touched else -1
+        because, title, did = causes[cause]
+        rules = chosen.rules + (ruling.on(position) if ruling.weights is not None else ())
+        cluster, persona = chosen.cluster, chosen.persona
+        items.append(
+            SlateItem(
+                item=ids.item(position),
+                slot=slot,
+                score=score,
+                propensity=chosen.propensity,
+                persona=model.ids[persona] if persona >= 0 else 0,
+                cluster=clusters.cluster_ids.item(cluster) if cluster >= 0 else 0,
+                because=because,
+                expert=expert,
+                reason=wording.reason(
+                    expert=expert,
+                    explored=chosen.explored,
+                    pinned=not pins.isdisjoint(chosen.rules),
+                    because=title,
+                    itself=cause == position,
+                    did=did,
+                    beside=context,
+                    cluster=clusters.names[cluster] if of_cluster else "",
+                ),
+                experts={e: s for e, s in zip(EXPERTS, parts, strict=True) if s > 0.0},
+                rules=rules,
+            )
+        )
+    return tuple(items)
+
+
+def _did(history: History, position: int) -> int:
+    """Code of the event that says most of what the session did with an item."""
+    return max(history.codes[history.positions == position].tolist(), key=lambda code: _ENGAGEMENT[code])
