@@ -13,7 +13,8 @@ from recommendations.ranking import kernels, neighbours, transitions
 from recommendations.ranking.compiling import readonly
 from recommendations.ranking.encoder import Encoder
 from recommendations.ranking.history import History, Scratch
-from recommendations.ranking.kernels import Asked, Outputs, Reach, Rows, Tables
+from recommendations.ranking.kernels import Asked, Outputs, Reach, Rows, Spoken, Tables
+from recommendations.ranking.kinship import Kinship
 from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.neighbours import Neighbours
 from recommendations.ranking.popularity import FACTS, Popularity
@@ -23,6 +24,8 @@ ROW_EVENTS = 4
 ROW_EACH = 60
 FROM_NEIGHBOURS = 100
 FROM_ENCODER = 100
+ITEMS_SCORED = 8_000
+"""Items of the selected clusters that the encoder scores: all that may be selected of 80,000; it bounds a step beyond."""
 
 VOTERS = (*transitions.RELATIONS, "near", "ahead", "encoder")
 SESSION = (
@@ -75,6 +78,7 @@ EXPERT_COLUMNS = np.array([[_expert_of(f) == e for f in FEATURES] for e in EXPER
 """(E, F) bool: which features speak for which expert; context, the same for all candidates, speaks for none."""
 
 SHARE_FLOOR = 1e-5
+_NO_MORE = np.zeros(0, dtype=np.int64)
 _ENGAGEMENT = np.array([ENGAGEMENT.get(name, 0.0) for name in NAMES], dtype=np.float32)
 
 
@@ -89,6 +93,8 @@ class Experts(Protocol):
     def neighbours(self) -> Neighbours: ...
     @property
     def popularity(self) -> Popularity: ...
+    @property
+    def kinship(self) -> Kinship | None: ...
     @property
     def tables(self) -> Tables:
         """`tables_of` it, kept."""
@@ -107,13 +113,23 @@ def tables_of(experts: Experts) -> Tables:
         visits=neighbours.visits(experts.neighbours),
         encoder=outputs_of(encoder),
         facts=readonly(experts.popularity.facts, np.float32),
+        spoken=_spoken(experts.kinship),
     )
+
+
+def _spoken(kinship: Kinship | None) -> Spoken:
+    starts, items, shares = (kinship.starts, kinship.items, kinship.shares) if kinship is not None else (_NO_MORE,) * 3
+    return Spoken(readonly(starts, np.int64), readonly(items, np.int32), readonly(shares, np.float32))
 
 
 def outputs_of(encoder: Encoder) -> Outputs:
     """The encoder's outputs as compiled loops read them."""
+    outputs = readonly(encoder.outputs, np.float32)
+    coarse, unit = kernels.coarsened(outputs)
     return Outputs(
-        outputs=readonly(encoder.outputs, np.float32),
+        outputs=outputs,
+        coarse=readonly(coarse, np.int8),
+        unit=readonly(unit, np.float32),
         bias=readonly(encoder.bias, np.float32),
         item_at=readonly(encoder.item_at, np.int32),
         row_of=readonly(encoder.row_of, np.int32),
@@ -130,9 +146,6 @@ class Evidence:
     positions: np.ndarray
     features: np.ndarray
     votes: np.ndarray
-
-
-_NO_MORE = np.zeros(0, dtype=np.int64)
 
 
 def gather(
@@ -154,13 +167,15 @@ def gather(
     tables, grouping = experts.tables, layout.grouping
     sessions = len(tables.visits.session_starts)
     space = scratch.space(len(grouping.primary), sessions, len(grouping.starts), len(grouping.rows))
+    positions = np.array(history.positions, dtype=np.int64)
     return Evidence(
         *kernels.gather(
             tables,
             grouping,
             space,
             Asked(
-                positions=np.array(history.positions, dtype=np.int64),
+                positions=positions,
+                voices=positions if experts.kinship is None else experts.kinship.voices(positions),
                 engagement=_ENGAGEMENT[history.codes],
                 at=np.array(history.at, dtype=np.float64),
                 dwell_s=np.array(history.dwell_s, dtype=np.float32),
@@ -174,6 +189,7 @@ def gather(
                 rows_read=transitions.READ,
                 from_neighbours=0 if only else FROM_NEIGHBOURS,
                 from_encoder=0 if only else FROM_ENCODER,
+                items_scored=ITEMS_SCORED,
                 nearest=neighbours.nearest(),
                 share_floor=SHARE_FLOOR,
             ),
@@ -190,5 +206,7 @@ def encoder_candidates(
     grouping = layout.grouping
     space = scratch.space(len(grouping.primary), 0, 0, len(grouping.rows))
     outputs = outputs_of(encoder)
-    count = kernels.ask_encoder(outputs, grouping, space, selection.rows, np.array(h, dtype=np.float32), FROM_ENCODER)
+    count = kernels.ask_encoder(
+        outputs, grouping, space, selection.rows, np.array(h, dtype=np.float32), FROM_ENCODER, ITEMS_SCORED
+    )
     return outputs.item_at[(space.keys[:count] & np.uint64(0xFFFFFFFF)).astype(np.intp)]

@@ -38,12 +38,22 @@ class Visits(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """Of `encoder.Encoder`."""
+    """Of `encoder.Encoder`; coarse, unit : of `coarsened` outputs."""
 
     outputs: np.ndarray
+    coarse: np.ndarray
+    unit: np.ndarray
     bias: np.ndarray
     item_at: np.ndarray
     row_of: np.ndarray
+
+
+class Spoken(NamedTuple):
+    """Of `kinship.Kinship`; of a shop without one, items and shares are empty, and starts is not read."""
+
+    starts: np.ndarray
+    items: np.ndarray
+    shares: np.ndarray
 
 
 class Tables(NamedTuple):
@@ -53,6 +63,7 @@ class Tables(NamedTuple):
     visits: Visits
     encoder: Outputs
     facts: np.ndarray
+    spoken: Spoken
 
 
 class Grouping(NamedTuple):
@@ -102,15 +113,19 @@ class Reach(NamedTuple):
     rows_read: int
     from_neighbours: int
     from_encoder: int
+    items_scored: int
     nearest: Nearest
     share_floor: float
 
 
 class Asked(NamedTuple):
     """A history of L events, oldest first, writable and C-contiguous: positions (L,) int64, engagement (L,) float32,
-    at (L,) float64, dwell_s (L,) float32; and h (d,) float32, the session's vector."""
+    at (L,) float64, dwell_s (L,) float32; and h (d,) float32, the session's vector.
+
+    voices : (L,) int64, the items whose rows and visits are read: the positions, but where those were never seen."""
 
     positions: np.ndarray
+    voices: np.ndarray
     engagement: np.ndarray
     at: np.ndarray
     dwell_s: np.ndarray
@@ -263,25 +278,84 @@ def _product(outputs: np.ndarray, row: int, h: np.ndarray) -> np.float32:
 
 
 @compiled
-def ask_encoder(encoder: Outputs, grouping: Grouping, space: Space, selected: np.ndarray, h: np.ndarray, keep: int) -> int:
-    """Rows of the best outputs among the selected clusters' items, into the lower half of `keys`. Returns how many."""
+def coarsened(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, d) int8 and (n,) float32, whose product is outputs (n, d) to within 1/254 of the largest of each row."""
+    n, d = outputs.shape
+    coarse, unit = np.empty((n, d), dtype=np.int8), np.empty(n, dtype=np.float32)
+    for row in range(n):
+        most = np.float32(1e-30)
+        for k in range(d):
+            most = max(most, abs(outputs[row, k]))
+        unit[row] = most / np.float32(127.0)
+        for k in range(d):
+            coarse[row, k] = np.int8(np.rint(outputs[row, k] / unit[row]))
+    return coarse, unit
+
+
+@compiled
+def _in_order(bits: int) -> np.uint64:
+    """A float's bits as the upper half of a key, in the order of the floats: the negative ones upside down, below the others."""
+    upper = np.uint64(bits)
+    upper ^= np.uint64(0xFFFFFFFF) if upper >> np.uint64(31) else np.uint64(0x80000000)
+    return upper << np.uint64(32)
+
+
+@compiled
+def ask_encoder(
+    encoder: Outputs, grouping: Grouping, space: Space, selected: np.ndarray, h: np.ndarray, keep: int, most: int
+) -> int:
+    """Rows of the best outputs among the selected clusters' items, into the lower half of `keys`. Returns how many.
+
+    Where the clusters hold more than `most` items, of each its most popular are looked at, in proportion.
+    What costs is reading a table that no cache holds: a byte a dimension tells the few that may be best, and their exact
+    scores which of them are.
+    """
     if keep <= 0:
         return 0
-    score = np.empty(1, dtype=np.float32)
+    d, peak = len(h), np.float32(1e-30)
+    for k in range(d):
+        peak = max(peak, abs(h[k]))
+    step = peak / np.float32(8191.0)
+    whole = np.empty(d, dtype=np.int16)
+    for k in range(d):
+        whole[k] = np.int16(np.rint(h[k] / step))
+    # A shop without clusters has the items of no cluster.
+    groups, none = max(len(selected), 1), len(grouping.starts) - 2
+    held = 0
+    for s in range(groups):
+        cluster = selected[s] if len(selected) else none
+        held += grouping.starts[cluster + 1] - grouping.starts[cluster]
+    share = min(1.0, most / max(held, 1))
+    score = np.zeros(4, dtype=np.float32)
     bits = score.view(np.uint32)
-    count = 0
-    for s in range(max(len(selected), 1)):
-        # A shop without clusters has the items of no cluster.
-        cluster = selected[s] if len(selected) else len(grouping.starts) - 2
-        for place in range(grouping.starts[cluster], grouping.starts[cluster + 1]):
-            row = grouping.rows[place]
-            score[0] = _product(encoder.outputs, row, h) + encoder.bias[row]
-            upper = np.uint64(bits[0])
-            # Floats as integers in the same order: the negative ones upside down, below the others.
-            upper ^= np.uint64(0xFFFFFFFF) if score[0] < 0.0 else np.uint64(0x80000000)
-            space.keys[count] = (upper << np.uint64(32)) | np.uint64(row)
-            count += 1
-    return lead(space.keys, count, keep)
+    coarse, rows, count = encoder.coarse, grouping.rows, 0
+    for s in range(groups):
+        cluster = selected[s] if len(selected) else none
+        start = grouping.starts[cluster]
+        stop = start + int(math.ceil(share * (grouping.starts[cluster + 1] - start)))
+        for place in range(start, stop, 4):  # four at a time: the sums of one row wait for one another
+            a, last = rows[place], stop - 1
+            b, c, e = rows[min(place + 1, last)], rows[min(place + 2, last)], rows[min(place + 3, last)]
+            of_a, of_b, of_c, of_e = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
+            for k in range(d):
+                x = np.int32(whole[k])  # what int32 is not told to be again, becomes int64
+                of_a = np.int32(of_a + np.int32(np.int32(coarse[a, k]) * x))
+                of_b = np.int32(of_b + np.int32(np.int32(coarse[b, k]) * x))
+                of_c = np.int32(of_c + np.int32(np.int32(coarse[c, k]) * x))
+                of_e = np.int32(of_e + np.int32(np.int32(coarse[e, k]) * x))
+            score[0] = np.float32(of_a) * step * encoder.unit[a] + encoder.bias[a]
+            score[1] = np.float32(of_b) * step * encoder.unit[b] + encoder.bias[b]
+            score[2] = np.float32(of_c) * step * encoder.unit[c] + encoder.bias[c]
+            score[3] = np.float32(of_e) * step * encoder.unit[e] + encoder.bias[e]
+            for i in range(min(4, stop - place)):
+                space.keys[count] = _in_order(bits[i]) | np.uint64(rows[place + i])
+                count += 1
+    few = lead(space.keys, count, keep + keep // 4)
+    for i in range(few):
+        row = np.int64(space.keys[i] & np.uint64(0xFFFFFFFF))
+        score[0] = _product(encoder.outputs, row, h) + encoder.bias[row]
+        space.keys[i] = _in_order(bits[0]) | np.uint64(row)
+    return lead(space.keys, few, keep)
 
 
 # Candidates
@@ -308,11 +382,11 @@ def candidates(
     also: np.ndarray,
 ) -> int:
     """Positions into `chosen`, each its column + 1 in `slot`: heads of the latest rows, the neighbours' and the encoder's
-    best, the session's own, and those in `also` (x,) int64. Returns how many."""
+    best, unseen items that these speak for, the session's own, and those in `also` (x,) int64. Returns how many."""
     length, count = len(asked.positions), 0
     for lag in range(min(length, reach.row_events)):
-        start = tables.rows.indptr[asked.positions[length - 1 - lag]]
-        stop = min(tables.rows.indptr[asked.positions[length - 1 - lag] + 1], start + reach.row_each)
+        start = tables.rows.indptr[asked.voices[length - 1 - lag]]
+        stop = min(tables.rows.indptr[asked.voices[length - 1 - lag] + 1], start + reach.row_each)
         for e in range(start, stop):
             count = _add(space, tables.rows.indices[e], count)
     bits = space.near.view(np.uint32)
@@ -320,8 +394,12 @@ def candidates(
         space.keys[i] = (np.uint64(bits[space.voted[i]]) << np.uint64(32)) | np.uint64(space.voted[i])
     for i in range(lead(space.keys, voted, reach.from_neighbours)):
         count = _add(space, int(space.keys[i] & np.uint64(0xFFFFFFFF)), count)
-    for i in range(ask_encoder(tables.encoder, grouping, space, selected, asked.h, reach.from_encoder)):
+    for i in range(ask_encoder(tables.encoder, grouping, space, selected, asked.h, reach.from_encoder, reach.items_scored)):
         count = _add(space, tables.encoder.item_at[np.int64(space.keys[i] & np.uint64(0xFFFFFFFF))], count)
+    if len(tables.spoken.items):
+        for j in range(count):
+            for e in range(tables.spoken.starts[space.chosen[j]], tables.spoken.starts[space.chosen[j] + 1]):
+                count = _add(space, tables.spoken.items[e], count)
     for i in range(length):
         count = _add(space, asked.positions[i], count)
     for i in range(len(also)):
@@ -331,11 +409,13 @@ def candidates(
 
 @compiled
 def votes(tables: Tables, space: Space, asked: Asked, reach: Reach, count: int) -> np.ndarray:
-    """(9, m) float32: of the candidates, by the six relations of the rows, the neighbours near and ahead, the encoder."""
+    """(9, m) float32: of the candidates, by the six relations of the rows, the neighbours near and ahead, the encoder.
+
+    What the rows and the neighbours say of a seen item, they say in part of the unseen ones that it speaks for."""
     relations, length = len(tables.rows.values), len(asked.positions)
     cast = np.zeros((relations + 3, count), dtype=np.float32)
     for lag in range(min(length, reach.rows_read)):
-        item = asked.positions[length - 1 - lag]
+        item = asked.voices[length - 1 - lag]
         start, stop = tables.rows.indptr[item], tables.rows.indptr[item + 1]
         for e in range(start, stop):
             space.columns[e - start] = space.slot[tables.rows.indices[e]]
@@ -349,6 +429,13 @@ def votes(tables: Tables, space: Space, asked: Asked, reach: Reach, count: int) 
         item = space.chosen[j]
         cast[relations, j] = space.near[item]
         cast[relations + 1, j] = space.ahead[item]
+    if len(tables.spoken.items):
+        for j in range(count):
+            for e in range(tables.spoken.starts[space.chosen[j]], tables.spoken.starts[space.chosen[j] + 1]):
+                column = space.slot[tables.spoken.items[e]]
+                if column:
+                    for k in range(relations + 2):
+                        cast[k, column - 1] += tables.spoken.shares[e] * cast[k, j]
     pull, most = cast[relations + 2], np.float32(-np.inf)
     for j in range(count):
         row = tables.encoder.row_of[space.chosen[j]]
@@ -498,7 +585,7 @@ def gather(
     for i in range(len(also)):
         if also[i] < 0 or also[i] >= len(tables.encoder.row_of):
             raise IndexError("an item to be ranked is not among the ranker's")
-    voted, sessions = ask_neighbours(tables.visits, space, asked.positions, reach.nearest)
+    voted, sessions = ask_neighbours(tables.visits, space, asked.voices, reach.nearest)
     m = candidates(tables, grouping, space, asked, selected, reach, voted, also)
     cast = votes(tables, space, asked, reach, m)
     forget(space, voted)
