@@ -155,6 +155,15 @@ def test_the_best_keys_come_to_the_front(count: int) -> None:
         np.testing.assert_array_equal(np.sort(keys[:kept])[::-1], expected)
 
 
+@pytest.mark.parametrize("d", [1, 7, 64, 100])
+def test_coarse_outputs_are_within_half_a_step(d: int) -> None:
+    outputs = np.random.default_rng(d).standard_normal((50, d)).astype(np.float32)
+    outputs[3] = 0.0
+    coarse, unit = kernels.coarsened(outputs)
+    most = np.abs(outputs).max(axis=1, keepdims=True)
+    assert (np.abs(coarse * unit[:, None] - outputs) <= most / 253).all()
+
+
 def test_keys_are_sorted_by_score_and_equals_stay_in_their_order() -> None:
     rng = np.random.default_rng(0)
     scores = rng.integers(1, 40, size=600).astype(np.float32) / 7

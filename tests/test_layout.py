@@ -12,10 +12,11 @@ from scipy import sparse
 from clusters.alignment import Selection
 from clusters.item_clusters import CO_VISIT, ClusterEdit, ItemClusters, with_edits
 from recommendations import engine as loop
+from recommendations.ranking import features
 from recommendations.ranking.encoder import Encoder, arrange
 from recommendations.ranking.features import FROM_ENCODER, encoder_candidates
 from recommendations.ranking.history import Scratch
-from recommendations.ranking.layout import lay_out
+from recommendations.ranking.layout import ClusterRows, lay_out
 from recommendations.session import Request
 from tests.cluster_worlds import made_clusters
 from tests.worlds import MONDAY, event, make_world, train_world
@@ -40,12 +41,16 @@ def selected(*rows: int) -> Selection:
     return Selection(np.array(rows, dtype=np.int32), one, one, np.zeros(len(rows), dtype=np.int32), np.zeros((len(rows), 4)))
 
 
+def spans(layout: ClusterRows) -> list[int]:
+    """From the first to the last row of each cluster."""
+    return [int(np.ptp(layout.rows[start:end])) + 1 for start, end in itertools.pairwise(layout.starts[:-1].tolist())]
+
+
 def test_clusters_of_training_lie_in_one_piece_and_those_of_another_build_do_not() -> None:
     clusters = made_clusters(c=4, per_cluster=50)
     encoder = made_encoder(clusters)
-    assert lay_out(encoder, clusters).rows.tolist() == list(range(200))
-    apart = lay_out(encoder, shuffled(clusters))
-    assert all((np.diff(apart.rows[start:end]) > 1).any() for start, end in itertools.pairwise(apart.starts[:5].tolist()))
+    assert spans(lay_out(encoder, clusters)) == [50, 50, 50, 50]
+    assert min(spans(lay_out(encoder, shuffled(clusters)))) > 100
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -90,6 +95,17 @@ def test_candidates_are_the_best_of_the_selected_clusters_wherever_they_lie(swap
     rows = encoder.row_of[inside]
     best = inside[np.argsort(-(encoder.outputs[rows] @ h + encoder.bias[rows]))[:FROM_ENCODER]]
     assert set(found.tolist()) == set(best.tolist())
+
+
+def test_of_clusters_too_large_to_score_the_most_popular_are_looked_at_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "ITEMS_SCORED", 60)
+    clusters = made_clusters(c=4, per_cluster=80)
+    encoder = made_encoder(clusters)
+    found = encoder_candidates(encoder, np.zeros(8, dtype=np.float32), lay_out(encoder, clusters), selected(1, 3), Scratch())
+    for cluster in (1, 3):
+        inside = np.flatnonzero(clusters.primary == cluster)
+        best = inside[np.argsort(-encoder.bias[encoder.row_of[inside]])[:30]]
+        assert set(found[clusters.primary[found] == cluster].tolist()) == set(best.tolist())
 
 
 def test_a_shop_without_clusters_has_the_items_of_none() -> None:

@@ -23,7 +23,7 @@ class ClusterRows:
 
     Each item is in one cluster of those learned from visits, its primary one; in another kind, with all its items.
 
-    rows : (m,) int32 rows of the outputs, ascending within a cluster.
+    rows : (m,) int32 rows of the outputs, within a cluster by bias, which rises with popularity, the highest first.
     starts : (C + 2,) int64, cluster c has rows[starts[c]:starts[c + 1]].
     primary : (n,) int32, the clusters' own, -1 for none.
     centroids : (C, d) float32, mean output of each cluster; zero of an empty one.
@@ -51,7 +51,7 @@ def lay_out(encoder: Encoder, clusters: ItemClusters) -> ClusterRows:
     lone = np.flatnonzero(~np.append(whole, False)[place])
     cluster = np.concatenate((place[lone], np.flatnonzero(whole)[held.row]))
     row = np.concatenate((encoder.row_of[lone], encoder.row_of[held.col]))
-    order = np.lexsort((row, cluster))
+    order = np.lexsort((row, -encoder.bias[row], cluster))
     rows = row[order].astype(np.int32)
     starts = np.searchsorted(cluster[order], np.arange(count + 2)).astype(np.int64)
     centroids = np.zeros((count, encoder.outputs.shape[1]), dtype=np.float32)
