@@ -18,6 +18,7 @@ from personas.sessions import NO_ITEM
 from recommendations.parts import Engine
 from recommendations.ranking import contexts, explaining
 from recommendations.ranking.contexts import Cause, Context
+from recommendations.ranking.diversity import Spread, likeness_of
 from recommendations.ranking.features import EXPERTS
 from recommendations.ranking.history import ITEM_CODES
 from recommendations.ranking.opening import Opening, open_with
@@ -111,6 +112,7 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         rng=rng,
         pins=pins,
         caps=ruling.caps,
+        spread=_spread(engine, ranked, request) if request.diversity else None,
     )
     items = _slate_items(engine, seen, ranked, slots, ruling)
     if place.causes:
@@ -135,6 +137,12 @@ def _acting(engine: Engine, seen: View, request: Request) -> Acting:
         return NOTHING
     active = seen.profile.active_positions or (int(seen.belief.argmax()),)
     return acting(engine.rule_set, now=request.now, context=request.context, personas=active, clusters=seen.selection.rows)
+
+
+def _spread(engine: Engine, ranked: Ranked, request: Request) -> Spread:
+    """What makes the slate diverse, as far as the request wants that."""
+    likeness = likeness_of(engine.ranker.encoder, engine.catalogue.category, ranked.positions)
+    return Spread(ranked.scores, likeness, count=request.count, diversity=request.diversity)
 
 
 def _place(engine: Engine, seen: View, request: Request, ruling: Acting, exclude: np.ndarray) -> Context:

@@ -14,11 +14,13 @@ from clusters.catalogue import Catalogue
 from clusters.item_clusters import ItemClusters
 from personas.sessions import SessionLog
 from recommendations.ranking import blend as blending
+from recommendations.ranking.companions import learn_companions
 from recommendations.ranking.encoder import train_encoder
 from recommendations.ranking.features import FEATURES, VOTERS, gather
 from recommendations.ranking.history import History, Scratch, item_actions, prefix
 from recommendations.ranking.layout import lay_out
 from recommendations.ranking.neighbours import build_neighbours
+from recommendations.ranking.new_items import with_unseen
 from recommendations.ranking.popularity import build_popularity
 from recommendations.ranking.ranker import Ranker, affinity, represent
 from recommendations.ranking.recency import best_horizon, default_tail, session_weights
@@ -75,7 +77,13 @@ def train_ranker(
         blend = blending.train_blend(*lists, seed=seed, progress=tell(0.55, 0.65))
     del lists
     ranker = _experts(log, n, clusters, horizon, seed, most_examples, tell(0.65, 1.0))
-    return replace(ranker, blend=blend, reminders=learn_reminders(log, np.exp(ranker.popularity.facts[:, 0])))
+    ranker = replace(
+        ranker,
+        blend=blend,
+        reminders=learn_reminders(log, np.exp(ranker.popularity.facts[:, 0])),
+        companions=learn_companions(log, catalogue, session_weights(log, horizon)),
+    )
+    return with_unseen(ranker, catalogue.item_descriptors)
 
 
 def _telling(progress: Callable[[float, float], None] | None) -> Callable[[float, float], Callable[[float], None]]:

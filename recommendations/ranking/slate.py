@@ -11,6 +11,7 @@ import numpy as np
 from clusters import kernels
 from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters
+from recommendations.ranking.diversity import Spread
 from recommendations.ranking.ranker import Ranked
 from recommendations.ranking.rules import Cap
 
@@ -46,6 +47,7 @@ def compose(
     rng: np.random.Generator,
     pins: Mapping[int, tuple[int, int]] | None = None,
     caps: Sequence[Cap] = (),
+    spread: Spread | None = None,
 ) -> list[Chosen]:
     """At most `count` slots, best first, no item twice.
 
@@ -55,7 +57,7 @@ def compose(
 
     belief : (K,) probabilities.  active : archetype positions; fewer than two share nothing.
     pins : slot -> (rule, row), certain; where there is too little for the slots before, they move up.  caps : of groups of items,
-    each full after so many slots, unless nothing else is left.
+    each full after so many slots, unless nothing else is left.  spread : what makes the best of a slot differ from those above.
     """
     if not 0.0 <= explore <= 1.0:
         raise ValueError(f"explore {explore} is not in [0, 1]")
@@ -79,9 +81,13 @@ def compose(
             rule, row = pinned.pop(slot if slot in pinned else next(iter(pinned)))
             if reserved and reserved.get(labels[row][1], 0):
                 reserved[labels[row][1]] -= 1
+            if spread is not None:
+                spread.take(row)
             slots.append((row, 1.0, False, (rule,)))
             continue
-        place = _next(free, labels, reserved, count - slot) if reserved else 0
+        place = (
+            _next(free, labels, reserved, count - slot, spread) if reserved else spread.best(free) if spread is not None else 0
+        )
         depth = min(len(free), POOL * count)
         others = depth - (place < depth)
         propensity, explored = 1.0, False
@@ -92,6 +98,8 @@ def compose(
                 place = drawn + (drawn >= place)  # skips the place of the best
                 propensity, explored = explore / others, True
         row = free.pop(place)
+        if spread is not None:
+            spread.take(row)
         if reserved and reserved.get(labels[row][1], 0):
             reserved[labels[row][1]] -= 1
         slots.append((row, propensity, explored, balance.take(row, free) if balance is not None else ()))
@@ -170,11 +178,11 @@ def _reserved(belief: np.ndarray, active: tuple[int, ...], count: int) -> dict[i
     return {k: int(float(belief[k]) / mass * count) for k in active}
 
 
-def _next(free: list[int], labels: list[tuple[int, int]], reserved: dict[int, int], left: int) -> int:
+def _next(free: list[int], labels: list[tuple[int, int]], reserved: dict[int, int], left: int, spread: Spread | None) -> int:
     """Place in `free` of the best row that still leaves every persona the slots it is sure of, as far as it has items."""
     owed = {k: n for k, n in reserved.items() if n > 0}
     if owed and sum(owed.values()) >= left:
-        for place, row in enumerate(free):
-            if labels[row][1] in owed:
-                return place
-    return 0
+        places = [place for place, row in enumerate(free) if labels[row][1] in owed]
+        if places:
+            return places[spread.best([free[place] for place in places])] if spread is not None else places[0]
+    return spread.best(free) if spread is not None else 0
