@@ -14,7 +14,7 @@ from recommendations.ranking import explaining, wording
 from recommendations.ranking.explaining import NO_CAUSE
 from recommendations.ranking.features import EXPERTS
 from recommendations.ranking.history import History
-from recommendations.ranking.naming import name
+from recommendations.ranking.naming import name, nothing
 from recommendations.ranking.ranker import Ranked
 from recommendations.ranking.removals import Trial
 from recommendations.ranking.rules import Acting
@@ -22,14 +22,21 @@ from recommendations.ranking.slate import Chosen
 from recommendations.session import SessionState, SlateItem
 
 if TYPE_CHECKING:
+    from recommendations.ranking.contexts import Context
     from recommendations.slates import View
 
 _ENGAGEMENT = [ENGAGEMENT.get(event, 0.0) for event in NAMES]
 
 
-def trial_of(engine: Engine, state: SessionState, seen: View, ranked: Ranked, cluster_weight: Mapping[int, float]) -> Trial:
+def trial_of(
+    engine: Engine, state: SessionState, seen: View, ranked: Ranked, cluster_weight: Mapping[int, float], place: Context
+) -> Trial:
     """A ranking, ready to be made again without one of its causes. cluster_weight : as `ranker.rank` was given it."""
     own = engine.catalogue.positions(state.own)
+    pool = None
+    if place.pool is not None:
+        weight = dict(zip(place.pool.positions.tolist(), place.pool.log_weight.tolist(), strict=True))
+        pool = np.array([weight.get(p, 0.0) for p in ranked.positions[: len(ranked.columns)].tolist()], dtype=np.float32)
     return Trial(
         ranker=engine.ranker,
         ranked=ranked,
@@ -41,17 +48,22 @@ def trial_of(engine: Engine, state: SessionState, seen: View, ranked: Ranked, cl
         shelves=engine.shelves,
         belief=seen.belief,
         own=own[own != NO_ITEM],
+        pool=pool,
     )
 
 
 def slate_items(
-    engine: Engine, state: SessionState, trial: Trial, slots: list[Chosen], ruling: Acting, *, context: str
+    engine: Engine, state: SessionState, trial: Trial, slots: list[Chosen], ruling: Acting, place: Context, context: str
 ) -> tuple[SlateItem, ...]:
-    """The items of a slate. ruling : the rules that acted on it."""
+    """The items of a slate. ruling : the rules that acted on it.  place, context : where it stands."""
     ranked = trial.ranked
     rows = np.array([chosen.row for chosen in slots], dtype=np.intp)
     why = explaining.explain(engine.ranker, trial.history, ranked, rows)
-    named = name(trial, rows, why, [chosen.cluster for chosen in slots], [chosen.persona for chosen in slots])
+    if place.relevance is None:
+        labels = [chosen.cluster for chosen in slots], [chosen.persona for chosen in slots]
+        named = name(trial, rows, why, *labels, beside=place.causes is not None)
+    else:  # found by its words: what the session adds has been squeezed into a small part of the score
+        named = nothing(len(rows))
     ids, model, clusters = engine.catalogue.item_ids, engine.personas, engine.clusters
     touched, pins = {touch.item for touch in state.touches}, {pin.rule for pin in ruling.pins}
     # Of each item that is named: its id, its title and what the shopper did with it, read once however many slots it led to.
@@ -73,6 +85,9 @@ def slate_items(
             item = int(ids[cause])
             causes[cause] = item, engine.catalogue.titles[cause], _did(trial.history, cause) if item in touched else -1
         because, title, did = causes[cause]
+        beside = place.causes.get(position) if place.causes and named.beside[slot] else None
+        if beside is not None:
+            because = ids.item(beside.anchor)
         rules = chosen.rules + (ruling.on(position) if ruling.weights is not None else ())
         cluster, persona = chosen.cluster, chosen.persona
         items.append(
@@ -92,7 +107,8 @@ def slate_items(
                     because=title,
                     itself=cause == position,
                     did=did,
-                    beside=context,
+                    beside=beside.phrase.format(title=engine.catalogue.titles[beside.anchor]) if beside else "",
+                    found=context == "search" and place.relevance is not None,
                     cluster=clusters.names[cluster] if of_cluster else "",
                 ),
                 experts={e: s for e, s in zip(EXPERTS, parts, strict=True) if s > 0.0},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,19 +13,19 @@ from clusters import adaptation, alignment
 from clusters.alignment import Selection
 from clusters.catalogue import Catalogue
 from personas import profile as personas
-from personas.events import UNKNOWN_ITEM
 from personas.profile import PersonaProfile
 from personas.sessions import NO_ITEM
 from recommendations.parts import Engine
-from recommendations.ranking import contexts, explaining
-from recommendations.ranking.contexts import Cause, Context
+from recommendations.ranking import contexts
+from recommendations.ranking.contexts import Context
 from recommendations.ranking.diversity import Spread, likeness_of
-from recommendations.ranking.features import EXPERTS
 from recommendations.ranking.history import ITEM_CODES
 from recommendations.ranking.opening import Opening, open_with
 from recommendations.ranking.ranker import History, Ranked, affinity, rank, represent
+from recommendations.ranking.removals import Trial
 from recommendations.ranking.rules import NOTHING, Acting, acting, place_pins
 from recommendations.ranking.slate import Chosen, compose
+from recommendations.reasons import slate_items, trial_of
 from recommendations.session import MAX_PENDING, NO_FILTERS, Pending, Request, SessionState, Slate, SlateItem
 
 BALANCED_DEPTH = 25
@@ -74,14 +75,37 @@ def view(engine: Engine, state: SessionState, *, now: float, request: Request | 
     return View(profile, belief, history, representation, selection, anchors)
 
 
+class Made(NamedTuple):
+    """A slate, the state that holds it, and what it was made from, for those who ask why (`recommendations.why`).
+
+    slots : what `compose` chose, by slot.  ruling : the rules that acted.  item_weight : item position -> multiplier.
+    """
+
+    state: SessionState
+    slate: Slate
+    seen: View
+    place: Context
+    trial: Trial
+    slots: list[Chosen]
+    ruling: Acting
+    item_weight: Mapping[int, float]
+
+
 def recommend(engine: Engine, state: SessionState, request: Request, rng: np.random.Generator) -> tuple[SessionState, Slate]:
     """A slate from the adapted, selected clusters; the state then holds it as pending until its impressions are reported."""
+    made = make(engine, state, request, rng)
+    return made.state, made.slate
+
+
+def make(engine: Engine, state: SessionState, request: Request, rng: np.random.Generator) -> Made:
+    """`recommend`, with what the slate was made from."""
     seen = view(engine, state, now=request.now, request=request)
     ruling = _acting(engine, seen, request)
     exclude = _excluded(engine, state, request, seen.history)
     place = _place(engine, seen, request, ruling, exclude)
     if place.exclude:
         exclude = np.append(exclude, np.array(place.exclude, dtype=np.intp))
+    item_weight, cluster_weight = _item_weights(engine, state), _cluster_weights(engine, state)
     ranked = rank(
         engine.ranker,
         seen.history,
@@ -89,10 +113,10 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         clusters=engine.clusters,
         layout=engine.layout,
         selection=seen.selection,
-        item_weight=_item_weights(engine, state),
+        item_weight=item_weight,
         exclude=exclude,
         keep=_depth(request, seen, ruling, place),
-        cluster_weight=_cluster_weights(engine, state),
+        cluster_weight=cluster_weight,
         opening=None if len(seen.history) else _opening(engine, state, seen.belief, place.opens_among),
         pool=place.pool,
         allowed=place.allowed,
@@ -114,9 +138,8 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         caps=ruling.caps,
         spread=_spread(engine, ranked, request) if request.diversity else None,
     )
-    items = _slate_items(engine, seen, ranked, slots, ruling)
-    if place.causes:
-        items = _with_causes(engine, items, ranked, slots, place.causes)
+    trial = trial_of(engine, state, seen, ranked, cluster_weight, place)
+    items = slate_items(engine, state, trial, slots, ruling, place, request.context)
     slate = Slate(
         recommendation_id=_recommendation_id(state),
         context=request.context,
@@ -128,7 +151,8 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: np.ran
         notes=place.notes,
     )
     served = Pending(slate.recommendation_id, tuple([i.item for i in items]), tuple([i.cluster for i in items]))
-    return replace(state, version=state.version + 1, pending=(*state.pending, served)[-MAX_PENDING:]), slate
+    given = replace(state, version=state.version + 1, pending=(*state.pending, served)[-MAX_PENDING:])
+    return Made(given, slate, seen, place, trial, slots, ruling, item_weight)
 
 
 def _acting(engine: Engine, seen: View, request: Request) -> Acting:
@@ -223,72 +247,6 @@ def _opening(engine: Engine, state: SessionState, belief: np.ndarray, among: np.
     own = engine.catalogue.positions(state.own) if state.own and rates is not None else _NOTHING
     rates = rates if rates is not None else np.zeros(0)
     return open_with(engine.shelves, belief=belief, own=own[own != NO_ITEM], rates=rates, among=among)
-
-
-def _slate_items(
-    engine: Engine, seen: View, ranked: Ranked, slots: list[Chosen], ruling: Acting = NOTHING
-) -> tuple[SlateItem, ...]:
-    """What fills the slots, with the reasons."""
-    rows = np.array([chosen.row for chosen in slots], dtype=np.intp)
-    why = explaining.explain(engine.ranker, seen.history, ranked, rows)
-    ids, model, clusters = engine.catalogue.item_ids, engine.personas, engine.clusters
-    # Of each event of the session: the item's id and title, read once however many slots it led to.
-    causes: dict[int, tuple[int, str]] = {explaining.NO_CAUSE: (UNKNOWN_ITEM, "")}
-    items = []
-    for slot, (chosen, item, score, touched, parts) in enumerate(
-        zip(
-            slots,
-            ids[ranked.positions[rows]].tolist(),
-            ranked.scores[rows].tolist(),
-            why.because.tolist(),
-            why.shares.astype(np.float64).round(4).tolist(),
-            strict=True,
-        )
-    ):
-        if touched not in causes:
-            position = int(seen.history.positions[touched])
-            causes[touched] = int(ids[position]), engine.catalogue.titles[position]
-        because, title = causes[touched]
-        shares = {name: s for name, s in zip(EXPERTS, parts, strict=True) if s > 0.0}
-        expert = EXPERTS[parts.index(max(parts))]
-        row, propensity, cluster, persona, explored, rules = chosen
-        rules += ruling.on(ranked.positions.item(row)) if ruling.weights is not None else ()
-        items.append(
-            SlateItem(
-                item=item,
-                slot=slot,
-                score=score,
-                propensity=propensity,
-                persona=model.ids[persona] if persona >= 0 else 0,
-                cluster=clusters.cluster_ids.item(cluster) if cluster >= 0 else 0,
-                because=because,
-                expert=expert,
-                reason=explaining.reason(
-                    expert=expert,
-                    explored=explored,
-                    because=title,
-                    cluster=clusters.names[cluster] if cluster >= 0 else "",
-                    persona=model.archetype_names[persona] if persona >= 0 else "",
-                ),
-                experts=shares,
-                rules=rules,
-            )
-        )
-    return tuple(items)
-
-
-def _with_causes(
-    engine: Engine, items: tuple[SlateItem, ...], ranked: Ranked, slots: list[Chosen], causes: Mapping[int, Cause]
-) -> tuple[SlateItem, ...]:
-    """The items with what they stand beside as their reason, but for those that are tried out."""
-    told = []
-    for item, chosen in zip(items, slots, strict=True):
-        cause = causes.get(ranked.positions.item(chosen.row))
-        if cause is not None and not chosen.explored:
-            words = cause.phrase.format(title=engine.catalogue.titles[cause.anchor])
-            item = item._replace(because=engine.catalogue.item_ids.item(cause.anchor), reason=f"{words}.")
-        told.append(item)
-    return tuple(told)
 
 
 def read_history(catalogue: Catalogue, state: SessionState, *, now: float) -> History:

@@ -28,21 +28,30 @@ class Named:
 
     experts : r names, `NOBODY` where none.  because : r positions of the session's items, `NO_CAUSE` where none.
     clusters, personas : r times, whether the cluster and the persona of the slot's label may be.
+    beside : r times, whether what the slate stands beside may be.
     """
 
     experts: list[str]
     because: list[int]
     clusters: list[bool]
     personas: list[bool]
+    beside: list[bool]
 
 
-def name(trial: Trial, rows: np.ndarray, why: Why, clusters: Sequence[int], personas: Sequence[int]) -> Named:
+def nothing(r: int) -> Named:
+    """Nothing to name of r items."""
+    return Named([NOBODY] * r, [NO_CAUSE] * r, [False] * r, [False] * r, [False] * r)
+
+
+def name(
+    trial: Trial, rows: np.ndarray, why: Why, clusters: Sequence[int], personas: Sequence[int], *, beside: bool = False
+) -> Named:
     """What may be named of the items at `rows` (r,) of the ranking.
 
-    why : of these rows.  clusters, personas : r positions, -1 for none.
+    why : of these rows.  clusters, personas : r positions, -1 for none.  beside : whether the slate stands beside something.
     """
     told = [i for i, row in enumerate(rows.tolist()) if row < len(trial.scores)]
-    named = Named([NOBODY] * len(rows), [NO_CAUSE] * len(rows), [False] * len(rows), [False] * len(rows))
+    named = nothing(len(rows))
     if not told:
         return named
     touched = trial.history.positions
@@ -57,6 +66,7 @@ def name(trial: Trial, rows: np.ndarray, why: Why, clusters: Sequence[int], pers
     after += [trial.without_expert(EXPERTS[expert]) for expert in tried_experts]
     after += [trial.without_cluster(cluster) for cluster in tried_clusters]
     after += [trial.without_persona(persona) for persona in tried_personas]
+    after += [trial.without_beside()] if beside else []
     falls = trial.falls(after)[:, rows[told]].T.tolist()
     for i, fall in zip(told, falls, strict=True):
         of_item = dict(zip(tried_items, fall, strict=False))
@@ -67,6 +77,7 @@ def name(trial: Trial, rows: np.ndarray, why: Why, clusters: Sequence[int], pers
         expert = _first(of_expert, leading[i], NO_CAUSE)
         named.experts[i] = EXPERTS[expert] if expert != NO_CAUSE else NOBODY
         named.clusters[i] = of_cluster.get(clusters[i], 0.0) >= LEAST
+        named.beside[i] = beside and fall[-1] >= LEAST
         named.personas[i] = of_persona.get(personas[i], 0.0) >= LEAST
     return named
 

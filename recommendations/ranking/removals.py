@@ -56,6 +56,7 @@ class Trial:
     Of the ranking its first k items, those that the experts or the opening know of; popular ones that fill it up have no cause.
 
     cluster_weight : cluster position -> multiplier.  belief : (K,).  own : (r,) positions of the shopper's reminders.
+    pool : (k,) what the items that the slate stands beside add to each score, None where it stands beside none.
     """
 
     ranker: Ranker
@@ -68,6 +69,7 @@ class Trial:
     shelves: Shelves
     belief: np.ndarray
     own: np.ndarray
+    pool: np.ndarray | None = None
 
     @cached_property
     def items(self) -> np.ndarray:
@@ -148,6 +150,10 @@ class Trial:
             if others:
                 scores += cluster_log_weight(self.clusters, others, self.items)
         return scores
+
+    def without_beside(self) -> np.ndarray:
+        """(k,) if the slate stood beside nothing, and yet among the same items."""
+        return self.scores if self.pool is None else np.asarray(self.scores - self.pool)
 
     def without_persona(self, persona: int) -> np.ndarray:
         """(k,) if the shopper were surely not the persona at this position. Once there is an item, a persona speaks through the

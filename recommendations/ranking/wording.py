@@ -31,28 +31,43 @@ ITSELF = {
 OTHER = {CODE["purchase"]: "bought", CODE["add_to_cart"]: "put in your bag", CODE["add_to_wishlist"]: "wished for"}
 """What the shopper did with an item, by the code of the event that says most; anything else is a look."""
 
-BESIDE = {"similar": "Much like", "complementary": "Goes with", "cart": "Goes with"}
-"""Context -> how an item stands to the one that the slate stands beside."""
+FOUND = "Matches your search"
 
 
-def reason(*, expert: str, explored: bool, pinned: bool, because: str, itself: bool, did: int, beside: str, cluster: str) -> str:
+def reason(
+    *,
+    expert: str,
+    explored: bool,
+    pinned: bool,
+    because: str,
+    itself: bool,
+    did: int,
+    beside: str,
+    found: bool,
+    cluster: str,
+) -> str:
     """One or two short sentences for the shopper: the cause, then the cluster.
 
     expert : that may be named, "" for none.  explored : drawn to learn of.  pinned : by a merchandiser.
     because : title of the session's item that may be named, "" for none.  itself : it is the item shown.
-    did : code of the event that says most of what the shopper did with it, -1 if it is not theirs but the page's.
-    beside : the slate's context.  cluster : name, "" where it may not be named.
+    did : code of the event that says most of what the shopper did with it, -1 if it is the page's and not theirs.
+    beside : how it stands to what the slate stands beside, "" where that may not be named.  found : by a search.
+    cluster : name, "" where it may not be named.
     """
     if pinned:
-        return f"{PINNED}."
-    if explored:
+        words = PINNED
+    elif explored:
         words = NEW
+    elif found:
+        words = FOUND
+    elif beside:
+        words = beside
     elif because and itself:
         words = ITSELF.get(did, EXPERTS["session"])
     elif because and did < 0:
-        words = f"{BESIDE.get(beside, 'Goes with')} {because}"
+        words = f"Goes with {because}"
     elif because:
         words = f"Because you {OTHER.get(did, 'looked at')} {because}"
     else:
         words = EXPERTS.get(expert, NEUTRAL)
-    return f"{words}. From “{cluster}”." if cluster and not explored else f"{words}."
+    return f"{words}. From “{cluster}”." if cluster and not (pinned or explored) else f"{words}."
