@@ -13,6 +13,7 @@ import msgspec
 from django.db import transaction
 
 from clusters.models import Item
+from clusters.signals import catalogue_changed
 from personas.event_records import COLUMNS, USED, EventRecord, EventRecords
 from personas.events import UNKNOWN_ITEM, EventError, check_id
 from personas.importing import Batches, ImportReport, Progress, flag_of, number_of, renamed, text_of, words_of
@@ -53,21 +54,22 @@ def import_catalogue(shop: Shop, path: Path, *, rejects: Path | None = None, pro
         items: dict[str, dict[str, Any]] = {}
         for record in batch:
             try:
-                values = _item(record.values)
+                values = item_fields(record.values)
             except EventError as error:
                 batches.reject(record.line, error.field, error.reason)
                 continue
             items[values["external_id"]] = values
         with transaction.atomic():
             known = len(Item.objects.ids_of(shop, items))
-            _write_items(shop, items.values())
+            write_items(shop, items.values())
         batches.report.added += len(items) - known
         batches.report.known += known
+    catalogue_changed.send(sender=Item, shop_id=shop.pk)
     return batches.report
 
 
-def _item(raw: Mapping[str, object]) -> dict[str, Any]:
-    """Model fields of one record; only those that it has."""
+def item_fields(raw: Mapping[str, object]) -> dict[str, Any]:
+    """Model fields of one record; only those that it has, and `external_id`. Raises EventError."""
     values = renamed(raw, ITEM_COLUMNS)
     external = values.pop("item_id", None)
     fields: dict[str, Any] = {"external_id": check_id("item_id", external.strip() if isinstance(external, str) else external)}
@@ -112,8 +114,8 @@ def _tags(value: object) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
-def _write_items(shop: Shop, items: Iterable[dict[str, Any]]) -> None:
-    """Upsert. JSON lines may differ in their fields: one statement for each set of fields."""
+def write_items(shop: Shop, items: Iterable[dict[str, Any]]) -> None:
+    """Upsert, of fields by `item_fields`. JSON lines may differ in their fields: one statement for each set of fields."""
     groups: dict[frozenset[str], list[Item]] = {}
     for values in items:
         groups.setdefault(frozenset(values), []).append(Item(shop=shop, **values))

@@ -7,7 +7,9 @@ class RecommendationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from recommendations import overlay_requests
         from recommendations.serving import access, memory
 
         access.connect_signals()
         memory.connect_signals()
+        overlay_requests.connect_signals()

@@ -17,10 +17,7 @@ from functools import lru_cache
 
 import msgspec
 import numpy as np
-from celery import current_app
-from django.db import transaction
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.exceptions import LockError, RedisError
 
@@ -31,20 +28,12 @@ from personas.sessions import NO_ITEM
 from recommendations import overlay_deltas, releases
 from recommendations.models import OverlayChange, Release
 from recommendations.overlay import NO_OVERLAY, Offer, Overlay
+from recommendations.overlay_requests import asked, request_overlay
 from recommendations.reading import read_rules
 
 logger = logging.getLogger(__name__)
 
-PUBLISH = "recommendations.tasks.publish_overlay"
-"""The task, by its name: the module of the tasks needs this one."""
-
 CHANNEL = "overlays"
-
-SETTLE_S = 0.3
-"""Changes within this time make one version."""
-
-ASKED_S = 20
-"""How long one request stands for those after it: a worker that died with it delays the next ones no longer."""
 
 LOCK_S = 120.0
 
@@ -60,6 +49,8 @@ WHOLE_EVERY = 200
 KEPT_DAYS = 90
 """Days after which versions are forgotten, where the shop doesn't keep its log for a shorter time."""
 
+__all__ = ["CHANNEL", "overlay_at", "overlay_of", "prune", "publish_overlay", "read_overlay", "request_overlay", "version_in"]
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Overlay).decode
 
@@ -68,31 +59,6 @@ def key(shop_id: int) -> str:
     """Redis hash of the shop's overlay: "version", "body", "release", "catalogue" (the component it was compared with) and
     "read_at", when the rows were read, seconds since the epoch."""
     return f"overlay:{shop_id}"
-
-
-def _asked(shop_id: int) -> str:
-    """Redis key that is there while a version is asked for."""
-    return f"overlay:{shop_id}:asked"
-
-
-# Asking
-
-
-def request_overlay(shop: Shop | int) -> None:
-    """Ask a worker to bring what the shop's rows say to every process, once what is being written is committed.
-
-    While the broker is away nothing is asked: what was written is safe, and the next look at all shops finds it.
-    """
-    shop_id = shop if isinstance(shop, int) else shop.pk
-    transaction.on_commit(lambda: _ask(shop_id))
-
-
-def _ask(shop_id: int) -> None:
-    try:
-        if releases.redis_client().set(_asked(shop_id), 1, nx=True, ex=ASKED_S):
-            current_app.send_task(PUBLISH, args=(shop_id,), countdown=SETTLE_S, retry=False)
-    except (OperationalError, RedisError) as error:
-        logger.warning("a change of shop %s could not be announced; it is found within seconds: %s", shop_id, error)
 
 
 # Publishing
@@ -105,7 +71,7 @@ def publish_overlay(shop: Shop) -> OverlayChange | None:
     and ReleaseError where the release's catalogue can't be read.
     """
     client = releases.redis_client()
-    client.delete(_asked(shop.pk))  # a change after this asks again
+    client.delete(asked(shop.pk))  # a change after this asks again
     release = Release.objects.active(shop)
     if release is None:
         return None
