@@ -171,70 +171,58 @@ def select(
     if not len(clusters) or count < 1:
         none = np.zeros(0, dtype=np.float32)
         return Selection(np.zeros(0, dtype=np.int32), none, none, np.zeros(0, dtype=np.int32), np.zeros((0, 4), dtype=np.float32))
-    wanted = np.asarray(attributes, dtype=np.float32)
-    length = _length(clusters, wanted)
     likely = np.asarray(belief, dtype=np.float64)
-    places, mass = _session_mass(clusters, adapted)
-    terms = kernels.terms(
+    here, changed = clusters.position_of, adapted.weight
+    mass = _session_mass(clusters, adapted)
+    weight = {here[c]: w for c, w in changed.items() if c in here} if changed else {}
+    found = kernels.scored(
         *clusters.tables,
-        likely.astype(np.float32),
-        wanted * np.float32(SPAN * (1.0 - LEARNED) / length) if length > 0 else _NONE,
+        clusters.sizes,
+        likely,
+        np.asarray(attributes, dtype=np.float64),
         LEARNED,
-        places,
-        mass,
+        SPAN,
+        np.array(list(mass), dtype=np.int64),
+        np.array(list(mass.values()), dtype=np.float64),
         _NONE if affinity is None else affinity,
         WITHOUT_AFFINITY if affinity is None else WEIGHTS,
+        np.array(list(weight), dtype=np.int64),
+        np.array(list(weight.values()), dtype=np.float64),
     )
-    weight = _weights(clusters, adapted)
-    score = np.add.reduce(terms)
-    if adapted.weight:
-        score *= weight
-    score[clusters.sizes == 0] = 0.0  # one made by hand, before its first item
-    n = len(clusters.primary)
+    score, n = found[5], len(clusters.primary)
     room = max(max_share * n, min(few, 0.5 * n))
     within = kernels.within(score, clusters.worth, clusters.sizes, clusters.shared, count, room)
-    chosen, label = _label(clusters, score, within, likely, active, room)
-    rows, persona = np.array(chosen, dtype=np.int32), np.array(label, dtype=np.int32)
-    order = (-score[rows]).argsort(kind="stable")
-    rows = rows[order]
-    return Selection(
-        rows=rows, score=score[rows], weight=weight[rows], persona=persona[order], terms=np.ascontiguousarray(terms[:, rows].T)
-    )
+    rows, persona = _label(clusters, score, within, likely, active, room)
+    places, values, terms = kernels.arranged(found, rows, persona)
+    return Selection(places[0], values[0], values[1], places[1], terms)
 
 
-def _session_mass(clusters: ItemClusters, adapted: AdaptedClusters) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster positions that hold mass, and their shares of it, which sum to 1; what was pulled in borrows its source's."""
+def _session_mass(clusters: ItemClusters, adapted: AdaptedClusters) -> dict[int, float]:
+    """Cluster positions that hold mass -> how much; what was pulled in borrows its source's."""
     here = clusters.position_of
     held = {here[c]: m for c, m in adapted.mass.items() if c in here and m > 0}
     for target, source in adapted.expanded.items():
         if target in here and source in adapted.mass:
             held[here[target]] = held.get(here[target], 0.0) + PULL * adapted.mass[source]
-    mass = np.array(list(held.values()), dtype=np.float32)
-    return np.array(list(held), dtype=np.int64), mass / np.add.reduce(mass) if len(mass) else mass
-
-
-def _weights(clusters: ItemClusters, adapted: AdaptedClusters) -> np.ndarray:
-    weight = np.ones(len(clusters), dtype=np.float32)
-    for cluster, value in adapted.weight.items():
-        place = clusters.position_of.get(cluster)
-        if place is not None:
-            weight[place] = value
-    return weight
+    return held
 
 
 def _label(
     clusters: ItemClusters, score: np.ndarray, within: np.ndarray, belief: np.ndarray, active: tuple[int, ...], room: float
-) -> tuple[list[int], list[int]]:
+) -> tuple[np.ndarray, np.ndarray]:
     """The clusters `within` the room, and the persona that each is for: belief x lift is greatest, of the active ones.
 
     A persona without a cluster takes over the chosen one that suits it best, if that suits it more than shoppers at
     large; else its best other one comes in, for the least of a persona that has several.
     """
-    personas, chosen = clusters.persona_lift.shape[1], within.tolist()
-    if not personas or not chosen:
-        return chosen, [-1] * len(chosen)
-    lift = clusters.tables[2]
-    label = kernels.suited(lift, within, np.array(active or range(personas)), belief).tolist()
+    lift = clusters.tables[3]
+    if not lift.shape[1] or not len(within):
+        return within, np.full(len(within), -1)
+    suits_best = kernels.suited(lift, within, np.array(active or range(lift.shape[1])), belief)
+    label = suits_best.tolist()
+    if all(persona in label for persona in active):
+        return within, suits_best
+    chosen = within.tolist()
     for persona in active:
         if persona in label:
             continue
@@ -256,4 +244,4 @@ def _label(
                 chosen[gives_way] = best
                 suited = gives_way
         label[suited] = persona
-    return chosen, label
+    return np.array(chosen), np.array(label)

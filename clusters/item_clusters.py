@@ -121,11 +121,11 @@ class ItemClusters:
         return common
 
     @cached_property
-    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Share, attributes' match, personas' lift and transitions as compiled loops take them."""
-        arrays = (self.share, self.attribute_match, self.persona_lift, self.transitions)
-        share, match, lift, transitions = (readonly(array, np.float32) for array in arrays)
-        return share, match, lift, transitions
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Share, attributes' match and likeness, personas' lift and transitions, as compiled loops take them."""
+        match, likeness = readonly(self.attribute_match, np.float32), readonly(self.attribute_likeness, np.float32)
+        lift, transitions = readonly(self.persona_lift, np.float32), readonly(self.transitions, np.float32)
+        return readonly(self.share, np.float32), match, likeness, lift, transitions
 
     @cached_property
     def held_by(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

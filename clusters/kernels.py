@@ -11,62 +11,84 @@ from personas.compiling import compiled
 
 
 @compiled
-def terms(
+def scored(
     share: np.ndarray,
     match: np.ndarray,
+    likeness: np.ndarray,
     lift: np.ndarray,
     transitions: np.ndarray,
+    sizes: np.ndarray,
     belief: np.ndarray,
-    wanted: np.ndarray,
+    attributes: np.ndarray,
     learned: float,
-    places: np.ndarray,
+    span: float,
+    held: np.ndarray,
     mass: np.ndarray,
     affinity: np.ndarray,
     weights: np.ndarray,
+    changed: np.ndarray,
+    multipliers: np.ndarray,
 ) -> np.ndarray:
-    """(4, C) float32, the weighted terms of `alignment.TERMS` for each cluster.
+    """(6, C) float32: the weighted terms of `alignment.TERMS` of each cluster, its multiplier, its score.
 
-    share : (C,) float32.  match : (C, A).  lift : (C, K), K may be 0.  transitions : (C, C).  belief : (K,) float32.
-    wanted : (A,) float32, what a unit of match adds to the alignment; empty where attributes say nothing.
-    learned : part of the alignment that lift decides.  places, mass : (q,) clusters that hold the session's engagement, and
-    their shares of it; none for a session without.  affinity : (C,) float32, or empty.  weights : (4,) of the terms.
+    share : (C,) float32.  match : (C, A).  likeness : (A, A).  lift : (C, K), K may be 0.  transitions : (C, C).
+    sizes : (C,) int64.  belief : (K,) float64.  attributes : (A,) float64.  learned, span : of `alignment`.
+    held, mass : (q,) clusters that hold the session's engagement, and how much; none for a session without.
+    affinity : (C,) float32, or empty.  weights : (4,) of the terms.  changed, multipliers : (x,) what the session changed.
     """
-    size, k, a = len(share), lift.shape[1], len(wanted)
-    out = np.zeros((4, size), dtype=np.float32)
+    size, k, a = len(share), lift.shape[1], len(attributes)
+    out = np.empty((6, size), dtype=np.float32)
+    out[:4] = 0.0
+    out[4] = 1.0
+    for i in range(len(changed)):
+        out[4, changed[i]] = multipliers[i]
+    squared = 0.0
+    for i in range(a):
+        for j in range(a):
+            squared += attributes[i] * likeness[i, j] * attributes[j]
+    each = span * (1.0 - learned) / np.sqrt(squared) if squared > 0.0 else 0.0
     persona, follows = out[3], out[1]
     total = np.float32(0.0)
     for c in range(size):
-        mean = np.float32(0.0)
-        for j in range(k):
-            mean += lift[c, j] * belief[j]
-        suits = mean / (np.float32(1.0) + mean) if k else np.float32(0.5)
-        if a:
-            likeness = np.float32(0.0)
+        suits = 0.5
+        if k:
+            mean = 0.0
+            for j in range(k):
+                mean += lift[c, j] * belief[j]
+            suits = mean / (1.0 + mean)
+        if each > 0.0:
+            alike = 0.0
             for i in range(a):
-                likeness += match[c, i] * wanted[i]
-            suits = np.float32(learned * suits + 0.5 * (1.0 - learned)) + likeness
-        persona[c] = share[c] * (suits / (np.float32(1.0) - suits))
+                alike += match[c, i] * attributes[i]
+            suits = learned * suits + 0.5 * (1.0 - learned) + each * alike
+        persona[c] = share[c] * (suits / (1.0 - suits))
         total += persona[c]
     for c in range(size):
         persona[c] /= total
-    if len(places):
-        for i in range(len(places)):
-            out[0, places[i]] = mass[i]
-            row, part = transitions[places[i]], mass[i]
+    if len(held):
+        whole = 0.0
+        for i in range(len(held)):
+            whole += mass[i]
+        for i in range(len(held)):
+            part, row = np.float32(mass[i] / whole), transitions[held[i]]
+            out[0, held[i]] = part
             for c in range(size):
                 follows[c] += part * row[c]
     else:
         for i in range(size):
-            part = persona[i]
+            part, row = persona[i], transitions[i]
             out[0, i] = part
-            row = transitions[i]
             for c in range(size):
                 follows[c] += part * row[c]
     if len(affinity):
         out[2] = affinity
-    for t in range(4):
-        for c in range(size):
+    score = out[5]
+    for c in range(size):
+        together = np.float32(0.0)
+        for t in range(4):
             out[t, c] *= weights[t]
+            together += out[t, c]
+        score[c] = together * out[4, c] if sizes[c] else np.float32(0.0)  # one made by hand, before its first item
     return out
 
 
@@ -126,6 +148,24 @@ def suited(lift: np.ndarray, chosen: np.ndarray, among: np.ndarray, belief: np.n
             if fit > most:
                 most, out[i] = fit, k
     return out
+
+
+@compiled
+def arranged(found: np.ndarray, rows: np.ndarray, personas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The chosen clusters, best first: (2, S) int32 positions and personas, (2, S) float32 scores and multipliers, (S, 4) terms.
+
+    found : as `scored` gives it.  rows, personas : (S,) int64.
+    """
+    size = len(rows)
+    order = (-found[5][rows]).argsort(kind="mergesort")
+    places, values, terms = np.empty((2, size), np.int32), np.empty((2, size), np.float32), np.empty((size, 4), np.float32)
+    for i in range(size):
+        row = rows[order[i]]
+        places[0, i], places[1, i] = row, personas[order[i]]
+        values[0, i], values[1, i] = found[5, row], found[4, row]
+        for t in range(4):
+            terms[i, t] = found[t, row]
+    return places, values, terms
 
 
 @compiled
