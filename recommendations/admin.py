@@ -16,6 +16,7 @@ from recommendations import cluster_build_pages as cluster_build_pages  # regist
 from recommendations import cluster_pages as cluster_pages  # registers its pages
 from recommendations import fit_reports, persona_pages
 from recommendations import inspecting as inspecting  # registers its pages
+from recommendations import rule_pages as rule_pages  # registers its pages
 from recommendations import shopper_pages as shopper_pages  # registers its pages
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
 

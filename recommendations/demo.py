@@ -34,13 +34,13 @@ from recommendations.reading import read_catalogue
 
 USER = "merchandiser"
 GROUP = "Merchandisers"
-EDITED = ("shop", "attribute", "archetype", "item", "itemcluster", "clustersettings", "release")
+EDITED = ("shop", "attribute", "archetype", "item", "itemcluster", "clustersettings", "release", "merchandisingrule")
 """Models that a merchandiser may change; all others of ours may be looked at, API keys apart."""
 
 OWNED = ("attribute", "archetype")
 """Models of which they may add and delete rows too."""
 
-MADE = ("personaversion", "itemcluster", "clustersettings")
+MADE = ("personaversion", "itemcluster", "clustersettings", "merchandisingrule")
 """Models of which they may add rows only: publishing a version; a cluster's id is for ever, so that it is retired instead."""
 
 HIDDEN = ("apikey",)
