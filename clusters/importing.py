@@ -76,7 +76,7 @@ def item_fields(raw: Mapping[str, object]) -> dict[str, Any]:
     for name, limit in _TEXTS.items():
         if name in values:
             fields[name] = text_of(name, values.pop(name), limit)
-    for name in ("price", "regular_price"):
+    for name in ("price", "regular_price", "cost"):
         if name in values:
             price = number_of(name, values.pop(name))
             fields[name] = None if price is None else Decimal(repr(round(price, 4)))

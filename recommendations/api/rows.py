@@ -1,4 +1,4 @@
-"""Read-only views of a shop's rows: items, releases."""
+"""Read-only views of a shop's rows: shops, releases; and the shape of items."""
 
 from __future__ import annotations
 
@@ -35,14 +35,6 @@ class Shops(ShopRows):
     queryset = Shop.objects.order_by("slug")
     serializer_class = ShopSerializer
     shop_field = "pk"
-
-
-class Items(ShopRows):
-    queryset = Item.objects.order_by("pk")
-    serializer_class = ItemSerializer
-    lookup_field = "external_id"
-    lookup_value_regex = "[^/\\0]+"
-    filterset_fields = ("category", "brand", "colour", "in_stock")
 
 
 class Releases(ShopRows):

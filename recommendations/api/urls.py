@@ -7,8 +7,9 @@ from rest_framework import routers
 
 from recommendations.api.clusters import ClusterChanges, Clusters
 from recommendations.api.hot import EventsView, ProfileView, RecommendationsView, TokensView
+from recommendations.api.items import Items
 from recommendations.api.personas import Attributes, Personas, PersonaVersions
-from recommendations.api.rows import Items, Releases, Shops
+from recommendations.api.rows import Releases, Shops
 from recommendations.api.search import Search, Suggest
 from recommendations.api.shoppers import (
     Consent,
