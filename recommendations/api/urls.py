@@ -10,6 +10,7 @@ from recommendations.api.hot import EventsView, ProfileView, RecommendationsView
 from recommendations.api.items import Items
 from recommendations.api.personas import Attributes, Personas, PersonaVersions
 from recommendations.api.rows import Releases, Shops
+from recommendations.api.rules import Rules
 from recommendations.api.search import Search, Suggest
 from recommendations.api.shoppers import (
     Consent,
@@ -34,6 +35,7 @@ for prefix, view in (
     ("attributes", Attributes),
     ("persona-versions", PersonaVersions),
     ("releases", Releases),
+    ("rules", Rules),
 ):
     router.register(prefix, view)
 
