@@ -10,7 +10,7 @@ import pytest
 from clusters.alignment import Selection
 from personas.sessions import SessionLog
 from recommendations.ranking import features, kernels
-from recommendations.ranking.blend import linear_blend
+from recommendations.ranking.blend import linear_blend, score, score_gradient
 from recommendations.ranking.encoder import arrange
 from recommendations.ranking.explaining import NO_CAUSE, explain
 from recommendations.ranking.features import FEATURES, gather
@@ -96,6 +96,21 @@ def test_candidates_votes_and_features_are_those_of_the_oracle(seed: int) -> Non
             np.testing.assert_allclose(
                 evidence.features[i], expected[i, evidence.positions], rtol=1e-4, atol=1e-5, err_msg=f"{name}, {length} events"
             )
+
+
+@pytest.mark.parametrize("m", [0, 1, 3, 150])
+def test_the_blend_scores_as_the_oracle_does_and_its_gradient_is_that_of_the_scores(m: int) -> None:
+    blend = made_shop(0)[0].blend
+    x = np.random.default_rng(m).standard_normal((len(FEATURES), m)).astype(np.float32)
+    np.testing.assert_allclose(score(blend, x), oracle.scores(blend, x), rtol=1e-4, atol=1e-4)
+    gradient, step = score_gradient(blend, x), 1e-5
+    kinks = 0
+    for f in range(len(FEATURES)):
+        moved = np.stack((x, x)).astype(np.float64)
+        moved[:, f] += np.array([[step], [-step]])
+        slope = (oracle.scores(blend, moved[0]) - oracle.scores(blend, moved[1])) / (2 * step)
+        kinks += int((np.abs(gradient[f] - slope) > 1e-2).sum())  # a bend of the network within the step
+    assert kinks <= 0.01 * x.size
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+from recommendations.ranking import scoring
+from recommendations.ranking.compiling import readonly
+from recommendations.ranking.scoring import Weights
 
 HIDDEN = 32
 EPOCHS = 5
@@ -31,29 +36,21 @@ class Blend:
     w3: np.ndarray
     skip: np.ndarray
 
+    @cached_property
+    def weights(self) -> Weights:
+        """The same as compiled loops read it."""
+        parts = (self.w1, self.b1, self.w2, self.b2, self.w3, self.skip)
+        return Weights(*(readonly(part, np.float32) for part in parts))
+
 
 def score(blend: Blend, features: np.ndarray) -> np.ndarray:
     """(m,) float32 scores of features (F, m)."""
-    first = blend.w1 @ features
-    first += blend.b1[:, None]
-    np.maximum(first, 0.0, out=first)
-    second = blend.w2 @ first
-    second += blend.b2[:, None]
-    np.maximum(second, 0.0, out=second)
-    return blend.skip @ features + blend.w3 @ second
+    return scoring.scores(blend.weights, np.ascontiguousarray(features, dtype=np.float32))
 
 
 def score_gradient(blend: Blend, features: np.ndarray) -> np.ndarray:
     """(F, m) derivative of each candidate's score by each of its features (F, m)."""
-    first = blend.w1 @ features
-    first += blend.b1[:, None]
-    second = blend.w2 @ np.maximum(first, 0.0)
-    second += blend.b2[:, None]
-    back = blend.w2.T @ ((second > 0.0) * blend.w3[:, None])
-    back *= first > 0.0
-    gradient = blend.w1.T @ back
-    gradient += blend.skip[:, None]
-    return gradient
+    return scoring.gradients(blend.weights, np.ascontiguousarray(features, dtype=np.float32))
 
 
 def linear_blend(weights: np.ndarray) -> Blend:
