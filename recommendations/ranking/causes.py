@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from recommendations.ranking.compiling import compiled
@@ -107,3 +109,26 @@ def latest_cause(
                 most = part
                 because[r] = length - 1 - lag
     return because
+
+
+@compiled
+def log_odds(scores: np.ndarray) -> np.ndarray:
+    """(T, k) float64 log-odds of each of k items to be chosen rather than any other, by each of T lists of scores.
+
+    +inf for the only item of a list.
+    """
+    odds = np.empty(scores.shape, dtype=np.float64)
+    for t in range(scores.shape[0]):
+        top = 0
+        for j in range(scores.shape[1]):
+            if scores[t, j] > scores[t, top]:
+                top = j
+        most, below = scores[t, top], 0.0
+        for j in range(scores.shape[1]):
+            if j != top:  # of the best the others are added up without it: a difference of sums would lose what little there is
+                below += math.exp(scores[t, j] - most)
+        for j in range(scores.shape[1]):
+            own = math.exp(scores[t, j] - most)
+            rest = below if j == top else max(1.0 + below - own, 0.0)
+            odds[t, j] = scores[t, j] - most - math.log(rest) if rest > 0.0 else math.inf
+    return odds

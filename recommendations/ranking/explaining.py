@@ -1,4 +1,4 @@
-"""What carried the score of an item that is shown, and that in words."""
+"""What carried the score of an item that is shown, to first order: `naming` tries what is proposed here, `wording` says it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,6 @@ NO_CAUSE = -1
 _EXPERT_OF = np.where(EXPERT_COLUMNS.any(axis=0), EXPERT_COLUMNS.argmax(axis=0), -1).astype(np.int8)
 _ONLY_POPULAR = np.array([name == "popularity" for name in EXPERTS], dtype=np.float32)
 _scratch = Scratch()
-
-PHRASES = {
-    "transitions": ("Often chosen right after {because}", "Often chosen next in visits like this"),
-    "neighbours": ("Visits like yours, with {because}, led here", "Visits like yours led here"),
-    "encoder": ("Goes with what you looked at, most of all {because}", "Goes with what you looked at"),
-    "popularity": ("Much in demand just now", "Much in demand just now"),
-    "session": ("You looked at this before", "You looked at this before"),
-    "clusters": ("From a group of items that you keep returning to", "From a group of items that suits you"),
-    "personas": ("What shoppers like you look for", "What shoppers like you look for"),
-    "reminders": ("You chose this on an earlier visit", "You chose this on an earlier visit"),
-}
-"""Expert -> phrase with and without the session's item that carried it."""
-
 
 @dataclass(frozen=True)
 class Why:
@@ -92,19 +79,3 @@ def _causes(
     )
     pulls = np.array(event_parts(ranker.encoder, history, items), dtype=np.float32)
     return causes.latest_cause(positions, items, said, pulls, parts[:, 0] + parts[:, 1], parts[:, 2].copy(), parts[:, 4].copy())
-
-
-def reason(*, expert: str, explored: bool, because: str, cluster: str, persona: str) -> str:
-    """One or two short sentences: the cause, then the cluster and the persona it is for.
-
-    expert : the expert with the largest share of the score.  because : title of the session's item, "" for none.
-    """
-    with_item, without = PHRASES.get(expert, PHRASES["clusters"])
-    words = with_item.format(because=because) if because else without
-    if explored:
-        words = "Something new to try: we are learning whether it suits you"
-    if cluster and persona:
-        return f"{words}. From “{cluster}”, for {persona}."
-    if cluster:
-        return f"{words}. From “{cluster}”."
-    return f"{words}."

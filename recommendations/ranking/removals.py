@@ -17,6 +17,7 @@ import numpy as np
 from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters
 from recommendations.ranking import blend as blending
+from recommendations.ranking import causes
 from recommendations.ranking.features import CLUSTER, EXPERT_COLUMNS, EXPERTS, FEATURES, gather
 from recommendations.ranking.history import History, Scratch
 from recommendations.ranking.layout import ClusterRows
@@ -27,26 +28,16 @@ LEAST = 1e-4
 """Log-odds by which an item must fall for a cause to hold: well above what rounding of float32 moves."""
 
 _CLUSTER_ROWS = np.array([FEATURES.index(name) for name in CLUSTER], dtype=np.intp)
+_OF_EXPERT = {expert: np.flatnonzero(EXPERT_COLUMNS[i]) for i, expert in enumerate(EXPERTS)}
 _scratch = Scratch()
 
 
 def log_odds(scores: np.ndarray) -> np.ndarray:
-    """(..., k) float64 log-odds of each item of a list to be chosen rather than any other, by its score (..., k).
+    """(T, k) float64 log-odds of each of k items to be chosen rather than any other, by each of T lists of scores (T, k).
 
     +inf for the only item of a list.
     """
-    s = np.asarray(scores, dtype=np.float64)
-    if not s.shape[-1]:
-        return s
-    s = s - s.max(axis=-1, keepdims=True)
-    e = np.exp(s)
-    rest = np.maximum(e.sum(axis=-1, keepdims=True) - e, 0.0)
-    # For the best one the others are added up anew: a difference of two sums would lose what little there is.
-    top = s.argmax(axis=-1, keepdims=True)
-    np.put_along_axis(e, top, 0.0, axis=-1)
-    np.put_along_axis(rest, top, e.sum(axis=-1, keepdims=True), axis=-1)
-    with np.errstate(divide="ignore"):
-        return np.asarray(s - np.log(rest))
+    return causes.log_odds(np.array(scores, dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -90,10 +81,13 @@ class Trial:
         return blending.score(self.ranker.blend, features)
 
     def falls(self, after: Sequence[np.ndarray]) -> np.ndarray:
-        """(T, k) by how much each item's log-odds fall in T other lists of scores (k,). A cause holds from `LEAST` on."""
+        """(T, k) by how much each item's log-odds fall in T other lists of scores (k,). A cause holds from `LEAST` on.
+
+        NaN for the only item of a ranking, which has nothing to fall behind.
+        """
         with np.errstate(invalid="ignore"):
-            fall = log_odds(self.scores) - log_odds(np.array(after).reshape(-1, len(self.scores)))
-        return np.asarray(np.where(np.isnan(fall), 0.0, fall))
+            odds = log_odds(np.array([self.scores, *after]))
+            return np.asarray(odds[0] - odds[1:])
 
     def without_item(self, item: int) -> np.ndarray:
         """(k,) if the session had not touched the item at this position: all its events are left out."""
@@ -120,36 +114,44 @@ class Trial:
     def without_expert(self, expert: str) -> np.ndarray:
         """(k,) if the expert said of every candidate what it says of the average one; before the first item, if it said
         nothing."""
+        return self.without_experts([expert])[0]
+
+    def without_experts(self, experts: Sequence[str]) -> list[np.ndarray]:
+        """`without_expert` of each."""
         evidence = self.ranked.evidence
         if evidence is None:
-            if expert == "reminders":
-                return self._with(self._opening(self.shelves, self.belief, self.own[:0]))
-            if expert == "personas":
-                return self._with(self._opening(self.shelves, None, self.own))
-            if expert == "popularity":
-                alike = replace(self.shelves, every=np.zeros_like(self.shelves.every))
-                return self._with(self._opening(alike, self.belief, self.own))
-            return self.scores
-        rows = EXPERT_COLUMNS[EXPERTS.index(expert)]
-        x = evidence.features.take(self.ranked.columns, axis=1)
-        x[rows] = evidence.features[rows].mean(axis=1)[:, None]
-        return self._with(blending.score(self.ranker.blend, x))
+            return [self._with(self._opening_without(expert)) for expert in experts]
+        x = evidence.features.take(np.tile(self.ranked.columns, len(experts)), axis=1)
+        k = len(self.scores)
+        for i, expert in enumerate(experts):
+            rows = _OF_EXPERT[expert]
+            x[rows, i * k : (i + 1) * k] = evidence.features[rows].mean(axis=1)[:, None]
+        return [self._with(base) for base in blending.score(self.ranker.blend, x).reshape(-1, k)]
 
     def without_cluster(self, cluster: int) -> np.ndarray:
         """(k,) if the cluster at this position were not selected, and the session had not changed its weight."""
-        evidence, scores = self.ranked.evidence, self.scores.astype(np.float32)
-        if evidence is not None:
-            inside = np.flatnonzero(self.clusters.primary[self.items] == cluster)
-            if len(inside):
-                x = evidence.features.take(self.ranked.columns[inside], axis=1)
-                x[_CLUSTER_ROWS] = 0.0
-                scores[inside] += blending.score(self.ranker.blend, x) - self.base[inside]
+        scores = self.scores
+        if self.ranked.evidence is not None:
+            scores = np.where(self._primary == cluster, self._unclustered, scores)
         if cluster in self.cluster_weight:
             others = {c: w for c, w in self.cluster_weight.items() if c != cluster}
-            scores -= cluster_log_weight(self.clusters, self.cluster_weight, self.items)
+            scores = scores - cluster_log_weight(self.clusters, self.cluster_weight, self.items)
             if others:
-                scores += cluster_log_weight(self.clusters, others, self.items)
+                scores = scores + cluster_log_weight(self.clusters, others, self.items)
         return scores
+
+    @cached_property
+    def _primary(self) -> np.ndarray:
+        return self.clusters.primary[self.items]
+
+    @cached_property
+    def _unclustered(self) -> np.ndarray:
+        """(k,) each item's score if its own cluster were not selected."""
+        if self.ranked.evidence is None:
+            return self.scores
+        x = self.ranked.evidence.features.take(self.ranked.columns, axis=1)
+        x[_CLUSTER_ROWS] = 0.0
+        return self._with(blending.score(self.ranker.blend, x))
 
     def without_beside(self) -> np.ndarray:
         """(k,) if the slate stood beside nothing, and yet among the same items."""
@@ -165,6 +167,15 @@ class Trial:
     def _with(self, base: np.ndarray) -> np.ndarray:
         """Scores with the multipliers that the ranking has."""
         return np.asarray(self.scores + (base - self.base))
+
+    def _opening_without(self, expert: str) -> np.ndarray:
+        if expert == "reminders":
+            return self._opening(self.shelves, self.belief, self.own[:0])
+        if expert == "personas":
+            return self._opening(self.shelves, None, self.own)
+        if expert == "popularity":
+            return self._opening(replace(self.shelves, every=np.zeros_like(self.shelves.every)), self.belief, self.own)
+        return self.base
 
     def _opening(self, shelves: Shelves, belief: np.ndarray | None, own: np.ndarray) -> np.ndarray:
         rates = self.ranker.reminders
