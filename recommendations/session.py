@@ -12,8 +12,8 @@ MAX_TOUCHES = 30
 """Item events kept in the state; the experts read at most this many, and 30 hold 97.5 % of eshop_clothing_2008's
 sessions whole, 99.6 % of serenade_bol's."""
 
-MAX_PENDING = 3
-"""Slates kept so that an impression report can be tied to what was served."""
+MAX_PENDING = 6
+"""Slates kept so that an impression report can be tied to what was served: two of each of a page's three rails."""
 
 
 class Touch(NamedTuple):
@@ -115,8 +115,8 @@ class Request:
     exclude: tuple[int, ...] = ()
 
 
-def evaluation_request(now: float, count: int = 20) -> Request:
-    """The evaluation profile: repeats and the current item allowed; no exploration, rules, diversity or slot sharing."""
+def evaluation_request(now: float, count: int = 20, diversity: float = 0.0) -> Request:
+    """The evaluation profile: repeats and the current item allowed; no exploration, rules or slot sharing."""
     return Request(
         now=now,
         count=count,
@@ -124,6 +124,7 @@ def evaluation_request(now: float, count: int = 20) -> Request:
         allow_current=True,
         allow_out_of_stock=True,
         explore=0.0,
+        diversity=diversity,
         share_slots=False,
         rules=False,
     )

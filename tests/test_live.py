@@ -52,7 +52,7 @@ async def test_events_in_and_a_slate_out(here: Process, redis_client: redis.Redi
         "shopper_id": "anna",
         "context": {"country": "PL", "age": 34},
         "events": [view("e1"), view("e2", "sku-2")],
-        "recommend": {"count": 5, "context": "product"},
+        "recommend": {"count": 5, "context": "similar"},
     }
     answer = await call("POST", EVENTS, body)
     assert answer.status == 200

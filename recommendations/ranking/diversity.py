@@ -26,7 +26,9 @@ class Spread:
     """Which of a ranking's rows comes next, given those above."""
 
     def __init__(self, scores: np.ndarray, likeness: np.ndarray, *, count: int, diversity: float) -> None:
-        """scores : (m,) falling.  likeness : (m, m) in [0, 1]."""
+        """scores : (m,) falling.  likeness : (m, m) in [0, 1].  Raises ValueError for a diversity that isn't in [0, 1]."""
+        if not 0.0 <= diversity <= 1.0:
+            raise ValueError(f"diversity {diversity} is not in [0, 1]")
         last = min(len(scores), SCORED * count) - 1
         span = max(float(scores[0] - scores[last]), 1e-6) if len(scores) else 1.0
         # Rows beyond the scale keep their order, far below.

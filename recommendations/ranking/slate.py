@@ -85,9 +85,7 @@ def compose(
                 spread.take(row)
             slots.append((row, 1.0, False, (rule,)))
             continue
-        place = (
-            _next(free, labels, reserved, count - slot, spread) if reserved else spread.best(free) if spread is not None else 0
-        )
+        place = _next(free, labels, reserved, count - slot, spread) if reserved or spread is not None else 0
         depth = min(len(free), POOL * count)
         others = depth - (place < depth)
         propensity, explored = 1.0, False

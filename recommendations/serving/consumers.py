@@ -20,10 +20,12 @@ from django.conf import settings
 from django.http.request import validate_host
 from django.urls import path, re_path
 
+from personas.events import EventError
 from recommendations.serving import live, process, turns
 from recommendations.serving.access import Principal, read_session_token
+from recommendations.serving.asks import look_up, read_ask
 from recommendations.serving.payloads import profile_json, slate_json
-from recommendations.serving.problems import Problem, internal
+from recommendations.serving.problems import Problem, internal, invalid
 from recommendations.serving.process import Process
 from recommendations.serving.store import channel
 
@@ -32,16 +34,24 @@ logger = logging.getLogger(__name__)
 MAX_MESSAGE = 100_000
 """Characters of one message; what is longer belongs to the REST endpoint."""
 
+MAX_RAILS = 4
+"""Slates of one page that are kept up to date: what a session keeps in mind of its slates is bounded (`session.MAX_PENDING`)."""
+
+MAX_RAIL = 20
+
 UNAUTHORISED, FORBIDDEN_ORIGIN, NOT_FOUND = 4401, 4403, 4404
 """Close codes, after the HTTP statuses that they stand for."""
 
 
 class SessionConsumer(AsyncJsonWebsocketConsumer):
-    """Messages in: `event`, `recommend`, `profile`. Out: `hello`, `profile`, `slate`, `result`, `error`."""
+    """Messages in: `event`, `recommend`, `profile`. Out: `hello`, `profile`, `slate`, `result`, `error`.
+
+    A page may have several rails, each asked for under its name; the one without a name is there from the start.
+    """
 
     async def connect(self) -> None:
         self.here: Process = await process.current()
-        self.ask = turns.Ask()
+        self.asks: dict[str, turns.Ask] = {"": turns.Ask()}
         self.seen_version = -1
         self.dirty = asyncio.Event()
         self.pusher: asyncio.Task[None] | None = None
@@ -94,14 +104,15 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
             await self.dirty.wait()
             self.dirty.clear()
             try:
-                await self.send_slate(self.ask)
+                for rail, ask in list(self.asks.items()):
+                    await self.send_slate(rail, ask, profile=rail == next(iter(self.asks)))
             except Problem as problem:
                 await self.send_problem(problem)
             except Exception:
                 logger.exception("a push to session %s failed", self.who.session)
                 await self.send_problem(internal())
 
-    async def send_slate(self, ask: turns.Ask) -> None:
+    async def send_slate(self, rail: str, ask: turns.Ask, *, profile: bool) -> None:
         now = time.time()
         turn = await turns.take(self.here, self.visit, ask=ask, now=now)
         # Not the highest: a session whose state was lost starts again.
@@ -109,9 +120,10 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
         self.here.surroundings.look(turn, self.scope)
         if self.gone:
             return
-        await self.send_json({"type": "profile", "profile": profile_json(turn.engine, turn.state, now=now)})
+        if profile:
+            await self.send_json({"type": "profile", "profile": profile_json(turn.engine, turn.state, now=now)})
         if turn.slate is not None:
-            await self.send_json({"type": "slate", "slate": slate_json(turn.engine, turn.state, turn.slate)})
+            await self.send_json({"type": "slate", "rail": rail, "slate": slate_json(turn.engine, turn.state, turn.slate)})
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **_: Any) -> None:
         try:
@@ -128,13 +140,25 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
         if kind == "event":
             await self.take_event(content)
         elif kind == "recommend":
-            # What a page asks for once is what it is pushed from then on.
-            self.ask = live.read_ask(content.get("recommend") or {})
-            await self.send_slate(self.ask)
+            await self.subscribe(content)
         elif kind == "profile":
             self.dirty.set()
         else:
             raise Problem(400, "unknown_type", f"{str(kind)[:40]!r} is not one of event, recommend, profile.")
+
+    async def subscribe(self, content: Mapping[str, Any]) -> None:
+        """What a page asks for once is what it is pushed from then on, until it asks for nothing there."""
+        rail = content.get("rail", "")
+        if not isinstance(rail, str) or len(rail) > MAX_RAIL:
+            raise invalid(EventError("rail", f"must be a name of at most {MAX_RAIL} characters"))
+        if "recommend" in content and content["recommend"] is None:
+            self.asks.pop(rail, None)
+            return
+        ask = await look_up(self.who.shop, read_ask(content.get("recommend") or {}))
+        if rail not in self.asks and len(self.asks) == MAX_RAILS:
+            raise invalid(EventError("rail", f"this page has {MAX_RAILS} rails already; ask for nothing (null) in one of them"))
+        self.asks[rail] = ask
+        await self.send_slate(rail, ask, profile=True)
 
     async def take_event(self, content: Mapping[str, Any]) -> None:
         """Count the event; the push that follows comes as it does for every subscriber of the session."""

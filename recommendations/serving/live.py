@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import msgspec
 from asgiref.sync import sync_to_async
@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from personas.events import EventError, check_id
 from recommendations.serving import access, process, turns
 from recommendations.serving.access import Principal
+from recommendations.serving.asks import look_up, read_ask, read_parameters
 from recommendations.serving.payloads import profile_json, slate_json
 from recommendations.serving.problems import Problem, internal, invalid, storage_unavailable
 from recommendations.serving.process import Process
@@ -120,7 +121,7 @@ async def answer(scope: Scope, receive: Receive) -> dict[str, Any]:
     if is_profile(path):
         return await read_profile(here, who, scope, now)
     if method == "GET":
-        return await recommend(here, who, scope, _query(scope), now)
+        return await recommend(here, who, scope, read_parameters(scope["query_string"].decode("latin-1")), now)
     body = await read_json(headers, receive)
     if path == EVENTS:
         return await take_events(here, who, scope, body, now)
@@ -136,7 +137,7 @@ async def take_events(here: Process, who: Principal, scope: Scope, body: dict[st
     ask = None
     if body.get("recommend") is not None:
         who.require("read")
-        ask = read_ask(body["recommend"])
+        ask = await look_up(who.shop, read_ask(body["recommend"]))
     events = body.get("events")
     if not isinstance(events, list):
         raise invalid(EventError("events", "must be a list"))
@@ -152,7 +153,8 @@ async def recommend(here: Process, who: Principal, scope: Scope, body: dict[str,
     """A slate for the session as it stands; a session not seen before gets one from its prior."""
     visit = turns.read_visit(who, body)
     who.require("read", visit.session)
-    turn = await turns.take(here, visit, ask=read_ask(body.get("recommend") or {}), now=now)
+    ask = await look_up(who.shop, read_ask(body.get("recommend") or {}))
+    turn = await turns.take(here, visit, ask=ask, now=now)
     look_around(here, who, scope, turn)
     if turn.slate is None:
         raise RuntimeError("a slate was asked for and none came")
@@ -191,36 +193,6 @@ def issue_token(who: Principal, body: dict[str, Any], now: float) -> dict[str, A
         raise invalid(EventError("ttl_s", f"must be a whole number of seconds, {MIN_TOKEN_S} to {MAX_TOKEN_S}"))
     token = access.issue_session_token(who.shop, session, ttl_s=ttl_s, now=now, shopper=shopper)
     return {"token": token, "session_id": session, "websocket": "/ws/v1/session"}
-
-
-def read_ask(raw: object) -> turns.Ask:
-    """What a slate should be like. Raises Problem."""
-    try:
-        return msgspec.convert(raw, turns.Ask).checked()
-    except msgspec.ValidationError as error:
-        raise Problem(422, "invalid_field", f"recommend: {error}", field="recommend") from error
-
-
-def _query(scope: Scope) -> dict[str, Any]:
-    """A GET's parameters in the shape of a POST's body. Raises Problem."""
-    given = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-    ask: dict[str, Any] = {}
-    for name, value in given.items():
-        if name == "count":
-            if not value.isascii() or not value.isdigit() or len(value) > 6:
-                raise invalid(EventError("count", f"{value[:40]!r} is not a whole number"))
-            ask[name] = int(value)
-        elif name == "context":
-            ask[name] = value
-        elif name == "exclude":
-            ask[name] = [part for part in value.split(",") if part]
-        elif name in {"allow_seen", "allow_current", "allow_out_of_stock"}:
-            if value not in {"true", "false"}:
-                raise invalid(EventError(name, f"{value[:40]!r} is neither true nor false"))
-            ask[name] = value == "true"
-        elif name not in {"session_id", "shopper_id"}:
-            raise invalid(EventError(name[:40], "is not a parameter of this call"))
-    return {"session_id": given.get("session_id"), "shopper_id": given.get("shopper_id"), "recommend": ask}
 
 
 async def read_json(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def slate_json(engine: Engine, state: SessionState, slate: Slate) -> dict[str, A
         "context": slate.context,
         "version": state.version,
         "release": slate.release,
+        "notes": list(slate.notes),
         "items": [_slate_item(engine, item, personas, clusters) for item in slate.items],
     }
 

@@ -29,11 +29,12 @@ from recommendations.serving.activity import (
     Record,
     encode_record,
 )
+from recommendations.serving.asks import Ask, request_of
 from recommendations.serving.memory import Memory
 from recommendations.serving.problems import Problem, busy, invalid, no_release, storage_unavailable
 from recommendations.serving.resuming import MAX_CONTEXT, Visit, comes_in, resume
 from recommendations.serving.store import Durability, Loaded, NotDurableError
-from recommendations.session import Request, SessionState, Slate
+from recommendations.session import SessionState, Slate
 
 if TYPE_CHECKING:
     from recommendations.serving.process import Process
@@ -43,9 +44,6 @@ logger = logging.getLogger(__name__)
 MAX_EVENTS = 500
 """Events in one request; they are committed together."""
 
-MAX_COUNT = 50
-MAX_EXCLUDE = 200
-MAX_PAGE = 60
 MAX_CONTEXT_NAME = 40
 MAX_CONTEXT_VALUE = 80
 
@@ -59,27 +57,6 @@ PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
 YIELD_EVERY = 16
 """Events after which a long batch lets other requests of this process run: some milliseconds of work."""
-
-
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a slate; `context` names the page or place it is for."""
-
-    context: str = "home"
-    count: int = 12
-    allow_seen: bool = True
-    allow_current: bool = False
-    allow_out_of_stock: bool = False
-    exclude: list[str] = []
-
-    def checked(self) -> Ask:
-        """Itself. Raises Problem on what is out of bounds."""
-        if not 1 <= self.count <= MAX_COUNT:
-            raise invalid(EventError("recommend.count", f"{self.count} is outside 1 to {MAX_COUNT}"))
-        if len(self.exclude) > MAX_EXCLUDE:
-            raise invalid(EventError("recommend.exclude", f"has {len(self.exclude)} entries, more than {MAX_EXCLUDE}"))
-        if not 0 < len(self.context) <= MAX_PAGE or not self.context.isprintable():
-            raise invalid(EventError("recommend.context", f"must be 1 to {MAX_PAGE} printable characters"))
-        return self
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -203,7 +180,7 @@ async def _attempt(
         decisions += [LoggedDecision(event.event_id, event.at, *d) for d in decided]
     slate = None
     if ask is not None:
-        state, slate = loop.recommend(engine, state, _request(engine, ask, now), loop.generator(state))
+        state, slate = loop.recommend(engine, state, request_of(engine, ask, now), loop.generator(state))
     final = tuple(Result(event_id=r.event_id, status="duplicate") if r.event_id in loaded.seen else r for r in results)
     # A duplicate may be a retry of what was written but not confirmed; writing again waits for the disk again.
     unconfirmed = bool(loaded.seen) and process.store.durability is Durability.WAITAOF
@@ -274,18 +251,6 @@ def _parse(engine: Engine, raw_events: Sequence[object], now: float) -> tuple[di
 def _id_of(raw: object) -> str:
     given = raw.get("event_id") if isinstance(raw, dict) else None
     return given[:128] if isinstance(given, str) else ""
-
-
-def _request(engine: Engine, ask: Ask, now: float) -> Request:
-    return Request(
-        now=now,
-        count=ask.count,
-        context=ask.context,
-        allow_seen=ask.allow_seen,
-        allow_current=ask.allow_current,
-        allow_out_of_stock=ask.allow_out_of_stock,
-        exclude=tuple(i for i in engine.catalogue.ids_of(ask.exclude) if i != UNKNOWN_ITEM),
-    )
 
 
 def _logged(slate: Slate | None, now: float) -> LoggedSlate | None:
