@@ -37,6 +37,9 @@ ITEM_COLUMNS = {
     "list_price": "regular_price",
     "original_price": "regular_price",
     "compare_at_price": "regular_price",
+    "cost_price": "cost",
+    "cost_per_item": "cost",
+    "cost_of_goods_sold": "cost",
 }
 _TEXTS = {"title": 300, "description": 20_000, "category": 120, "brand": 120, "colour": 60, "currency": 3, "image_url": 500}
 _STOCK = {"in_stock": True, "in stock": True, "available": True}

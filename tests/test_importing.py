@@ -59,6 +59,15 @@ def test_catalogue_becomes_the_rows_that_training_reads(shop: Shop, tmp_path: Pa
     assert Item.objects.get(external_id="A1").attributes == {"views": "12"}
 
 
+@pytest.mark.parametrize("column", ["cost", "cost_price", "cost_of_goods_sold"])
+def test_what_an_item_costs_the_shop_is_taken_from_any_of_its_columns(shop: Shop, tmp_path: Path, column: str) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text(f"item_id,price,{column}\na,10,4.25\nb,10,\nc,10,-1\nd,10,nan\n")
+    report = import_catalogue(shop, path)
+    assert [(r.line, r.field) for r in report.rejects] == [(4, "cost"), (5, "cost")]
+    assert [row.cost for row in Item.objects.filter(shop=shop).as_rows()] == [4.25, None]
+
+
 @pytest.mark.parametrize("column", ["regular_price", "list_price", "compare_at_price"])
 def test_a_regular_price_above_the_price_makes_an_item_reduced(shop: Shop, tmp_path: Path, column: str) -> None:
     text = f"item_id,price,{column}\nA1,8,10\nB2,8,\nC3,8,-1\n"
