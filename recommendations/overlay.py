@@ -53,6 +53,16 @@ class Overlay:
 
 NO_OVERLAY = Overlay()
 
+_DERIVED = {
+    "layout": ("ranker", "clusters"),
+    "shelves": ("ranker", "personas"),
+    "companions": ("ranker", "catalogue"),
+    "likeness": ("ranker", "catalogue"),
+    "sieve": ("ranker", "catalogue"),
+    "out_of_stock": ("catalogue",),
+}
+"""What an engine derives when it is first needed, and the components that it is made of."""
+
 
 def with_overlay(engine: Engine, overlay: Overlay) -> Engine:
     """The engine of the same release under this overlay and no other: one that the engine is under already is taken off.
@@ -65,12 +75,12 @@ def with_overlay(engine: Engine, overlay: Overlay) -> Engine:
         return bare
     now = engine.overlay
     if engine.bare is not None and (now.offers, now.items, now.gone) == (overlay.offers, overlay.items, overlay.gone):
-        return _carried(engine, replace(engine, overlay=overlay))
+        return _carried((engine,), replace(engine, overlay=overlay))
     catalogue = _offered(bare.catalogue, overlay)
     rows = [row for row in overlay.items if catalogue.position(row.item_id) == NO_ITEM and row.item_id not in overlay.gone]
     changed = replace(bare, bare=bare, overlay=overlay, catalogue=catalogue)
     if not rows:
-        return _carried(bare, replace(changed, personas=_repriced(bare.personas, catalogue)))
+        return _carried((bare, engine), replace(changed, personas=_repriced(bare.personas, catalogue)))
     n, catalogue = len(catalogue), catalogue_changes.with_items(catalogue, rows)
     kin = new_items.find_kin(catalogue.item_descriptors[:n], catalogue.item_descriptors[n:], new_items.seen_by(bare.ranker))
     return replace(
@@ -82,11 +92,12 @@ def with_overlay(engine: Engine, overlay: Overlay) -> Engine:
     )
 
 
-def _carried(before: Engine, after: Engine) -> Engine:
-    """`after` with what `before` had derived from components that are the same in both."""
-    for name, parts in (("layout", ("ranker", "clusters")), ("shelves", ("ranker", "personas"))):
-        if name in vars(before) and all(getattr(before, part) is getattr(after, part) for part in parts):
-            vars(after)[name] = vars(before)[name]
+def _carried(before: Sequence[Engine], after: Engine) -> Engine:
+    """`after` with what those before had derived from components that are the same."""
+    for engine in before:
+        for name, parts in _DERIVED.items():
+            if name in vars(engine) and all(getattr(engine, part) is getattr(after, part) for part in parts):
+                vars(after)[name] = vars(engine)[name]
     return after
 
 

@@ -77,9 +77,9 @@ def folded(deltas: Iterable[tuple[int, Delta]]) -> Overlay:
 
 
 def to_json(delta: Delta) -> dict[str, Any]:
-    """As a row keeps it; what is empty is left out."""
+    """As a row keeps it; what is empty is left out, but not that no rule is left."""
     told: dict[str, Any] = msgspec.to_builtins(delta)
-    return {name: value for name, value in told.items() if value not in (False, None, [], ())}
+    return {name: value for name, value in told.items() if value or (name == "rules" and value is not None)}
 
 
 def from_json(told: dict[str, Any]) -> Delta:
