@@ -72,6 +72,7 @@ PURE = (
     "recommendations.session",
     "recommendations.slates",
     "recommendations.overlay",
+    "recommendations.overlay_deltas",
     "recommendations.parts",
     "recommendations.ranking.*",
     "recommendations.evaluation.ablations",
