@@ -129,7 +129,7 @@ class ServedSlate(models.Model):
     """A recommendation as it was served, for learning and for answering "why did I see this".
 
     items : [{"item", "slot", "score", "propensity", "persona", "cluster", "expert", "rules"}] by slot; "rules" where any acted.
-    versions : component kind -> version, and "release" and "overlay".
+    versions : component kind -> version, and "release", "overlay" and "asked", how the request was not as by default.
     """
 
     shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="+", db_index=False)

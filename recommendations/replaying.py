@@ -108,6 +108,36 @@ def replay(
     return tuple(steps)
 
 
+def stand(
+    engine: Engine,
+    *,
+    shop: int,
+    session: str,
+    shopper: str,
+    context: Mapping[str, str],
+    started_at: float,
+    events: Sequence[Event],
+    earlier: Sequence[float] | None = None,
+    served: Sequence[Served] = (),
+    own: Sequence[int] = (),
+) -> SessionState:
+    """The session as it stood once these events came and these slates were served. Arguments as for `replay`.
+
+    own : what the shopper wanted on earlier visits, as for `engine.start`.
+    """
+    state = loop.start(
+        engine, shop=shop, session=session, at=started_at, context=context, shopper=shopper, earlier=earlier, own=own
+    )
+    waiting = list(served)
+    for event in events:
+        while waiting and waiting[0].at < event.received_at:
+            state = _given(state, waiting.pop(0).pending)
+        state = loop.observe(engine, state, event)
+    for slate in waiting:
+        state = _given(state, slate.pending)
+    return state
+
+
 def read(engine: Engine, state: PersonaState) -> Reading:
     """Belief and what it amounts to."""
     told = personas.profile(engine.personas, state)

@@ -15,9 +15,10 @@ from personas import memory as blending
 from personas.events import UNKNOWN_ITEM
 from personas.ledger import Shift
 from personas.models import Session, Shop
-from recommendations import releases
+from recommendations import overlays, releases
 from recommendations.engine import Engine
 from recommendations.models import Release
+from recommendations.overlay import with_overlay
 from recommendations.reading import PastSession, events_of, read_session
 from recommendations.replaying import ReplayedStep, replay
 from recommendations.serving.payloads import cluster_json
@@ -76,6 +77,42 @@ def engine_of(shop: Shop) -> Engine:
     if engine is not None and engine.release == str(release.number):
         return engine
     return _load(shop, str(release.number), tuple(sorted(release.components.items())))
+
+
+class Then(NamedTuple):
+    """The engine that served a slate, as far as it is still there. note : what is not as it was then, "" for nothing."""
+
+    engine: Engine
+    note: str
+
+
+def engine_then(shop: Shop, release: str, overlay: int) -> Then:
+    """The engine of a release under a version of its live overlay; where one of them is gone, what is active now.
+
+    Raises ReleaseError if no release can be read.
+    """
+    row = Release.objects.filter(shop=shop, number=int(release)).first() if release.isdigit() else None
+    try:
+        if row is None:
+            raise releases.ReleaseError(f"release {release} isn't known any more")
+        components = tuple(sorted(row.components.items()))
+        engine = _load(shop, str(row.number), components)
+    except releases.ReleaseError:
+        now = engine_of(shop)
+        return Then(now, f"Release {release or 'unknown'} can't be read any more: told on release {now.release}.")
+    if not overlay:
+        return Then(engine, "")
+    under = _under(shop, str(row.number), components, overlay)
+    if under is None:
+        return Then(engine, "The prices, stock and rules of then aren't kept any more: told on those of the training.")
+    return Then(under, "")
+
+
+@lru_cache(maxsize=2)
+def _under(shop: Shop, number: str, components: tuple[tuple[str, str], ...], version: int) -> Engine | None:
+    """A release's engine under a version of the overlay, None where that isn't kept."""
+    laid = overlays.overlay_of(shop, version)
+    return None if laid is None else with_overlay(_load(shop, number, components), laid)
 
 
 @lru_cache(maxsize=4)

@@ -110,7 +110,7 @@ class LoggedItem(msgspec.Struct, array_like=True, frozen=True):
 
 
 class LoggedSlate(msgspec.Struct, array_like=True, frozen=True):
-    """A slate as served. overlay, rules : as of `session.Slate`."""
+    """A slate as served. overlay, rules : as of `session.Slate`.  asked : by `asked.told`."""
 
     recommendation_id: str
     at: float
@@ -118,6 +118,7 @@ class LoggedSlate(msgspec.Struct, array_like=True, frozen=True):
     items: tuple[LoggedItem, ...]
     overlay: int = 0
     rules: tuple[int, ...] = ()
+    asked: dict[str, Any] = {}
 
 
 class Record(msgspec.Struct, array_like=True, frozen=True):

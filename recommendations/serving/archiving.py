@@ -300,6 +300,7 @@ def _write_slates(shop: Shop, records: Iterable[tuple[Entry, Record]]) -> None:
                     **(components.get(int(record.release), {}) if record.release.isdigit() else {}),
                     "release": record.release,
                     "overlay": slate.overlay,
+                    **({"asked": slate.asked} if slate.asked else {}),
                 },
             )
             for record, slate in slates.values()

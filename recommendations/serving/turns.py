@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from redis.exceptions import RedisError
@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from personas.events import UNKNOWN_ITEM, Event, EventError, check_id, parse_event
 from personas.history import VARIABLES
 from personas.profile import shares
+from recommendations import asked as asking
 from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.serving import memory as memories
@@ -178,9 +179,11 @@ async def _attempt(
             await asyncio.sleep(0)
         state, decided = loop.observe_with_decisions(engine, state, event)
         decisions += [LoggedDecision(event.event_id, event.at, *d) for d in decided]
-    slate = None
+    slate, asked = None, dict[str, Any]()
     if ask is not None:
-        state, slate = loop.recommend(engine, state, request_of(engine, ask, now), loop.generator(state))
+        request = request_of(engine, ask, now)
+        asked = asking.told(request, state)
+        state, slate = loop.recommend(engine, state, request, loop.generator(state))
     final = tuple(Result(event_id=r.event_id, status="duplicate") if r.event_id in loaded.seen else r for r in results)
     # A duplicate may be a retry of what was written but not confirmed; writing again waits for the disk again.
     unconfirmed = bool(loaded.seen) and process.store.durability is Durability.WAITAOF
@@ -196,7 +199,7 @@ async def _attempt(
             at=now,
             events=tuple(LoggedEvent.of(event, refs) for event, refs in fresh),
             decisions=tuple(decisions),
-            slate=_logged(slate, now),
+            slate=_logged(slate, now, asked),
             belief=_by_id(state, [math.exp(p) for p in state.persona.log_belief]),
             shares=_by_id(state, shares(state.persona)),
             steps=state.persona.steps,
@@ -253,13 +256,13 @@ def _id_of(raw: object) -> str:
     return given[:128] if isinstance(given, str) else ""
 
 
-def _logged(slate: Slate | None, now: float) -> LoggedSlate | None:
+def _logged(slate: Slate | None, now: float, asked: dict[str, Any]) -> LoggedSlate | None:
     if slate is None:
         return None
     items = tuple(
         [LoggedItem(i.item, i.slot, i.score, i.propensity, i.persona, i.cluster, i.expert, i.rules) for i in slate.items]
     )
-    return LoggedSlate(slate.recommendation_id, now, slate.context, items, slate.overlay, slate.rules)
+    return LoggedSlate(slate.recommendation_id, now, slate.context, items, slate.overlay, slate.rules, asked)
 
 
 def _by_id(state: SessionState, values: Sequence[float]) -> dict[int, float]:
