@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from clusters.catalogue import ItemRow
 from recommendations.overlay import NO_OVERLAY, Offer, Overlay
@@ -49,10 +46,6 @@ def between(before: Overlay, after: Overlay, *, whole: bool = False) -> Delta:
     )
 
 
-def is_empty(delta: Delta) -> bool:
-    return delta == Delta(whole=delta.whole)
-
-
 def applied(overlay: Overlay, delta: Delta, version: int) -> Overlay:
     """The overlay of that version."""
     if delta.whole:
@@ -74,17 +67,6 @@ def folded(deltas: Iterable[tuple[int, Delta]]) -> Overlay:
     for version, delta in deltas:
         overlay = applied(overlay, delta, version)
     return overlay
-
-
-def to_json(delta: Delta) -> dict[str, Any]:
-    """As a row keeps it; what is empty is left out, but not that no rule is left."""
-    told: dict[str, Any] = msgspec.to_builtins(delta)
-    return {name: value for name, value in told.items() if value or (name == "rules" and value is not None)}
-
-
-def from_json(told: dict[str, Any]) -> Delta:
-    """Inverse of `to_json`. Raises msgspec.ValidationError."""
-    return msgspec.convert(told, Delta)
 
 
 def summary(delta: Delta) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,6 +29,7 @@ from personas.sessions import NO_ITEM
 from recommendations import overlay_deltas, releases
 from recommendations.models import OverlayChange, Release
 from recommendations.overlay import NO_OVERLAY, Offer, Overlay
+from recommendations.overlay_deltas import Delta
 from recommendations.overlay_requests import asked, request_overlay
 from recommendations.reading import read_rules
 
@@ -49,7 +51,17 @@ WHOLE_EVERY = 200
 KEPT_DAYS = 90
 """Days after which versions are forgotten, where the shop doesn't keep its log for a shorter time."""
 
-__all__ = ["CHANNEL", "overlay_at", "overlay_of", "prune", "publish_overlay", "read_overlay", "request_overlay", "version_in"]
+__all__ = [
+    "CHANNEL",
+    "from_json",
+    "overlay_at",
+    "overlay_of",
+    "prune",
+    "publish_overlay",
+    "read_overlay",
+    "request_overlay",
+    "version_in",
+]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Overlay).decode
@@ -101,7 +113,7 @@ def _publish(client: Redis, shop: Shop, release: Release) -> OverlayChange | Non
         number = 1 if last is None else last.version + 1
         after = replace(after, version=number)
         whole = last is None or number % WHOLE_EVERY == 0
-        delta = overlay_deltas.to_json(overlay_deltas.between(before, after, whole=whole))
+        delta = to_json(overlay_deltas.between(before, after, whole=whole))
         change = OverlayChange.objects.create(shop=shop, version=number, release=release.number, at=read_at, delta=delta)
     told_of = {"release": release.number, "catalogue": version, "read_at": read_at.timestamp()}
     if change is None and is_told:
@@ -209,10 +221,21 @@ def _overlay_of(last: OverlayChange | None) -> Overlay:
         return NO_OVERLAY
     rows = []
     for row in OverlayChange.objects.filter(shop=last.shop_id, version__lte=last.version).iterator(chunk_size=50):
-        rows.append((row.version, overlay_deltas.from_json(row.delta)))
+        rows.append((row.version, from_json(row.delta)))
         if rows[-1][1].whole:
             break
     return overlay_deltas.folded(reversed(rows))
+
+
+def to_json(delta: Delta) -> dict[str, Any]:
+    """As a row keeps it; what is empty is left out, but not that no rule is left."""
+    told: dict[str, Any] = msgspec.to_builtins(delta)
+    return {name: value for name, value in told.items() if value or (name == "rules" and value is not None)}
+
+
+def from_json(told: dict[str, Any]) -> Delta:
+    """Inverse of `to_json`. Raises msgspec.ValidationError."""
+    return msgspec.convert(told, Delta)
 
 
 # Retention

@@ -14,7 +14,8 @@ from recommendations import engine as loop
 from recommendations import overlay_deltas
 from recommendations.engine import Engine
 from recommendations.overlay import NO_OVERLAY, Offer, Overlay, with_overlay
-from recommendations.overlay_deltas import Delta, applied, between, folded, from_json, to_json
+from recommendations.overlay_deltas import Delta, applied, between, folded
+from recommendations.overlays import from_json, to_json
 from recommendations.ranking.rules import Rule
 from recommendations.session import Request, SessionState, Slate
 from tests.worlds import MONDAY, World, event, make_world, train_world
