@@ -168,6 +168,8 @@ class RuleForm(forms.Form):
         at = _AT.get(error.field, error.field)
         at = at if at in self.fields else ""
         words = error.reason if at else f"{error.field.replace('_', ' ')} {error.reason}"
+        if words == "is missing":
+            words = "say how much" if at != "slot" else "say which slot"
         self.add_error(at or None, f"{words[:1].upper()}{words[1:]}.")
 
 

@@ -235,9 +235,8 @@ class RulePages(ModelAdmin):
         return self._edited(request, rule.shop, rule, [rule.shop])
 
     def _edited(self, request: HttpRequest, shop: Shop, rule: MerchandisingRule | None, shops: list[Shop]) -> HttpResponse:
-        form = RuleForm(
-            shop, rule, sent(request), initial=initial_of(rule) if rule else {"action": request.GET.get("action", "pin")}
-        )
+        begin = {"action": request.GET.get("action", "pin"), "slot": 1, "strength": 2, "share": 25, "margin": 20}
+        form = RuleForm(shop, rule, sent(request), initial=initial_of(rule) if rule else begin)
         if request.method == "POST" and form.is_valid():
             try:
                 saved = self._save(request, shop, rule, form)

@@ -54,12 +54,21 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True)
 class Preview:
-    """A slate without a rule and with it. acts : whether the rule acts on such a visit at all.  visitor : who it is, in words."""
+    """A slate without a rule and with it. acts : whether the rule acts on such a visit at all.
+
+    visitor : who it is, in words.  known : whether they have looked at anything yet.
+    """
 
     before: tuple[Slot, ...]
     after: tuple[Slot, ...]
     acts: bool
     visitor: str
+    known: bool
+
+    @property
+    def changed(self) -> bool:
+        """Whether the two slates differ."""
+        return [slot.item for slot in self.before] != [slot.item for slot in self.after]
 
 
 def engine_for(shop: Shop) -> Engine | None:
@@ -140,7 +149,8 @@ def preview(shop: Shop, engine: Engine, rule: Rule, *, persona: int | None, now:
     was, now_at = ({item.item: item.slot for item in slate.items} for slate in slates)
     before = [Slot(i.item, "" if i.item in now_at else "gone", by_rule=False) for i in slates[0].items]
     after = [Slot(i.item, _moved(was.get(i.item), i.slot), rule.rule_id in i.rules) for i in slates[1].items]
-    return Preview(tuple(before), tuple(after), rule.rule_id in slates[1].rules or _acts(engine, state, here, now), visitor)
+    acts = rule.rule_id in slates[1].rules or _acts(engine, state, here, now)
+    return Preview(tuple(before), tuple(after), acts, visitor, known=state.events > 0)
 
 
 def _acts(engine: Engine, state: SessionState, rule: Rule, now: float) -> bool:
