@@ -11,7 +11,7 @@ export function newId() {
 }
 
 export class Live {
-  /** settings: as the page gives them. on: {profile, slate, state} callbacks; state is live, down, or trouble with what it is. */
+  /** settings: as the page gives them. on: {profile, slate(rail, slate), state} callbacks; state is live, down, or trouble with what it is. */
   constructor(settings, on) {
     this.settings = settings;
     this.on = on;
@@ -23,6 +23,35 @@ export class Live {
     this.events = -1;
     this.poller = 0;
     this.leaving = false;
+    this.asks = new Map();
+  }
+
+  /** What a rail shows from now on, at once and whenever the session moves; null for nothing any more. */
+  ask(rail, recommend) {
+    if (recommend) this.asks.set(rail, recommend);
+    else this.asks.delete(rail);
+    if (this.open) this.subscribe(rail, recommend);
+    else if (recommend && this.poller) this.fetch(rail, recommend);
+  }
+
+  subscribe(rail, recommend) {
+    this.socket.send(JSON.stringify({ type: "recommend", rail, recommend }));
+  }
+
+  /** A slate over REST. Resolves to null where none can be had. */
+  async slate(recommend) {
+    const body = JSON.stringify({ session_id: this.settings.session, recommend });
+    const answer = await this.call("/api/v1/recommendations", { method: "POST", body });
+    return answer.ok ? answer.json() : null;
+  }
+
+  async fetch(rail, recommend) {
+    try {
+      const slate = await this.slate(recommend);
+      if (slate && this.asks.has(rail)) this.on.slate(rail, slate);
+    } catch {
+      // The next poll tries again.
+    }
   }
 
   start() {
@@ -97,12 +126,14 @@ export class Live {
       clearInterval(this.poller);
       this.poller = 0;
       this.on.state("live");
+      // The rail without a name is pushed from the start.
+      for (const [rail, recommend] of this.asks) if (rail) this.subscribe(rail, recommend);
       if (this.queue.length) this.send([]);
     };
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data);
       if (message.type === "profile") this.took(message.profile);
-      else if (message.type === "slate") this.on.slate(message.slate);
+      else if (message.type === "slate" && this.asks.has(message.rail)) this.on.slate(message.rail, message.slate);
       else if (message.type === "error") this.on.state("trouble", message.detail);
     };
     socket.onclose = () => { if (socket === this.socket) this.lost(); };
@@ -138,9 +169,7 @@ export class Live {
       const profile = await answer.json();
       if (profile.events === this.events) return;
       this.took(profile);
-      const context = encodeURIComponent(this.settings.context);
-      const slate = await this.call(`/api/v1/recommendations?session_id=${session}&count=12&context=${context}`);
-      if (slate.ok) this.on.slate(await slate.json());
+      for (const [rail, recommend] of this.asks) await this.fetch(rail, recommend);
     } catch {
       // The next poll tries again; the panel already says that live updates are off.
     }

@@ -4,6 +4,7 @@ import "./progress.js";
 import { Bag } from "./bag.js";
 import { colourFaces, show } from "./belief.js";
 import { Live, newId } from "./live.js";
+import { Order } from "./order.js";
 import { Rail } from "./rail.js";
 
 const settings = JSON.parse(document.getElementById("panel-settings").textContent);
@@ -28,42 +29,60 @@ function event(name, details = {}, about = {}) {
   return made;
 }
 
-// A slate older than what the shopper last did is not shown, and one that only answers our own report of what was
-// seen isn't either: the rail must not move because somebody looked at it.
+// A slate older than what the shopper last did is not shown, and those that only answer our own report of what was
+// seen aren't either: a rail must not move because somebody looked at it.
 let underWay = 0;
-let newest = null;
 let floor = -1;
-let shown = kept.slate?.version ?? -1;
+let latest = kept.slate?.version ?? -1;
+const newest = new Map();
+const rails = new Map();
 
-function offer(slate) {
-  newest = slate;
+function offer(rail, slate) {
+  newest.set(rail, slate);
+  latest = Math.max(latest, slate.version);
   if (underWay === 0) settle();
 }
 
 function settle() {
-  if (newest && newest.version > floor) {
-    rail.show(newest);
-    shown = newest.version;
-    keep({ slate: newest });
+  for (const [name, slate] of newest) {
+    // A rail that has shown nothing yet shows what there is.
+    if (slate.version <= floor && rails.get(name)?.filled) continue;
+    rails.get(name)?.show(slate);
+    if (name === "") keep({ slate });
   }
-  newest = null;
+  newest.clear();
 }
 
 async function tell(events, { passive = false } = {}) {
   underWay += 1;
-  if (!passive) rail.turn();
+  if (!passive) for (const rail of rails.values()) rail.turn();
+  const before = latest;
   const version = await live.send(events);
   underWay -= 1;
   if (version !== null) {
-    // The next version after a report of ours is the slate that answers it, unless others moved the session meanwhile.
-    const alone = version === shown + events.length;
+    // The next versions after a report of ours are the slates that answer it, one a rail, unless others moved the session.
+    const alone = version === before + events.length;
     if (!passive) floor = Math.max(floor, version);
-    else if (alone) floor = Math.max(floor, version + 1);
+    else if (alone) floor = Math.max(floor, version + live.asks.size);
   }
   if (underWay === 0) settle();
 }
 
-const rail = new Rail(settings, (recommendation_id, items) => tell([event("view_item_list", { recommendation_id, items })], { passive: true }));
+function addRail(name, root, recommend) {
+  const report = (recommendation_id, items) => tell([event("view_item_list", { recommendation_id, items })], { passive: true });
+  const rail = new Rail(root, settings, report);
+  rails.set(name, rail);
+  live.ask(name, recommend);
+  rail.list.addEventListener("click", (click) => {
+    const card = click.target.closest("a")?.closest(".rail-card");
+    if (!card?.dataset.recommendation) return;
+    const items = [{ item_id: card.dataset.item, index: Number(card.dataset.slot) }];
+    const of = { title: card.querySelector(".title").textContent, category: card.dataset.category };
+    live.send([event("select_item", { recommendation_id: card.dataset.recommendation, items }, of)], { last: true });
+  });
+  return rail;
+}
+
 const live = new Live(settings, {
   slate: offer,
   profile: (profile) => { show(profile, remembered); keep({ profile }); },
@@ -74,14 +93,23 @@ const live = new Live(settings, {
   },
 });
 const about = { title: settings.title, category: settings.category, tier: settings.tier };
-new Bag(settings, (name, details) => tell([event(name, details, details.items?.[0]?.item_id === settings.item ? about : {})]));
+const toldOfBag = (name, details) => tell([event(name, details, details.items?.[0]?.item_id === settings.item ? about : {})]);
+const besideBag = {
+  show: (root, recommend) => (rails.has("cart") ? live.ask("cart", recommend) : addRail("cart", root, recommend)),
+  hide: () => { if (live.asks.has("cart")) live.ask("cart", null); },
+};
+new Bag(settings, toldOfBag, settings.live ? besideBag : null);
 
 colourFaces();
 // What was last shown is there at once, so that the next answer is seen as a change.
 if (kept.profile) show(kept.profile, remembered);
-if (kept.slate && settings.live) rail.show(kept.slate, { animate: false });
 
 if (settings.live) {
+  for (const root of document.querySelectorAll(".rail[data-rail]")) {
+    const context = root.dataset.rail || "home";
+    addRail(root.dataset.rail, root, { context, count: 12, ...(context === "home" ? {} : { item_id: settings.item }) });
+  }
+  if (kept.slate) rails.get("")?.show(kept.slate, { animate: false });
   live.start();
   if (settings.item) {
     const item = { item_id: settings.item, ...(settings.price === null ? {} : { price: settings.price }) };
@@ -90,13 +118,13 @@ if (settings.live) {
     tell([event("search", { search_term: settings.query }, { query: settings.query })]);
   }
 
-  document.getElementById("rail-items").addEventListener("click", (click) => {
-    const card = click.target.closest(".rail-card");
-    if (!card?.dataset.recommendation) return;
-    const items = [{ item_id: card.dataset.item, index: Number(card.dataset.slot) }];
-    const of = { title: card.querySelector(".title").textContent, category: card.dataset.category };
-    live.send([event("select_item", { recommendation_id: card.dataset.recommendation, items }, of)], { last: true });
-  });
+  const order = document.getElementById("order");
+  if (order) {
+    new Order(order, settings, async (items) => {
+      const slate = await live.slate({ context: "search", items, count: Math.min(50, items.length), allow_out_of_stock: true });
+      return slate && slate.items.map((item) => item.item_id);
+    });
+  }
   watchDwell();
 }
 

@@ -1,4 +1,4 @@
-// The recommendation rail: changes in place, leaves what the pointer or the focus is on, reports what was really seen.
+// A rail of recommendations: changes in place, leaves what the pointer or the focus is on, reports what was really seen.
 
 import { calm, el, face, readable } from "./belief.js";
 
@@ -7,13 +7,16 @@ const SEEN_AFTER_MS = 1000;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Rail {
-  /** report(recommendationId, [{item_id, index}]) is called once for each item seen since the shopper last did something. */
-  constructor(settings, report) {
+  /** root: the rail's section. report(recommendationId, [{item_id, index}]) is called once for each item seen since the
+      shopper last did something. */
+  constructor(root, settings, report) {
+    this.root = root;
     this.settings = settings;
     this.report = report;
-    this.list = document.getElementById("rail-items");
-    this.note = document.getElementById("rail-note");
+    this.list = root.querySelector(".rail-items");
+    this.note = root.querySelector(".rail-note");
     this.waiting = null;
+    this.filled = false;
     this.visible = new Set();
     this.reported = new Set();
     this.money = new Intl.NumberFormat("en-GB", { style: "currency", currency: settings.currency, currencyDisplay: "narrowSymbol" });
@@ -33,6 +36,7 @@ export class Rail {
   show(slate, { animate = true } = {}) {
     const held = this.held();
     this.waiting = held ? slate : null;
+    this.filled = true;
     const old = new Map(Array.from(this.list.children, (card) => [card.dataset.item, card]));
     const from = new Map(Array.from(this.list.children, (card) => [card, card.getBoundingClientRect()]));
     const wanted = slate.items.filter((item) => item.item_id !== held?.dataset.item).slice(0, held ? SLOTS - 1 : SLOTS);
@@ -48,7 +52,17 @@ export class Rail {
       this.observer.observe(card);
       if (animate && !still.matches) this.move(card, from.get(card));
     }
-    if (!held) this.note.textContent = "Changes as you look around";
+    if (!held) this.note.textContent = this.said(slate);
+    this.root.classList.toggle("nothing", !slate.items.length);
+  }
+
+  /** What the rail is, in a few words: where the shop could not say what was asked, that. */
+  said(slate) {
+    const notes = new Set(slate.notes);
+    if (!slate.items.length) return "Nothing to show here yet";
+    if (notes.has("no_anchors")) return "Too new to know: what else suits you";
+    if (notes.has("no_companions")) return "Nothing known yet: popular things of other kinds";
+    return this.root.dataset.note;
   }
 
   move(card, before) {

@@ -64,7 +64,6 @@ def search(request: HttpRequest, slug: str) -> HttpResponse:
         request,
         shop,
         "storefront/search.html",
-        context="search",
         chosen="",
         query=words,
         page=page,

@@ -83,7 +83,7 @@ def home(request: HttpRequest, slug: str) -> HttpResponse:
     if is_preparing(shop):
         return render(request, "storefront/preparing.html", {"shop": shop, "simulated": is_simulated(shop), **_progress(shop)})
     items = Item.objects.of_shop(shop).filter(in_stock=True)
-    return _listing(request, shop, _shuffled(items), heading="", context="home")
+    return _listing(request, shop, _shuffled(items), heading="")
 
 
 @require_safe
@@ -94,7 +94,7 @@ def category(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     items = Item.objects.of_shop(shop).filter(category=name)
     if not items.exists():
         raise Http404(f"{shop.name} has no category “{name}”.")
-    return _listing(request, shop, _shuffled(items), heading=name.capitalize(), context="category", chosen=name)
+    return _listing(request, shop, _shuffled(items), heading=name.capitalize(), chosen=name)
 
 
 @require_safe
@@ -109,12 +109,11 @@ def item(request: HttpRequest, slug: str, external_id: str) -> HttpResponse:
     facts = [("Category", found.category), ("Colour", found.colour), ("Brand", found.brand)]
     if tier is not None:
         facts.append(("Price tier", f"{PRICE_TIERS[tier]} in {found.category or 'this shop'}"))
-    more = _shuffled(Item.objects.of_shop(shop).filter(category=found.category).exclude(pk=found.pk))[:6]
+    more = _shuffled(Item.objects.of_shop(shop).filter(category=found.category).exclude(pk=found.pk))[:RAIL_SIZE]
     return shop_page(
         request,
         shop,
         "storefront/item.html",
-        context="item",
         chosen=found.category,
         item=found,
         card=card(shop, found),
@@ -182,7 +181,7 @@ def sign_in(request: HttpRequest, slug: str) -> HttpResponse:
     """Who has been here before: pick one of a few, and their memory counts for this visit."""
     shop = demo_shop(slug)
     if request.method != "POST":
-        return shop_page(request, shop, "storefront/sign_in.html", context="home", chosen="", known=shoppers.on_offer(shop))
+        return shop_page(request, shop, "storefront/sign_in.html", chosen="", known=shoppers.on_offer(shop))
     response = redirect("storefront:home", slug=shop.slug)
     before = shoppers.signed_in(request, shop)
     if shoppers.sign_in(request, response, shop, max_age=COOKIE_AGE_S) != before and before:
@@ -273,15 +272,12 @@ def _shuffled(items: QuerySet[Item], *, step: int = 7_919) -> QuerySet[Item]:
     return items.order_by(Mod(F("pk") * step, 10_007), "pk")
 
 
-def _listing(
-    request: HttpRequest, shop: Shop, items: QuerySet[Item], *, heading: str, context: str, chosen: str = ""
-) -> HttpResponse:
+def _listing(request: HttpRequest, shop: Shop, items: QuerySet[Item], *, heading: str, chosen: str = "") -> HttpResponse:
     page: Page[Item] = Paginator(items, PAGE_SIZE).get_page(request.GET.get("page"))
     return shop_page(
         request,
         shop,
         "storefront/listing.html",
-        context=context,
         chosen=chosen,
         heading=heading,
         page=page,
@@ -290,7 +286,7 @@ def _listing(
     )
 
 
-def shop_page(request: HttpRequest, shop: Shop, template: str, *, context: str, chosen: str, **values: object) -> HttpResponse:
+def shop_page(request: HttpRequest, shop: Shop, template: str, *, chosen: str, **values: object) -> HttpResponse:
     """A page of the shop with the panel's settings and, if the visitor is new, a new session."""
     session = _session_of(request)
     session_id = session or uuid.uuid4().hex
@@ -314,7 +310,6 @@ def shop_page(request: HttpRequest, shop: Shop, template: str, *, context: str, 
         "currency": shop.currency,
         "session": session_id,
         "token": issue_session_token(shop.pk, session_id, shopper=shopper),
-        "context": context,
         **about,
         "query": values.get("query") or None,
         "live": ready,
