@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import mmap
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
+import numpy as np
 from django.db import connections
 from redis import Redis
 from redis.exceptions import RedisError
 
+from personas.components import to_parts
+from personas.events import Event
 from recommendations import engine as loop
 from recommendations import overlays, releases
 from recommendations.engine import Engine
@@ -25,6 +29,9 @@ from recommendations.overlay import Overlay, with_overlay
 from recommendations.session import Request
 
 logger = logging.getLogger(__name__)
+
+WARMING = 3
+"""Events of the visit that warms a process up: the first, the second and the rest go different ways."""
 
 POLL_S = 2.0
 """How often a process looks for new releases and overlays by itself; a message makes it look at once."""
@@ -36,11 +43,22 @@ def active_releases() -> dict[int, str]:
     return {shop: str(number) for shop, number in active}
 
 
+def read_in(engine: Engine) -> None:
+    """Reads a byte of each page of the engine's files: a page first met in a shopper's step costs that step a fault."""
+    for component in (engine.catalogue, engine.personas, engine.clusters, engine.ranker, engine.policy):
+        for array in to_parts(component)[0].values():
+            if array.size and array.flags.c_contiguous:
+                array.reshape(-1).view(np.uint8)[:: mmap.PAGESIZE].max()
+
+
 def warm(engine: Engine, at: float) -> None:
-    """One throwaway turn, so that lazily made tables and mapped pages are there before the first shopper is."""
+    """A throwaway visit, so that compiled loops and lazily made tables are there before the first shopper is."""
     state = loop.start(engine, shop=0, session="warm-up", at=at)
     engine.catalogue.ids_of(["warm-up"])
-    loop.recommend(engine, state, Request(now=at), loop.generator(state))
+    state, _ = loop.recommend(engine, state, Request(now=at), loop.generator(state))
+    for n, position in enumerate(engine.ranker.popularity.top[:WARMING].tolist()):
+        event = Event(f"warm-up-{n}", "view_item", at, at, (engine.catalogue.item_ids.item(position),))
+        state, _ = loop.advance(engine, state, event, Request(now=at))
 
 
 class Overlays:
@@ -120,7 +138,9 @@ class Engines:
                 if current is not None and current.release == number:
                     continue
                 try:
-                    engine = with_overlay(self._load(shop), self._overlays.read(shop))
+                    engine = self._load(shop)
+                    read_in(engine)
+                    engine = with_overlay(engine, self._overlays.read(shop))
                     warm(engine, time.time())
                     loaded[shop] = engine
                     self._refused.pop(shop, None)
