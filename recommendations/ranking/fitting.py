@@ -19,6 +19,7 @@ from recommendations.ranking.encoder import train_encoder
 from recommendations.ranking.features import FEATURES, VOTERS, gather
 from recommendations.ranking.history import History, Scratch, item_actions, prefix
 from recommendations.ranking.layout import lay_out
+from recommendations.ranking.listwise import Lists, train_blend
 from recommendations.ranking.neighbours import build_neighbours
 from recommendations.ranking.new_items import with_unseen
 from recommendations.ranking.popularity import build_popularity
@@ -34,9 +35,9 @@ MAX_EXAMPLES = 25_000
 WORK_A_LIST = 200
 """Encoder examples that one list of the blend costs as much as, its eight epochs included: a bound on the work holds for both."""
 
-LIST = 100
-LIST_BEST = 70
-"""Candidates of a training list: the target, the best by a plain vote, and some of the others so that they are known too."""
+LIST = 80
+LIST_BEST = 40
+"""Candidates of a training list: the target, the best by a plain vote, and some drawn to stand for all the others."""
 
 MIN_EXAMPLES = 300
 """Below this the blend would learn noise; a plain sum of the log-shares serves."""
@@ -73,8 +74,8 @@ def train_ranker(
     most_lists = MAX_EXAMPLES if most_examples is None else min(MAX_EXAMPLES, most_examples // WORK_A_LIST)
     lists = _lists(first, log, tail, clusters, select or _selecting(clusters), most_lists, seed, tell(0.4, 0.55))
     blend = first.blend
-    if lists is not None and len(lists[0]) >= MIN_EXAMPLES:
-        blend = blending.train_blend(*lists, seed=seed, progress=tell(0.55, 0.65))
+    if lists is not None and len(lists) >= MIN_EXAMPLES:
+        blend = train_blend(lists, seed=seed, progress=tell(0.55, 0.65))
     del lists
     ranker = _experts(log, n, clusters, horizon, seed, most_examples, tell(0.65, 1.0))
     ranker = replace(
@@ -134,9 +135,8 @@ def _lists(
     most: int,
     seed: int,
     tell: Callable[[float], None],
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """At most `most` lists (N, LIST, F) of the tail's prefixes whose next item is a candidate, the target first; and which
-    entries count."""
+) -> Lists | None:
+    """At most `most` lists of the tail's prefixes whose next item is a candidate."""
     rng = np.random.default_rng(seed)
     layout = lay_out(ranker.encoder, clusters)
     session = log.session_of
@@ -147,7 +147,7 @@ def _lists(
         return None
     at = np.sort(rng.choice(at, min(most, len(at)), replace=False))
     features = np.zeros((len(at), LIST, len(FEATURES)), dtype=np.float16)
-    valid = np.zeros((len(at), LIST), dtype=bool)
+    log_weight = np.full((len(at), LIST), -np.inf, dtype=np.float32)
     count = 0
     ranks = slice(2 * len(VOTERS), 3 * len(VOTERS))
     for done, row in enumerate(at.tolist()):
@@ -160,13 +160,16 @@ def _lists(
             vote = evidence.features[ranks].sum(axis=0)
             vote[target] = np.inf
             order = np.argsort(-vote, kind="stable")
+            others = len(order) - LIST_BEST
             order = np.concatenate((order[:LIST_BEST], rng.permutation(order[LIST_BEST:])[: LIST - LIST_BEST]))
             features[count, : len(order)] = evidence.features[:, order].T
-            valid[count, : len(order)] = True
+            log_weight[count, : len(order)] = 0.0
+            if others > LIST - LIST_BEST:
+                log_weight[count, LIST_BEST:] = np.log(others / (LIST - LIST_BEST))
             count += 1
         if done % 200 == 0:
             tell(done / len(at))
-    return features[:count], valid[:count]
+    return Lists(features[:count], log_weight[:count])
 
 
 def _selecting(clusters: ItemClusters) -> Select:
