@@ -207,11 +207,10 @@ def _pinned(
     ruling: Acting, ranked: Ranked, exclude: np.ndarray, place: Context, count: int
 ) -> tuple[Ranked, dict[int, tuple[int, int]]]:
     """The ranking with what is pinned and wasn't ranked at its end; and slot -> (rule, row) of what is pinned."""
-    out = set(exclude.tolist())
     places = {position: row for row, position in enumerate(ranked.positions.tolist())}
 
     def allowed(position: int) -> bool:
-        return position not in out and place.may_hold(position) and not ruling.leaves_out(position)
+        return place.may_hold(position) and not ruling.leaves_out(position) and not (exclude == position).any()
 
     placed = place_pins(ruling.pins, list(places), allowed, count)
     more = [position for _, position in placed.values() if position not in places]
