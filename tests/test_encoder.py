@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,19 @@ def test_parts_of_the_events_sum_to_the_score() -> None:
     scores = encoder.outputs[encoder.row_of[items]] @ encode(encoder, history)
     np.testing.assert_allclose(total / np.linalg.norm(total), scores / np.linalg.norm(scores), atol=1e-4)
     assert len(event_parts(encoder, history, items)) == LAGS
+
+
+def test_an_encoder_of_before_lags_weighed_dimensions_encodes_as_it_did() -> None:
+    log = ring(seed=0, sessions=20)
+    older = replace(fit(log), lag_weight=np.linspace(1.0, 0.1, LAGS, dtype=np.float32), latest=None)
+    history = prefix(log, 0, 4)
+    summed = sum(older.lag_weight[lag] * older.inputs[item] for lag, item in enumerate(history.positions[::-1].tolist()))
+    mixed = older.mixing @ summed
+    np.testing.assert_allclose(encode(older, history), mixed / np.linalg.norm(mixed), atol=1e-5)
+    items = np.array([3, 17])
+    scores = older.outputs[older.row_of[items]] @ encode(older, history)
+    total = event_parts(older, history, items).sum(axis=0)
+    np.testing.assert_allclose(total / np.linalg.norm(total), scores / np.linalg.norm(scores), atol=1e-4)
 
 
 def test_same_seed_gives_the_same_encoder() -> None:

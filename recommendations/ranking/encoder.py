@@ -1,10 +1,11 @@
 """The core sequence encoder: a session as one vector in the space of the items.
 
-    h = norm(M . sum_l exp(a_l + g_code) E[x_{t-l}])        score_j = h . norm(E_j) / T + b_j
+    h = norm(M . sum_l exp(a_l + g_code) * E[x_{t-l}] + L . E[x_t])        score_j = h . norm(E_j) / T + b_j
 
-Tied embeddings, so that a session lies among its items. After Hou et al. (2022), "CORE: simple and effective
-session-based recommendation within consistent representation space"; sampled softmax with the logQ correction
-of Bengio & Senecal (2008).
+Each lag weighs each dimension by itself, and the latest item has a matrix of its own, so that what goes with the whole
+session and what goes on from the last item are told apart. Tied embeddings, so that a session lies among its items.
+After Hou et al. (2022), "CORE: simple and effective session-based recommendation within consistent representation
+space"; sampled softmax with the logQ correction of Bengio & Senecal (2008).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from recommendations.ranking.history import History
 LAGS = 10
 """Events the session vector reads; older ones add nothing measurable."""
 
-TEMPERATURE = 0.09
+TEMPERATURE = 0.08
 DIMENSIONS = 64
 NEGATIVES = 512
 FULL_SOFTMAX = 1500
@@ -31,6 +32,7 @@ EPOCHS = 10
 BATCH = 512
 LEARNING_RATE = 8e-3
 DROPOUT = 0.1
+EVENT_DROPOUT = 0.1
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Encoder:
     inputs : (n, d) float32, E.  outputs : (n, d) float32, norm(E) / TEMPERATURE, a block's in one piece (see `layout`).
     bias : (n,) float32, in the order of `outputs`.  item_at : (n,) int32, item position of each row of `outputs`.
     row_of : (n,) int32, its inverse.
-    lag_weight : (LAGS,) float32, exp(a).  code_weight : (codes,) float32, exp(g).  mixing : (d, d) float32, M.
+    lag_weight : (LAGS, d) float32, exp(a); of older releases (LAGS,).  code_weight : (codes,) float32, exp(g).
+    mixing : (d, d) float32, M.  latest : (d, d) float32, L; None in a release of before there was one.
     """
 
     inputs: np.ndarray
@@ -51,6 +54,7 @@ class Encoder:
     lag_weight: np.ndarray
     code_weight: np.ndarray
     mixing: np.ndarray
+    latest: np.ndarray | None = None
 
 
 def encode(encoder: Encoder, history: History) -> np.ndarray:
@@ -58,22 +62,38 @@ def encode(encoder: Encoder, history: History) -> np.ndarray:
     if not len(history):
         return np.zeros(encoder.inputs.shape[1], dtype=np.float32)
     recent = history.positions[: -LAGS - 1 : -1]
-    weights = encoder.lag_weight[: len(recent)] * encoder.code_weight[history.codes[: -LAGS - 1 : -1]]
-    mixed = encoder.mixing @ (weights @ encoder.inputs[recent])
+    inputs = encoder.inputs[recent]
+    mixed = encoder.mixing @ (_weights(encoder, history) * inputs).sum(axis=0)
+    if encoder.latest is not None:
+        mixed += encoder.latest @ inputs[0]
     return mixed / max(float(np.sqrt(mixed @ mixed)), 1e-12)
 
 
 def event_parts(encoder: Encoder, history: History, items: np.ndarray) -> np.ndarray:
     """(r, m) how far each of the events read, the latest first, pulls the session towards each item, up to one factor."""
-    recent = history.positions[: -LAGS - 1 : -1]
-    weights = encoder.lag_weight[: len(recent)] * encoder.code_weight[history.codes[: -LAGS - 1 : -1]]
-    pulled = (encoder.inputs[recent] * weights[:, None]) @ encoder.mixing.T
+    inputs = encoder.inputs[history.positions[: -LAGS - 1 : -1]]
+    pulled = (inputs * _weights(encoder, history)) @ encoder.mixing.T
+    if encoder.latest is not None:
+        pulled[:1] += inputs[:1] @ encoder.latest.T
     parts: np.ndarray = pulled @ encoder.outputs[encoder.row_of[items]].T
     return parts
 
 
+def _weights(encoder: Encoder, history: History) -> np.ndarray:
+    """(r, d) or (r, 1), of the events read, the latest first."""
+    codes = history.codes[: -LAGS - 1 : -1]
+    weights: np.ndarray = encoder.lag_weight.reshape(LAGS, -1)[: len(codes)] * encoder.code_weight[codes, None]
+    return weights
+
+
 def arrange(
-    inputs: np.ndarray, bias: np.ndarray, lags: np.ndarray, codes: np.ndarray, mixing: np.ndarray, block: np.ndarray
+    inputs: np.ndarray,
+    bias: np.ndarray,
+    lags: np.ndarray,
+    codes: np.ndarray,
+    mixing: np.ndarray,
+    block: np.ndarray,
+    latest: np.ndarray | None = None,
 ) -> Encoder:
     """An encoder arranged for serving: outputs of one block are contiguous. block : (n,) int, -1 for none."""
     n = len(inputs)
@@ -91,6 +111,7 @@ def arrange(
         lag_weight=lags.astype(np.float32),
         code_weight=codes.astype(np.float32),
         mixing=np.ascontiguousarray(mixing, dtype=np.float32),
+        latest=None if latest is None else np.ascontiguousarray(latest, dtype=np.float32),
     )
 
 
@@ -113,7 +134,7 @@ def train_encoder(
     most_examples : examples worked through in all; fewer epochs, at least one, keep within it.
     """
     rng = np.random.default_rng(seed)
-    model = Descent(rng, n, dimensions, lags=LAGS, temperature=TEMPERATURE, dropout=DROPOUT)
+    model = Descent(rng, n, dimensions, lags=LAGS, temperature=TEMPERATURE, dropout=DROPOUT, event_dropout=EVENT_DROPOUT)
     examples = examples_of(log, LAGS, weight)
     count = len(examples)
     if most_examples is not None:
@@ -128,4 +149,5 @@ def train_encoder(
             step += 1
             if progress and step % 50 == 0:
                 progress(step / steps)
-    return arrange(model.inputs, model.bias[:, 0], np.exp(model.lags), np.exp(model.codes), model.mixing, block)
+    mixing, latest = model.mixing[:, :dimensions], model.mixing[:, dimensions:]
+    return arrange(model.inputs, model.bias[:, 0], np.exp(model.lags), np.exp(model.codes), mixing, block, latest)

@@ -12,22 +12,29 @@ from recommendations.ranking.compiling import compiled_sums
 
 
 @compiled_sums
-def sum_contexts(inputs: np.ndarray, contexts: np.ndarray, codes: np.ndarray, strength: np.ndarray, out: np.ndarray) -> None:
-    """out[b] = sum_l strength[l, codes[b, l]] inputs[contexts[b, l]].
+def sum_contexts(
+    inputs: np.ndarray, contexts: np.ndarray, codes: np.ndarray, by_lag: np.ndarray, by_code: np.ndarray, out: np.ndarray
+) -> None:
+    """out[b] = sum_l by_code[codes[b, l]] by_lag[l] * inputs[contexts[b, l]], and after it inputs[contexts[b, 0]].
 
-    contexts : (B, LAGS) int32 items, the latest first, -1 from where there is none.  codes : (B, LAGS) int8.
-    strength : (LAGS, codes).  out : (B, d).
+    contexts : (B, LAGS) int32 items, the latest first, -1 from where there is none.  codes : (B, LAGS) int8, -1 of an event
+    that is left out of the sum.  by_lag : (LAGS, d).  by_code : (codes,).  out : (B, 2 d).
     """
     d = inputs.shape[1]
     for b in range(len(contexts)):
-        out[b] = np.float32(0.0)
+        latest = contexts[b, 0]
+        for j in range(d):
+            out[b, j] = np.float32(0.0)
+            out[b, d + j] = inputs[latest, j]
         for lag in range(contexts.shape[1]):
-            item = contexts[b, lag]
+            item, code = contexts[b, lag], codes[b, lag]
             if item < 0:
                 break
-            weight = strength[lag, codes[b, lag]]
+            if code < 0:
+                continue
+            weight = by_code[code]
             for j in range(d):
-                out[b, j] += weight * inputs[item, j]
+                out[b, j] += weight * by_lag[lag, j] * inputs[item, j]
 
 
 @compiled_sums
@@ -107,34 +114,47 @@ def add_contexts(
     inputs: np.ndarray,
     contexts: np.ndarray,
     codes: np.ndarray,
-    strength: np.ndarray,
+    by_lag: np.ndarray,
+    by_code: np.ndarray,
     d_out: np.ndarray,
     gradient: np.ndarray,
-    d_strength: np.ndarray,
+    d_lag: np.ndarray,
+    d_code: np.ndarray,
     marked: np.ndarray,
     touched: np.ndarray,
     count: int,
 ) -> int:
-    """What `sum_contexts` owes to the items and to `strength`, added up; the number of rows touched by now.
+    """What `sum_contexts` owes to the items and to the logs of its weights, added up; the number of rows touched by now.
 
-    d_out : (B, d).  gradient : (n, d).  d_strength : (LAGS, codes).  marked : (n,) uint8.  touched : int32, `count` of them set.
+    d_out : (B, 2 d).  gradient : (n, d).  d_lag, d_code : as by_lag, by_code.  marked : (n,) uint8.
+    touched : int32, `count` of them set.
     """
     d = inputs.shape[1]
     for b in range(len(contexts)):
         for lag in range(contexts.shape[1]):
-            item = contexts[b, lag]
+            item, code = contexts[b, lag], codes[b, lag]
             if item < 0:
                 break
+            if lag > 0 and code < 0:
+                continue
             if not marked[item]:
                 marked[item] = 1
                 touched[count] = item
                 count += 1
-            weight = strength[lag, codes[b, lag]]
+            if lag == 0:
+                for j in range(d):
+                    gradient[item, j] += d_out[b, d + j]
+            if code < 0:
+                continue
+            weight = by_code[code]
             along = np.float32(0.0)
             for j in range(d):
-                along += inputs[item, j] * d_out[b, j]
-                gradient[item, j] += weight * d_out[b, j]
-            d_strength[lag, codes[b, lag]] += weight * along
+                pull = weight * by_lag[lag, j] * d_out[b, j]
+                gradient[item, j] += pull
+                pull *= inputs[item, j]
+                d_lag[lag, j] += pull
+                along += pull
+            d_code[code] += along
     return count
 
 

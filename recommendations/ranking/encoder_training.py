@@ -13,6 +13,9 @@ from recommendations.ranking import encoder_kernels as kernels
 NO_ITEM = -1
 """In a context, from where on the session holds no more items."""
 
+LEFT_OUT = -1
+"""Code of an event that a step leaves out."""
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -73,16 +76,29 @@ class Negatives:
 class Descent:
     """Parameters of an encoder of n items in d dimensions, and their Adam moments.
 
-    inputs : (n, d).  bias : (n, 1).  lags : (lags,) and codes : (codes,), logs of weights.  mixing : (d, d).
+    inputs : (n, d).  bias : (n, 1).  lags : (lags, d) and codes : (codes,), logs of weights.
+    mixing : (d, 2 d), of the weighted sum of the session's items and of the latest one.
+    dropout : of components of both.  event_dropout : of events, the latest apart, so that none is leaned on.
     """
 
-    def __init__(self, rng: np.random.Generator, n: int, d: int, *, lags: int, temperature: float, dropout: float) -> None:
-        self._rng, self._temperature, self._dropout = rng, np.float32(temperature), np.float32(dropout)
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        n: int,
+        d: int,
+        *,
+        lags: int,
+        temperature: float,
+        dropout: float,
+        event_dropout: float,
+    ) -> None:
+        self._rng, self._temperature = rng, np.float32(temperature)
+        self._dropout, self._event_dropout = np.float32(dropout), np.float32(event_dropout)
         self.inputs = (rng.standard_normal((n, d)) / np.sqrt(d)).astype(np.float32)
         self.bias = np.zeros((n, 1), dtype=np.float32)
-        self.lags = (-0.3 * np.arange(lags)).astype(np.float32)
+        self.lags = np.repeat(-0.3 * np.arange(lags, dtype=np.float32)[:, None], d, axis=1)
         self.codes = np.zeros(len(NAMES), dtype=np.float32)
-        self.mixing = np.eye(d, dtype=np.float32)
+        self.mixing = np.eye(d, 2 * d, dtype=np.float32)
         self._moments = {
             name: (np.zeros_like(getattr(self, name)), np.zeros_like(getattr(self, name)))
             for name in ("inputs", "bias", "lags", "codes", "mixing")
@@ -98,10 +114,13 @@ class Descent:
         pool, log_expected = negatives.pool()
         warmth = np.float32(1.0) / self._temperature
 
-        strength = np.exp(self.lags[:, None] + self.codes)
-        summed = np.empty((size, d), dtype=np.float32)
-        kernels.sum_contexts(self.inputs, batch.contexts, batch.codes, strength, summed)
-        kept = (self._rng.random((size, d), dtype=np.float32) >= self._dropout) / (np.float32(1.0) - self._dropout)
+        by_lag, by_code = np.exp(self.lags), np.exp(self.codes)
+        left_out = self._rng.random(batch.codes.shape, dtype=np.float32) < self._event_dropout
+        left_out[:, 0] = False
+        codes = np.where(left_out, np.int8(LEFT_OUT), batch.codes)
+        summed = np.empty((size, 2 * d), dtype=np.float32)
+        kernels.sum_contexts(self.inputs, batch.contexts, codes, by_lag, by_code, summed)
+        kept = (self._rng.random(summed.shape, dtype=np.float32) >= self._dropout) / (np.float32(1.0) - self._dropout)
         summed *= kept
         h, length = summed @ self.mixing.T, np.empty(size, dtype=np.float32)
         kernels.normalise(h, length)
@@ -127,10 +146,11 @@ class Descent:
         d_summed = (d_h @ self.mixing) * kept
 
         gradient, bias_gradient, marked = self._gradient, self._bias_gradient, self._marked
-        d_strength = np.zeros_like(strength)
+        d_lag, d_code = np.zeros_like(by_lag), np.zeros_like(by_code)
         touched = np.empty(batch.contexts.size + size + len(pool), dtype=np.int32)
         count = kernels.add_contexts(
-            self.inputs, batch.contexts, batch.codes, strength, d_summed, gradient, d_strength, marked, touched, 0
+            *(self.inputs, batch.contexts, codes, by_lag, by_code, d_summed),
+            *(gradient, d_lag, d_code, marked, touched, 0),
         )
         count = kernels.add_rows(d_others, by_pool, pool, gradient, bias_gradient, marked, touched, count)
         count = kernels.add_rows(d_mine, own, batch.targets, gradient, bias_gradient, marked, touched, count)
@@ -141,8 +161,8 @@ class Descent:
         kernels.adam_rows(self.inputs, *self._moments["inputs"], gradient, rows, rate, self._t)
         kernels.adam_rows(self.bias, *self._moments["bias"], bias_gradient, rows, rate, self._t)
         self._adam("mixing", d_h.T @ summed, rate)
-        self._adam("lags", d_strength.sum(axis=1), rate)
-        self._adam("codes", d_strength.sum(axis=0), rate)
+        self._adam("lags", d_lag, rate)
+        self._adam("codes", d_code, rate)
 
     def _adam(self, name: str, gradient: np.ndarray, rate: float) -> None:
         value = getattr(self, name).reshape(-1, 1)
