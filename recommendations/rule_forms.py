@@ -180,15 +180,15 @@ def initial_of(rule: MerchandisingRule) -> dict[str, Any]:
         "name": rule.name,
         "action": rule.action,
         "slot": rule.slot,
-        "strength": rule.strength,
-        "share": None if rule.share is None else round(100 * rule.share, 6),
-        "margin": None if rule.margin is None else round(100 * rule.margin, 6),
+        "strength": _short(rule.strength),
+        "share": _short(rule.share, 100),
+        "margin": _short(rule.margin, 100),
         "categories": target.get("categories", []),
         "brands": ", ".join(target.get("brands", [])),
         "attributes": ", ".join(target.get("attributes", [])),
         "in_clusters": target.get("clusters", []),
-        "price_min": target.get("price_min"),
-        "price_max": target.get("price_max"),
+        "price_min": _short(target.get("price_min")),
+        "price_max": _short(target.get("price_max")),
         "contexts": rule.contexts,
         "personas": rule.personas,
         "clusters": rule.clusters,
@@ -200,3 +200,8 @@ def initial_of(rule: MerchandisingRule) -> dict[str, Any]:
 
 def _split(text: str) -> list[str]:
     return [part.strip() for part in _BETWEEN.split(text) if part.strip()]
+
+
+def _short(value: float | None, times: int = 1) -> str | None:
+    """A number as people write it, without what is only of the machine."""
+    return None if value is None else f"{times * value:.10g}"

@@ -261,9 +261,8 @@ class RulePages(ModelAdmin):
             "found": found_items(shop, given),
             "does": rule_words.what(rule, names) if rule else "",
             "where": rule_words.where(rule, names) if rule else "",
-            "when": rule_words.when(rule, timezone.now()) if rule else "",
+            "when": _when(rule) if rule else "",
             "acted": sparkline(rule.lately) if rule else "",  # type: ignore[attr-defined]
-            "switch": switch_button(rule) if rule and may and rule.retired_at is None else "",
             "serves": Release.objects.active(shop) is not None,
         }
         return TemplateResponse(request, "admin/rules/rule.html", context)
@@ -350,6 +349,11 @@ class RulePages(ModelAdmin):
         return TemplateResponse(request, "admin/clusters/found.html", {"found": found_items(shop, request.GET)})
 
 
+def _when(rule: MerchandisingRule) -> str:
+    dates = rule_words.when(rule, timezone.now())
+    return dates if rule.enabled or rule.retired_at is not None else f"switched off ({dates})"
+
+
 def _trial_time(rule: Any) -> float:
     """Now, or where the rule's dates lie elsewhere the first moment that it acts at."""
     now = timezone.now().timestamp()
@@ -381,7 +385,7 @@ def here(rule: MerchandisingRule) -> str:
 
 
 def switch_button(rule: MerchandisingRule) -> SafeString:
-    """A switch that works in the list and on the rule's page; it takes the form's token with it."""
+    """A switch for the list; it takes the token of the form around it along."""
     return format_html(
         '<button type="button" class="rule-switch" role="switch" aria-checked="{}" aria-label="{}" hx-post="{}" '
         'hx-vals=\'{{"to": "{}"}}\' hx-swap="outerHTML"><span></span>{}</button>',

@@ -100,16 +100,14 @@ def where(rule: MerchandisingRule, names: Names) -> str:
 
 
 def when(rule: MerchandisingRule, now: dt.datetime) -> str:
-    """Whether it acts at a time, and until when or from when."""
+    """Its dates, as they look at a time: "always", "until 8 Dec 2026, 00:00"; whether it is switched on stands beside."""
     if rule.retired_at is not None:
         return f"taken out {_told(rule.retired_at)}"
-    if not rule.enabled:
-        return "off"
     if rule.ends_at is not None and rule.ends_at <= now:
         return f"ended {_told(rule.ends_at)}"
     if rule.starts_at is not None and rule.starts_at > now:
         return f"starts {_told(rule.starts_at)}"
-    return f"acts until {_told(rule.ends_at)}" if rule.ends_at is not None else "acts"
+    return f"until {_told(rule.ends_at)}" if rule.ends_at is not None else "always"
 
 
 def _told(moment: dt.datetime) -> str:
