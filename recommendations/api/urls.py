@@ -22,6 +22,7 @@ from recommendations.api.shoppers import (
     Sessions,
     Timeline,
 )
+from recommendations.api.why import Counterfactual, Why
 from recommendations.serving.live import EVENTS, RECOMMENDATIONS, TOKENS
 
 router = routers.DefaultRouter()
@@ -47,6 +48,8 @@ urlpatterns = [
     path("v1/sessions/<path:session_id>/profile", ProfileView.as_view()),
     path("v1/sessions", Sessions.as_view()),
     path("v1/sessions/<path:session_id>/ledger", Ledger.as_view()),
+    path("v1/sessions/<path:session_id>/counterfactual", Counterfactual.as_view()),
+    path("v1/recommendations/<str:recommendation_id>/items/<path:item_id>/why", Why.as_view()),
     path("v1/shoppers/<path:shopper_id>/timeline", Timeline.as_view()),
     path("v1/shoppers/<path:shopper_id>/consent", Consent.as_view()),
     path("v1/shoppers/<path:shopper_id>/demographics", Demographics.as_view()),
