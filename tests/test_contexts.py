@@ -120,7 +120,8 @@ def test_the_session_orders_what_is_similar(engine: Engine) -> None:
     place = {i.item: i.slot for i in plain.items}
     moved = {i.item: i.slot for i in after.items}
     both = [n for n in reds if n in place and n in moved]
-    assert both and np.mean([moved[n] for n in both]) < np.mean([place[n] for n in both]) - 0.5
+    assert both
+    assert np.mean([moved[n] for n in both]) < np.mean([place[n] for n in both]) - 0.5
 
 
 def test_what_goes_with_an_item_is_of_another_kind_and_was_wanted_with_it(engine: Engine) -> None:
@@ -131,7 +132,8 @@ def test_what_goes_with_an_item_is_of_another_kind_and_was_wanted_with_it(engine
         shown = facts(engine, slate)
         planted.append(mean(pair == (GOES_WITH[category], colour) for pair in shown))
         own.append(mean(c == category for c, _ in shown))
-        assert all("together with" in i.reason or "things like" in i.reason for i in slate.items)
+        assert "together with" in slate.items[0].reason
+        assert slate.items[0].because == anchor
     assert max(own) == 0.0
     assert np.mean(planted) >= 0.85, "one in nine of the other kinds' groups would be chance"
 
@@ -170,7 +172,7 @@ def test_a_cart_is_never_shown_again_and_its_kinds_come_last(engine: Engine) -> 
     slate = ask(engine, state, "cart", count=8)
     assert not {i.item for i in slate.items} & {1, 37}
     assert {c for c, _ in facts(engine, slate)[:6]} == {"shoes", "coats"}
-    assert {i.because for i in slate.items[:6]} <= {1, 37}
+    assert {i.because for i in slate.items} >= {1, 37}
 
 
 def test_what_went_out_of_the_cart_or_was_bought_is_no_anchor(engine: Engine) -> None:
@@ -304,5 +306,5 @@ def test_contexts_change_nothing_of_the_state_but_what_is_pending(engine: Engine
     state = visit(engine, ("view_item", 1))
     request = Request(now=NOW, context="similar", anchors=(40,))
     after, slate = loop.recommend(engine, state, request, loop.generator(state))
-    assert after.touches == state.touches and after.persona == state.persona
+    assert (after.touches, after.persona) == (state.touches, state.persona)
     assert after.pending[-1].items == tuple(i.item for i in slate.items)
