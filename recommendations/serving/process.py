@@ -62,6 +62,7 @@ class Process:
             await asyncio.gather(self._watch, return_exceptions=True)
         await self.bus.stop()
         self.engines.close()
+        self.store.close()
         await self.client.aclose()
         await self.client.connection_pool.disconnect()
 

@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from recommendations.serving.activity import FIELD, log_key, partition
+from recommendations.serving.wire import Wire
 from recommendations.session import SessionState
 
 logger = logging.getLogger(__name__)
@@ -138,6 +139,17 @@ class Store:
         self._cache: OrderedDict[tuple[int, str], tuple[bytes, SessionState]] = OrderedDict()
         self._locks: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
         self._sha = ""
+        self._shared: Wire | None = None
+
+    def _wire(self) -> Wire:
+        if self._shared is None or self._shared.client is not self.client:
+            self._shared = Wire(self.client)
+        return self._shared
+
+    def close(self) -> None:
+        """Let go of the connection; the client stays its owner's."""
+        if self._shared is not None:
+            self._shared.close()
 
     def lock(self, shop: int, session: str) -> asyncio.Lock:
         """One session's turns in this process go one after the other; across processes compare-and-set decides."""
@@ -147,15 +159,13 @@ class Store:
         """The session's state and which of `event_ids` it has counted, in one round trip."""
         part = partition(shop, session, self.partitions)
         seen: frozenset[str] = frozenset()
+        get = ("GET", state_key(part, shop, session))
         if event_ids:
-            pipe = self.client.pipeline(transaction=False)
             # The ids come after the state: they are then never older than it, and a newer state fails the commit.
-            pipe.get(state_key(part, shop, session))
-            pipe.smismember(ids_key(part, shop, session), list(event_ids))
-            data, known = await pipe.execute()
+            data, known = await self._wire().ask(get, ("SMISMEMBER", ids_key(part, shop, session), *event_ids))
             seen = frozenset(e for e, k in zip(event_ids, known, strict=True) if k)
         else:
-            data = await self.client.get(state_key(part, shop, session))
+            (data,) = await self._wire().ask(get)
         if data is None:
             return Loaded(None, b"", seen)
         return Loaded(self._decode(shop, session, data), data[:HEADER], seen)
@@ -210,8 +220,9 @@ class Store:
 
     async def _evaluate(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
         if self.durability is not Durability.WAITAOF:
-            return await self.client.evalsha(self._sha, len(keys), *keys, *args)
-        # WAITAOF speaks of the connection's own last write, so it travels with the script.
+            (answer,) = await self._wire().ask(("EVALSHA", self._sha, len(keys), *keys, *args))
+            return answer
+        # WAITAOF speaks of the connection's own last write, so it travels with the script, on one that may wait.
         pipe = self.client.pipeline(transaction=False)
         pipe.evalsha(self._sha, len(keys), *keys, *args)
         pipe.execute_command("WAITAOF", 1, 0, WAIT_AOF_MS)

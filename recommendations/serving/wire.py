@@ -1,0 +1,119 @@
+"""One connection to Redis that all of a process's turns share: what they ask at the same time goes out, and comes back, together.
+
+A pooled connection for each command costs a request several times what the command does: taking it, timing it, a task that
+waits for it. Here a command is bytes and a future. Redis answers in order; commits that arrive together are synced to its disk
+together. A command that blocks would hold up everybody's: those belong on the pooled client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import hiredis
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import NoScriptError, ResponseError
+
+Reply = Any
+"""What Redis answered: bytes, int, None, or a list of those."""
+
+
+_NOT_YET = object()
+
+
+def _reader() -> hiredis.Reader:
+    return hiredis.Reader(notEnoughData=_NOT_YET)
+
+
+class Wire(asyncio.Protocol):
+    """Commands of one event loop over one connection, made anew when it is lost.
+
+    client : who knows where the server is and how to log in to it; its pool is not used.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self.client = client
+        self._transport: asyncio.WriteTransport | None = None
+        self._connection: Any = None
+        self._connecting = asyncio.Lock()
+        self._waiting: deque[asyncio.Future[Reply]] = deque()
+        self._unsent: list[bytes] = []
+        self._reader = _reader()
+
+    async def ask(self, *commands: Sequence[str | bytes | int]) -> list[Reply]:
+        """The answers to commands, which reach the server in this order, one right after the other.
+
+        Raises redis.RedisError: `NoScriptError` or `ResponseError` for the first that the server refuses, `ConnectionError` if
+        the connection can't be made or was lost, and then nobody knows whether the commands were run.
+        """
+        if self._transport is None:
+            async with self._connecting:
+                if self._transport is None:
+                    await self._connect()
+        loop = asyncio.get_running_loop()
+        if not self._unsent:
+            loop.call_soon(self._send)  # once whoever runs in this turn of the loop has asked too
+        answers = []
+        for command in commands:
+            self._unsent.append(hiredis.pack_command(command))
+            answers.append(loop.create_future())
+        self._waiting.extend(answers)
+        replies = []
+        try:
+            for answer in answers:
+                replies.append(await answer)
+        finally:
+            for answer in answers:  # of one that failed, or whose request was cancelled, nobody asks any more
+                if answer.done() and not answer.cancelled():
+                    answer.exception()
+        return replies
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    async def _connect(self) -> None:
+        pool = self.client.connection_pool
+        connection = pool.connection_class(**pool.connection_kwargs)
+        await connection.connect()  # address, TLS, log-in and database, as for every other connection
+        self._reader = _reader()
+        self._connection = connection
+        transport = connection._writer.transport
+        transport.set_protocol(self)
+        self._transport = transport
+
+    def _send(self) -> None:
+        data = b"".join(self._unsent)
+        self._unsent.clear()
+        if self._transport is not None:
+            self._transport.write(data)
+        else:
+            self._fail(LostConnection("the connection to Redis was lost"))
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while (reply := self._reader.gets()) is not _NOT_YET:
+            if isinstance(reply, hiredis.PushNotification):
+                continue
+            answer = self._waiting.popleft()
+            if answer.done():
+                continue
+            if isinstance(reply, hiredis.ReplyError):
+                text = str(reply)
+                answer.set_exception(NoScriptError(text) if text.startswith("NOSCRIPT") else ResponseError(text))
+            else:
+                answer.set_result(reply)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = self._connection = None
+        self._unsent.clear()
+        self._fail(LostConnection(f"the connection to Redis was lost{f': {exc}' if exc else ''}"))
+
+    def _fail(self, error: Exception) -> None:
+        while self._waiting:
+            answer = self._waiting.popleft()
+            if not answer.done():
+                answer.set_exception(error)
