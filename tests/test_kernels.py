@@ -194,7 +194,8 @@ def test_one_compiled_version_serves_training_and_a_release_on_disk() -> None:
         ranker, layout = made_shop(3)
         for part in (ranker.rows, ranker.neighbours, ranker.encoder, ranker.popularity, layout):
             for array in vars(part).values():
-                array.flags.writeable = writeable
+                if isinstance(array, np.ndarray):
+                    array.flags.writeable = writeable
         rng = np.random.default_rng(4)
         for dtype in (np.int32, np.int64):
             history = made_history(rng, len(layout.primary), 4)

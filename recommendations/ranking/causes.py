@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from recommendations.ranking.compiling import compiled
+from recommendations.ranking.kernels import Rows
 
 LEAST = 1e-6
 """Gain below which nothing is said to have carried an item."""
@@ -109,6 +110,50 @@ def latest_cause(
                 most = part
                 because[r] = length - 1 - lag
     return because
+
+
+@compiled
+def carried(
+    features: np.ndarray,
+    votes: np.ndarray,
+    ranked: np.ndarray,
+    columns: np.ndarray,
+    gradient: np.ndarray,
+    expert_of: np.ndarray,
+    experts: tuple[int, int, int, int, int],
+    count: int,
+    positions: np.ndarray,
+    items: np.ndarray,
+    rows: Rows,
+    read: int,
+    pulls: np.ndarray,
+    slot: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`shares` (r, count) and `latest_cause` (r,) of the items at `columns`, in one call.
+
+    votes : (9, m), the six relations first.  ranked : (k,) int64 columns of all that is ranked: each relation counts by its votes
+    for them, for their units differ.  experts : transitions, neighbours, encoder, session, popularity among the `count`.
+    read : events whose rows are read.
+    """
+    by_transitions, by_neighbours, by_encoder, by_session, otherwise = experts
+    parts = shares(features, columns, gradient, expert_of, count, otherwise)
+    scale = np.empty(len(rows.values), dtype=np.float32)
+    for k in range(len(scale)):
+        total = np.float32(1e-12)
+        for j in range(len(ranked)):
+            total += votes[k, ranked[j]]
+        scale[k] = np.float32(1.0) / total
+    length = len(positions)
+    recent = np.empty(min(read, length), dtype=np.int64)
+    for lag in range(len(recent)):
+        recent[lag] = positions[length - 1 - lag]
+    said = votes_by_event(rows.indptr, rows.indices, rows.values, rows.decayed, recent, items, scale, slot)
+    by_rows, by_pull = np.empty(len(items), dtype=np.float32), np.empty(len(items), dtype=np.float32)
+    by_visit = np.empty(len(items), dtype=np.float32)
+    for r in range(len(items)):
+        by_rows[r] = parts[r, by_transitions] + parts[r, by_neighbours]
+        by_pull[r], by_visit[r] = parts[r, by_encoder], parts[r, by_session]
+    return parts, latest_cause(positions, items, said, pulls, by_rows, by_pull, by_visit)
 
 
 @compiled

@@ -352,7 +352,7 @@ def ask_encoder(
                 count += 1
     few = lead(space.keys, count, keep + keep // 4)
     for i in range(few):
-        row = np.int64(space.keys[i] & np.uint64(0xFFFFFFFF))
+        row = int(space.keys[i] & np.uint64(0xFFFFFFFF))
         score[0] = _product(encoder.outputs, row, h) + encoder.bias[row]
         space.keys[i] = _in_order(bits[0]) | np.uint64(row)
     return lead(space.keys, few, keep)
