@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -16,6 +16,7 @@ from clusters.models import Item, ItemCluster
 from personas.admin import SessionAdmin, once, table
 from personas.events import NAMES, UNKNOWN_ITEM
 from personas.models import ArchivedEvent, Session
+from recommendations import account_pages
 from recommendations.models import AdaptationDecision, ServedSlate
 
 SHOWN_EVENTS = 50
@@ -48,6 +49,18 @@ class SessionStoryAdmin(SessionAdmin):
         extra = {"course": session_charts.course(session)} if allowed else {}
         response: HttpResponse = super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
         return response
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.what_if)
+        return [path("<int:pk>/what-if/", view, name="personas_session_what_if"), *super().get_urls()]
+
+    def what_if(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What the visit would have been without, or with another, event."""
+        session = self.get_object(request, str(pk))
+        if session is None:
+            raise Http404
+        account_pages.allowed(self.has_view_permission(request, session))
+        return account_pages.what_if(request, self.admin_site, session)
 
     @admin.display(description=f"what happened, the latest first: at most {SHOWN_EVENTS} of each kind")
     @once
