@@ -6,6 +6,22 @@ const SLOTS = 12;
 const SEEN_AFTER_MS = 1000;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
+/** Why an item is shown, in a dialog: the words that its card has no room for. */
+function explain(title, reason) {
+  let dialog = document.getElementById("why");
+  if (!dialog) {
+    dialog = el("dialog", { id: "why", "aria-labelledby": "why-title" },
+      el("h2", { id: "why-title" }, "Why am I seeing this?"), el("p", { class: "why-item" }), el("p", { class: "why-words" }),
+      el("p", { class: "why-note" }, "What is shown here follows what you do on this visit."),
+      el("form", { method: "dialog" }, el("button", { class: "button" }, "Close")));
+    dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+    document.body.append(dialog);
+  }
+  dialog.querySelector(".why-item").textContent = title;
+  dialog.querySelector(".why-words").textContent = reason;
+  dialog.showModal();
+}
+
 export class Rail {
   /** root: the rail's section. report(recommendationId, [{item_id, index}]) is called once for each item seen since the
       shopper last did something. */
@@ -92,6 +108,10 @@ export class Rail {
     why.title = why.textContent;
     const whom = item.persona ? [face(item.persona), el("span", {}, el("span", { class: "unseen" }, "For "), item.persona.name)] : [];
     card.querySelector(".for").replaceChildren(...whom);
+    const ask = card.querySelector(".ask") ?? el("button", { type: "button", class: "ask", "aria-haspopup": "dialog" }, "?");
+    ask.setAttribute("aria-label", `Why am I seeing this? ${readable(item.title)}`);
+    ask.onclick = () => explain(readable(item.title), calm(item.reason));
+    card.append(ask);
     return card;
   }
 
