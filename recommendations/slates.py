@@ -121,6 +121,7 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         pool=place.pool,
         allowed=place.allowed,
         weigh=ruling.weigh if ruling.weights is not None else None,
+        slots=request.count,
     )
     if place.relevance is not None:
         ranked = contexts.settle(place, ranked, ruling.weigh(ranked.positions) if ruling.weights is not None else None)
@@ -147,7 +148,7 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         items=items,
         clusters=tuple(engine.clusters.cluster_ids[seen.selection.rows].tolist()),
         overlay=engine.overlay.version,
-        rules=_rules_told(ruling, ranked, slots, items, request.count) if ruling else (),
+        rules=_rules_told(ruling, ranked, slots, items) if ruling else (),
         notes=place.notes,
     )
     served = Pending(slate.recommendation_id, tuple([i.item for i in items]), tuple([i.cluster for i in items]))
@@ -225,12 +226,12 @@ def _pinned(
     return ranked, {slot: (rule, places[position]) for slot, (rule, position) in placed.items()}
 
 
-def _rules_told(ruling: Acting, ranked: Ranked, slots: list[Chosen], items: tuple[SlateItem, ...], count: int) -> tuple[int, ...]:
+def _rules_told(ruling: Acting, ranked: Ranked, slots: list[Chosen], items: tuple[SlateItem, ...]) -> tuple[int, ...]:
     """Ids of the rules that acted: of each as often as it has an item in the slate, or keeps one out that had its place there."""
     told = [rule for item in items for rule in item.rules]
-    if ruling.weights is not None and ranked.unruled is not None:
-        shown = set(ranked.positions[[chosen.row for chosen in slots]].tolist())
-        told += [rule for position in ranked.unruled[:count].tolist() if position not in shown for rule in ruling.on(position)]
+    if ranked.unruled is not None and len(ranked.unruled):
+        shown = {ranked.positions.item(chosen.row) for chosen in slots}
+        told += [rule for position in ranked.unruled.tolist() if position not in shown for rule in ruling.on(position)]
     return tuple(sorted(told))
 
 

@@ -77,7 +77,7 @@ class Ranked:
     evidence : what was ranked, None for a session without an item.
     columns : (m,) intp, the items' places in the evidence; popular items that fill the list up come after them.
     opening : what a session without an item is shown by; `columns` are then places in it.
-    unruled : (<= m,) positions of the best as they would be without merchandisers' rules; None where none moves an item.
+    unruled : positions of what merchandisers' rules lower, or leave out, and would be among the first `slots` without them.
     """
 
     positions: np.ndarray
@@ -119,6 +119,7 @@ def rank(
     pool: Pool | None = None,
     allowed: np.ndarray | None = None,
     weigh: Callable[[np.ndarray], np.ndarray] | None = None,
+    slots: int = 0,
 ) -> Ranked:
     """The best `keep` items for a session.
 
@@ -128,7 +129,8 @@ def rank(
     what lowers a cluster or an item always lowers it in the ranking.
     A session without an item is ranked by its `opening`, or by popularity where none is given.
     pool : what is ranked beside the experts' own candidates, or alone.  allowed : (n,) bool, what may appear.
-    weigh : (m,) positions -> (m,) added to the items' log-odds, -inf for what must not appear; `unruled` tells what it kept out.
+    weigh : (m,) positions -> (m,) added to the items' log-odds, -inf for what must not appear.  slots : of the slate,
+    for `unruled`.
     """
     if len(history):
         also = pool.positions if pool is not None else _NONE
@@ -157,8 +159,9 @@ def rank(
         out[exclude] = False
     unruled = None
     if weigh is not None:
-        unruled = positions[_best(scores, keep)]
-        scores = scores + weigh(positions)
+        weight = weigh(positions)
+        unruled = _kept_out(positions, scores, weight, slots)
+        scores = scores + weight
     order = _best(scores, keep)
     ranked = Ranked(positions[order], scores[order], evidence, order, opening, unruled)
     if len(order) >= keep or (pool is not None and pool.only):
@@ -208,6 +211,14 @@ def _pool_log_weight(pool: Pool, positions: np.ndarray, ranker: Ranker) -> np.nd
     held[pool.positions] = False
     told[pool.positions] = 0.0
     return result
+
+
+def _kept_out(positions: np.ndarray, scores: np.ndarray, weight: np.ndarray, slots: int) -> np.ndarray | None:
+    """`Ranked.unruled`."""
+    if not slots or weight.min(initial=0.0) >= 0:  # what only rises keeps nothing out
+        return None
+    least = np.partition(scores, len(scores) - slots)[len(scores) - slots] if len(scores) > slots else -np.inf
+    return positions[(weight < 0) & (scores >= least) & np.isfinite(scores)]
 
 
 def _best(scores: np.ndarray, keep: int) -> np.ndarray:

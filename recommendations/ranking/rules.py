@@ -8,6 +8,7 @@ slot the lower id wins. No rule shows what the request itself leaves out: what i
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,13 +80,13 @@ class Acting:
     pins : by slot, then id.  caps : by id.
     weights : (S,) float32 by signature (`RuleSet.signature`), what is added to an item's log-odds, -inf for what is left out;
         None where no rule moves anything or leaves anything out.
-    acts : (R,) bool.  of : the rules that it is about.
+    acts : R bytes, 1 for a rule that acts.  of : the rules that it is about.
     """
 
     pins: tuple[Pin, ...] = ()
     caps: tuple[Cap, ...] = ()
     weights: np.ndarray | None = None
-    acts: np.ndarray | None = None
+    acts: bytes = b""
     of: RuleSet | None = None
 
     def __bool__(self) -> bool:
@@ -105,14 +106,14 @@ class Acting:
 
     def on(self, position: int) -> tuple[int, ...]:
         """Ids of the rules that leave the item at a position out; if none does, of those that boost or bury it."""
-        if self.weights is None or self.of is None or self.acts is None:
+        if self.weights is None or self.of is None:
             return ()
         row = self.of.signature.item(position)
-        touched = self.of.touched
-        columns = touched.indices[touched.indptr[row] : touched.indptr[row + 1]].tolist()
+        touching, acts = self.of.touching(row), self.acts
+        if not touching:
+            return ()
         barred = self.weights.item(row) == -math.inf
-        found = [self.of.rules[i] for i in columns if self.acts[i]]
-        return tuple(rule.rule_id for rule in found if (rule.action in BARRING) == barred)
+        return tuple([rule for i, rule, bars in touching if bars == barred and acts[i]])
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,12 @@ class RuleSet:
 
     positions : R times the target's positions, ascending (of a pin with named items: as named).  pins : by place.
     in_context : context -> (R,) bool; `anywhere` for contexts that no rule names.
-    for_persona : (K, R) bool.  for_cluster : (C, R) bool.  everybody, everywhere : (R,) bool, rules without such a condition.
-    starts, ends : (R,) float64 seconds.
+    for_persona : (K, R) bool.  everybody, everywhere : (R,) bool, rules without persona, or cluster, in their scope.
+    for_cluster : (C, R) bool, true too of rules that act everywhere.
+    starts, ends : (R,) float64 seconds.  turns : the moments at which some rule begins or ends to act, ascending.
     signature : (n,) int32: items that the same rules move or leave out have the same number, of S.
-    touched : (S, R) bool CSR, the signatures whose items are a rule's.  rows : R times its column's, ascending.
+    touched : (S, R) float32 CSR, 1 for the signatures whose items are a rule's.
+    local : (L,) places of the rules with clusters in their scope.  touched_locally : (S, L), their columns of `touched`.
     log_weight : (R,) float32: of boosts and buries; -inf of what leaves out; else 0.
     groups : place of each balance -> `Cap.group`.
     """
@@ -139,17 +142,30 @@ class RuleSet:
     for_cluster: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
+    turns: tuple[float, ...]
     signature: np.ndarray
     touched: sparse.csr_matrix
-    rows: tuple[np.ndarray, ...]
+    local: np.ndarray
+    touched_locally: sparse.csr_matrix
     log_weight: np.ndarray
     groups: Mapping[int, np.ndarray]
     pins: Mapping[int, Pin]
     _latest: OrderedDict[bytes, Acting] = field(default_factory=OrderedDict, compare=False, repr=False)
     _bases: OrderedDict[bytes, np.ndarray] = field(default_factory=OrderedDict, compare=False, repr=False)
+    _scopes: OrderedDict[Any, np.ndarray] = field(default_factory=OrderedDict, compare=False, repr=False)
+    _touching: dict[int, tuple[tuple[int, int, bool], ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.rules)
+
+    def touching(self, row: int) -> tuple[tuple[int, int, bool], ...]:
+        """(place, id, whether it leaves out) of each rule that moves, or leaves out, the items of a signature."""
+        found = self._touching.get(row)
+        if found is None:
+            columns = self.touched.indices[self.touched.indptr[row] : self.touched.indptr[row + 1]].tolist()
+            rules = [(i, self.rules[i]) for i in sorted(columns)]
+            found = self._touching[row] = tuple((i, rule.rule_id, rule.action in BARRING) for i, rule in rules)
+        return found
 
 
 def compile_rules(
@@ -171,7 +187,6 @@ def compile_rules(
     positions = tuple(reached(rule, catalogue, clusters) for rule in rules)
     scopes = [rule.scope for rule in rules]
     signature, touched = _signatures(rules, positions, len(catalogue))
-    by_rule = touched.tocsc()
     anywhere = np.array([not scope.contexts for scope in scopes], dtype=bool)
     named = {context for scope in scopes for context in scope.contexts}
     return RuleSet(
@@ -181,13 +196,15 @@ def compile_rules(
         in_context={name: anywhere | np.array([name in s.contexts for s in scopes], dtype=bool) for name in sorted(named)},
         everybody=np.array([not scope.personas for scope in scopes], dtype=bool),
         for_persona=np.array([[k in scope.personas for scope in scopes] for k in personas], dtype=bool).reshape(-1, len(rules)),
-        everywhere=np.array([not scope.clusters for scope in scopes], dtype=bool),
-        for_cluster=_by_cluster(scopes, clusters),
+        everywhere=(everywhere := np.array([not scope.clusters for scope in scopes], dtype=bool)),
+        for_cluster=_by_cluster(scopes, clusters) | everywhere,
         starts=np.array([-np.inf if scope.starts is None else scope.starts for scope in scopes], dtype=np.float64),
         ends=np.array([np.inf if scope.ends is None else scope.ends for scope in scopes], dtype=np.float64),
+        turns=tuple(sorted({t for scope in scopes for t in (scope.starts, scope.ends) if t is not None})),
         signature=signature,
         touched=touched,
-        rows=tuple(by_rule.indices[by_rule.indptr[i] : by_rule.indptr[i + 1]] for i in range(len(rules))),
+        local=(local := np.flatnonzero(~everywhere)),
+        touched_locally=touched[:, local].tocsr(),
         log_weight=np.array([_log_weight(rule) for rule in rules], dtype=np.float32),
         groups={
             i: _group(rule, found, catalogue)
@@ -209,9 +226,17 @@ def acting(rule_set: RuleSet, *, now: float, context: str, personas: Sequence[in
     """
     if not len(rule_set):
         return NOTHING
-    acts = rule_set.in_context.get(context, rule_set.anywhere) & (rule_set.starts <= now) & (now < rule_set.ends)
-    acts &= rule_set.everybody | np.logical_or.reduce(rule_set.for_persona[list(personas)], axis=0)
-    acts &= rule_set.everywhere | np.logical_or.reduce(rule_set.for_cluster[clusters], axis=0)
+    when = bisect_right(rule_set.turns, now)
+    scope = (context, when, *personas)
+    acts = rule_set._scopes.get(scope)
+    if acts is None:
+        acts = rule_set.in_context.get(context, rule_set.anywhere) & (rule_set.starts <= now) & (now < rule_set.ends)
+        acts &= rule_set.everybody | np.logical_or.reduce(rule_set.for_persona[list(personas)], axis=0)
+        _keep(rule_set._scopes, scope, acts, len(acts))
+    if len(clusters):
+        acts = acts & np.logical_or.reduce(rule_set.for_cluster.take(clusters, axis=0), axis=0)
+    else:
+        acts = acts & rule_set.everywhere
     key = acts.tobytes()
     found = rule_set._latest.get(key)
     if found is None:
@@ -256,14 +281,13 @@ def _pin(rule: Rule, positions: np.ndarray, popularity: np.ndarray | None) -> Pi
 
 
 def _worked_out(rule_set: RuleSet, acts: np.ndarray) -> Acting:
-    chosen = np.flatnonzero(acts).tolist()
-    pins = [rule_set.pins[i] for i in chosen if i in rule_set.pins]
-    caps = [(rule_set.rules[i], rule_set.groups[i]) for i in chosen if i in rule_set.groups]
+    pins = [pin for i, pin in rule_set.pins.items() if acts[i]]
+    caps = [(rule_set.rules[i], group) for i, group in rule_set.groups.items() if acts[i]]
     return Acting(
         pins=tuple(sorted(pins, key=lambda pin: (pin.slot, pin.rule))),
         caps=tuple(Cap(rule.rule_id, rule.share, group) for rule, group in caps),
         weights=_weights(rule_set, acts),
-        acts=acts,
+        acts=acts.tobytes(),
         of=rule_set,
     )
 
@@ -277,19 +301,15 @@ def _weights(rule_set: RuleSet, acts: np.ndarray) -> np.ndarray | None:
     key = fixed.tobytes()
     base = rule_set._bases.get(key)
     if base is None:
-        base = _added(rule_set, np.zeros(rule_set.touched.shape[0], dtype=np.float32), fixed)
+        base = rule_set.touched @ np.where(fixed, rule_set.log_weight, np.float32(0.0))
         _keep(rule_set._bases, key, base, len(base))
-    return _added(rule_set, base, acts & ~rule_set.everywhere)
+    here = acts[rule_set.local]
+    if not here.any():
+        return base
+    return base + rule_set.touched_locally @ np.where(here, rule_set.log_weight[rule_set.local], np.float32(0.0))
 
 
-def _added(rule_set: RuleSet, weights: np.ndarray, acts: np.ndarray) -> np.ndarray:
-    weights = weights.copy()
-    for i in np.flatnonzero(acts).tolist():
-        weights[rule_set.rows[i]] += rule_set.log_weight[i]
-    return weights
-
-
-def _keep(latest: OrderedDict[bytes, Any], key: bytes, value: object, size: int) -> None:
+def _keep(latest: OrderedDict[Any, Any], key: object, value: object, size: int) -> None:
     latest[key] = value
     while len(latest) > max(LEAST_KEPT, MOST_KEPT_BYTES // (4 * size)):
         latest.popitem(last=False)
@@ -344,7 +364,7 @@ def _signatures(rules: Sequence[Rule], positions: Sequence[np.ndarray], n: int) 
         columns.append(np.full(len(here), i))
     row = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
     column = np.concatenate(columns) if columns else np.zeros(0, dtype=np.int64)
-    parts = (np.ones(len(row), dtype=bool), (row, column))
+    parts = (np.ones(len(row), dtype=np.float32), (row, column))
     return signature.astype(np.int32), sparse.csr_matrix(parts, shape=(len(distinct), len(rules)))
 
 
