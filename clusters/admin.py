@@ -22,14 +22,15 @@ SHOWN_ITEMS = 100
 """Items of a change that its page names."""
 
 
-@admin.register(Item)
 class ItemAdmin(ModelAdmin):
+    """Registered by `recommendations.item_pages`, which knows what shoppers see of an item."""
+
     list_display = ("title", "external_id", "shop", "category", "brand", "colour", "price", "in_stock")
     list_display_links = ("title", "external_id")
     list_filter = ("shop", "in_stock", "category")
     list_select_related = ("shop",)
     search_fields = ("title", "external_id")
-    readonly_fields = ("created_at", "updated_at", "shown_clusters")
+    readonly_fields: tuple[str, ...] = ("created_at", "updated_at", "shown_clusters")
     autocomplete_fields = ("shop",)
     show_full_result_count = False
 

@@ -22,6 +22,7 @@ from recommendations import releases
 from recommendations.cluster_rows import write_clusters
 from recommendations.engine import Engine
 from recommendations.models import Release, TrainingRun
+from recommendations.overlay_requests import request_overlay
 from recommendations.reading import read_edits
 
 TRIES = 4
@@ -66,6 +67,7 @@ def activate(release: Release, *, by: Actor, reason: str = "", on: Release | Non
                 TrainingRun.objects.filter(release=release).update(release=chosen)
                 releases.discard(release, f"Serves as {chosen}, with what was edited since.")
             releases.prune(shop)
+            request_overlay(shop)
             return chosen
     raise AssertionError("the last try doesn't look whether it was overtaken")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
@@ -12,10 +14,11 @@ from clusters.admin import cluster_link, item_link
 from clusters.models import Item, ItemCluster
 from personas import versions
 from personas.admin import ReadOnlyAdmin, once, table
+from recommendations import account_pages, fit_reports, persona_pages
 from recommendations import cluster_build_pages as cluster_build_pages  # registers its pages
 from recommendations import cluster_pages as cluster_pages  # registers its pages
-from recommendations import fit_reports, persona_pages
 from recommendations import inspecting as inspecting  # registers its pages
+from recommendations import item_pages as item_pages  # registers its pages
 from recommendations import rule_pages as rule_pages  # registers its pages
 from recommendations import shopper_pages as shopper_pages  # registers its pages
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
@@ -173,11 +176,21 @@ class ServedSlateAdmin(ReadOnlyAdmin):
                 f"{entry['propensity']:.4g}",
                 personas[entry["persona"]].name if entry["persona"] in personas else "–",
                 cluster_link(clusters[entry["cluster"]]) if entry["cluster"] in clusters else "–",
-                entry["expert"],
+                entry["expert"] or "–",
+                format_html('<a href="{}">Why?</a>', reverse("admin:recommendations_servedslate_why", args=[slate.pk, entry["item"]])),
             )
             for entry in slate.items
         )
-        return table(("slot", "item", "score", "propensity", "persona", "cluster", "expert"), rows)
+        return table(("slot", "item", "score", "propensity", "persona", "cluster", "expert", ""), rows)
+
+    def get_urls(self) -> list[URLPattern]:
+        why = path("<int:pk>/why/<int:item>/", self.admin_site.admin_view(self.why), name="recommendations_servedslate_why")
+        return [why, *super().get_urls()]
+
+    def why(self, request: HttpRequest, pk: int, item: int) -> HttpResponse:
+        """Why the slate holds an item."""
+        account_pages.allowed(self.has_view_permission(request))
+        return account_pages.why(request, self.admin_site, pk, item)
 
 
 @admin.register(AdaptationDecision)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -53,7 +53,10 @@ KEPT_DAYS = 90
 
 __all__ = [
     "CHANNEL",
+    "LiveState",
     "from_json",
+    "last_version",
+    "live_state",
     "overlay_at",
     "overlay_of",
     "prune",
@@ -96,14 +99,13 @@ def publish_overlay(shop: Shop) -> OverlayChange | None:
 def _publish(client: Redis, shop: Shop, release: Release) -> OverlayChange | None:
     read_at = timezone.now()
     last = OverlayChange.objects.filter(shop=shop).first()
-    told, catalogue, since = client.hmget(key(shop.pk), "version", "catalogue", "read_at")
+    told, catalogue, since = _held(client, shop.pk, "version", "catalogue", "read_at")
     version = release.components["catalogue"]
     is_told = last is not None and told == b"%d" % last.version
     before = _overlay_now(client, shop.pk, last)
     # What was last compared with another catalogue says nothing of what this one lacks.
-    goes_on = is_told and catalogue == version.encode() and since is not None
     held = _catalogue(shop, version)
-    if goes_on:
+    if is_told and catalogue == version.encode() and since is not None:
         after = _compared(shop, held, before, since=dt.datetime.fromtimestamp(float(since), dt.UTC) - LATE)
     else:
         after = _compared(shop, held, NO_OVERLAY, since=None)
@@ -115,7 +117,7 @@ def _publish(client: Redis, shop: Shop, release: Release) -> OverlayChange | Non
         whole = last is None or number % WHOLE_EVERY == 0
         delta = to_json(overlay_deltas.between(before, after, whole=whole))
         change = OverlayChange.objects.create(shop=shop, version=number, release=release.number, at=read_at, delta=delta)
-    told_of = {"release": release.number, "catalogue": version, "read_at": read_at.timestamp()}
+    told_of: dict[Any, Any] = {"release": release.number, "catalogue": version, "read_at": read_at.timestamp()}
     if change is None and is_told:
         client.hset(key(shop.pk), mapping=told_of)
         return None
@@ -188,10 +190,15 @@ def version_in(client: Redis, shop_ids: Iterable[int]) -> dict[int, int]:
     return {shop_id: int(told) for shop_id, told in zip(ids, pipe.execute(), strict=True) if told is not None}
 
 
+def _held(client: Redis, shop_id: int, *names: str) -> list[bytes | None]:
+    """Fields of the shop's hash."""
+    return cast("list[bytes | None]", client.hmget(key(shop_id), list(names)))
+
+
 def read_overlay(shop_id: int, client: Redis | None = None) -> Overlay:
     """The shop's overlay as it is now: from Redis, or from the rows where Redis lost it. `NO_OVERLAY` where there was none."""
     try:
-        body = (client or releases.redis_client()).hget(key(shop_id), "body")
+        (body,) = _held(client or releases.redis_client(), shop_id, "body")
     except RedisError:
         body = None
     return _decode(body) if body is not None else _overlay_of(OverlayChange.objects.filter(shop=shop_id).first())
@@ -199,8 +206,13 @@ def read_overlay(shop_id: int, client: Redis | None = None) -> Overlay:
 
 def _overlay_now(client: Redis, shop_id: int, last: OverlayChange | None) -> Overlay:
     """As the last version has it."""
-    version, body = client.hmget(key(shop_id), "version", "body")
+    version, body = _held(client, shop_id, "version", "body")
     return _decode(body) if last is not None and body and version == b"%d" % last.version else _overlay_of(last)
+
+
+def last_version(shop: Shop | int) -> int:
+    """Number of the shop's latest version, 0 where there is none."""
+    return OverlayChange.objects.filter(shop=shop).values_list("version", flat=True).first() or 0
 
 
 def overlay_at(shop: Shop | int, moment: dt.datetime) -> tuple[int, Overlay] | None:
@@ -236,6 +248,53 @@ def to_json(delta: Delta) -> dict[str, Any]:
 def from_json(told: dict[str, Any]) -> Delta:
     """Inverse of `to_json`. Raises msgspec.ValidationError."""
     return msgspec.convert(told, Delta)
+
+
+# For people
+
+
+class LiveState(NamedTuple):
+    """What shoppers see of an item. kind : "released" as the training knew it, "offer" for what it sells for now, "new" since,
+    "waiting" where its row says something that no version tells yet, "none" without a release.
+
+    since : when the version came that says so, None where none does.  version : its number, 0 for none.  release : number.
+    """
+
+    kind: str
+    since: dt.datetime | None = None
+    version: int = 0
+    release: int = 0
+
+
+def live_state(item: Item) -> LiveState:
+    """What shoppers see of an item, and since when. Raises ReleaseError where the release's catalogue can't be read."""
+    release = Release.objects.active(item.shop)
+    if release is None:
+        return LiveState("none")
+    overlay = read_overlay(item.shop_id)
+    (row,) = Item.objects.filter(pk=item.pk).as_rows()
+    catalogue = _catalogue(item.shop, release.components["catalogue"])
+    position = catalogue.position(item.pk)
+    if position == NO_ITEM:
+        kind = "new" if row in overlay.items else "waiting"
+    else:
+        offer = _offer(catalogue, position, row)
+        same = overlay.offers.get(item.pk) == offer and item.pk not in overlay.gone
+        kind = "waiting" if not same else "released" if offer is None else "offer"
+    since, version = _told_since(item, kind) if kind in {"new", "offer"} else (None, 0)
+    return LiveState(kind, since, version, release.number)
+
+
+def _told_since(item: Item, kind: str) -> tuple[dt.datetime | None, int]:
+    """When the latest version came that tells of the item, and its number."""
+    for change in OverlayChange.objects.filter(shop=item.shop_id).iterator(chunk_size=50):
+        delta = from_json(change.delta)
+        told = {row.item_id for row in delta.items} if kind == "new" else {told for told, _ in delta.offers}
+        if item.pk in told:
+            return change.at, change.version
+        if delta.whole:
+            break
+    return None, 0
 
 
 # Retention

@@ -76,7 +76,9 @@ def engine_of(shop: Shop) -> Engine:
     engine = here.get(shop.pk) if here is not None else None
     if engine is not None and engine.release == str(release.number):
         return engine
-    return _load(shop, str(release.number), tuple(sorted(release.components.items())))
+    components = tuple(sorted(release.components.items()))
+    under = _under(shop, str(release.number), components, overlays.last_version(shop))
+    return _load(shop, str(release.number), components) if under is None else under
 
 
 class Then(NamedTuple):
@@ -108,7 +110,7 @@ def engine_then(shop: Shop, release: str, overlay: int) -> Then:
     return Then(under, "")
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _under(shop: Shop, number: str, components: tuple[tuple[str, str], ...], version: int) -> Engine | None:
     """A release's engine under a version of the overlay, None where that isn't kept."""
     laid = overlays.overlay_of(shop, version)

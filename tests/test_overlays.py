@@ -6,7 +6,6 @@ import datetime as dt
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import redis
 from django.utils import timezone
@@ -14,65 +13,25 @@ from django.utils import timezone
 from clusters.catalogue import ItemRow
 from clusters.models import Item
 from personas.models import Shop
-from recommendations import overlays, releases, tasks
+from recommendations import overlays, tasks
 from recommendations.activation import activate
 from recommendations.engine import Engine
 from recommendations.models import MerchandisingRule, OverlayChange, Release
 from recommendations.overlay import NO_OVERLAY, Offer, Overlay, with_overlay
-from tests.worlds import World, make_world, train_world
+from tests.overlay_shops import change, make_shop, rounded, serve
+from tests.worlds import make_world, train_world
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
-    return make_world(sessions=150)
-
-
-@pytest.fixture(scope="module")
-def trained(world: World) -> Engine:
-    return train_world(world)
+def trained() -> Engine:
+    return train_world(make_world(sessions=150))
 
 
 @pytest.fixture
-def shop(world: World, trained: Engine, data_dir: Path, redis_client: redis.Redis) -> Shop:
-    """A shop with the world's items as rows, of the same ids, and a release of them that serves."""
-    shop = Shop.objects.create(slug="one", name="One")
-    catalogue = world.catalogue
-    Item.objects.bulk_create(
-        Item(
-            pk=int(item),
-            shop=shop,
-            external_id=catalogue.external_ids[p],
-            title=catalogue.titles[p],
-            category=catalogue.categories[catalogue.category[p]],
-            colour=catalogue.colours[catalogue.colour[p]],
-            price=round(float(catalogue.price[p]), 4),
-        )
-        for p, item in enumerate(catalogue.item_ids)
-    )
-    serve(shop, rounded(trained))
-    return shop
-
-
-def rounded(engine: Engine) -> Engine:
-    """With prices as the rows have them, to four decimals."""
-    price = np.array([round(float(p), 4) for p in engine.catalogue.price], dtype=np.float32)
-    return replace(engine, catalogue=replace(engine.catalogue, price=price))
-
-
-def serve(shop: Shop, engine: Engine) -> Release:
-    release = releases.publish(shop, engine, metrics={})
-    Release.objects.filter(shop=shop, state=Release.State.ACTIVE).update(state=Release.State.RETIRED)
-    Release.objects.filter(pk=release.pk).update(state=Release.State.ACTIVE)
-    return release
-
-
-def change(item: int, **fields: object) -> None:
-    row = Item.objects.get(pk=item)
-    for name, value in fields.items():
-        setattr(row, name, value)
-    row.save()
+def shop(trained: Engine, data_dir: Path, redis_client: redis.Redis) -> Shop:
+    return make_shop(trained)
 
 
 def test_nothing_changed_and_the_first_version_says_so(shop: Shop, redis_client: redis.Redis) -> None:

@@ -1,0 +1,129 @@
+"""Items in the admin, with what shoppers see of each just now; and the versions of the live overlay, to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from clusters.admin import ItemAdmin, item_link, money
+from clusters.models import Item
+from personas.admin import ReadOnlyAdmin, once, table
+from recommendations.models import OverlayChange
+
+if TYPE_CHECKING:
+    from recommendations.overlays import LiveState
+
+SHOWN = 100
+"""Items of a version that its page names, of each kind."""
+
+
+@admin.register(Item)
+class ItemPage(ItemAdmin):
+    readonly_fields = ("shown_live", *ItemAdmin.readonly_fields)
+
+    def get_fields(self, request: HttpRequest, obj: Item | None = None) -> list[str]:
+        """What shoppers see stands first; a new item has nothing to tell yet."""
+        told = {"shown_live", "shown_clusters"}
+        fields = [str(name) for name in super().get_fields(request, obj) if name not in told]
+        return ["shown_live", *fields, "shown_clusters"] if obj else fields
+
+    @admin.display(description="for shoppers")
+    @once
+    def shown_live(self, item: Item) -> str:
+        from recommendations import overlays, releases  # the numeric stack, which other pages of the admin do without
+
+        try:
+            return live_words(item, overlays.live_state(item))
+        except releases.ReleaseError as error:
+            return f"Not known: {error}"
+
+
+def live_words(item: Item, state: LiveState) -> str:
+    """What shoppers see of an item, in a sentence."""
+    kind, since, version, release = state
+    told = f"since {timezone.localtime(since):%Y-%m-%d %H:%M:%S} (version {version})" if since else "just now"
+    sells = "sold out, and left out of recommendations" if not item.in_stock else "in stock"
+    if item.in_stock and item.price is not None:
+        sells += f" at {money(item.price)}"
+    match kind:
+        case "none":
+            return "Nothing yet: the shop has no active release. Train it first."
+        case "waiting":
+            return "The last change is on its way to the shoppers; it takes seconds. Load the page again."
+        case "new":
+            return f"Live as a new item {told}, {sells}: recommended by what it is like, until a training has seen visits of it."
+        case "offer":
+            return f"Live {told}: {sells}."
+        case _:
+            return f"Live as release {release} was trained: {sells}."
+
+
+@admin.register(OverlayChange)
+class OverlayChangeAdmin(ReadOnlyAdmin):
+    list_display = ("shown_at", "shop", "version", "release", "shown_summary")
+    list_display_links = ("shown_at",)
+    list_filter = ("shop", "at")
+    list_select_related = ("shop",)
+    show_full_result_count = False
+    list_per_page = 50
+    fields = ("at", "shop", "version", "release", "shown_summary", "shown_offers", "shown_items", "shown_gone", "shown_rules")
+    readonly_fields = fields
+
+    @admin.display(description="at", ordering="version")
+    def shown_at(self, change: OverlayChange) -> str:
+        return f"{timezone.localtime(change.at):%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="what changed")
+    def shown_summary(self, change: OverlayChange) -> str:
+        from recommendations.overlay_deltas import summary
+        from recommendations.overlays import from_json
+
+        delta = from_json(change.delta)
+        return f"{'all there is: ' if delta.whole else ''}{summary(delta)}"
+
+    @admin.display(description=f"prices and stock, the first {SHOWN}")
+    @once
+    def shown_offers(self, change: OverlayChange) -> SafeString | str:
+        offers = change.delta.get("offers", [])[:SHOWN]
+        names = _items(item for item, _ in offers)
+        rows = [
+            (names.get(item, f"item {item}"), _number(price), _number(regular), _number(cost), "yes" if in_stock else "sold out")
+            for item, (price, regular, in_stock, cost) in offers
+        ]
+        as_released = change.delta.get("as_released", [])[:SHOWN]
+        names = _items(as_released)
+        rows += [(names.get(item, f"item {item}"), "as trained", "", "", "") for item in as_released]
+        return table(("item", "price", "regular price", "cost", "in stock"), rows) if rows else "–"
+
+    @admin.display(description=f"new items, the first {SHOWN}")
+    @once
+    def shown_items(self, change: OverlayChange) -> SafeString | str:
+        new = change.delta.get("items", [])[:SHOWN]
+        names = _items(row["item_id"] for row in new)
+        rows = [(names.get(row["item_id"], row["title"]), row["category"], _number(row["price"])) for row in new]
+        return table(("item", "category", "price"), rows) if rows else "–"
+
+    @admin.display(description="taken out of the catalogue")
+    def shown_gone(self, change: OverlayChange) -> str:
+        gone = change.delta.get("gone", [])
+        return f"{len(gone):,} items: ids {', '.join(map(str, gone[:SHOWN]))}" if gone else "–"
+
+    @admin.display(description="rules from then on")
+    def shown_rules(self, change: OverlayChange) -> str:
+        rules = change.delta.get("rules")
+        if rules is None:
+            return "as before"
+        return ", ".join(rule["name"] or f"rule {rule['rule_id']}" for rule in rules) or "none"
+
+
+def _items(ids: Iterable[int]) -> dict[int, SafeString]:
+    return {pk: item_link(item) for pk, item in Item.objects.in_bulk(list(ids)).items()}
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
