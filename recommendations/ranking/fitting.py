@@ -1,9 +1,13 @@
-"""How a ranker is made: experts fitted on all but the log's tail, a blend learned on the tail, the experts again on all."""
+"""How a ranker is made: experts fitted on all but the log's tail, a blend learned on the tail, the experts again on all.
+
+Where one tail holds too few prefixes to learn from, as in a small shop, the tail before it is used too, with experts that were
+fitted before that one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +23,7 @@ from recommendations.ranking.encoder import train_encoder
 from recommendations.ranking.features import FEATURES, VOTERS, gather
 from recommendations.ranking.history import History, Scratch, item_actions, prefix
 from recommendations.ranking.layout import lay_out
-from recommendations.ranking.listwise import Lists, train_blend
+from recommendations.ranking.listwise import Lists, joined, train_blend
 from recommendations.ranking.neighbours import build_neighbours
 from recommendations.ranking.new_items import with_unseen
 from recommendations.ranking.popularity import build_popularity
@@ -35,6 +39,10 @@ MAX_EXAMPLES = 25_000
 WORK_A_LIST = 200
 """Encoder examples that one list of the blend costs as much as, its eight epochs included: a bound on the work holds for both."""
 
+TAILS = 3
+"""Tails, each just before the last, that lists are taken from while there are fewer than `MAX_EXAMPLES`. Their experts cost as
+much again, so where one tail is enough there is one; and in a first release, which must not keep anyone waiting."""
+
 LIST = 80
 LIST_BEST = 40
 """Candidates of a training list: the target, the best by a plain vote, and some drawn to stand for all the others."""
@@ -42,6 +50,7 @@ LIST_BEST = 40
 MIN_EXAMPLES = 300
 """Below this the blend would learn noise; a plain sum of the log-shares serves."""
 
+_PLAIN = np.array([1.0 if f.startswith("log_share:") else 0.0 for f in FEATURES], dtype=np.float32) / len(VOTERS)
 _scratch = Scratch()
 
 
@@ -68,12 +77,21 @@ def train_ranker(
     log = item_actions(log)
     n = len(catalogue)
     tail = default_tail(log) if held_out is None else np.isin(log.keys, list(held_out))
-    early = log.take(~tail)
-    horizon = best_horizon(early, log.take(tail), n)
-    first = _experts(early, n, clusters, horizon, seed, most_examples, tell(0.0, 0.4))
     most_lists = MAX_EXAMPLES if most_examples is None else min(MAX_EXAMPLES, most_examples // WORK_A_LIST)
-    lists = _lists(first, log, tail, clusters, select or _selecting(clusters), most_lists, seed, tell(0.4, 0.55))
-    blend = first.blend
+    rehearsals = _rehearsals(log, tail, n, most_lists, TAILS if most_examples is None else 1)
+    horizon = best_horizon(log.take(~tail), log.take(tail), n)
+    select = select or _selecting(clusters)
+    parts: list[Lists] = []
+    for i, rehearsal in enumerate(rehearsals):
+        low, high = 0.55 * i / len(rehearsals), 0.55 * (i + 1) / len(rehearsals)
+        fitted = 0.3 * low + 0.7 * high
+        early = _experts(log.take(rehearsal.early), n, clusters, horizon, seed, most_examples, tell(low, fitted))
+        most = most_lists - sum(len(part) for part in parts)
+        parts.append(_lists(early, log, rehearsal.targets, clusters, select, most, seed, tell(fitted, high)))
+        del early
+    lists = joined(parts) if parts else None
+    parts.clear()
+    blend = blending.linear_blend(_PLAIN)
     if lists is not None and len(lists) >= MIN_EXAMPLES:
         blend = train_blend(lists, seed=seed, progress=tell(0.55, 0.65))
     del lists
@@ -85,6 +103,36 @@ def train_ranker(
         companions=learn_companions(log, catalogue, session_weights(log, horizon)),
     )
     return with_unseen(ranker, catalogue.item_descriptors)
+
+
+@dataclass(frozen=True)
+class _Rehearsal:
+    """early : (S,) bool, sessions that experts are fitted on.  targets : rows of the log, of the tail after these, whose items
+    come next and are known to the experts."""
+
+    early: np.ndarray
+    targets: np.ndarray
+
+
+def _rehearsals(log: SessionLog, tail: np.ndarray, n: int, most: int, tails: int) -> list[_Rehearsal]:
+    """At most `tails`, the last tail first, until they hold `most` targets."""
+    found: list[_Rehearsal] = []
+    session = log.session_of
+    follows = np.arange(len(session)) > log.offsets[session]
+    early = ~tail
+    missing = most
+    while len(found) < tails and missing > 0:
+        known = np.zeros(n, dtype=bool)
+        known[log.position[early[session]]] = True
+        targets = np.flatnonzero(follows & tail[session] & known[log.position])
+        if not len(targets):
+            break
+        found.append(_Rehearsal(early, targets))
+        missing -= len(targets)
+        tail = np.zeros(len(log), dtype=bool)
+        tail[np.flatnonzero(early)[default_tail(log.take(early))]] = True
+        early = early & ~tail
+    return found
 
 
 def _telling(progress: Callable[[float, float], None] | None) -> Callable[[float, float], Callable[[float], None]]:
@@ -113,13 +161,12 @@ def _experts(
     encoder = train_encoder(log, n, block=block, seed=seed, most_examples=most_examples, progress=lambda done: tell(0.8 * done))
     rows = build_rows(log, n, block=block, weight=weight)
     tell(0.95)
-    plain = np.array([1.0 if f.startswith("log_share:") else 0.0 for f in FEATURES], dtype=np.float32) / len(VOTERS)
     ranker = Ranker(
         encoder=encoder,
         rows=rows,
         neighbours=build_neighbours(log, n),
         popularity=build_popularity(log, n, weight=weight),
-        blend=blending.linear_blend(plain),
+        blend=blending.linear_blend(_PLAIN),
         horizon=float(horizon),
     )
     tell(1.0)
@@ -129,23 +176,18 @@ def _experts(
 def _lists(
     ranker: Ranker,
     log: SessionLog,
-    tail: np.ndarray,
+    targets: np.ndarray,
     clusters: ItemClusters,
     select: Select,
     most: int,
     seed: int,
     tell: Callable[[float], None],
-) -> Lists | None:
-    """At most `most` lists of the tail's prefixes whose next item is a candidate."""
+) -> Lists:
+    """Lists of at most `most` of the prefixes that come before targets, those whose next item is a candidate."""
     rng = np.random.default_rng(seed)
     layout = lay_out(ranker.encoder, clusters)
     session = log.session_of
-    known = np.zeros(len(ranker.encoder.row_of), dtype=bool)
-    known[log.position[~tail[session]]] = True
-    at = np.flatnonzero((np.arange(len(session)) > log.offsets[session]) & tail[session] & known[log.position])
-    if not len(at):
-        return None
-    at = np.sort(rng.choice(at, min(most, len(at)), replace=False))
+    at = np.sort(rng.choice(targets, min(most, len(targets)), replace=False))
     features = np.zeros((len(at), LIST, len(FEATURES)), dtype=np.float16)
     log_weight = np.full((len(at), LIST), -np.inf, dtype=np.float32)
     count = 0

@@ -5,7 +5,7 @@ loss: -log softmax(score + log_weight)[target] within each list, meaned over the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,13 @@ class Lists:
 
     def __len__(self) -> int:
         return len(self.features)
+
+
+def joined(parts: Sequence[Lists]) -> Lists:
+    """All of them, in their order; at least one, of the same M and F."""
+    if len(parts) == 1:
+        return parts[0]
+    return Lists(np.concatenate([part.features for part in parts]), np.concatenate([part.log_weight for part in parts]))
 
 
 def train_blend(
