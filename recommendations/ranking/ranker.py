@@ -241,7 +241,10 @@ def _filled(
         top = top[allowed[top]]
     if weigh is not None:
         top = top[np.isfinite(weigh(top))]
-    more = top[~np.isin(top, np.concatenate((ranked.positions, exclude)))][: keep - len(ranked.positions)]
+    there = _scratch.zeros("filled", len(ranker.encoder.row_of), bool)
+    there[ranked.positions] = there[exclude] = True
+    more = top[~there[top]][: keep - len(ranked.positions)]
+    there[ranked.positions] = there[exclude] = False
     lowest = float(ranked.scores[-1]) if len(ranked.scores) else 0.0
     return Ranked(
         positions=np.concatenate((ranked.positions, more)),
