@@ -86,6 +86,16 @@ def test_parts_of_the_events_sum_to_the_score() -> None:
     assert len(event_parts(encoder, history, items)) == LAGS
 
 
+def test_a_long_training_goes_on_from_an_encoder_and_keeps_what_it_knew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "BATCH", 64)
+    known, fresh = ring(seed=0), ring(seed=1, sessions=20)
+    at_first = fit(known)
+    np.testing.assert_array_equal(fit(fresh, start=at_first).outputs, fit(fresh).outputs)  # too short to save time on
+    monkeypatch.setattr(encoding, "LONG", 0)
+    assert hits(fit(fresh, start=at_first, epochs=1), ring(seed=2, sessions=100)) > 0.95
+    assert hits(fit(fresh, epochs=1), ring(seed=2, sessions=100)) < 0.5  # 20 sessions alone teach little
+
+
 def test_an_encoder_of_before_lags_weighed_dimensions_encodes_as_it_did() -> None:
     log = ring(seed=0, sessions=20)
     older = replace(fit(log), lag_weight=np.linspace(1.0, 0.1, LAGS, dtype=np.float32), latest=None)
