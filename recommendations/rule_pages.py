@@ -333,7 +333,7 @@ class RulePages(ModelAdmin):
             ids += [slot.item for slot in (*shown.before, *shown.after)]
         items = rule_previews.items_of(shop, ids)
         told["sample"] = [(items[pk], picture(shop, items[pk])) for pk in reach.sample if pk in items]
-        if shown := told.get("preview"):
+        if engine is not None:
             pictures = {pk: picture(shop, item) for pk, item in items.items()}
             told["sides"] = [
                 (title, [(slot, items.get(slot.item), pictures.get(slot.item, "")) for slot in side])
