@@ -19,7 +19,7 @@ from clusters.item_clusters import ItemClusters
 from personas.sessions import SessionLog
 from recommendations.ranking import blend as blending
 from recommendations.ranking.companions import learn_companions
-from recommendations.ranking.encoder import train_encoder
+from recommendations.ranking.encoder import Encoder, train_encoder
 from recommendations.ranking.features import FEATURES, VOTERS, gather
 from recommendations.ranking.history import History, Scratch, item_actions, prefix
 from recommendations.ranking.layout import lay_out
@@ -82,10 +82,12 @@ def train_ranker(
     horizon = best_horizon(log.take(~tail), log.take(tail), n)
     select = select or _selecting(clusters)
     parts: list[Lists] = []
+    start: Encoder | None = None
     for i, rehearsal in enumerate(rehearsals):
         low, high = 0.55 * i / len(rehearsals), 0.55 * (i + 1) / len(rehearsals)
         fitted = 0.3 * low + 0.7 * high
         early = _experts(log.take(rehearsal.early), n, clusters, horizon, seed, most_examples, tell(low, fitted))
+        start = start or early.encoder  # the first has seen the most of the log
         most = most_lists - sum(len(part) for part in parts)
         parts.append(_lists(early, log, rehearsal.targets, clusters, select, most, seed, tell(fitted, high)))
         del early
@@ -95,7 +97,7 @@ def train_ranker(
     if lists is not None and len(lists) >= MIN_EXAMPLES:
         blend = train_blend(lists, seed=seed, progress=tell(0.55, 0.65))
     del lists
-    ranker = _experts(log, n, clusters, horizon, seed, most_examples, tell(0.65, 1.0))
+    ranker = _experts(log, n, clusters, horizon, seed, most_examples, tell(0.65, 1.0), start=start)
     ranker = replace(
         ranker,
         blend=blend,
@@ -154,11 +156,14 @@ def _experts(
     seed: int,
     most_examples: int | None,
     tell: Callable[[float], None],
+    start: Encoder | None = None,
 ) -> Ranker:
     """Every expert fitted on `log`, with a plain blend."""
     block = clusters.primary
     weight = session_weights(log, horizon)
-    encoder = train_encoder(log, n, block=block, seed=seed, most_examples=most_examples, progress=lambda done: tell(0.8 * done))
+    encoder = train_encoder(
+        log, n, block=block, seed=seed, start=start, most_examples=most_examples, progress=lambda done: tell(0.8 * done)
+    )
     rows = build_rows(log, n, block=block, weight=weight)
     tell(0.95)
     ranker = Ranker(
