@@ -5,6 +5,7 @@ score = skip . x + w3 . relu(W2 relu(W1 x + b1) + b2)        (learned by `listwi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +42,27 @@ class Blend:
 def score(blend: Blend, features: np.ndarray) -> np.ndarray:
     """(m,) float32 scores of features (F, m)."""
     return scoring.scores(blend.weights, np.ascontiguousarray(features, dtype=np.float32))
+
+
+def score_silenced(
+    blend: Blend, features: np.ndarray, columns: np.ndarray, cases: Sequence[tuple[np.ndarray, bool]]
+) -> np.ndarray:
+    """(V, k) scores of the candidates at `columns` (k,) of features (F, m), in V cases: some rows have one value for all.
+
+    cases : the rows of each, and whether that is the mean of all m candidates, or else 0.
+    """
+    rows = np.concatenate([rows for rows, _ in cases]) if cases else np.zeros(0, dtype=np.int64)
+    starts = np.zeros(len(cases) + 1, dtype=np.int64)
+    np.cumsum([len(rows) for rows, _ in cases], out=starts[1:])
+    average = np.array([is_average for _, is_average in cases], dtype=bool)
+    return scoring.silenced(
+        blend.weights,
+        np.ascontiguousarray(features, dtype=np.float32),
+        np.array(columns, dtype=np.int64),
+        rows.astype(np.int64),
+        starts,
+        average,
+    )
 
 
 def score_gradient(blend: Blend, features: np.ndarray) -> np.ndarray:

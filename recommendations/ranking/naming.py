@@ -63,8 +63,9 @@ def name(
     tried_experts = sorted({leading[i] for i in told})
     tried_clusters = sorted({clusters[i] for i in told} - {NO_CAUSE})
     tried_personas = sorted({personas[i] for i in told} - {NO_CAUSE}) if trial.ranked.evidence is None else []
+    silent = trial.without_experts([EXPERTS[expert] for expert in tried_experts])
     after = [trial.without_item(item) for item in tried_items]
-    after += trial.without_experts([EXPERTS[expert] for expert in tried_experts])
+    after += silent
     after += [trial.without_cluster(cluster) for cluster in tried_clusters]
     after += [trial.without_persona(persona) for persona in tried_personas]
     after += [trial.without_beside()] if beside else []

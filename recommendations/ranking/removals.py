@@ -29,6 +29,8 @@ LEAST = 1e-4
 
 _CLUSTER_ROWS = np.array([FEATURES.index(name) for name in CLUSTER], dtype=np.intp)
 _OF_EXPERT = {expert: np.flatnonzero(EXPERT_COLUMNS[i]) for i, expert in enumerate(EXPERTS)}
+_PLAIN = (np.zeros(0, dtype=np.intp), False)
+_NO_CLUSTER = (_CLUSTER_ROWS, False)
 _scratch = Scratch()
 
 
@@ -77,8 +79,15 @@ class Trial:
         """(k,) of the blend or the opening alone, without the multipliers of clusters, items and rules."""
         if self.ranked.evidence is None:
             return self._opening(self.shelves, self.belief, self.own)
-        features = self.ranked.evidence.features.take(self.ranked.columns, axis=1)
-        return blending.score(self.ranker.blend, features)
+        return self._silent[0]
+
+    @cached_property
+    def _silent(self) -> np.ndarray:
+        """(2, k) what the blend says of the items, and what it would say if their own clusters were not selected."""
+        evidence = self.ranked.evidence
+        if evidence is None:
+            raise ValueError("the blend says nothing before the first item")
+        return blending.score_silenced(self.ranker.blend, evidence.features, self.ranked.columns, [_PLAIN, _NO_CLUSTER])
 
     def falls(self, after: Sequence[np.ndarray]) -> np.ndarray:
         """(T, k) by how much each item's log-odds fall in T other lists of scores (k,). A cause holds from `LEAST` on.
@@ -121,12 +130,10 @@ class Trial:
         evidence = self.ranked.evidence
         if evidence is None:
             return [self._with(self._opening_without(expert)) for expert in experts]
-        x = evidence.features.take(np.tile(self.ranked.columns, len(experts)), axis=1)
-        k = len(self.scores)
-        for i, expert in enumerate(experts):
-            rows = _OF_EXPERT[expert]
-            x[rows, i * k : (i + 1) * k] = evidence.features[rows].mean(axis=1)[:, None]
-        return [self._with(base) for base in blending.score(self.ranker.blend, x).reshape(-1, k)]
+        cases = [_PLAIN, _NO_CLUSTER, *((_OF_EXPERT[expert], True) for expert in experts)]
+        found = blending.score_silenced(self.ranker.blend, evidence.features, self.ranked.columns, cases)
+        self.__dict__["_silent"] = found[:2]  # what comes along for next to nothing is what is asked for next
+        return list(found[2:] + (self.scores - found[0]))
 
     def without_cluster(self, cluster: int) -> np.ndarray:
         """(k,) if the cluster at this position were not selected, and the session had not changed its weight."""
@@ -149,9 +156,7 @@ class Trial:
         """(k,) each item's score if its own cluster were not selected."""
         if self.ranked.evidence is None:
             return self.scores
-        x = self.ranked.evidence.features.take(self.ranked.columns, axis=1)
-        x[_CLUSTER_ROWS] = 0.0
-        return self._with(blending.score(self.ranker.blend, x))
+        return self._with(self._silent[1])
 
     def without_beside(self) -> np.ndarray:
         """(k,) if the slate stood beside nothing, and yet among the same items."""

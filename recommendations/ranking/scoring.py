@@ -40,6 +40,34 @@ def _hold(hidden: np.ndarray, bias: np.ndarray) -> None:
 
 
 @compiled
+def silenced(
+    weights: Weights, features: np.ndarray, columns: np.ndarray, rows: np.ndarray, starts: np.ndarray, average: np.ndarray
+) -> np.ndarray:
+    """(V, k) float32 scores of the k candidates at `columns`, in each of V cases with some features of one value for all.
+
+    features : (F, m) of all candidates.  rows[starts[v]:starts[v + 1]] : those of case v.  average : (V,) bool, whether they have
+    the mean of all candidates, or else 0.
+    """
+    out = np.empty((len(starts) - 1, len(columns)), dtype=np.float32)
+    own = np.empty((features.shape[0], len(columns)), dtype=np.float32)
+    for f in range(features.shape[0]):
+        for j in range(len(columns)):
+            own[f, j] = features[f, columns[j]]
+    for v in range(len(out)):
+        x = own.copy()
+        for f in rows[starts[v] : starts[v + 1]]:
+            value = np.float32(0.0)
+            if average[v]:
+                total = 0.0
+                for j in range(features.shape[1]):
+                    total += features[f, j]
+                value = np.float32(total / features.shape[1])
+            x[f] = value
+        out[v] = scores(weights, x)
+    return out
+
+
+@compiled
 def gradients(weights: Weights, x: np.ndarray) -> np.ndarray:
     """(F, m) float32, derivative of each score by each feature of x (F, m)."""
     first = np.dot(weights.w1, x)
