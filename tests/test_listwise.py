@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recommendations.ranking.blend import score
-from recommendations.ranking.listwise import Lists, gradients, train_blend
+from recommendations.ranking.listwise import Lists, gradients, mean, train_blend
 
 
 def loss(p: dict[str, np.ndarray], x: np.ndarray, log_weight: np.ndarray) -> float:
@@ -63,6 +63,14 @@ def test_an_interaction_of_features_is_learnt() -> None:
 def test_training_is_seeded() -> None:
     a, b = (train_blend(alone(planted(0, 100)), seed=7, epochs=1) for _ in range(2))
     np.testing.assert_array_equal(a.w1, b.w1)
+
+
+def test_the_mean_of_blends_scores_as_their_mean() -> None:
+    members = [train_blend(alone(planted(seed, 100)), seed=seed, epochs=1) for seed in range(3)]
+    rows = planted(9, 1)[0].T
+    np.testing.assert_allclose(
+        score(mean(members), rows), np.mean([score(b, rows) for b in members], axis=0), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_candidates_that_were_drawn_count_for_those_that_were_not() -> None:

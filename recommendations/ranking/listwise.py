@@ -9,8 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import linalg
 
 from recommendations.ranking.blend import HIDDEN, Blend
+
+MEMBERS = 2
+"""Networks whose mean serves: what one learns by chance, another doesn't."""
 
 EPOCHS = 5
 BATCH = 32
@@ -51,8 +55,29 @@ def train_blend(
     epochs: int = EPOCHS,
     progress: Callable[[float], None] | None = None,
 ) -> Blend:
+    """The mean of `MEMBERS` networks, each from its own start and in its own order."""
+    starts = np.random.default_rng(seed).spawn(MEMBERS)
+
+    def told(member: int) -> Callable[[float], None] | None:
+        return None if progress is None else lambda done: progress((member + done) / MEMBERS)
+
+    return mean([_trained(lists, rng, epochs, told(member)) for member, rng in enumerate(starts)])
+
+
+def mean(blends: Sequence[Blend]) -> Blend:
+    """One blend whose score is the mean of those of at least one."""
+    return Blend(
+        w1=np.concatenate([b.w1 for b in blends]),
+        b1=np.concatenate([b.b1 for b in blends]),
+        w2=linalg.block_diag(*(b.w2 for b in blends)).astype(np.float32),
+        b2=np.concatenate([b.b2 for b in blends]),
+        w3=np.concatenate([b.w3 for b in blends]) / np.float32(len(blends)),
+        skip=np.stack([b.skip for b in blends]).mean(axis=0, dtype=np.float32),
+    )
+
+
+def _trained(lists: Lists, rng: np.random.Generator, epochs: int, progress: Callable[[float], None] | None) -> Blend:
     """Fit by Adam (Kingma & Ba, 2015), the rate falling to nothing."""
-    rng = np.random.default_rng(seed)
     count, _, f = lists.features.shape
     centre, scale = _moments(lists, rng)
     p = {
