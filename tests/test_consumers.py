@@ -12,6 +12,7 @@ import redis
 
 from recommendations.engine import Engine
 from recommendations.serving import access, process
+from recommendations.serving.consumers import MAX_RAILS
 from recommendations.serving.process import Process
 from tests.live_shops import KEY, SHOP, Socket, call, put_key, start_process, view
 from tests.worlds import make_world, train_world
@@ -97,6 +98,33 @@ async def test_what_was_asked_for_is_pushed_from_then_on(here: Process) -> None:
     await call("POST", "/api/v1/events", {"session_id": "s1", "events": [view("e1")]})
     slate = [await ws.receive() for _ in range(2)][1]["slate"]
     assert (len(slate["items"]), slate["context"]) == (3, "cart")
+    await ws.close()
+
+
+async def test_a_page_has_several_rails(here: Process) -> None:
+    ws = await opened()
+    await ws.send({"type": "recommend", "rail": "similar", "recommend": {"context": "similar", "item_id": "sku-1", "count": 2}})
+    assert (await ws.receive())["type"] == "profile"
+    first = await ws.receive()
+    assert (first["type"], first["rail"], first["slate"]["context"]) == ("slate", "similar", "similar")
+    await call("POST", "/api/v1/events", {"session_id": "s1", "events": [view("e1")]})
+    pushed = [await ws.receive() for _ in range(3)]
+    assert [(m["type"], m.get("rail")) for m in pushed] == [("profile", None), ("slate", ""), ("slate", "similar")]
+    await ws.send({"type": "recommend", "rail": "similar", "recommend": None})
+    await call("POST", "/api/v1/events", {"session_id": "s1", "events": [view("e2")]})
+    assert [(await ws.receive()).get("rail") for _ in range(2)] == [None, ""]
+    assert await ws.is_silent(0.3)
+    await ws.close()
+
+
+async def test_a_page_has_only_so_many_rails(here: Process) -> None:
+    ws = await opened()
+    for n in range(MAX_RAILS - 1):
+        await ws.send({"type": "recommend", "rail": f"rail-{n}", "recommend": {"count": 2}})
+        assert [(await ws.receive())["type"] for _ in range(2)] == ["profile", "slate"]
+    await ws.send({"type": "recommend", "rail": "one more", "recommend": {"count": 2}})
+    message = await ws.receive()
+    assert (message["type"], message["field"]) == ("error", "rail")
     await ws.close()
 
 

@@ -324,3 +324,77 @@ async def test_a_store_that_is_gone_is_a_503(here: Process) -> None:
     here.store.client = Redis.from_url("unix:///nonexistent.sock")
     answer = await call("POST", EVENTS, {"session_id": "s1", "events": [view("e1")]})
     assert (answer.status, answer.body["code"]) == (503, "storage_unavailable")
+
+
+async def test_a_slate_stands_where_the_request_says(here: Process, engine: Engine) -> None:
+    """Oracle: the world's categories and colours."""
+    ask = {"context": "similar", "item_id": "sku-1", "count": 4}
+    slate = (await call("POST", RECOMMENDATIONS, {"session_id": "s1", "recommend": ask})).body
+    assert slate["context"] == "similar"
+    assert slate["notes"] == []
+    assert "sku-1" not in {item["item_id"] for item in slate["items"]}
+    assert [item["category"] for item in slate["items"]].count("skirts") >= 3, "a quarter would be chance"
+    got = (await call("GET", RECOMMENDATIONS, query="session_id=s1&context=complementary&item_id=sku-1&count=4")).body
+    assert got["items"]
+    assert "skirts" not in {item["category"] for item in got["items"]}
+
+
+async def test_filters_are_the_same_over_get_and_post(here: Process) -> None:
+    filters = {"category": ["shoes", "skirts"], "colour": ["red"], "price_to": 80}
+    posted = await call("POST", RECOMMENDATIONS, {"session_id": "s1", "recommend": {"filters": filters, "count": 30}})
+    query = "session_id=s2&category=shoes&category=skirts&colour=red&price_to=80&count=30"
+    got = await call("GET", RECOMMENDATIONS, query=query)
+    for answer in (posted, got):
+        assert answer.status == 200
+        assert {item["category"] for item in answer.body["items"]} <= {"shoes", "skirts"}
+        assert all(item["colour"] == "red" and item["price"] <= 80 for item in answer.body["items"])
+    assert {i["item_id"] for i in posted.body["items"]} == {i["item_id"] for i in got.body["items"]}
+    unknown = await call("GET", RECOMMENDATIONS, query="session_id=s1&category=hats")
+    assert (unknown.status, unknown.body["items"], unknown.body["notes"]) == (200, [], ["unknown_filter:category=hats"])
+
+
+async def test_what_was_found_is_ordered_and_nothing_is_added(here: Process) -> None:
+    items = [f"sku-{n}" for n in range(1, 13)] + ["nobody"]
+    ask = {"context": "search", "items": items, "count": 20}
+    slate = (await call("POST", RECOMMENDATIONS, {"session_id": "s1", "recommend": ask})).body
+    assert {item["item_id"] for item in slate["items"]} == set(items[:-1])
+
+
+async def test_an_item_that_the_release_lacks_is_said(here: Process) -> None:
+    slate = (await call("GET", RECOMMENDATIONS, query="session_id=s1&context=similar&item_id=nobody")).body
+    assert slate["notes"] == ["no_anchors"]
+    assert slate["items"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "field", "words"),
+    [
+        ({"context": "product"}, "recommend.context", "none of home, similar, complementary, cart, search"),
+        ({"item_id": "sku-1"}, "recommend.item_id", "goes with the contexts cart, complementary, similar"),
+        ({"items": ["sku-1"]}, "recommend.items", "and search"),
+        ({"query": "red"}, "recommend.query", "goes with the context search"),
+        ({"context": "search"}, "recommend.query", "either a query or the items"),
+        ({"context": "search", "query": "x" * 300}, "recommend.query", "300 characters, more than 256"),
+        ({"context": "cart", "items": ["a"] * 300}, "recommend.items", "300 entries, more than 200"),
+        ({"diversity": 1.5}, "recommend.diversity", "1.5 is outside 0 to 1"),
+        ({"filters": {"price_from": -1}}, "recommend.filters.price_from", "-1.0 is not a price"),
+        ({"filters": {"price_from": 5, "price_to": 1}}, "recommend.filters.price_from", "5.0 is above price_to, 1.0"),
+        ({"filters": {"colour": [""]}}, "recommend.filters.colour", "1 to 200 characters"),
+        ({"filters": {"category": ["c"] * 21}}, "recommend.filters.category", "21 values, more than 20"),
+        ({"filters": {"price_tier": ["dear"]}}, "recommend.filters.price_tier", "none of low, middle, upper, top"),
+        ({"filters": {"size": ["l"]}}, "recommend", "unknown field `size`"),
+        ({"filters": {"colour": "red"}}, "recommend", "Expected `array`"),
+    ],
+)
+async def test_an_ask_out_of_bounds_is_refused_by_its_field(
+    here: Process, ask: dict[str, object], field: str, words: str
+) -> None:
+    answer = await call("POST", RECOMMENDATIONS, {"session_id": "s1", "recommend": ask})
+    assert (answer.status, answer.body["field"]) == (422, field)
+    assert words in answer.body["detail"]
+
+
+@pytest.mark.parametrize("parameter", ["diversity=much", "diversity=nan", "price_to=inf", "size=l", "count=x"])
+async def test_a_parameter_that_cannot_be_read_is_named(here: Process, parameter: str) -> None:
+    answer = await call("GET", RECOMMENDATIONS, query=f"session_id=s1&{parameter}")
+    assert (answer.status, answer.body["field"]) == (422, parameter.partition("=")[0])

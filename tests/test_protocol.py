@@ -185,11 +185,35 @@ def files(folder: Path, world: World) -> Path:
 def test_command_writes_only_json_to_standard_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.html"
     folder = str(files(tmp_path, make_world(sessions=110)))
-    call_command("evaluate", folder, "--json", "--split", "days=1", "--report", str(page), "--ablate", "blend", "--draws", "50")
+    call_command(
+        "evaluate",
+        folder,
+        "--json",
+        "--split",
+        "days=1",
+        "--report",
+        str(page),
+        "--ablate",
+        "blend",
+        "--diversity",
+        "0.4",
+        "--draws",
+        "50",
+    )
     out, err = capfd.readouterr()
     report = json.loads(out)
     about = ["dataset", "split", "protocol", "commit", "machine", "date", "peak_memory_mib", "data"]
-    assert list(report) == [*about, "intervals", "items", "items_seen", "clusters", "models", "differences", "ablations"]
+    assert list(report) == [
+        *about,
+        "intervals",
+        "items",
+        "items_seen",
+        "clusters",
+        "models",
+        "differences",
+        "diverse",
+        "ablations",
+    ]
     assert report["dataset"] == tmp_path.name
     assert report["protocol"].startswith("days=1")
     assert list(report["models"]) == ["engine", "popularity", "sequential_rules", "v_sknn"]
@@ -202,6 +226,10 @@ def test_command_writes_only_json_to_standard_output(tmp_path: Path, capfd: pyte
     assert "events.csv line" in err
     assert "timestamp 'never'" in err
     assert list(report["ablations"]) == ["blend"]
+    assert list(report["diverse"]) == ["engine at diversity 0.4"]
+    assert (
+        report["diverse"]["engine at diversity 0.4"]["cluster_diversity@20"] > report["models"]["engine"]["cluster_diversity@20"]
+    )
     text = page.read_text()
     assert "What each part adds" in text
     assert re.findall(r'(?:src|href|url\()\s*=?\s*"?(?!#|data:)\w+:', text) == [], "nothing from other hosts"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import permissions, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from clusters.catalogue import PRICE_TIERS
 from recommendations.api.access import PROBLEM_TYPE, KeyAuthentication
+from recommendations.serving.asks import LISTS, PRICES
 from recommendations.serving.problems import Problem
+from recommendations.session import CONTEXTS
 
 
 class EventItem(serializers.Serializer[Any]):
@@ -31,9 +34,45 @@ class EventIn(serializers.Serializer[Any]):
     recommendation_id = serializers.CharField(required=False)
 
 
+class FiltersIn(serializers.Serializer[Any]):
+    category = serializers.ListField(child=serializers.CharField(), required=False, help_text="Any of these; case doesn't count.")
+    brand = serializers.ListField(child=serializers.CharField(), required=False)
+    colour = serializers.ListField(child=serializers.CharField(), required=False)
+    tag = serializers.ListField(child=serializers.CharField(), required=False)
+    price_tier = serializers.ListField(
+        child=serializers.ChoiceField(choices=PRICE_TIERS), required=False, help_text="Quartile within the item's category."
+    )
+    price_from = serializers.FloatField(required=False, min_value=0)
+    price_to = serializers.FloatField(required=False, min_value=0)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Beside an item", value={"context": "similar", "item_id": "sku-77", "count": 8}),
+        OpenApiExample("With the cart", value={"context": "cart", "items": ["sku-77", "sku-12"], "count": 4}),
+        OpenApiExample("A search for this visit", value={"context": "search", "query": "red dress", "count": 24}),
+        OpenApiExample("Filtered", value={"filters": {"category": ["shoes"], "colour": ["red", "blue"], "price_to": 60}}),
+    ]
+)
 class AskIn(serializers.Serializer[Any]):
-    context = serializers.CharField(required=False, help_text="The page or place: `home`, `product`, `cart`.")  # type: ignore[assignment]
+    context = serializers.ChoiceField(choices=CONTEXTS, required=False, help_text="Where the slate stands; `home` if left out.")  # type: ignore[assignment]
     count = serializers.IntegerField(required=False, min_value=1, max_value=50)
+    item_id = serializers.CharField(
+        required=False, help_text="Of `similar`, `complementary`, `cart`: what the slate stands beside."
+    )
+    items = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="The same, several; of `search` what was found, most relevant first. By default what the session has.",
+    )
+    query = serializers.CharField(required=False, max_length=256, help_text="Of `search`: found, then ordered for the visit.")
+    filters = FiltersIn(required=False)
+    diversity = serializers.FloatField(
+        required=False,
+        min_value=0,
+        max_value=1,
+        help_text="Share of its score that an item loses for a twin above it. 0.3 for `complementary` and `cart`, else 0.",
+    )
     allow_seen = serializers.BooleanField(required=False)
     allow_current = serializers.BooleanField(required=False)
     allow_out_of_stock = serializers.BooleanField(required=False)
@@ -90,6 +129,7 @@ class SlateOut(serializers.Serializer[Any]):
     context = serializers.CharField()  # type: ignore[assignment]
     version = serializers.IntegerField()
     release = serializers.CharField()
+    notes = serializers.ListField(child=serializers.CharField(), help_text="What was asked for and could not be had.")
     items = SlateItemOut(many=True)
 
 
@@ -175,7 +215,13 @@ class RecommendationsView(HotView):
             OpenApiParameter("session_id", str, required=True),
             OpenApiParameter("shopper_id", str),
             OpenApiParameter("count", int),
-            OpenApiParameter("context", str),
+            OpenApiParameter("context", str, enum=CONTEXTS),
+            OpenApiParameter("item_id", str, description="What the slate stands beside."),
+            OpenApiParameter("items", str, description="Item ids, separated by commas: the cart, or what a search found."),
+            OpenApiParameter("query", str, description="With the context `search`."),
+            *(OpenApiParameter(name, str, many=True, description="Repeat it for alternatives.") for name in LISTS),
+            *(OpenApiParameter(name, float) for name in PRICES),
+            OpenApiParameter("diversity", float),
             OpenApiParameter("exclude", str, description="Item ids, separated by commas."),
             OpenApiParameter("allow_seen", bool),
             OpenApiParameter("allow_current", bool),

@@ -11,7 +11,7 @@ from recommendations.evaluation.asked import ALL
 from recommendations.evaluation.breakdown import LENGTHS, length_labels
 from recommendations.evaluation.metrics import CUT, MEASURES
 from recommendations.evaluation.resampling import LEVEL, Interval
-from recommendations.evaluation.tally import ENGINE, Evaluation, Result
+from recommendations.evaluation.tally import ENGINE, Evaluation, Result, at_diversity
 
 NAMES = tuple(f"{measure}@{CUT}" for measure in MEASURES)
 """Keys of the three measures."""
@@ -29,7 +29,7 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
     intervals : how they were made.  items : by popularity bin.
     models, ablations : by name, {measure, ..., "intervals": {measure: [low, high]}, "by_length", "by_popularity"}.
     differences : by peer, {measure: {"value", "low", "high"}}, the engine less the peer; an ablation has its own, the engine
-        less it.
+        less it.  diverse : the engine asked for diverse lists, likewise.
     """
     engine = evaluation.models[ENGINE]
     return {
@@ -45,6 +45,10 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
         "clusters": evaluation.clusters,
         "models": {name: _model(result) for name, result in evaluation.models.items()},
         "differences": {name: difference(engine, result) for name, result in evaluation.models.items() if name != ENGINE},
+        "diverse": {
+            at_diversity(asked_for): _model(result) | {"engine_above": difference(engine, result)}
+            for asked_for, result in evaluation.diverse.items()
+        },
         "ablations": {
             name: {"what": ABLATIONS[name]} | _model(result) | {"engine_above": difference(engine, result)}
             for name, result in evaluation.ablations.items()
@@ -99,16 +103,21 @@ def _rounded(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 3)
 
 
+def entries_of(told: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """What was measured, by name: the models, the engine asked for diverse lists, the engine without parts."""
+    without = ((f"without {name}", model) for name, model in told["ablations"].items())
+    return [*told["models"].items(), *told["diverse"].items(), *without]
+
+
 def table(told: Mapping[str, Any]) -> str:
     """The main figures as text: each measure with its interval."""
     rows = [["model", *NAMES, f"coverage@{CUT}", "train s", "ms each"]]
-    entries = [*told["models"].items(), *((f"without {name}", model) for name, model in told["ablations"].items())]
-    for name, model in entries:
+    for name, model in entries_of(told):
         measures = [f"{model[key]:.1f} ({' to '.join(_text(b) for b in model['intervals'][key])})" for key in NAMES]
         cost = f"{model['train_seconds']:.1f}", f"{model['ms_per_prediction']:.2f}"
         rows.append([name, *measures, f"{model[f'coverage@{CUT}']:.1f}", *cost])
     gaps = [["engine above", *NAMES]]
-    compared = [*told["differences"].items(), *((f"without {n}", m["engine_above"]) for n, m in told["ablations"].items())]
+    compared = [*told["differences"].items(), *((n, m["engine_above"]) for n, m in entries_of(told) if "engine_above" in m)]
     for name, gap in compared:
         gaps.append(
             [name, *(f"{_signed(gap[k]['value'])} ({_signed(gap[k]['low'])} to {_signed(gap[k]['high'])})" for k in NAMES)]

@@ -23,7 +23,7 @@ from recommendations.evaluation.baselines import FIT, SETTINGS, Baseline
 from recommendations.evaluation.breakdown import popularity_bins
 from recommendations.evaluation.metrics import CUT, gains, rank_in_scores, rank_in_slate
 from recommendations.evaluation.resampling import DRAWS
-from recommendations.evaluation.tally import ENGINE, Clock, Evaluation, Progress, Result, Setting, Tally, labels_of
+from recommendations.evaluation.tally import ENGINE, Clock, Evaluation, Progress, Result, Setting, Tally, at_diversity, labels_of
 from recommendations.ranking.history import item_actions
 from recommendations.ranking.recency import default_tail
 from recommendations.session import SessionState, evaluation_request
@@ -38,9 +38,9 @@ TOLD = 200
 _ACTION = np.array([name in ITEM_ACTIONS for name in NAMES])
 
 
-def plan(ablate: Sequence[str] = ()) -> tuple[str, ...]:
+def plan(ablate: Sequence[str] = (), diversity: Sequence[float] = ()) -> tuple[str, ...]:
     """The stages of an evaluation in their order, as its progress names them."""
-    return (TRAINING, PREDICTING, *(f"without {part}" for part in ablate), *FIT)
+    return (TRAINING, PREDICTING, *map(at_diversity, diversity), *(f"without {part}" for part in ablate), *FIT)
 
 
 def evaluate(
@@ -52,11 +52,13 @@ def evaluate(
     clock: Clock,
     seed: int = 0,
     ablate: Sequence[str] = (),
+    diversity: Sequence[float] = (),
     draws: int = DRAWS,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Figures of the engine, of the three baselines, and of the engine without each of `ablate` (`ablations.ABLATIONS`).
 
+    diversity : of `Request`, what the engine is measured with beside none.
     valid : keys of the sessions that tuning uses, or None.  draws : resamples of the test sessions that intervals rest on.
     Memory grows with the training and by some 400 bytes a test session; no list is kept.
     """
@@ -86,6 +88,7 @@ def evaluate(
         progress=tell,
     )
     models = {ENGINE: replace(_engine(engine, test, setting, PREDICTING), train_seconds=train_seconds)}
+    diverse = {asked_for: _engine(engine, test, setting, at_diversity(asked_for), diversity=asked_for) for asked_for in diversity}
     ablations = {}
     for part in ablate:
         stage = f"without {part}"
@@ -111,6 +114,7 @@ def evaluate(
         items_seen=setting.items_seen,
         clusters=len(engine.clusters),
         seed=seed,
+        diverse=diverse,
     )
 
 
@@ -120,11 +124,12 @@ def _training_share(result: Result) -> float:
     return result.train_seconds / max(result.train_seconds + predicting, 1e-9)
 
 
-def _engine(engine: Engine, test: Test, setting: Setting, stage: str, *, beyond: float = 0.0) -> Result:
+def _engine(engine: Engine, test: Test, setting: Setting, stage: str, *, beyond: float = 0.0, diversity: float = 0.0) -> Result:
     """beyond : share of the stage that was done before."""
     tally = Tally(setting)
     began = setting.clock()
-    steps = _by_example(engine, test) if test.examples is not None else _by_session(engine, test)
+    walk = _by_example if test.examples is not None else _by_session
+    steps = walk(engine, test, diversity)
     for _, _, slate, target in steps:
         tally.add(slate, rank_in_slate(slate, target), target)
         if tally.done % TOLD == 0:
@@ -134,7 +139,7 @@ def _engine(engine: Engine, test: Test, setting: Setting, stage: str, *, beyond:
     return result
 
 
-def _by_session(engine: Engine, test: Test) -> Iterator[tuple[int, int, np.ndarray, int]]:
+def _by_session(engine: Engine, test: Test, diversity: float = 0.0) -> Iterator[tuple[int, int, np.ndarray, int]]:
     """(session, sessions, slate, target) for every item action that follows another, through `advance`."""
     log = test.sessions
     assert log is not None
@@ -147,13 +152,13 @@ def _by_session(engine: Engine, test: Test) -> Iterator[tuple[int, int, np.ndarr
             acted = acted or bool(action[row])
             event = _event(engine, log, row)
             if acted and row + 1 < rows.stop and action[row + 1]:
-                state, slate = loop.advance(engine, state, event, evaluation_request(event.at, CUT))
+                state, slate = loop.advance(engine, state, event, evaluation_request(event.at, CUT, diversity))
                 yield done, len(log), _positions(engine, slate), int(log.position[row + 1])
             elif row + 1 < rows.stop:
                 state = loop.observe(engine, state, event)
 
 
-def _by_example(engine: Engine, test: Test) -> Iterator[tuple[int, int, np.ndarray, int]]:
+def _by_example(engine: Engine, test: Test, diversity: float = 0.0) -> Iterator[tuple[int, int, np.ndarray, int]]:
     """The same for published pairs. They are taken in the order of their prefixes, so that a shared head is observed once."""
     assert test.examples is not None
     head: list[int] = []
@@ -170,7 +175,7 @@ def _by_example(engine: Engine, test: Test) -> Iterator[tuple[int, int, np.ndarr
             states.append(loop.observe(engine, states[-1], _view(engine, prefix[i], i, test.starts_at + i)))
         last = len(prefix) - 1
         event = _view(engine, prefix[last], last, test.starts_at + last)
-        _, slate = loop.advance(engine, states[-1], event, evaluation_request(event.at, CUT))
+        _, slate = loop.advance(engine, states[-1], event, evaluation_request(event.at, CUT, diversity))
         yield done, len(test.examples), _positions(engine, slate), target
 
 

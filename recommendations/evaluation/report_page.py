@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recommendations.evaluation import plots
-from recommendations.evaluation.figures import NAMES
+from recommendations.evaluation.figures import NAMES, entries_of
 from recommendations.evaluation.metrics import CUT
 from recommendations.evaluation.plots import Mark, Series, signed_text
 from recommendations.evaluation.resampling import Interval
@@ -200,10 +200,9 @@ def _ahead(models: Mapping[str, Any], key: str) -> tuple[int, int]:
 
 
 def _lists(told: Mapping[str, Any]) -> dict[str, Any]:
-    keys = (f"coverage@{CUT}", f"category_diversity@{CUT}", f"cluster_diversity@{CUT}")
-    entries = [*told["models"].items(), *((f"without {n}", m) for n, m in told["ablations"].items())]
-    rows = [{"name": TITLES.get(n, n), "cells": [_plain(m[k]) for k in keys]} for n, m in entries]
-    head = ["model", "coverage", "pairs of two categories", "pairs of two clusters"]
+    keys = (NAMES[0], f"coverage@{CUT}", f"category_diversity@{CUT}", f"cluster_diversity@{CUT}")
+    rows = [{"name": TITLES.get(n, n), "cells": [_plain(m[k]) for k in keys]} for n, m in entries_of(told)]
+    head = ["model", SHORT[NAMES[0]], "coverage", "pairs of two categories", "pairs of two clusters"]
     return _section(
         "lists",
         "What the lists hold",
@@ -215,9 +214,8 @@ def _lists(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cost(told: Mapping[str, Any]) -> dict[str, Any]:
-    entries = [*told["models"].items(), *((f"without {n}", m) for n, m in told["ablations"].items())]
     rows = []
-    for name, model in entries:
+    for name, model in entries_of(told):
         settings = ", ".join(f"{k} {v}" for k, v in model["settings"].items())
         cells = [f"{model['train_seconds']:,.1f}", f"{model['ms_per_prediction']:.2f}", settings or "\N{EN DASH}"]
         rows.append({"name": TITLES.get(name, name), "cells": cells})

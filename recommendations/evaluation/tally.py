@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,7 @@ class Result:
 class Evaluation:
     """Models and ablations by name, each asked the same. seed : of the training and the draws.
 
+    diverse : the engine by how diverse its lists were asked to be.
     popularity : of the catalogue's items in training.  clusters : how many the engine has.
     """
 
@@ -71,6 +72,12 @@ class Evaluation:
     items_seen: int
     clusters: int
     seed: int
+    diverse: Mapping[float, Result] = field(default_factory=dict)
+
+
+def at_diversity(asked_for: float) -> str:
+    """What the engine's lists are called that were asked to be this diverse."""
+    return f"{ENGINE} at diversity {asked_for:g}"
 
 
 def labels_of(codes: np.ndarray) -> np.ndarray:

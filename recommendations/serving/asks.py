@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from asgiref.sync import sync_to_async
 
+from clusters.catalogue import PRICE_TIERS
 from clusters.search_index import search
 from clusters.searching import index_of
 from personas.events import UNKNOWN_ITEM, EventError
@@ -61,6 +62,9 @@ class AskFilters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 raise invalid(EventError(f"recommend.filters.{name}", f"has {len(values)} values, more than {MAX_VALUES}"))
             if not all(0 < len(value) <= MAX_VALUE for value in values):
                 raise invalid(EventError(f"recommend.filters.{name}", f"values must have 1 to {MAX_VALUE} characters"))
+        if strange := [value for value in self.price_tier if value not in PRICE_TIERS]:
+            said = f"{strange[0][:40]!r} is none of {', '.join(PRICE_TIERS)}"
+            raise invalid(EventError("recommend.filters.price_tier", said))
         for name in PRICES:
             price = getattr(self, name)
             if price is not None and not (math.isfinite(price) and price >= 0.0):

@@ -50,6 +50,13 @@ class Command(BaseCommand):
             metavar="PARTS",
             help=f"also measure the engine without parts, of {', '.join(ABLATIONS)}; several by commas, or all",
         )
+        parser.add_argument(
+            "--diversity",
+            type=_diversities,
+            default=(),
+            metavar="SHARES",
+            help="also measure the engine with lists that are so diverse, 0 to 1; several by commas",
+        )
         parser.add_argument("--draws", type=int, default=DRAWS, help=f"resamples behind the intervals (default {DRAWS})")
         parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same figures")
 
@@ -60,6 +67,7 @@ class Command(BaseCommand):
         split: str | None,
         seed: int,
         ablate: tuple[str, ...],
+        diversity: tuple[float, ...],
         draws: int,
         report: Path | None,
         **options: Any,
@@ -70,7 +78,7 @@ class Command(BaseCommand):
             raise CommandError(f"--report {report}: {report.resolve().parent} is not a folder")
         console = Console(stderr=True)
         measured = commit()  # of the code that is loaded: a checkout may move on meanwhile
-        told = _Told(console, path.name, (READING, *plan(ablate)))
+        told = _Told(console, path.name, (READING, *plan(ablate, diversity)))
         try:
             with told.bar:
                 told(READING, 0.0)
@@ -92,6 +100,7 @@ class Command(BaseCommand):
                     clock=time.perf_counter,
                     seed=seed,
                     ablate=ablate,
+                    diversity=diversity,
                     draws=draws,
                     progress=told,
                 )
@@ -150,6 +159,17 @@ def _parts(value: str) -> tuple[str, ...]:
     if unknown := sorted(named - set(ABLATIONS)):
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is not one of {', '.join(ABLATIONS)}, all")
     return tuple(part for part in ABLATIONS if part in named)
+
+
+def _diversities(value: str) -> tuple[float, ...]:
+    """Shares, each once, ascending."""
+    try:
+        shares = sorted({float(part) for part in value.split(",") if part.strip()})
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{value!r} is not one or more numbers") from error
+    if not all(0.0 < share <= 1.0 for share in shares):
+        raise argparse.ArgumentTypeError(f"{value!r} has a share that isn't above 0 and at most 1")
+    return tuple(shares)
 
 
 def _counts(parts: Split) -> dict[str, int]:
