@@ -307,7 +307,7 @@ def test_a_rule_is_made_changed_taken_out_and_brought_back_in_the_admin(
     [
         ({}, "Is missing: say which items to pin."),
         ({"ids": "i1, nothing"}, "names nothing, which One doesn't have"),
-        ({"ids": "i1", "slot": ""}, "Is missing."),
+        ({"ids": "i1", "slot": ""}, "Say which slot."),
         ({"ids": "i1", "slot": "99"}, "less than or equal to 50"),
         ({"ids": "i1", "brands": "South"}, "Names South; no item of One has that brand."),
         ({"ids": "i1", "starts_at": "2026-05-02T00:00", "ends_at": "2026-05-01T00:00"}, "Must be after the start."),
