@@ -43,7 +43,7 @@ def with_offers(catalogue: Catalogue, offers: Offers) -> Catalogue:
     reduced = offers.price < offers.regular_price  # NaN is not below anything
     had_reduced = _reduced(catalogue)
     told = _said(catalogue.item_descriptors, catalogue.descriptors, at, tier, reduced)
-    return replace(
+    changed = replace(
         catalogue,
         price=_changed(catalogue.price, at, price),
         price_tier=_changed(catalogue.price_tier, at, tier),
@@ -52,6 +52,7 @@ def with_offers(catalogue: Catalogue, offers: Offers) -> Catalogue:
         item_descriptors=told,
         cost=_costs(catalogue.cost, len(catalogue), at, offers.cost),
     )
+    return _finding(changed, catalogue)
 
 
 def with_items(catalogue: Catalogue, rows: Sequence[ItemRow]) -> Catalogue:
@@ -74,7 +75,7 @@ def with_items(catalogue: Catalogue, rows: Sequence[ItemRow]) -> Catalogue:
     cost = np.array([np.nan if row.cost is None else row.cost for row in rows], dtype=np.float32)
     before = np.full(len(catalogue), np.nan, dtype=np.float32) if catalogue.cost is None else catalogue.cost
     knows_regular = len(catalogue.reduced) > 0 or reduced.any()
-    return replace(
+    longer = replace(
         catalogue,
         item_ids=np.append(catalogue.item_ids, ids),
         external_ids=_longer(catalogue.external_ids, [row.external_id for row in rows]),
@@ -94,6 +95,17 @@ def with_items(catalogue: Catalogue, rows: Sequence[ItemRow]) -> Catalogue:
         ),
         cost=catalogue.cost if catalogue.cost is None and np.isnan(cost).all() else np.append(before, cost),
     )
+    return _finding(longer, catalogue, rows)
+
+
+def _finding(changed: Catalogue, before: Catalogue, new: Sequence[ItemRow] = ()) -> Catalogue:
+    """`changed` with where its items are, of the catalogue before and the new: what else takes longest to find out."""
+    n = len(before)
+    places = {row.item_id: n + i for i, row in enumerate(new)}
+    ids = {row.external_id: row.item_id for row in new}
+    vars(changed)["_position_of"] = {**before._position_of, **places} if new else before._position_of
+    vars(changed)["id_of"] = {**before.id_of, **ids} if new else before.id_of
+    return changed
 
 
 def tiers_of(catalogue: Catalogue, price: np.ndarray, category: np.ndarray) -> np.ndarray:

@@ -77,12 +77,17 @@ def with_overlay(engine: Engine, overlay: Overlay) -> Engine:
     if engine.bare is not None and (now.offers, now.items, now.gone) == (overlay.offers, overlay.items, overlay.gone):
         return _carried((engine,), replace(engine, overlay=overlay))
     catalogue = _offered(bare.catalogue, overlay)
-    rows = [row for row in overlay.items if catalogue.position(row.item_id) == NO_ITEM and row.item_id not in overlay.gone]
+    rows = _new(bare.catalogue, overlay)
     changed = replace(bare, bare=bare, overlay=overlay, catalogue=catalogue)
     if not rows:
         return _carried((bare, engine), replace(changed, personas=_repriced(bare.personas, catalogue)))
     n, catalogue = len(catalogue), catalogue_changes.with_items(catalogue, rows)
-    kin = new_items.find_kin(catalogue.item_descriptors[:n], catalogue.item_descriptors[n:], new_items.seen_by(bare.ranker))
+    if engine.bare is not None and rows == _new(bare.catalogue, now):  # what they borrow doesn't depend on prices and stock
+        personas = _repriced(engine.personas, catalogue)
+        same = replace(changed, catalogue=catalogue, personas=personas, clusters=engine.clusters, ranker=engine.ranker)
+        return _carried((engine,), same)
+    own, others = bare.catalogue.item_descriptors, catalogue.item_descriptors[n:]
+    kin = new_items.find_kin(own, others, new_items.seen_by(bare.ranker))
     return replace(
         changed,
         catalogue=catalogue,
@@ -99,6 +104,12 @@ def _carried(before: Sequence[Engine], after: Engine) -> Engine:
             if name in vars(engine) and all(getattr(engine, part) is getattr(after, part) for part in parts):
                 vars(after)[name] = vars(engine)[name]
     return after
+
+
+def _new(catalogue: Catalogue, overlay: Overlay) -> list[ItemRow]:
+    """The overlay's items that a catalogue lacks, by id."""
+    rows = [row for row in overlay.items if catalogue.position(row.item_id) == NO_ITEM and row.item_id not in overlay.gone]
+    return sorted(rows, key=lambda row: row.item_id)
 
 
 def _offered(catalogue: Catalogue, overlay: Overlay) -> Catalogue:

@@ -267,3 +267,28 @@ def test_a_delta_is_told_in_words() -> None:
     assert overlay_deltas.summary(between(first, second)) == "2 prices or stocks, 1 new item, 1 item gone, 1 item back, 1 rule"
     assert overlay_deltas.summary(between(third, last)).endswith("no rules")
     assert overlay_deltas.summary(between(last, last)) == "nothing"
+
+
+def test_new_items_borrow_once_while_only_prices_and_stock_change(engine: Engine) -> None:
+    """Oracle: the same overlay put on the bare engine."""
+    first = with_overlay(engine, Overlay(1, {2: Offer(3.0, None, True)}, (NEW, STRANGE)))
+    second = Overlay(2, {3: Offer(90.0, 95.0, False)}, (NEW, STRANGE))
+    then, once = with_overlay(first, second), with_overlay(engine, second)
+    assert then.ranker is first.ranker
+    assert then.clusters is first.clusters
+    np.testing.assert_array_equal(then.personas.facts.price_tier, once.personas.facts.price_tier)
+    np.testing.assert_array_equal(then.personas.facts.category, once.personas.facts.category)
+    np.testing.assert_array_equal(then.ranker.encoder.inputs, once.ranker.encoder.inputs)
+    assert slate(then, session(then, 1, 1_000)) == slate(once, session(once, 1, 1_000))
+    third = with_overlay(first, replace(second, version=3, items=(replace(NEW, price=1.0), STRANGE)))
+    assert third.ranker is not first.ranker, "a new item's own price is one of its descriptors"
+    assert third.catalogue.price[third.catalogue.position(1_000)] == 1.0
+
+
+def test_items_are_found_by_both_of_their_ids(engine: Engine) -> None:
+    """Oracle: the maps that a catalogue makes by itself."""
+    under = with_overlay(engine, Overlay(1, {2: Offer(3.0, None, True)}, (STRANGE, NEW))).catalogue
+    fresh = replace(under)
+    assert fresh.id_of == under.id_of
+    assert fresh.positions([1, 1_000, 1_001, 7_777]).tolist() == under.positions([1, 1_000, 1_001, 7_777]).tolist()
+    assert under.titles[under.position(under.ids_of(["strange"])[0])] == "Ωmega"

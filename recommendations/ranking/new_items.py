@@ -72,16 +72,18 @@ def find_kin(item_descriptors: sparse.csr_matrix, others: sparse.csr_matrix, see
     width = min(KIN, len(may))
     for start in range(0, m, AT_ONCE):
         part = others[start : start + AT_ONCE].multiply(squared[None, :]).toarray().astype(np.float32)
-        alike = (item_descriptors @ part.T)[may].T / length[may] / own_length[start : start + len(part), None]
-        # Positions count in the key, so that equals are taken in one order whatever the algorithm.
-        alike = alike.astype(np.float64) - 1e-9 * np.arange(len(may)) / len(may)
-        best = np.argpartition(-alike, width - 1, axis=1)[:, :width]
-        best = np.take_along_axis(best, np.argsort(-np.take_along_axis(alike, best, axis=1), axis=1), axis=1)
-        likeness = np.take_along_axis(alike, best, axis=1)
-        near = likeness >= LEAST
-        rows = slice(start, start + len(part))
-        positions[rows, :width] = np.where(near, may[best], -1)
-        weights[rows, :width] = np.where(near, likeness**4, 0.0)
+        alike = item_descriptors @ part.T
+        alike /= length[:, None]
+        for i, row in enumerate(np.ascontiguousarray(alike.T)):
+            likeness = row[may] if len(may) < n else row
+            # The value at the place, not the place of the value: of equals the first are taken, whatever the algorithm.
+            least = np.partition(likeness, len(may) - width)[len(may) - width]
+            best = np.flatnonzero(likeness >= least)
+            best = best[np.argsort(-likeness[best], kind="stable")][:width]
+            near = likeness[best] / own_length[start + i]
+            best, near = best[near >= LEAST], near[near >= LEAST]
+            positions[start + i, : len(best)] = may[best]
+            weights[start + i, : len(best)] = near**4
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
     return Kin(positions, weights)
 
