@@ -19,7 +19,7 @@ from recommendations.models import MerchandisingRule, ServedSlate
 SHOWN = 12
 """Items of a slate that the what-if page shows."""
 
-MOST_EVENTS = 60
+MOST_EVENTS = 30
 """Events of a visit that can be changed on the page, the latest; the API takes any."""
 
 KINDS = {"item": "item looked at", "expert": "expert", "cluster": "group", "persona": "persona", "page": "page"}
@@ -92,10 +92,10 @@ def what_if(request: HttpRequest, site: AdminSite, session: Session) -> HttpResp
     }
     try:
         edits, wrong = _edits(request, session)
-        told = accounts.what_if(session, edits, slates=MOST_EVENTS)
+        told = accounts.what_if(session, edits, slates=1)
     except counterfactual.EditError as error:
         wrong = f"{error.field.replace('_', ' ')}: {error.reason}"
-        edits, told = [], accounts.what_if(session, [], slates=MOST_EVENTS)
+        edits, told = [], accounts.what_if(session, [], slates=1)
     except (accounts.NotThereError, releases.ReleaseError) as error:
         return TemplateResponse(request, "admin/recommendations/what_if.html", {**context, "missing": str(error)})
     was, would = told.comparison.was, told.comparison.would
@@ -126,7 +126,7 @@ def what_if(request: HttpRequest, site: AdminSite, session: Session) -> HttpResp
                 "out": event.event_id in out,
                 "item": request.GET.get(f"item-{event.event_id}", ""),
             }
-            for event in told.past.events[-MOST_EVENTS:]
+            for event in told.past.events[: -MOST_EVENTS - 1 : -1]
         ],
         "hidden": max(0, len(told.past.events) - MOST_EVENTS),
         "belief": [
