@@ -214,7 +214,7 @@ def test_a_real_worker_archives_what_was_acknowledged_by_the_schedule(site: Site
 def test_the_integrators_examples_run_as_written(site: Site) -> None:
     text = (Path(__file__).parent.parent / "docs" / "integrators.md").read_text()
     blocks = re.findall(r"```(bash|python)\n(.*?)```", text, re.DOTALL)
-    assert [kind for kind, _ in blocks] == ["bash", "bash", "bash", "bash", "python", "bash"]
+    assert [kind for kind, _ in blocks] == ["bash", "bash", "bash", "bash", "bash", "python", "bash"]
     environment = os.environ | {"BASE": site.url(""), "KEY": site.key}
     for kind, block in blocks:
         command = ["bash", "-euc", block] if kind == "bash" else [sys.executable, "-c", block]

@@ -35,14 +35,14 @@ COUNT_EVENTS = """async () => {
 
 def recommended(page: Page) -> list[str]:
     """Item ids on the rail, by slot, once the rail is the system's and not the page's own mixture."""
-    page.wait_for_selector(".rail-card[data-recommendation]")
-    ids: list[str] = page.eval_on_selector_all(".rail-card", "cards => cards.map(c => c.dataset.item)")
+    page.wait_for_selector("#rail .rail-card[data-recommendation]")
+    ids: list[str] = page.eval_on_selector_all("#rail .rail-card", "cards => cards.map(c => c.dataset.item)")
     return ids
 
 
 def changed(page: Page, old: list[str]) -> None:
     """Waits until the rail holds something else."""
-    script = "old => [...document.querySelectorAll('.rail-card')].map(c => c.dataset.item).join() !== old"
+    script = "old => [...document.querySelectorAll('#rail .rail-card')].map(c => c.dataset.item).join() !== old"
     page.wait_for_function(script, arg=",".join(old))
 
 
@@ -76,12 +76,12 @@ def test_each_click_moves_the_belief_and_the_rail(open_page: Open) -> None:
     assert belief(page) != before
     assert after_one != rail
 
-    page.locator(".rail-card a").nth(2).click()
+    page.locator("#rail .rail-card a").nth(2).click()
     expect(page.locator("#evidence")).not_to_have_text(evidence)
     live(page)
     changed(page, after_one)
     assert page.locator("#clusters li .name").count() >= 2
-    assert page.locator(".rail-card .why").all_text_contents().count("") == 0
+    assert page.locator("#rail .rail-card .why").all_text_contents().count("") == 0
     expect(page.locator("#belief-words")).not_to_contain_text("Nothing seen yet")
 
 
@@ -101,7 +101,7 @@ def test_an_update_never_takes_what_the_pointer_is_over(open_page: Open) -> None
     page = open_page("/shop/fashion/item/A1/")
     live(page)
     recommended(page)
-    card = page.locator(".rail-card").nth(1)
+    card = page.locator("#rail .rail-card").nth(1)
     card.hover()
     held = card.get_attribute("data-item")
     place = card.bounding_box()
@@ -111,7 +111,7 @@ def test_an_update_never_takes_what_the_pointer_is_over(open_page: Open) -> None
     page.wait_for_timeout(300)
     now = recommended(page)
     assert now[1] == held
-    assert page.locator(".rail-card").nth(1).bounding_box() == place
+    assert page.locator("#rail .rail-card").nth(1).bounding_box() == place
     assert len(set(now)) == 12
 
 
@@ -122,7 +122,7 @@ def test_looking_at_the_rail_does_not_move_it(open_page: Open) -> None:
         recommended(page)
     told = json.loads(reported.value.post_data or "{}")["events"][0]
     rail = recommended(page)
-    assert told["recommendation_id"] == page.locator(".rail-card").first.get_attribute("data-recommendation")
+    assert told["recommendation_id"] == page.locator("#rail .rail-card").first.get_attribute("data-recommendation")
     assert all(rail[i["index"]] == i["item_id"] for i in told["items"])
     reports: list[str] = []
     page.on("request", lambda r: reports.append(r.url) if "view_item_list" in (r.post_data or "") else None)
@@ -150,7 +150,7 @@ def test_each_recommendation_names_whom_it_is_for(open_page: Open) -> None:
     live(page)
     recommended(page)
     personas = set(page.locator("#personas li span:nth-child(2)").all_text_contents())
-    told = page.locator(".rail-card .for").all_inner_texts()
+    told = page.locator("#rail .rail-card .for").all_inner_texts()
     assert len(told) == 12
     assert {text.removeprefix("For").strip() for text in told if text} <= personas
     assert any(told), "at least one slot is a persona's"
@@ -202,7 +202,7 @@ def test_rail_clicks_dwell_and_bag_are_told(open_page: Open) -> None:
     page.get_by_role("button", name="In your bag").click()
     expect(page.locator("#bag-count")).to_have_text("0")
     page.wait_for_timeout(600)
-    card = page.locator(".rail-card").first
+    card = page.locator("#rail .rail-card").first
     wanted = {"item": card.get_attribute("data-item"), "recommendation": card.get_attribute("data-recommendation")}
     card.locator("a").click()
     page.wait_for_url(f"**/item/{wanted['item']}/")
@@ -274,7 +274,7 @@ def test_without_the_socket_a_quiet_word_and_rest(open_page: Open) -> None:
 def test_without_scripts_the_shop_still_works(open_page: Open) -> None:
     page = open_page("/", java_script_enabled=False)
     assert page.locator(".grid .card").count() == 24
-    assert page.locator(".rail-card").count() == 12
+    assert page.locator("#rail .rail-card").count() == 12
     page.locator(".grid .card a").first.click()
     assert "/item/" in page.url
     assert page.locator("h1").inner_text()
