@@ -16,7 +16,7 @@ from recommendations.ranking.features import EXPERTS
 from recommendations.ranking.removals import LEAST, Trial
 
 TRIED = 1
-"""Items of the session that are tried, those proposed for most slots. Each costs as much as a tenth of a step; a second one would
+"""Items of the session that are tried, those proposed for most slots. Each costs as much as a sixth of a step; a second one would
 name an item for 77 slots in 100 where one does for 69 (a made world of 480 items)."""
 
 NOBODY = ""
