@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PURE = (
     "personas.archetypes",
+    "personas.compiling",
     "personas.components",
     "personas.courses",
     "personas.encoding",
@@ -26,6 +27,7 @@ PURE = (
     "personas.fitting",
     "personas.history",
     "personas.hmm",
+    "personas.kernels",
     "personas.ledger",
     "personas.memory",
     "personas.profile",
@@ -46,6 +48,7 @@ PURE = (
     "clusters.edits",
     "clusters.identity",
     "clusters.item_clusters",
+    "clusters.kernels",
     "clusters.learned",
     "clusters.learning",
     "clusters.memberships",
