@@ -42,6 +42,11 @@ class Engine:
     bare: Engine | None = field(default=None, repr=False, compare=False)
 
     @cached_property
+    def told(self) -> dict[int, bytes]:
+        """Item id -> the JSON of its facts, without its end, as far as somebody was told of them."""
+        return {}
+
+    @cached_property
     def out_of_stock(self) -> np.ndarray:
         """(m,) int32 positions of what can't be bought now."""
         return np.flatnonzero(~self.catalogue.in_stock).astype(np.int32)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
+
 from clusters.alignment import TERMS
 from personas.evidence import used
 from personas.ledger import Shift
@@ -12,9 +14,14 @@ from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.session import SessionState, Slate, SlateItem
 
+MAX_TOLD = 20_000
+"""Items whose JSON a process keeps of an engine, some 4 MB."""
+
+_encode = msgspec.json.Encoder().encode
+
 
 def slate_json(engine: Engine, state: SessionState, slate: Slate) -> dict[str, Any]:
-    """A slate with what a page needs to show it; ids of items are the shop's own."""
+    """A slate with what a page needs to show it; ids of items are the shop's own. Its items are JSON already."""
     personas = {p: persona_json(engine, p) for p in {item.persona for item in slate.items}}
     clusters = {c: cluster_json(engine, c) for c in {item.cluster for item in slate.items}}
     return {
@@ -28,9 +35,14 @@ def slate_json(engine: Engine, state: SessionState, slate: Slate) -> dict[str, A
     }
 
 
-def _slate_item(engine: Engine, item: SlateItem, personas: dict[int, Any], clusters: dict[int, Any]) -> dict[str, Any]:
-    return {
-        **item_json(engine, item.item),
+def _slate_item(engine: Engine, item: SlateItem, personas: dict[int, Any], clusters: dict[int, Any]) -> msgspec.Raw:
+    """The item's facts, which are written once for all slates, then what is so in this one."""
+    facts = engine.told.get(item.item)
+    if facts is None:
+        if len(engine.told) >= MAX_TOLD:
+            engine.told.clear()
+        facts = engine.told[item.item] = _encode(item_json(engine, item.item))[:-1]
+    here = {
         "slot": item.slot,
         "score": _round(item.score),
         "propensity": _round(item.propensity),
@@ -41,6 +53,7 @@ def _slate_item(engine: Engine, item: SlateItem, personas: dict[int, Any], clust
         "experts": item.experts,
         "reason": item.reason,
     }
+    return msgspec.Raw(b"%b,%b" % (facts, _encode(here)[1:]))
 
 
 def item_json(engine: Engine, item: int) -> dict[str, Any]:

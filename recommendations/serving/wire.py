@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from typing import Any
 
 import hiredis
@@ -43,7 +42,7 @@ class Wire(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._reader = _reader()
 
-    async def ask(self, *commands: Sequence[str | bytes | int]) -> list[Reply]:
+    async def ask(self, *commands: tuple[str | bytes | int, ...]) -> list[Reply]:
         """The answers to commands, which reach the server in this order, one right after the other.
 
         Raises redis.RedisError: `NoScriptError` or `ResponseError` for the first that the server refuses, `ConnectionError` if
@@ -58,7 +57,7 @@ class Wire(asyncio.Protocol):
             loop.call_soon(self._send)  # once whoever runs in this turn of the loop has asked too
         answers = []
         for command in commands:
-            self._unsent.append(hiredis.pack_command(command))
+            self._unsent.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # the stub knows tuples of one
             answers.append(loop.create_future())
         self._waiting.extend(answers)
         replies = []
@@ -77,7 +76,7 @@ class Wire(asyncio.Protocol):
 
     async def _connect(self) -> None:
         pool = self.client.connection_pool
-        connection = pool.connection_class(**pool.connection_kwargs)
+        connection: Any = pool.connection_class(**pool.connection_kwargs)
         await connection.connect()  # address, TLS, log-in and database, as for every other connection
         self._reader = _reader()
         self._connection = connection
