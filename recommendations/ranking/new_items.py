@@ -25,7 +25,8 @@ LEAST = 0.2
 """Least cosine of descriptors at which they do."""
 
 TRUST = 0.5
-"""Part of its kin's votes and popularity that an item is given before anybody has looked at it."""
+"""Part of its kin's votes and popularity that an item is given before anybody has looked at it. From 0.15 to 0.5, a shop with a
+tenth of its items hidden found as many next items in all; more of the hidden ones the larger it is, and fewer of the others."""
 
 SPOKEN_FOR = 8
 """Unseen items that one seen item speaks for, those most like it: a hundred new ones of a kind don't crowd out the old."""
