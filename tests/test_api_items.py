@@ -122,7 +122,9 @@ def test_a_key_writes_with_manage_and_its_own_shop_only(client: Client, shop: Sh
 @pytest.mark.parametrize(
     ("rights", "patches", "posts"), [((), 403, 403), (("change",), 200, 403), (("add",), 403, 403), (("add", "change"), 200, 200)]
 )
-def test_staff_write_as_far_as_in_the_admin(client: Client, shop: Shop, rights: tuple[str, ...], patches: int, posts: int) -> None:
+def test_staff_write_as_far_as_in_the_admin(
+    client: Client, shop: Shop, rights: tuple[str, ...], patches: int, posts: int
+) -> None:
     user = get_user_model().objects.create_user("m", password="m", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=[f"{right}_item" for right in (*rights, "view")]))
     client.force_login(user)
