@@ -115,20 +115,29 @@ def test_an_update_never_takes_what_the_pointer_is_over(open_page: Open) -> None
     assert len(set(now)) == 12
 
 
-def test_looking_at_the_rail_does_not_move_it(open_page: Open) -> None:
+def test_looking_at_rails_moves_none(open_page: Open) -> None:
     page = open_page("/shop/fashion/item/A1/")
+    reports: list[dict[str, Any]] = []
+
+    def heard(request: Request) -> None:
+        if "view_item_list" in (request.post_data or ""):
+            reports.extend(json.loads(request.post_data or "{}")["events"])
+
+    page.on("request", heard)
     live(page)
-    with page.expect_request(lambda r: "view_item_list" in (r.post_data or "")) as reported:
-        recommended(page)
-    told = json.loads(reported.value.post_data or "{}")["events"][0]
-    rail = recommended(page)
-    assert told["recommendation_id"] == page.locator("#rail .rail-card").first.get_attribute("data-recommendation")
-    assert all(rail[i["index"]] == i["item_id"] for i in told["items"])
-    reports: list[str] = []
-    page.on("request", lambda r: reports.append(r.url) if "view_item_list" in (r.post_data or "") else None)
+    for rail in ("#rail-similar", "#rail-complementary", "#rail"):
+        page.wait_for_selector(f"{rail} .rail-card[data-recommendation]")
     page.wait_for_timeout(3_000)
-    assert recommended(page) == rail
-    assert not reports, "one report for one look"
+    cards = "cards => cards.map(c => [c.dataset.recommendation, c.dataset.item, Number(c.dataset.slot)])"
+    shown = page.eval_on_selector_all(".rail-card[data-recommendation]", cards)
+    told = [[r["recommendation_id"], i["item_id"], i["index"]] for r in reports for i in r["items"]]
+    assert told
+    assert all(each in shown for each in told)
+    assert len({r["recommendation_id"] for r in reports}) == len(reports), "one report for one look"
+    reports.clear()
+    page.wait_for_timeout(3_000)
+    assert page.eval_on_selector_all(".rail-card[data-recommendation]", cards) == shown
+    assert not reports
 
 
 def test_updates_do_not_shift_the_layout(open_page: Open) -> None:
@@ -138,11 +147,11 @@ def test_updates_do_not_shift_the_layout(open_page: Open) -> None:
     page.wait_for_timeout(500)
     page.evaluate("""() => { window.shift = 0; new PerformanceObserver(list => {
         for (const e of list.getEntries()) window.shift += e.value; }).observe({type: "layout-shift"}); }""")
-    grid = page.locator(".wall").bounding_box()
+    rail = page.locator("#rail").bounding_box()
     page.evaluate(POST_VIEWS, [["C20", "B4", "A2"], 5])
     page.wait_for_timeout(1_200)
     assert page.evaluate("window.shift") < 0.02
-    assert page.locator(".wall").bounding_box() == grid
+    assert page.locator("#rail").bounding_box() == rail
 
 
 def test_each_recommendation_names_whom_it_is_for(open_page: Open) -> None:
@@ -348,7 +357,7 @@ def test_the_keyboard_reaches_everything(open_page: Open) -> None:
     for _ in range(18):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-    assert {"q", "add", "rail-items"} <= reached
+    assert {"q", "add", "rail-items-similar"} <= reached
     hint = page.locator("#moved-title .hint")
     hint.focus()
     expect(page.locator("#hint-nats")).to_be_visible()
