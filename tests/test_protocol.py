@@ -110,6 +110,13 @@ def test_the_engine_beats_popularity_in_a_world_of_groups(world: World) -> None:
 
     page = figures(results)
     json.dumps(page, allow_nan=False)
+    # What a part adds by segment comes, weighed by its predictions, to what it adds over all.
+    for part in page["ablations"].values():
+        for key in ("above_by_length", "above_by_popularity"):
+            asked = [row for row in part[key] if row["predictions"]]
+            assert sum(row["predictions"] for row in asked) == pairs
+            mean = sum(row["predictions"] * row["ndcg@20"]["value"] for row in asked) / pairs
+            assert mean == pytest.approx(part["engine_above"]["ndcg@20"]["value"], abs=2e-3)
     assert [s["id"] for s in sections(page)] == ["accuracy", "peers", "length", "popularity", "ablations", "lists", "cost"]
 
 

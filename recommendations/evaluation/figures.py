@@ -29,7 +29,8 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
     intervals : how they were made.  items : by popularity bin.
     models, ablations : by name, {measure, ..., "intervals": {measure: [low, high]}, "by_length", "by_popularity"}.
     differences : by peer, {measure: {"value", "low", "high"}}, the engine less the peer; an ablation has its own, the engine
-        less it.  diverse : the engine asked for diverse lists, likewise.
+        less it, and the same by segment: "above_by_length", "above_by_popularity".
+    diverse : the engine asked for diverse lists, likewise.
     """
     engine = evaluation.models[ENGINE]
     return {
@@ -50,19 +51,33 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
             for asked_for, result in evaluation.diverse.items()
         },
         "ablations": {
-            name: {"what": ABLATIONS[name]} | _model(result) | {"engine_above": difference(engine, result)}
+            name: {"what": ABLATIONS[name]}
+            | _model(result)
+            | {"engine_above": difference(engine, result)}
+            | _differences_by_segment(engine, result)
             for name, result in evaluation.ablations.items()
         },
     }
 
 
-def difference(engine: Result, other: Result) -> dict[str, dict[str, float | None]]:
-    """By measure, how far the engine is above the other, in points."""
+def difference(engine: Result, other: Result, segment: int = ALL) -> dict[str, dict[str, float | None]]:
+    """By measure, how far the engine is above the other, in points, over the predictions of a segment."""
     rows = {}
     for i, name in enumerate(NAMES):
-        gap = engine.by_segment.above(other.by_segment, ALL, i)
+        gap = engine.by_segment.above(other.by_segment, segment, i)
         rows[name] = {key: _rounded(value) for key, value in gap._asdict().items()}
     return rows
+
+
+def _differences_by_segment(engine: Result, other: Result) -> dict[str, Any]:
+    """`difference` of each prefix length and of each popularity bin, each with how many predictions it is of."""
+    predictions, lengths = engine.by_segment.predictions, length_labels()
+    above = [{"predictions": int(n)} | difference(engine, other, segment) for segment, n in enumerate(predictions)]
+    first_popular = 1 + len(LENGTHS)
+    return {
+        "above_by_length": [row | {"length": label} for row, label in zip(above[1:first_popular], lengths, strict=True)],
+        "above_by_popularity": [row | {"bin": i + 1} for i, row in enumerate(above[first_popular:])],
+    }
 
 
 def _model(result: Result) -> dict[str, Any]:

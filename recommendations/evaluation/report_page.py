@@ -102,9 +102,29 @@ def _ablations(told: Mapping[str, Any]) -> dict[str, Any]:
         [
             _table("Whole engine less the engine without a part, points", ["part", *SHORT.values()], rows),
             _table("The engine without a part, percent", ["part", *SHORT.values()], figures),
+            *_ablations_by_segment(told),
         ],
         notes,
     )
+
+
+def _ablations_by_segment(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What each part adds by position in the session and by popularity of the answer: a part may help where most don't look."""
+    bins = [_bin_label(i, len(told["items"])) for i in range(len(told["items"]))]
+    tables = []
+    for key, axis in (("above_by_length", "items so far"), ("above_by_popularity", "popularity of the item that came next")):
+        rows = [
+            {
+                "name": entry["length"] if "length" in entry else bins[entry["bin"] - 1],
+                "cells": [f"without {name}", f"{entry['predictions']:,}"]
+                + [_ranged(_gap(entry[k]), signed=True) if entry["predictions"] else "\N{EN DASH}" for k in NAMES],
+            }
+            for name, part in told["ablations"].items()
+            for entry in part[key]
+        ]
+        head = [axis, "model", "predictions", *SHORT.values()]
+        tables.append(_table(f"Whole engine less the engine without a part, by {axis}, points", head, rows))
+    return tables
 
 
 def _gaps(gaps: Mapping[str, Any], label: Any) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
