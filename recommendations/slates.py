@@ -125,7 +125,9 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
     )
     if place.relevance is not None:
         ranked = contexts.settle(place, ranked, ruling.weigh(ranked.positions) if ruling.weights is not None else None)
-    ranked, pins = _pinned(ruling, ranked, exclude, place, request.count) if ruling.pins else (ranked, None)
+    pins = None
+    if ruling.pins:
+        ranked, pins = _pinned(ruling, ranked, _may_appear(exclude, ruling, len(engine.catalogue)), place, request.count)
     slots = compose(
         ranked,
         clusters=engine.clusters,
@@ -189,8 +191,11 @@ def _place(engine: Engine, seen: View, request: Request, ruling: Acting, exclude
 def _may_appear(exclude: np.ndarray, ruling: Acting, n: int) -> Callable[[np.ndarray], np.ndarray]:
     """(m,) positions -> (m,) bool, whether neither the request nor a rule leaves the items out."""
 
+    out = np.zeros(n, dtype=bool)
+    out[exclude] = True
+
     def may(positions: np.ndarray) -> np.ndarray:
-        kept = ~np.isin(positions, exclude)
+        kept = ~out[positions]
         return kept & np.isfinite(ruling.weigh(positions)) if ruling.weights is not None else kept
 
     return may
@@ -205,15 +210,15 @@ def _depth(request: Request, seen: View, ruling: Acting, place: Context) -> int:
 
 
 def _pinned(
-    ruling: Acting, ranked: Ranked, exclude: np.ndarray, place: Context, count: int
+    ruling: Acting, ranked: Ranked, may: Callable[[np.ndarray], np.ndarray], place: Context, count: int
 ) -> tuple[Ranked, dict[int, tuple[int, int]]]:
     """The ranking with what is pinned and wasn't ranked at its end; and slot -> (rule, row) of what is pinned."""
     places = {position: row for row, position in enumerate(ranked.positions.tolist())}
 
-    def allowed(position: int) -> bool:
-        return place.may_hold(position) and not ruling.leaves_out(position) and not (exclude == position).any()
+    def allowed(positions: np.ndarray) -> np.ndarray:
+        return may(positions) & place.may_hold(positions)
 
-    placed = place_pins(ruling.pins, list(places), allowed, count)
+    placed = place_pins(ruling.pins, ranked.positions, allowed, count)
     more = [position for _, position in placed.values() if position not in places]
     places |= {position: len(places) + i for i, position in enumerate(more)}
     lowest = float(ranked.scores[-1]) if len(ranked.scores) else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,15 +16,18 @@ from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.overlay import Overlay
 from recommendations.ranking.ranker import Ranked
+from recommendations.ranking.rule_conflicts import conflicts
 from recommendations.ranking.rules import (
     ACTIONS,
     Cap,
+    Pin,
     Rule,
     Scope,
     Target,
     acting,
     compile_rules,
     margins,
+    place_pins,
     target_positions,
 )
 from recommendations.ranking.slate import compose
@@ -252,6 +256,49 @@ def test_a_target_is_what_meets_every_condition(engine: Engine) -> None:
         Target(categories=("hats",)),
     ):
         assert target_positions(target, catalogue, engine.clusters).tolist() == plain(target), target
+
+
+def test_a_pin_of_a_whole_category_that_cannot_be_shown_asks_a_few_times_only() -> None:
+    """Of 40,000 items that are sold out; where one is left, it is found though it comes last."""
+    n, asked = 40_000, 0
+    pin = Pin(1, 0, np.arange(n), np.ones(n, dtype=bool))
+
+    def none_but(left: int) -> Callable[[np.ndarray], np.ndarray]:
+        def may(positions: np.ndarray) -> np.ndarray:
+            nonlocal asked
+            asked += 1
+            return positions == left
+
+        return may
+
+    assert place_pins([pin], np.arange(100), none_but(-1), 5) == {}
+    assert asked < 10
+    assert place_pins([pin], np.arange(100), none_but(n - 1), 5) == {0: (1, n - 1)}
+
+
+def test_no_rules_can_be_compiled(engine: Engine) -> None:
+    nothing = compile_rules([], engine.catalogue, engine.clusters, engine.personas.ids)
+    assert not acting(nothing, now=NOW, context="home", personas=(0,), clusters=np.array([0]))
+    assert list(conflicts(nothing)) == []
+
+
+def test_conflicts_are_between_rules_that_share_an_item_and_a_request(engine: Engine) -> None:
+    skirts = Target(categories=("skirts",))
+    rules = [
+        Rule(1, "a", "pin", Target(items=(1, 2)), slot=0),
+        Rule(2, "b", "exclude", skirts),
+        Rule(3, "c", "boost", skirts, strength=2.0),
+        Rule(4, "d", "bury", Target(categories=("skirts", "shoes")), strength=2.0),
+        Rule(5, "e", "bury", Target(categories=("shoes",)), strength=2.0),
+        Rule(6, "f", "bury", skirts, Scope(ends=NOW), strength=2.0),
+        Rule(7, "g", "boost", skirts, Scope(starts=NOW), strength=2.0),
+    ]
+    of_one = target_positions(skirts, engine.catalogue, engine.clusters)
+    assert {0, 1} <= set(of_one.tolist()), "the pin's items are skirts"
+    found = compile_rules(rules, engine.catalogue, engine.clusters, engine.personas.ids)
+    told = [(c.kind, c.rule.rule_id, c.other.rule_id) for c in conflicts(found)]
+    assert told == [("barred_pin", 1, 2), ("opposed", 4, 3), ("opposed", 6, 3), ("opposed", 7, 4)]
+    assert [(c.rule.rule_id, c.other.rule_id) for c in conflicts(found, of=4)] == [(4, 3), (7, 4)]
 
 
 @pytest.mark.parametrize(

@@ -110,10 +110,12 @@ class Context:
     shares: bool = True
     notes: tuple[str, ...] = ()
 
-    def may_hold(self, position: int) -> bool:
-        """Whether the item at a position may appear, ranked or not: it passes the filters, and a search found it."""
-        passes = self.allowed is None or bool(self.allowed.item(position))
-        return passes and (self.relevance is None or position in self.relevance)
+    def may_hold(self, positions: np.ndarray) -> np.ndarray:
+        """(m,) bool, which of the items at m positions may appear, ranked or not: they pass the filters; a search found them."""
+        passes = np.ones(len(positions), dtype=bool) if self.allowed is None else self.allowed[positions]
+        if self.relevance is None:
+            return passes
+        return passes & np.fromiter((p in self.relevance for p in positions.tolist()), dtype=bool, count=len(positions))
 
 
 OPEN = Context()

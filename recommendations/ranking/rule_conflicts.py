@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from recommendations.ranking.rule_shapes import BARRING, Rule, Scope
 from recommendations.ranking.rules import RuleSet
@@ -31,11 +32,12 @@ class Conflict(NamedTuple):
     whole: bool
 
 
-def conflicts(rule_set: RuleSet) -> Iterator[Conflict]:
-    """Conflicts between the rules of a set, by the ids of the two."""
+def conflicts(rule_set: RuleSet, of: int | None = None) -> Iterator[Conflict]:
+    """Conflicts between the rules of a set, by the ids of the two; with `of`, those of the rule of this id alone."""
+    overlap = _overlap(rule_set)
     for i, j in combinations(range(len(rule_set)), 2):
         a, b = rule_set.rules[i], rule_set.rules[j]
-        if not _meet(a.scope, b.scope):
+        if (of is not None and of not in (a.rule_id, b.rule_id)) or not _meet(a.scope, b.scope):
             continue
         if a.action == "pin" and b.action == "pin":
             if a.slot == b.slot:
@@ -44,10 +46,20 @@ def conflicts(rule_set: RuleSet) -> Iterator[Conflict]:
                 later, earlier = (i, j) if a.slot > b.slot else (j, i)
                 yield from _shared(SAME_PIN, rule_set, later, earlier)
         for one, other in ((i, j), (j, i)):
-            if rule_set.rules[one].action == "pin" and rule_set.rules[other].action in BARRING:
+            if rule_set.rules[one].action == "pin" and rule_set.rules[other].action in BARRING and overlap[one, other]:
                 yield from _shared(BARRED_PIN, rule_set, one, other)
-        if {a.action, b.action} == {"boost", "bury"}:
+        if {a.action, b.action} == {"boost", "bury"} and overlap[i, j]:
             yield from _shared(OPPOSED, rule_set, j, i)
+
+
+def _overlap(rule_set: RuleSet) -> np.ndarray:
+    """(R, R) bool, whether a rule is about any item that another moves or leaves out. Items of one signature are so alike."""
+    rows = [np.unique(rule_set.signature[positions]) for positions in rule_set.positions]
+    ends = np.cumsum([0, *map(len, rows)])
+    columns = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int32)
+    ones = np.ones(len(columns), dtype=np.float32)
+    held = sparse.csr_matrix((ones, columns, ends), shape=(len(rows), rule_set.touched.shape[0]))
+    return np.asarray((held @ rule_set.touched).toarray() > 0)
 
 
 def _shared(kind: str, rule_set: RuleSet, i: int, j: int) -> Iterator[Conflict]:

@@ -45,6 +45,9 @@ LEAST_KEPT = 4
 MOST_KEPT_BYTES = 16 << 20
 """What is worked out for combinations of rules is kept up to this size; a shop's scopes make few that come often."""
 
+FIRST_ASKED = 16
+"""Items of a pin that are looked at first."""
+
 _BITS = 62
 """Rules that are told apart at once, in one integer."""
 
@@ -52,13 +55,13 @@ _BITS = 62
 class Pin(NamedTuple):
     """A pin. slot : from 0.  positions : of its target, as they were named or, where they weren't, the most popular first.
 
-    members : the positions, to ask of what is ranked best in a session; None where the order is that of the names.
+    members : (n,) bool, the positions, to ask of what is ranked best in a session; None where the order is that of the names.
     """
 
     rule: int
     slot: int
     positions: np.ndarray
-    members: frozenset[int] | None
+    members: np.ndarray | None
 
 
 class Cap(NamedTuple):
@@ -97,12 +100,6 @@ class Acting:
         if self.weights is None or self.of is None:
             return np.zeros(len(positions), dtype=np.float32)
         return np.asarray(self.weights[self.of.signature[positions]])
-
-    def leaves_out(self, position: int) -> bool:
-        """Whether a rule leaves the item at a position out."""
-        if self.weights is None or self.of is None:
-            return False
-        return bool(self.weights.item(self.of.signature.item(position)) == -math.inf)
 
     def on(self, position: int) -> tuple[int, ...]:
         """Ids of the rules that leave the item at a position out; if none does, of those that boost or bury it."""
@@ -195,7 +192,7 @@ def compile_rules(
         anywhere=anywhere,
         in_context={name: anywhere | np.array([name in s.contexts for s in scopes], dtype=bool) for name in sorted(named)},
         everybody=np.array([not scope.personas for scope in scopes], dtype=bool),
-        for_persona=np.array([[k in scope.personas for scope in scopes] for k in personas], dtype=bool).reshape(-1, len(rules)),
+        for_persona=np.array([k in s.personas for k in personas for s in scopes], dtype=bool).reshape(len(personas), len(rules)),
         everywhere=(everywhere := np.array([not scope.clusters for scope in scopes], dtype=bool)),
         for_cluster=_by_cluster(scopes, clusters) | everywhere,
         starts=np.array([-np.inf if scope.starts is None else scope.starts for scope in scopes], dtype=np.float64),
@@ -212,7 +209,7 @@ def compile_rules(
             if rule.action == "balance"
         },
         pins={
-            i: _pin(rule, found, popularity)
+            i: _pin(rule, found, popularity, len(catalogue))
             for i, (rule, found) in enumerate(zip(rules, positions, strict=True))
             if rule.action == "pin"
         },
@@ -246,38 +243,45 @@ def acting(rule_set: RuleSet, *, now: float, context: str, personas: Sequence[in
 
 
 def place_pins(
-    pins: Sequence[Pin], ranked: Sequence[int], may_show: Callable[[int], bool], count: int
+    pins: Sequence[Pin], ranked: np.ndarray, may_show: Callable[[np.ndarray], np.ndarray], count: int
 ) -> dict[int, tuple[int, int]]:
     """slot -> (rule, position): what stands where by the pins. No position twice; a slot beyond `count` is nobody's.
 
     Of two pins on one slot the one with the lower id that has an item to show wins. An item pinned to two slots takes the first.
-    ranked : positions, best first.  may_show : whether the item at a position may appear.
+    ranked : positions, best first.  may_show : (m,) positions -> (m,) bool, which of the items may appear.
     """
     placed: dict[int, tuple[int, int]] = {}
     taken: set[int] = set()
     for pin in pins:
         if pin.slot >= count or pin.slot in placed:
             continue
-        best = next((p for p in _candidates(pin, ranked) if p not in taken and may_show(p)), None)
+        best = next((p for p in _candidates(pin, ranked, may_show) if p not in taken), None)
         if best is not None:
             placed[pin.slot] = (pin.rule, best)
             taken.add(best)
     return placed
 
 
-def _candidates(pin: Pin, ranked: Sequence[int]) -> Iterator[int]:
-    """A pin's positions, the best for the session first."""
+def _candidates(pin: Pin, ranked: np.ndarray, may_show: Callable[[np.ndarray], np.ndarray]) -> Iterator[int]:
+    """A pin's positions that may appear, the best for the session first."""
     if pin.members is not None:
-        yield from (p for p in ranked if p in pin.members)
-    for i in range(len(pin.positions)):
-        yield pin.positions.item(i)
+        own = ranked[pin.members[ranked]]
+        yield from own[may_show(own)].tolist()
+    # The first few mostly do; where none may be shown, a whole category is asked for in some large parts.
+    start, size = 0, FIRST_ASKED
+    while start < len(pin.positions):
+        part = pin.positions[start : start + size]
+        yield from part[may_show(part)].tolist()
+        start, size = start + size, 8 * size
 
 
-def _pin(rule: Rule, positions: np.ndarray, popularity: np.ndarray | None) -> Pin:
+def _pin(rule: Rule, positions: np.ndarray, popularity: np.ndarray | None, n: int) -> Pin:
     if rule.target.items:
         return Pin(rule.rule_id, rule.slot, positions, None)
     ordered = positions if popularity is None else positions[(-popularity[positions]).argsort(kind="stable")]
-    return Pin(rule.rule_id, rule.slot, ordered, frozenset(positions.tolist()))
+    members = np.zeros(n, dtype=bool)
+    members[positions] = True
+    return Pin(rule.rule_id, rule.slot, ordered, members)
 
 
 def _worked_out(rule_set: RuleSet, acts: np.ndarray) -> Acting:
