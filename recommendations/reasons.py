@@ -19,7 +19,7 @@ from recommendations.ranking.ranker import Ranked
 from recommendations.ranking.removals import Trial
 from recommendations.ranking.rules import Acting
 from recommendations.ranking.slate import Chosen
-from recommendations.session import SessionState, SlateItem
+from recommendations.session import Request, SessionState, SlateItem
 
 if TYPE_CHECKING:
     from recommendations.ranking.contexts import Context
@@ -53,11 +53,13 @@ def trial_of(
 
 
 def slate_items(
-    engine: Engine, state: SessionState, trial: Trial, slots: list[Chosen], ruling: Acting, place: Context, context: str
+    engine: Engine, state: SessionState, trial: Trial, slots: list[Chosen], ruling: Acting, place: Context, request: Request
 ) -> tuple[SlateItem, ...]:
-    """The items of a slate. ruling : the rules that acted on it.  place, context : where it stands."""
+    """The items of a slate. ruling : the rules that acted on it.  place : where it stands.  request : what was asked."""
     ranked = trial.ranked
     rows = np.array([chosen.row for chosen in slots], dtype=np.intp)
+    if not request.reasons:
+        return _unexplained(engine, ranked, rows, slots, ruling)
     why = explaining.explain(engine.ranker, trial.history, ranked, rows)
     if place.relevance is None:
         labels = [chosen.cluster for chosen in slots], [chosen.persona for chosen in slots]
@@ -108,7 +110,7 @@ def slate_items(
                     itself=cause == position,
                     did=did,
                     beside=beside.phrase.format(title=engine.catalogue.titles[beside.anchor]) if beside else "",
-                    found=context == "search" and place.relevance is not None,
+                    found=request.context == "search" and place.relevance is not None,
                     cluster=clusters.names[cluster] if of_cluster else "",
                 ),
                 experts={e: s for e, s in zip(EXPERTS, parts, strict=True) if s > 0.0},
@@ -116,6 +118,31 @@ def slate_items(
             )
         )
     return tuple(items)
+
+
+def _unexplained(
+    engine: Engine, ranked: Ranked, rows: np.ndarray, slots: list[Chosen], ruling: Acting
+) -> tuple[SlateItem, ...]:
+    """The items alone, of a slate that nobody is shown."""
+    of_item, of_cluster, of_persona = engine.catalogue.item_ids, engine.clusters.cluster_ids, engine.personas.ids
+    return tuple(
+        SlateItem(
+            item=of_item.item(position),
+            slot=slot,
+            score=score,
+            propensity=chosen.propensity,
+            persona=of_persona[chosen.persona] if chosen.persona >= 0 else 0,
+            cluster=of_cluster.item(chosen.cluster) if chosen.cluster >= 0 else 0,
+            because=UNKNOWN_ITEM,
+            expert="",
+            reason="",
+            experts={},
+            rules=chosen.rules + (ruling.on(position) if ruling.weights is not None else ()),
+        )
+        for slot, (chosen, position, score) in enumerate(
+            zip(slots, ranked.positions[rows].tolist(), ranked.scores[rows].tolist(), strict=True)
+        )
+    )
 
 
 def _did(history: History, position: int) -> int:

@@ -97,6 +97,7 @@ class Request:
     exclude : item ids that must not appear.
     diversity : 0 for the ranking as it is, to 1; the share of its score that an item may lose for being like those above it.
     rules : whether merchandisers' rules act.
+    reasons : whether each item is told why it is there, which costs as much as ranking; the items are the same without.
     """
 
     now: float
@@ -113,10 +114,11 @@ class Request:
     share_slots: bool = True
     rules: bool = True
     exclude: tuple[int, ...] = ()
+    reasons: bool = True
 
 
 def evaluation_request(now: float, count: int = 20, diversity: float = 0.0) -> Request:
-    """The evaluation profile: repeats and the current item allowed; no exploration, rules or slot sharing."""
+    """The evaluation profile: repeats and the current item allowed; no exploration, rules, slot sharing or reasons."""
     return Request(
         now=now,
         count=count,
@@ -127,6 +129,7 @@ def evaluation_request(now: float, count: int = 20, diversity: float = 0.0) -> R
         diversity=diversity,
         share_slots=False,
         rules=False,
+        reasons=False,
     )
 
 

@@ -142,7 +142,7 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         spread=_spread(engine, ranked, request) if request.diversity else None,
     )
     trial = trial_of(engine, state, seen, ranked, cluster_weight, place)
-    items = slate_items(engine, state, trial, slots, ruling, place, request.context)
+    items = slate_items(engine, state, trial, slots, ruling, place, request)
     slate = Slate(
         recommendation_id=_recommendation_id(state),
         context=request.context,
