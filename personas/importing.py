@@ -129,6 +129,10 @@ def text_of(name: str, value: object, limit: int) -> str:
     text = _CONTROL.sub(" ", str(value)).strip()
     if len(text) > limit:
         raise EventError(name, f"has {len(text)} characters, more than {limit}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a pair, which JSON can write and neither a database nor Redis takes
+        raise EventError(name, "is not valid Unicode") from None
     return text
 
 

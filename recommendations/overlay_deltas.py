@@ -50,12 +50,13 @@ def applied(overlay: Overlay, delta: Delta, version: int) -> Overlay:
     """The overlay of that version."""
     if delta.whole:
         overlay = NO_OVERLAY
-    offers = {item: offer for item, offer in overlay.offers.items() if item not in set(delta.as_released)}
+    as_released, left = set(delta.as_released), set(delta.left)
+    offers = {item: offer for item, offer in overlay.offers.items() if item not in as_released}
     items = {row.item_id: row for row in (*overlay.items, *delta.items)}
     return Overlay(
         version=version,
         offers=offers | dict(delta.offers),
-        items=tuple(row for item, row in sorted(items.items()) if item not in set(delta.left)),
+        items=tuple(row for item, row in sorted(items.items()) if item not in left),
         gone=(overlay.gone | set(delta.gone)) - set(delta.back),
         rules=overlay.rules if delta.rules is None else delta.rules,
     )

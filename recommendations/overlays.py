@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -20,13 +19,14 @@ import msgspec
 import numpy as np
 from django.utils import timezone
 from redis import Redis
-from redis.exceptions import LockError, RedisError
+from redis.exceptions import RedisError
 
 from clusters.catalogue import Catalogue, ItemRow
 from clusters.models import Item
 from personas.models import Shop
 from personas.sessions import NO_ITEM
 from recommendations import overlay_deltas, releases
+from recommendations.locks import renewed
 from recommendations.models import OverlayChange, Release
 from recommendations.overlay import NO_OVERLAY, Offer, Overlay
 from recommendations.overlay_deltas import Delta
@@ -37,7 +37,8 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "overlays"
 
-LOCK_S = 120.0
+LOCK_S = 10.0
+"""Seconds for which the lock of whoever publishes outlives its last renewal; who waits for it gives up after twice that."""
 
 LATE = dt.timedelta(minutes=5)
 """How long after an item was given the time of its change that change may still be on its way: a long import."""
@@ -90,10 +91,12 @@ def publish_overlay(shop: Shop) -> OverlayChange | None:
     release = Release.objects.active(shop)
     if release is None:
         return None
-    lock = client.lock(f"{key(shop.pk)}:by", timeout=LOCK_S)
-    with suppress(LockError), lock:  # it may have taken so long that the lock isn't ours any more
+    lock = client.lock(f"{key(shop.pk)}:by", timeout=LOCK_S, blocking_timeout=2 * LOCK_S, thread_local=False)
+    if not lock.acquire():
+        logger.warning("the live overlay of %s is being published elsewhere; the next look goes on from there", shop)
+        return None
+    with renewed(lock, every=LOCK_S / 3):
         return _publish(client, shop, release)
-    return None
 
 
 def _publish(client: Redis, shop: Shop, release: Release) -> OverlayChange | None:

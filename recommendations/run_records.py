@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +12,9 @@ from redis.exceptions import RedisError
 
 from personas.models import Shop
 from recommendations import releases
+from recommendations.locks import renewed
 from recommendations.models import Release, TrainingRun
 from recommendations.training import Progress
-
-logger = logging.getLogger(__name__)
 
 LOCK_S = 60.0
 """Seconds a training lock outlives its last renewal."""
@@ -73,26 +70,8 @@ def alone(shop: Shop) -> Iterator[None]:
     lock = releases.redis_client().lock(f"training:{shop.pk}", timeout=LOCK_S, blocking=False, thread_local=False)
     if not lock.acquire():
         raise TrainingBusy(f"a training of {shop.slug} is under way; wait for it, or see Training runs in the admin")
-    ended = threading.Event()
-
-    def renew() -> None:
-        while not ended.wait(LOCK_S / 3):
-            try:
-                lock.reacquire()
-            except RedisError as error:
-                logger.warning("the training lock of %s was not renewed: %s", shop.slug, error)
-
-    renewing = threading.Thread(target=renew, name=f"training-lock-{shop.pk}", daemon=True)
-    renewing.start()
-    try:
+    with renewed(lock, every=LOCK_S / 3):
         yield
-    finally:
-        ended.set()
-        renewing.join()
-        try:
-            lock.release()
-        except RedisError as error:
-            logger.warning("the training lock of %s was not released: %s", shop.slug, error)
 
 
 def _bury_interrupted(shop: Shop) -> None:

@@ -104,6 +104,28 @@ def test_many_are_written_and_a_bad_one_is_told_by_its_place(client: Client, sho
     assert Item.objects.get(shop=shop, external_id="a").title == "Skirt"
 
 
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"title": "a\ud800"}, "title"),
+        ({"tags": ["\ud800"]}, "tags"),
+        ({"fabric": "\ud800"}, "fabric"),
+        ({"fab\ud800": "x"}, "line"),
+        ({"item_id": "\ud800"}, "item_id"),
+    ],
+)
+def test_half_of_a_pair_is_refused_and_not_kept(
+    client: Client, shop: Shop, key: str, given: dict[str, object], field: str
+) -> None:
+    """JSON can write it; neither a database, nor Redis, nor an answer holds it, and a shop's overlay would have stopped at it."""
+    answer = call(client, "POST", "items/", key, {"items": [{"item_id": "bad", **given}, {"item_id": "good"}]})
+    assert answer.status_code == 200
+    bad, good = answer.json()["results"]
+    assert (bad["status"], bad["field"], bad["reason"], good["status"]) == ("rejected", field, "is not valid Unicode", "added")
+    assert not Item.objects.filter(external_id="bad").exists()
+    assert call(client, "PATCH", "items/a/", key, {"\ud800": 1}).json()["code"] == "invalid_field"
+
+
 @pytest.mark.parametrize("items", [None, [], {}, [{"item_id": str(n)} for n in range(501)]])
 def test_no_items_or_too_many_are_refused(client: Client, shop: Shop, key: str, items: object) -> None:
     answer = call(client, "POST", "items/", key, {"items": items})

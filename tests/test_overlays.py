@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -109,6 +111,31 @@ def test_a_publisher_killed_before_it_told_anybody_is_made_good(shop: Shop, redi
     redis_client.hset(overlays.key(shop.pk), mapping=told)  # as if it had died after the row was written
     assert overlays.publish_overlay(shop) is None
     assert overlays.read_overlay(shop.pk) == after
+
+
+def test_a_publisher_killed_at_its_work_holds_the_next_one_up_for_seconds_only(
+    shop: Shop, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock ends by itself; one that lives renews it, however long it takes."""
+    monkeypatch.setattr(overlays, "LOCK_S", 0.3)
+    redis_client.set(f"{overlays.key(shop.pk)}:by", "of a process that was killed", px=300)
+    assert overlays.publish_overlay(shop) is not None
+    redis_client.set(f"{overlays.key(shop.pk)}:by", "of a process that is busy")
+    change(3, in_stock=False)
+    assert overlays.publish_overlay(shop) is None, "and no worker waits for ever"
+    redis_client.delete(f"{overlays.key(shop.pk)}:by")
+
+    publish, held = overlays._publish, []
+
+    def slowly(*told: Any) -> OverlayChange | None:
+        time.sleep(0.8)
+        held.append(redis_client.exists(f"{overlays.key(shop.pk)}:by"))
+        return publish(*told)
+
+    monkeypatch.setattr(overlays, "_publish", slowly)
+    assert overlays.publish_overlay(shop) is not None
+    assert held == [1]
+    assert not redis_client.exists(f"{overlays.key(shop.pk)}:by")
 
 
 def test_a_new_release_begins_anew_and_a_roll_back_too(shop: Shop, trained: Engine) -> None:

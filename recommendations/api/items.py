@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from clusters.importing import item_fields, write_items
 from clusters.models import Item
 from clusters.signals import catalogue_changed
-from personas.events import EventError
+from personas.events import MAX_ID, EventError
 from personas.models import ApiKey, Shop
 from recommendations.api.access import MayManage, ShopRows
 from recommendations.api.hot import ProblemOut
@@ -172,8 +172,9 @@ def _read(given: list[Any]) -> tuple[list[dict[str, Any]], dict[str, dict[str, A
                 raise EventError("item_id", f"{values['external_id'][:40]!r} is given twice")
         except EventError as error:
             named = raw.get("item_id") if isinstance(raw, dict) else ""
+            item_id = named[:MAX_ID].encode(errors="backslashreplace").decode() if isinstance(named, str) else ""
             told = {"status": "rejected", "field": error.field, "reason": error.reason}
-            results.append({"index": index, "item_id": named[:128] if isinstance(named, str) else "", **told})
+            results.append({"index": index, "item_id": item_id, **told})
             continue
         fields[values["external_id"]] = values
         results.append({"index": index, "item_id": values["external_id"]})

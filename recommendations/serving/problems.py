@@ -21,8 +21,13 @@ class Problem(Exception):
 
     def as_json(self) -> dict[str, Any]:
         body: dict[str, Any] = {"type": "about:blank", "title": self.code.replace("_", " "), "status": self.status}
-        body |= {"code": self.code, "detail": self.detail}
-        return body | {"field": self.field} if self.field else body
+        body |= {"code": self.code, "detail": _writable(self.detail)}
+        return body | {"field": _writable(self.field)} if self.field else body
+
+
+def _writable(text: str) -> str:
+    """Text that quotes what was sent, which may hold halves of pairs that UTF-8 doesn't know."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def invalid(error: EventError) -> Problem:
