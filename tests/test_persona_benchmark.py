@@ -46,4 +46,4 @@ def test_a_data_set_that_nobody_returns_to_is_an_error_that_says_so(tmp_path: Pa
     days = [f"s{d},u{d},2024-03-{d:02}T10:00:0{k}Z,purchase,i{k}" for d in range(1, 21) for k in range(3)]
     (folder / "events.csv").write_text("\n".join(["session_id,user_id,timestamp,event_type,item_id", *days]) + "\n")
     with pytest.raises(BenchmarkError, match="online_retail_uci: no later session"):
-        personas.run(options("--only", "real", "--data", str(tmp_path)))
+        personas.run(options("--only", "slates", "--data", str(tmp_path)))

@@ -20,7 +20,7 @@ from personas.sessions import SessionLog
 from personas.summaries import summarise
 from recommendations import engine as loop
 from recommendations.engine import Engine
-from recommendations.evaluation.personas import beliefs, priors, sequences
+from recommendations.evaluation.personas import beliefs, openings, priors, sequences
 from recommendations.evaluation.personas.beliefs import Filtered
 from recommendations.evaluation.personas.sequences import Sequences, Shop
 from recommendations.evaluation.personas.statistics import auc, calibration_error, classwise_error, resample
@@ -363,10 +363,37 @@ def test_first_slates_score_own_favourites_rightly_and_see_nothing_of_the_sessio
     trained, later = purchases(engine, sessions=40, later=8)
     scored = priors.first_slates(engine, trained, later, contexts={}, demographics=None, at_most=100)
     assert scored.ndcg["own"].tolist() == [1.0] * 8
-    assert set(scored.ndcg) == {"popularity", "own", "guest", "history", "memory", "reminders", "all"}
+    ways = {"guest", "history", "memory", "reminders", "all", "guest_without_persona", "all_without_persona"}
+    assert set(scored.ndcg) == set(scored.place) == {"popularity", "own"} | ways
     told = priors.gains(scored)
     assert told["own"].value == 1.0
     assert told["all_less_own"].value == pytest.approx(told["all"].value - 1.0)
+
+
+def test_a_slate_s_figures_are_hand_counted_for_the_session_and_for_its_first_item() -> None:
+    """Two visits that begin with items 4 and 6: one shows it second, the other not at all though it has another of the visit."""
+    made = [{"guest": [9, 4, 1], "popularity": [4]}, {"guest": [2, 8], "popularity": [6]}]
+    scored = priors.scored_of(made, [[4], [6, 8]], [0, 1])
+    assert scored.place["guest"].tolist() == [2, 0]
+    assert scored.gain("first_hr20", "guest").tolist() == [1.0, 0.0]
+    assert scored.gain("first_mrr20", "guest").tolist() == [0.5, 0.0]
+    assert scored.ndcg["guest"][1] == pytest.approx((1.0 / math.log2(3.0)) / (1.0 + 1.0 / math.log2(3.0)))
+    assert priors.gains(scored, "first_mrr20")["guest_less_popularity"].value == pytest.approx(0.25 - 1.0)
+    with pytest.raises(KeyError):
+        scored.gain("recall", "guest")
+
+
+def test_first_items_are_foretold_by_what_most_sessions_begin_with(simulated: tuple[Engine, list[SimulatedSession]]) -> None:
+    """Every session begins with item 7; items 3, 5 and 7 have 40, 20 and 20 visits, so that 7 is third by visits."""
+    engine, _ = simulated
+    item = np.array([[7, 3, 3, 3], [7, 5, 5, 3]] * 10).ravel()
+    log = SessionLog.of(np.repeat(np.arange(20), 4), item, 1_700_000_000.0 + 60.0 * np.arange(80))
+    scored = openings.first_items(engine, log, log, contexts={}, at_most=12)
+    assert len(scored.shopper) == 12
+    assert set(scored.place["openers"].tolist()) == {1}
+    assert set(scored.place["popularity"].tolist()) == {3}
+    with pytest.raises(priors.NothingToAsk):
+        openings.first_items(engine, log, log.take(np.zeros(20, dtype=bool)), contexts={}, at_most=12)
 
 
 def test_only_households_with_demographics_are_asked_where_there_are_some(

@@ -23,6 +23,7 @@ from recommendations.evaluation.asked import asked_of, prefixes_of
 from recommendations.evaluation.figures import figures
 from recommendations.evaluation.protocol import evaluate
 from recommendations.evaluation.report_page import sections
+from recommendations.ranking.opening import taste
 from recommendations.session import evaluation_request
 from tests.worlds import World, event, make_world, train_world
 
@@ -138,6 +139,10 @@ def test_without_personas_a_belief_changes_no_alignment(world: World, engine: En
         scores = [persona_scores(e.clusters, np.eye(k)[chosen], np.eye(a)[chosen % a]) for e in (engine, bare)]
         assert scores[1] == pytest.approx(0.5)
         assert np.ptp(scores[0]) > 0.01
+    beliefs = np.eye(len(engine.personas.ids))
+    lifts = [np.ptp([taste(e.shelves, b, np.arange(len(world.catalogue))) for b in beliefs]) for e in (engine, bare)]
+    assert lifts[0] > 0.01, "whose it is tells what the first slate holds"
+    assert lifts[1] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_without_adaptation_no_decision_is_ever_taken(world: World, engine: Engine) -> None:

@@ -11,7 +11,7 @@ import gzip
 import math
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,13 +33,14 @@ from recommendations.benchmarks.persona_shops import LENGTH, STATES, demo_shop, 
 from recommendations.benchmarks.stages import Report, Stages
 from recommendations.evaluation.datasets import Dataset, DatasetError, Split, read_dataset, split_dataset
 from recommendations.evaluation.personas.beliefs import follow_all, measures
-from recommendations.evaluation.personas.priors import NothingToAsk, first_slates, gains
+from recommendations.evaluation.personas.openings import first_items
+from recommendations.evaluation.personas.priors import MEASURES, NothingToAsk, first_slates, gains
 from recommendations.evaluation.personas.sequences import Sequences, Shop, compare, names_kept
 from recommendations.evaluation.personas.statistics import Interval
 from recommendations.evaluation.simulation import build_world, simulate, to_log
 from recommendations.training import QUICK, item_facts, train_engine
 
-PARTS = ("cost", "simulated", "real")
+PARTS = ("cost", "simulated", "sequences", "slates")
 """Cost comes first, so that the peak of memory is the fit's own."""
 
 SHOPS = ("fashion", "outfitter")
@@ -86,8 +87,8 @@ def run(options: argparse.Namespace) -> Results:
         if "simulated" in parts:
             for shop in options.shop or SHOPS:
                 results |= simulated(shop, stages, train=options.train, test=options.test, seed=options.seed)
-        if "real" in parts:
-            results |= real(options, stages)
+        if {"sequences", "slates"} & set(parts):
+            results |= real(options, stages, parts)
     return results
 
 
@@ -116,16 +117,22 @@ def simulated(slug: str, stages: Stages, *, train: int, test: int, seed: int) ->
         return _flat({f"{slug}_{name}": figure for name, figure in measures(followed, seed=seed).items()})
 
 
-def real(options: argparse.Namespace, stages: Stages) -> Results:
-    """Sequences of eshop and bol, first slates of completejourney and online_retail_uci; what is not there is left out."""
+def real(options: argparse.Namespace, stages: Stages, parts: Sequence[str]) -> Results:
+    """Sequences and first items of eshop and bol, first slates of completejourney and online_retail_uci, of the `parts` asked
+    for; what is not there is left out."""
     results: Results = {}
-    measures_of: dict[str, Callable[[Dataset], Results]] = {
-        "eshop_clothing_2008": lambda d: sequences(d, "from=2008-08-01", ("category", "price_tier"), stages, options),
-        "serenade_bol": lambda d: sequences(d, "days=3", ("category", "gap"), stages, options),
-        "completejourney": lambda d: slates(in_periods(d), households(options.data / d.name), stages, options),
-        "online_retail_uci": lambda d: slates(d, None, stages, options),
-    }
-    for name, measure in measures_of.items():
+    eshop, bol = ("eshop_clothing_2008", "from=2008-08-01"), ("serenade_bol", "days=3")
+    measures_of: list[tuple[str, str, Callable[[Dataset], Results]]] = [
+        ("sequences", eshop[0], lambda d: sequences(d, eshop[1], ("category", "price_tier"), stages, options)),
+        ("sequences", bol[0], lambda d: sequences(d, bol[1], ("category", "gap"), stages, options)),
+        ("slates", eshop[0], lambda d: openings(d, eshop[1], stages, options)),
+        ("slates", bol[0], lambda d: openings(d, bol[1], stages, options)),
+        ("slates", "completejourney", lambda d: slates(in_periods(d), households(options.data / d.name), stages, options)),
+        ("slates", "online_retail_uci", lambda d: slates(d, None, stages, options)),
+    ]
+    for part, name, measure in measures_of:
+        if part not in parts:
+            continue
         folder = None if options.data is None else options.data / name
         if folder is None or not folder.is_dir():
             stages.say(f"{name}: left out, {'give --data' if folder is None else 'the folder lacks it'}")
@@ -221,8 +228,37 @@ def slates(
             seed=options.seed,
             progress=report,
         )
-    figures = {f"ndcg20_{name}": figure for name, figure in gains(scored, seed=options.seed).items()}
+    figures = {f"{m}_{name}": figure for m in MEASURES for name, figure in gains(scored, m, seed=options.seed).items()}
     return {"slates": len(scored.shopper), "shoppers": len(np.unique(scored.shopper)), **_flat(figures)}
+
+
+def openings(data: Dataset, split: str, stages: Stages, options: argparse.Namespace) -> Results:
+    """First items of sessions of whom nobody knows more than clock and context."""
+    parts = split_dataset(data, split)
+    assert parts.test is not None
+    contexts = [parts.contexts.get(key, {}) for key in parts.train.keys.tolist()]
+    with stages.stage(f"{data.name}: training") as report:
+        engine = train_engine(
+            parts.train,
+            parts.catalogue,
+            contexts=contexts if any(contexts) else None,
+            most_examples=QUICK,
+            seed=options.seed,
+            progress=lambda _, share: report(int(1_000 * share), 1_000),
+        )
+    with stages.stage(f"{data.name}: first items") as report:
+        scored = first_items(
+            engine,
+            parts.train,
+            parts.test,
+            contexts=parts.contexts,
+            at_most=options.slates,
+            seed=options.seed,
+            progress=report,
+        )
+    of_first = MEASURES[1:]  # a session is asked for one item, so that NDCG says no more
+    figures = {f"{m}_{name}": figure for m in of_first for name, figure in gains(scored, m, seed=options.seed).items()}
+    return {"openings": len(scored.shopper), **_flat(figures)}
 
 
 def cost(stages: Stages, *, seed: int) -> Results:

@@ -13,6 +13,7 @@ import numpy as np
 
 from clusters.adaptation import Bounds
 from clusters.item_clusters import ItemClusters, build_clusters
+from personas.profile import PersonaModel
 from personas.sessions import SessionLog
 from recommendations.engine import Engine
 from recommendations.ranking.blend import linear_blend
@@ -25,7 +26,8 @@ NEVER = 1 << 30
 RETRAINED = "clusters-retrained"
 
 ABLATIONS: Mapping[str, str] = {
-    "persona": "Personas say nothing of clusters: every lift is 1 and no attribute matches.",
+    "persona": "Personas say nothing of clusters or items: every lift is 1, no attribute matches, and all take the same of each "
+    "shelf.",
     "clusters": "No clusters: candidates come from the whole catalogue, ungated; the blend as it was trained with clusters.",
     RETRAINED: "No clusters, and the whole ranker trained anew without them.",
     "adaptation": "The session's copy of the clusters is never expanded or contracted; what it engaged with still counts. A log "
@@ -47,7 +49,7 @@ def without(
     """The engine without a part, a key of `ABLATIONS`. train, held_out, seed, progress : as the engine was trained with, for
     what is trained anew. Raises KeyError on another part."""
     if part == "persona":
-        return replace(engine, clusters=_indifferent(engine.clusters))
+        return replace(engine, clusters=_indifferent(engine.clusters), personas=_alike(engine.personas))
     if part == "clusters":
         return replace(engine, clusters=_none(engine, train))
     if part == "adaptation":
@@ -71,6 +73,13 @@ def _indifferent(clusters: ItemClusters) -> ItemClusters:
         attribute_match=np.zeros_like(clusters.attribute_match),
         attribute_likeness=np.zeros_like(clusters.attribute_likeness),
     )
+
+
+def _alike(model: PersonaModel) -> PersonaModel:
+    """The personas as if each emitted what their mixture does, so that a first slate takes nothing from whose it is."""
+    share = np.exp(model.hmm.log_initial)
+    same = tuple(np.repeat(np.log(share @ np.exp(t))[None], len(share), axis=0) for t in model.hmm.log_emission)
+    return replace(model, hmm=replace(model.hmm, log_emission=same))
 
 
 def _none(engine: Engine, train: SessionLog) -> ItemClusters:

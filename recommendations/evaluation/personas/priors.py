@@ -8,10 +8,12 @@ start, is used: purchase history, memory and the shopper's own favourites hold w
 The slate is the engine's own (`engine.start`, `engine.recommend`), without exploration, from a state that knows
 
 - "guest": the clock and the session's context;  "demographics", "history", "memory", "reminders" (items wanted before): each
-  of them as well;  "all": all.
+  of them as well;  "all": all.  "guest_without_persona", "all_without_persona": as much, by an engine whose personas say
+  nothing; the first is the shop's prior without evidence.
 
 Beside it stand the popularity of the training sessions and the shopper's own most bought items, the latest first among equals,
-filled up by popularity ("own"). NDCG@20 with binary relevance (Järvelin & Kekäläinen 2002); intervals over shoppers.
+filled up by popularity ("own"). NDCG@20 with binary relevance (Järvelin & Kekäläinen 2002), and of the session's first item
+HitRate@20 and the mean of 1 / its place; intervals over shoppers.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from personas.memory import Remembered
 from personas.sessions import NO_ITEM, SessionLog
 from recommendations import engine as loop
 from recommendations.engine import Engine
+from recommendations.evaluation.ablations import without
 from recommendations.evaluation.personas.beliefs import Reader
 from recommendations.evaluation.personas.statistics import Interval, resample
 from recommendations.ranking.reminders import WANTED_CODES, Wanted
@@ -41,6 +44,8 @@ SHOP = 1
 GUEST = "guest"
 REMINDERS = "reminders"
 ALL = "all"
+WITHOUT = "_without_persona"
+MEASURES = ("ndcg20", "first_hr20", "first_mrr20")
 _PURCHASE = CODE["purchase"]
 
 
@@ -100,10 +105,19 @@ class Known:
 
 @dataclass(frozen=True)
 class Scored:
-    """NDCG@20 of V first slates. ndcg : name -> (V,).  shopper : (V,) ints, whose they are."""
+    """V first slates. ndcg : name -> (V,) NDCG@20.  place : name -> (V,) int, the first item's place from 1, 0 where it is
+    not among 20.  shopper : (V,) ints, whose they are."""
 
     ndcg: dict[str, np.ndarray]
+    place: dict[str, np.ndarray]
     shopper: np.ndarray
+
+    def gain(self, measure: str, name: str) -> np.ndarray:
+        """(V,) float64 of one of `MEASURES`. Raises KeyError on another."""
+        place = self.place[name]
+        if measure == "first_mrr20":
+            return np.asarray(np.where(place > 0, 1.0 / np.maximum(place, 1), 0.0))
+        return {"ndcg20": self.ndcg[name], "first_hr20": (place > 0).astype(np.float64)}[measure]
 
 
 def first_slates(
@@ -128,7 +142,8 @@ def first_slates(
     customers = set(trained.users.tolist()) - {""}
     if demographics is not None:
         customers &= {user for user, told in demographics.items() if told}
-    relevant = {s: frozenset(_bought(later, s)) for s in range(len(later)) if later.users[s] in customers}
+    bought = {s: _bought(later, s) for s in range(len(later)) if later.users[s] in customers}
+    relevant = {s: frozenset(items) for s, items in bought.items()}
     could = [s for s, items in relevant.items() if items]
     if not could:
         raise NothingToAsk("no later session that buys something is of a shopper whom training knows")
@@ -136,7 +151,9 @@ def first_slates(
     number = {user: i for i, user in enumerate(sorted({str(later.users[s]) for s in asked}))}
     known = {user: Known([], []) for user in number}
     popular = _popular(trained, len(engine.catalogue))
-    scores: dict[str, list[float]] = {}
+    plain = without(engine, "persona", trained)
+    made: list[dict[str, list[int]]] = []
+    visits: list[int] = []
     shoppers: list[int] = []
     todo = [(log, s) for log in (trained, later) for s in range(len(log)) if log.users[s] in number]
     for done, (log, s) in enumerate(todo):
@@ -146,32 +163,51 @@ def first_slates(
         if log is later and s in asked and own.bought:
             slates = {"popularity": popular, "own": own.favourites(popular)}
             for name, evidence, earlier in _ways(told, past, own.earlier(engine, now=at)):
-                slates[name] = _slate(
-                    engine,
-                    key,
-                    at=at,
-                    context={**context, **evidence},
-                    shopper=user,
-                    earlier=earlier,
-                    own=own.reminders(engine) if name in (REMINDERS, ALL) else (),
-                )
-            for name, slate in slates.items():
-                scores.setdefault(name, []).append(ndcg(slate, relevant[s]))
+                mind = {**context, **evidence}
+                wanted = own.reminders(engine) if name in (REMINDERS, ALL) else ()
+                slates[name] = first_slate(engine, key, at=at, context=mind, shopper=user, earlier=earlier, own=wanted)
+                if name in (GUEST, ALL):
+                    slates[name + WITHOUT] = first_slate(plain, key, at=at, context=mind, shopper=user, own=wanted)
+            made.append(slates)
+            visits.append(s)
             shoppers.append(number[user])
         own.take(engine, log, s, visit=done, evidence={**context, **told, **past})
         if progress and done % 200 == 0:
             progress(done, len(todo))
     if not shoppers:
         raise NothingToAsk("no shopper of a later session had bought before it")
-    return Scored({name: np.array(values) for name, values in scores.items()}, np.array(shoppers))
+    return scored_of(made, [bought[s] for s in visits], shoppers)
 
 
-def gains(scored: Scored, *, seed: int = 0) -> dict[str, Interval]:
-    """Mean NDCG@20 of each way, and what "all" adds to "guest", to popularity and to "own", paired; intervals over shoppers."""
+def scored_of(made: Sequence[Mapping[str, Sequence[int]]], wanted: Sequence[Sequence[int]], shoppers: Sequence[int]) -> Scored:
+    """Scores of V visits' first slates. made : of each, name -> positions, the same names in all.  wanted : of each, what it
+    then took, first item first.  shoppers : whose each is."""
+    relevant = [frozenset(items) for items in wanted]
+    first = [items[0] for items in wanted]
+    return Scored(
+        {name: np.array([ndcg(s[name], r) for s, r in zip(made, relevant, strict=True)]) for name in made[0]},
+        {name: np.array([place_of(s[name], item) for s, item in zip(made, first, strict=True)]) for name in made[0]},
+        np.array(shoppers),
+    )
+
+
+def place_of(slate: Sequence[int], item: int) -> int:
+    """From 1; 0 where the item is not among the first `CUT`."""
+    return next((place for place, shown in enumerate(slate[:CUT], 1) if shown == item), 0)
+
+
+def gains(scored: Scored, measure: str = MEASURES[0], *, seed: int = 0) -> dict[str, Interval]:
+    """Mean of each way by one of `MEASURES`, and paired differences: what "all" adds to "guest", to popularity and to "own",
+    each kind of knowledge to "guest", and the personas to both; intervals over shoppers."""
     shoppers = int(scored.shopper.max()) + 1
-    columns = dict(scored.ndcg)
-    for other in (GUEST, "popularity", "own"):
-        columns[f"{ALL}_less_{other}"] = scored.ndcg[ALL] - scored.ndcg[other]
+    columns = {name: scored.gain(measure, name) for name in scored.ndcg}
+    pairs = [(ALL, other) for other in (GUEST, "popularity", "own")]
+    pairs += [(name, GUEST) for name in ("demographics", "history", "memory", REMINDERS)]
+    pairs += [(name, name + WITHOUT) for name in (GUEST, ALL)]
+    pairs += [(GUEST, "popularity"), (GUEST, "openers")]
+    for one, other in pairs:
+        if one in scored.ndcg and other in scored.ndcg:
+            columns[f"{one}_less_{other}"] = columns[one] - columns[other]
 
     def mean(values: np.ndarray) -> Callable[[np.ndarray], float]:
         return lambda weights: float(weights[scored.shopper] @ values / max(weights[scored.shopper].sum(), 1e-12))
@@ -188,17 +224,17 @@ def _ways(
     return [*ways, ("history", past, None), ("memory", {}, earlier), (REMINDERS, {}, None), (ALL, {**told, **past}, earlier)]
 
 
-def _slate(
+def first_slate(
     engine: Engine,
     key: str,
     *,
     at: float,
     context: Mapping[str, str],
-    shopper: str,
-    earlier: tuple[float, ...] | None,
-    own: Sequence[int],
+    shopper: str = "",
+    earlier: tuple[float, ...] | None = None,
+    own: Sequence[int] = (),
 ) -> list[int]:
-    """Positions of the first slate."""
+    """Positions of the first slate of a session that is known by `key`, from what is known when it begins."""
     state = loop.start(engine, shop=SHOP, session=key, at=at, context=context, shopper=shopper, earlier=earlier, own=own)
     request = Request(now=at, count=CUT, allow_out_of_stock=True, explore=0.0)
     _, slate = loop.recommend(engine, state, request, loop.generator(state))
