@@ -207,12 +207,12 @@ def _numbers(action: str, fields: Mapping[str, Any]) -> dict[str, Any]:
 def _number(value: object, field: str, least: float, most: float, *, whole: bool = False) -> Any:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or (isinstance(value, float) and not math.isfinite(value)):
         raise EditError(field, "must be a number")
-    if whole and value != int(value):
-        raise EditError(field, "must be a whole number")
     if not least <= value <= most:
         raise EditError(field, f"must be {least:g} to {most:,g}")
+    if whole and value != int(value):
+        raise EditError(field, "must be a whole number")
     return int(value) if whole else float(value)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from django import forms
 
-from clusters.cluster_drafts import MAX_NAME, EditError
+from clusters.cluster_drafts import MAX_NAME, EditError, external_ids
 from clusters.models import Item, ItemCluster
 from personas.models import Archetype, Shop
-from recommendations.cluster_items import numbers
+from recommendations.cluster_items import MOST_TICKED, numbers
 from recommendations.models import MerchandisingRule
 from recommendations.rule_editing import (
     LEAST_STRENGTH,
@@ -117,18 +117,24 @@ class RuleForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.shop = shop
         items = Item.objects.filter(shop=shop).exclude(category="").order_by("category")
-        categories = items.values_list("category", flat=True).distinct()
+        categories = {name: name for name in items.values_list("category", flat=True).distinct()}
         own = {*rule.clusters, *rule.target.get("clusters", [])} if rule else set()
         live = ItemCluster.objects.live().filter(shop=shop).exclude(name="")
         shares = dict(live.order_by("-share", "pk").values_list("pk", "name")[:MOST_CLUSTERS])
-        clusters = sorted(
-            (shares | dict(live.filter(pk__in=own).values_list("pk", "name"))).items(), key=lambda c: c[1].casefold()
-        )
+        named = shares | dict(live.filter(pk__in=own).values_list("pk", "name"))
+        clusters = dict(sorted(named.items(), key=lambda c: c[1].casefold()))
+        personas = dict(Archetype.objects.filter(shop=shop).values_list("pk", "name"))
+        # What is gone stays ticked until somebody unticks it: without a condition the rule would be about more than it was.
+        retired = dict(ItemCluster.objects.filter(shop=shop, pk__in=own).values_list("pk", "name"))
+        clusters |= {pk: _gone(retired.get(pk) or f"Cluster {pk}") for pk in sorted(own) if pk not in clusters}
+        if rule is not None:
+            categories |= {name: _gone(name) for name in rule.target.get("categories", []) if name not in categories}
+            personas |= {pk: _gone(f"Persona {pk}") for pk in rule.personas if pk not in personas}
         choices: dict[str, list[tuple[Any, str]]] = {
-            "categories": [(name, name) for name in categories],
-            "in_clusters": clusters,
-            "clusters": clusters,
-            "personas": list(Archetype.objects.filter(shop=shop).values_list("pk", "name")),
+            "categories": list(categories.items()),
+            "in_clusters": list(clusters.items()),
+            "clusters": list(clusters.items()),
+            "personas": list(personas.items()),
             "contexts": [(name, PLACES[name].capitalize()) for name in CONTEXTS],
         }
         for name, values in choices.items():
@@ -174,9 +180,11 @@ class RuleForm(forms.Form):
 
 
 def initial_of(rule: MerchandisingRule) -> dict[str, Any]:
-    """What the form shows of a rule, its items apart."""
+    """What the form shows of a rule, but for its first `MOST_TICKED` items, which are ticked beside it."""
     target = rule.target
+    more = external_ids(target.get("items", [])[MOST_TICKED:])
     return {
+        "ids": "\n".join(more),
         "name": rule.name,
         "action": rule.action,
         "slot": rule.slot,
@@ -196,6 +204,10 @@ def initial_of(rule: MerchandisingRule) -> dict[str, Any]:
         "ends_at": rule.ends_at,
         "enabled": rule.enabled,
     }
+
+
+def _gone(name: str) -> str:
+    return f"{name} (no longer there)"
 
 
 def _split(text: str) -> list[str]:

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
 from clusters.cluster_drafts import EditError
+from clusters.models import Item
 from personas.models import Shop
 from recommendations import rule_editing, rule_words
 from recommendations.cluster_change_pages import refused, sent
@@ -167,7 +168,7 @@ class RulePages(ModelAdmin):
         for shop in Shop.objects.filter(rules__enabled=True, rules__retired_at=None).distinct():
             engine = rule_previews.engine_for(shop)
             told += [(shop, each) for each in rule_previews.told_conflicts(shop, engine)] if engine is not None else []
-        context = {"told": told[:MOST_CONFLICTS], "more": max(0, len(told) - MOST_CONFLICTS)}
+        context = {"told": told[:MOST_CONFLICTS], "more": len(told) > MOST_CONFLICTS}
         return TemplateResponse(request, "admin/rules/conflicts.html", context)
 
     # Switched, taken out, brought back
@@ -184,7 +185,7 @@ class RulePages(ModelAdmin):
             if rule_editing.switch(rule=rule, on=request.POST.get("to") == "on"):
                 self.log_change(request, rule, "Switched on." if rule.enabled else "Switched off.")
         except EditError as error:
-            return HttpResponse(str(error), status=409)
+            return HttpResponse(str(error), status=409, content_type="text/plain; charset=utf-8")
         if request.headers.get("HX-Request"):
             return HttpResponse(switch_button(rule))
         return HttpResponseRedirect(here(rule))
@@ -270,6 +271,9 @@ class RulePages(ModelAdmin):
     def _save(self, request: HttpRequest, shop: Shop, rule: MerchandisingRule | None, form: RuleForm) -> MerchandisingRule:
         """Raises EditError."""
         fields = form.given(_items(request.POST, shop))
+        held = rule.target.get("items", []) if rule is not None else []
+        if held and not fields["target"]["items"] and not Item.objects.filter(shop=shop, pk__in=held).exists():
+            raise EditError("target.items", "were named and are all gone: choose others, or take the rule out")
         if rule is None:
             rule = rule_editing.create(shop=shop, user=request.user, **fields)
             self.log_addition(request, rule, "Made.")

@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from clusters.catalogue import MISSING
 from clusters.item_clusters import ItemClusters
 from clusters.models import Item
+from clusters.search_index import search
+from clusters.searching import index_of
 from personas.events import Event
 from personas.models import Shop
 from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.models import MerchandisingRule
 from recommendations.ranking import rule_conflicts
+from recommendations.ranking.companions import together
 from recommendations.ranking.rule_conflicts import Conflict, conflicts
 from recommendations.ranking.rule_targets import reached
-from recommendations.ranking.rules import Rule, acting, compile_rules
+from recommendations.ranking.rules import Rule, compile_rules
 from recommendations.reading import read_catalogue, read_rule, read_rules
 from recommendations.releases import ReleaseError
+from recommendations.serving.asks import MOST_FOUND, Ask, Sought, request_of
 from recommendations.session import Request, SessionState
+from recommendations.slates import make
 from recommendations.stories import engine_of
 
 SAMPLE = 8
 """Items that stand for all that a rule is about."""
 
+MOST_CONFLICTS = 21
+"""Conflicts that are put into words at a time: one more than a page shows."""
+
+PLACES = {
+    "home": "A home page",
+    "similar": "Items like “{}”",
+    "complementary": "What goes with “{}”",
+    "cart": "A cart with “{}”",
+    "search": "A search for “{}”",
+}
+
 SLOTS = 12
+"""Slots of a preview, unless a pin stands further down."""
+
 VIEWS = 3
 """Items that the made visitor of a persona, or of a cluster, has looked at."""
 
@@ -56,12 +76,13 @@ class Slot(NamedTuple):
 class Preview:
     """A slate without a rule and with it. acts : whether the rule acts on such a visit at all.
 
-    visitor : who it is, in words.  known : whether they have looked at anything yet.
+    place : where the slate stands, in words.  visitor : who it is for.  known : whether they have looked at anything yet.
     """
 
     before: tuple[Slot, ...]
     after: tuple[Slot, ...]
     acts: bool
+    place: str
     visitor: str
     known: bool
 
@@ -100,14 +121,14 @@ def reach(shop: Shop, rule: Rule, engine: Engine | None) -> Reach:
 
 
 def told_conflicts(shop: Shop, engine: Engine, also: Rule | None = None) -> list[str]:
-    """A sentence for each conflict between rules that are switched on; with `also`, for its own ones alone, as if it were too."""
+    """A sentence for each conflict between rules that are switched on, the first `MOST_CONFLICTS`; with `also`, for its own ones
+    alone, as if it were too."""
     rules = [rule for rule in read_rules(shop) if also is None or rule.rule_id != also.rule_id]
     if also is not None:
         rules.append(also)
-    found = list(conflicts(compile_rules(rules, engine.catalogue, engine.clusters, engine.personas.ids)))
-    if also is not None:
-        found = [c for c in found if also.rule_id in (c.rule.rule_id, c.other.rule_id)]
-    return [_sentence(engine, conflict) for conflict in found]
+    rule_set = compile_rules(rules, engine.catalogue, engine.clusters, engine.personas.ids)
+    found = conflicts(rule_set, of=None if also is None else also.rule_id)
+    return [_sentence(engine, conflict) for conflict in islice(found, MOST_CONFLICTS)]
 
 
 def _sentence(engine: Engine, conflict: Conflict) -> str:
@@ -131,34 +152,69 @@ def _items(engine: Engine, conflict: Conflict) -> str:
 
 
 def preview(shop: Shop, engine: Engine, rule: Rule, *, persona: int | None, now: float) -> Preview:
-    """The home page's slate for a made visitor, without the rule and with it, beside all others that are switched on.
+    """A slate for a made visitor, without the rule and with it, beside all others that are switched on.
+
+    It stands on the home page where the rule acts there, else in the first place that the rule names, beside an item or among the
+    results of a search that have to do with what it is about.
 
     persona : id of the one that the visitor is like; None for somebody new. Where the rule asks for a cluster the visitor has
     looked at some of its items.
     """
     others = tuple(r for r in engine.overlay.rules if r.rule_id != rule.rule_id)
     state, visitor = _visitor(shop, engine, rule, persona, now)
-    context = rule.scope.contexts[0] if rule.scope.contexts and "home" not in rule.scope.contexts else "home"
-    # What is shown is the home page's; a rule for other places is shown as if it were for this one.
-    here = replace(rule, scope=replace(rule.scope, contexts=())) if context != "home" else rule
-    request = Request(now=now, count=SLOTS, explore=0.0)
-    slates = [
-        loop.recommend(changed, state, request, loop.generator(state))[1]
-        for changed in (replace(engine, overlay=replace(engine.overlay, rules=rules)) for rules in (others, (*others, here)))
-    ]
-    was, now_at = ({item.item: item.slot for item in slate.items} for slate in slates)
-    before = [Slot(i.item, "" if i.item in now_at else "gone", by_rule=False) for i in slates[0].items]
-    after = [Slot(i.item, _moved(was.get(i.item), i.slot), rule.rule_id in i.rules) for i in slates[1].items]
-    acts = rule.rule_id in slates[1].rules or _acts(engine, state, here, now)
-    return Preview(tuple(before), tuple(after), acts, visitor, known=state.events > 0)
+    request, place = _asked(shop, engine, rule, now)
+    bare, ruled = (
+        make(replace(engine, overlay=replace(engine.overlay, rules=rules)), state, request, loop.generator(state))
+        for rules in (others, (*others, rule))
+    )
+    was, now_at = ({item.item: item.slot for item in made.slate.items} for made in (bare, ruled))
+    before = [Slot(i.item, "" if i.item in now_at else "gone", by_rule=False) for i in bare.slate.items]
+    after = [Slot(i.item, _moved(was.get(i.item), i.slot), rule.rule_id in i.rules) for i in ruled.slate.items]
+    acts = rule.rule_id in ruled.ruling.ids
+    return Preview(tuple(before), tuple(after), acts, place, visitor, known=state.events > 0)
 
 
-def _acts(engine: Engine, state: SessionState, rule: Rule, now: float) -> bool:
-    """Whether the rule's scope holds for the visit, be there anything for it to do or not."""
-    alone = compile_rules([rule], engine.catalogue, engine.clusters, engine.personas.ids)
-    seen = loop.view(engine, state, now=now)
-    active = seen.profile.active_positions or (int(seen.belief.argmax()),)
-    return bool(acting(alone, now=now, context="home", personas=active, clusters=seen.selection.rows))
+def _asked(shop: Shop, engine: Engine, rule: Rule, now: float) -> tuple[Request, str]:
+    """How a slate is asked for where the rule acts, as a shop would, but without exploration; and that place in words."""
+    places, catalogue = rule.scope.contexts, engine.catalogue
+    context = "home" if not places or "home" in places else places[0]
+    ask = Ask(context=context, count=max(SLOTS, rule.slot + 1) if rule.action == "pin" else SLOTS)
+    about = ""
+    if context != "home":
+        positions = reached(rule, catalogue, engine.clusters)
+        among = positions if len(positions) else np.arange(len(catalogue))
+        first = int(among[0] if rule.target.items else among[engine.ranker.popularity.facts[among, 0].argmax()])
+        if context == "search":
+            about, found = _found(shop, engine, first)
+            ask = Sought(context=context, count=ask.count, query=about, found=found)
+        else:
+            named = {first, *(positions.tolist() if rule.target.items else ())}
+            anchor = next((p for p in _kin(engine, context, first) if p not in named), first)
+            about = catalogue.titles[anchor]
+            ask = Ask(context=context, count=ask.count, item_id=catalogue.external_ids[anchor])
+    return replace(request_of(engine, ask, now), explore=0.0), PLACES[context].format(about)
+
+
+def _found(shop: Shop, engine: Engine, position: int) -> tuple[str, tuple[tuple[int, float], ...]]:
+    """Words by which somebody finds an item, those of its kind if they do, and what they find."""
+    catalogue, item = engine.catalogue, engine.catalogue.item_ids.item(position)
+    kind = catalogue.category.item(position)
+    found: tuple[tuple[int, float], ...] = ()
+    for words in ([catalogue.categories[kind]] if kind != MISSING else []) + [catalogue.titles[position]]:
+        hits = search(index_of(shop), words, count=MOST_FOUND, facets=False)
+        found = tuple(zip(hits.item_ids.tolist(), hits.scores.tolist(), strict=True))
+        if any(hit == item for hit, _ in found):
+            break
+    return words, found
+
+
+def _kin(engine: Engine, context: str, position: int) -> list[int]:
+    """Positions beside which an item is likely to stand in a context, the likeliest first."""
+    if context == "similar":
+        found = engine.likeness.like(position).positions
+    else:
+        found = together(engine.companions, [position], [1.0]).positions
+    return [*found.tolist(), *engine.ranker.popularity.top.tolist()]
 
 
 def _moved(before: int | None, now: int) -> str:

@@ -137,6 +137,7 @@ def test_a_rule_is_read_as_the_engine_takes_it(shop: Shop, ids: dict[str, int]) 
         ("slot", {"slot": None}),
         ("slot", {"slot": 0}),
         ("slot", {"slot": 51}),
+        ("slot", {"slot": 10**400}),
         ("slot", {"slot": 1.5}),
         ("slot", {"slot": True}),
         ("strength", {"strength": 2.0}),
@@ -302,6 +303,58 @@ def test_a_rule_is_made_changed_taken_out_and_brought_back_in_the_admin(
     assert [words.split(":")[0] for words in told] == ["Made.", "Changed", "Taken out.", "Restored."]
 
 
+def test_a_condition_whose_cluster_is_gone_is_not_lost_when_the_rule_is_saved(
+    merchandiser: Client, shop: Shop, ids: dict[str, int]
+) -> None:
+    """Without its condition the rule would act on every visit."""
+    tents, hikes = (ItemCluster.objects.create(shop=shop, name=name) for name in ("Tents", "Hikes"))
+    rule = pin(shop, ids["i1"], clusters=[tents.pk, hikes.pk])
+    ItemCluster.objects.filter(pk=tents.pk).update(retired_at=timezone.now())
+    page = text(merchandiser.get(at("change", rule.pk)))
+    assert "Tents (no longer there)" in page
+    assert f'name="clusters" value="{tents.pk}" id="id_clusters_1" checked' in page
+    page = text(merchandiser.post(at("change", rule.pk), form_of(shop, item=[ids["i1"]], clusters=[tents.pk, hikes.pk])))
+    assert f"Names {tents.pk}, which is no live cluster" in page
+    merchandiser.post(at("change", rule.pk), form_of(shop, item=[ids["i1"]], clusters=[hikes.pk]))
+    rule.refresh_from_db()
+    assert (rule.name, rule.clusters) == ("First", [hikes.pk])
+
+
+def test_a_rule_with_more_items_than_are_ticked_keeps_them_all_in_their_order(
+    merchandiser: Client, shop: Shop, ids: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recommendations.cluster_items.MOST_TICKED", 2)
+    monkeypatch.setattr("recommendations.rule_forms.MOST_TICKED", 2)
+    named = [ids[f"i{n}"] for n in (5, 2, 7, 1)]
+    rule = pin(shop, *named)
+    page = merchandiser.get(at("change", rule.pk))
+    ticked = [row["item"].pk for row in page.context["found"]["rows"]]  # type: ignore[index]
+    pasted = page.context["form"]["ids"].value()  # type: ignore[index]
+    assert (ticked, pasted.split()) == (named[:2], ["i7", "i1"])
+    merchandiser.post(at("change", rule.pk), form_of(shop, item=ticked, ids=pasted))
+    rule.refresh_from_db()
+    assert (rule.name, rule.target) == ("First", {"items": named})
+
+
+def test_a_rule_all_of_whose_items_are_gone_does_not_become_one_about_all_items(
+    merchandiser: Client, shop: Shop, ids: dict[str, int]
+) -> None:
+    rule = rule_editing.create(shop=shop, name="m", action="margin", margin=0.2, target={"items": [ids["i1"]]})
+    Item.objects.filter(pk=ids["i1"]).delete()
+    page = text(merchandiser.post(at("change", rule.pk), form_of(shop, action="margin", margin="20")))
+    assert "are all gone" in page
+    rule.refresh_from_db()
+    assert rule.target == {"items": [ids["i1"]]}
+
+
+def test_a_refused_switch_is_no_page(merchandiser: Client, shop: Shop, ids: dict[str, int]) -> None:
+    """The rule's name is anybody's, and the answer is shown as it is."""
+    rule = pin(shop, ids["i1"], name="<script>x</script>")
+    rule_editing.retire(rule=rule)
+    answer = merchandiser.post(at("switch", rule.pk), {"to": "off"})
+    assert (answer.status_code, answer["Content-Type"]) == (409, "text/plain; charset=utf-8")
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -420,6 +473,26 @@ def test_a_page_shows_what_a_rule_will_come_to_before_it_is_saved(viewer: Client
     assert not MerchandisingRule.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("context", "place"),
+    [("similar", "Items like “"), ("complementary", "What goes with “"), ("cart", "A cart with “"), ("search", "A search for “")],
+)
+def test_a_rule_for_another_place_is_shown_there(viewer: Client, served: Shop, context: str, place: str) -> None:
+    title = dict(Item.objects.filter(shop=served).values_list("external_id", "title"))
+    page = tried(viewer, served, ids="sku-70", slot=3, contexts=[context])
+    assert place in page
+    assert "A home page" not in page
+    assert "doesn't act on this visit" not in page
+    assert [words.split("<")[0].strip() for words in page.split("With it</h4>")[1].split("<span>")[1:]][2] == title["sku-70"]
+    assert "A home page" in tried(viewer, served, ids="sku-70", slot=3, contexts=[context, "home"])
+
+
+def test_a_pin_far_down_is_shown_where_it_stands(viewer: Client, served: Shop) -> None:
+    pinned = Item.objects.get(shop=served, external_id="sku-70").title
+    page = tried(viewer, served, ids="sku-70", slot=20)
+    assert [words.split("<")[0].strip() for words in page.split("With it</h4>")[1].split("<span>")[1:]][19] == pinned
+
+
 def test_rules_in_each_others_way_are_told_in_the_list_and_before_saving(viewer: Client, served: Shop) -> None:
     items = dict(Item.objects.filter(shop=served).values_list("external_id", "pk"))
     pin(served, items["sku-70"], name="Shoe")
@@ -477,6 +550,7 @@ def test_rules_over_the_api(client: Client, shop: Shop, key: str, ids: dict[str,
         ({"name": "x", "action": "pin", "slot": 1, "target": {"items": ["far"]}}, "target.items"),
         ({"name": "x", "action": "pin", "slot": 1, "target": {"item": ["i1"]}}, "target.item"),
         ({"name": "x", "action": "pin", "slot": 77, "target": {"items": ["i1"]}}, "slot"),
+        ({"name": "x", "action": "pin", "slot": 10**400, "target": {"items": ["i1"]}}, "slot"),
         ({"name": "x", "action": "exclude"}, "target"),
         ({"name": "x", "action": "exclude", "target": {"price_max": "low"}}, "target.price_max"),
         ({"name": "x", "action": "margin", "margin": 0.2, "contexts": ["checkout"]}, "contexts"),

@@ -95,6 +95,11 @@ class Acting:
     def __bool__(self) -> bool:
         return bool(self.pins or self.caps or self.weights is not None)
 
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the rules that act, be there anything for them to do or not."""
+        return () if self.of is None else tuple(rule.rule_id for rule, acts in zip(self.of.rules, self.acts, strict=True) if acts)
+
     def weigh(self, positions: np.ndarray) -> np.ndarray:
         """(m,) float32 to add to the log-odds of the items at m positions, -inf where a rule leaves the item out."""
         if self.weights is None or self.of is None:
