@@ -106,6 +106,7 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
     if place.exclude:
         exclude = np.append(exclude, np.array(place.exclude, dtype=np.intp))
     item_weight, cluster_weight = _item_weights(engine, state), _cluster_weights(engine, state)
+    depth = _depth(request, seen, ruling, place)
     ranked = rank(
         engine.ranker,
         seen.history,
@@ -115,7 +116,7 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         selection=seen.selection,
         item_weight=item_weight,
         exclude=exclude,
-        keep=_depth(request, seen, ruling, place),
+        keep=depth if place.goes_with is None or place.pool is None else max(depth, len(place.pool.positions)),
         cluster_weight=cluster_weight,
         opening=None if len(seen.history) else _opening(engine, state, seen.belief, place.opens_among),
         pool=place.pool,
@@ -123,8 +124,12 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         weigh=ruling.weigh if ruling.weights is not None else None,
         slots=request.count,
     )
-    if place.relevance is not None:
-        ranked = contexts.settle(place, ranked, ruling.weigh(ranked.positions) if ruling.weights is not None else None)
+    if place.relevance is not None or place.goes_with is not None:
+        given = ruling.weigh(ranked.positions) if ruling.weights is not None else None
+        if place.relevance is not None:
+            ranked = contexts.settle(place, ranked, given)
+        else:
+            place, ranked = contexts.level(place, ranked, given, keep=depth)
     pins = None
     if ruling.pins:
         ranked, pins = _pinned(ruling, ranked, _may_appear(exclude, ruling, len(engine.catalogue)), place, request.count)

@@ -175,6 +175,28 @@ def test_a_cart_is_never_shown_again_and_its_kinds_come_last(engine: Engine) -> 
     assert {i.because for i in slate.items} & {1, 37}, "what is named was tried: not every item names its anchor"
 
 
+@pytest.mark.parametrize(("first", "latest"), [(1, 37), (37, 1), (7, 55), (55, 7)])
+def test_each_item_of_a_cart_has_its_say_and_not_the_latest_alone(engine: Engine, first: int, latest: int) -> None:
+    state = visit(engine, ("add_to_cart", first), ("view_item", latest + 1), ("add_to_cart", latest))
+    shown = facts(engine, ask(engine, state, "cart", count=8, share_slots=False))
+    for item in (first, latest):
+        category, colour = kind(engine, item)
+        assert shown.count((GOES_WITH[category], colour)) >= 3, "without diversity too"
+
+
+def test_nothing_of_a_long_cart_is_shown(engine: Engine) -> None:
+    cart = tuple(n for n in range(1, 60) if n % 9)[:40]
+    slate = ask(engine, visit(engine), "cart", anchors=cart, count=30)
+    assert slate.items
+    assert not {i.item for i in slate.items} & set(cart), "only the latest speak, but all are in the cart"
+
+
+def test_a_bound_beyond_all_prices_is_none_or_leaves_nothing(engine: Engine) -> None:
+    plain = ask(engine, visit(engine), "home", filters=Filters(price_max=1e308))
+    assert len(plain.items) == 12
+    assert ask(engine, visit(engine), "home", filters=Filters(price_min=1e308)).items == ()
+
+
 def test_what_went_out_of_the_cart_or_was_bought_is_no_anchor(engine: Engine) -> None:
     state = visit(engine, ("add_to_cart", 1), ("add_to_cart", 37), ("add_to_cart", 20), ("remove_from_cart", 1), ("purchase", 20))
     assert cart_of(state) == (37,)

@@ -7,6 +7,7 @@ with it (`companions`); among a search's results only what was found, by relevan
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ BESIDE_ITEMS = frozenset({"similar", "complementary", "cart"})
 """Contexts that need an item to stand beside."""
 
 MOST_ANCHORS = 10
-"""Items of a cart that are looked at, the latest ones."""
+"""Items of a cart that speak for what goes with it, the latest ones; none that it holds is shown."""
 
 LIKE = 8.0
 """Log-odds between an item that is like another in everything and one that is in nothing: in one category, a third of it. The
@@ -64,6 +65,9 @@ WHOLE = 400
 FROM_CLUSTERS = 150
 FROM_ALL = 150
 
+BLOCK = 1024
+"""Of what may fill a slate up, so many are looked at first."""
+
 LIFT = 1.5
 """A search's result is clearly more relevant than another from this many times its score on: it then stays before it."""
 
@@ -96,7 +100,9 @@ class Context:
 
     pool : None where all of the catalogue is open.  allowed : (n,) bool by the request's filters, None for all.
     exclude : positions that the slate stands beside.  relevance : position -> relevance above 0, of a search.
-    causes : of the pool's items, for the words.  opens_among : (m,) positions for a session without an item, None for the shop's.
+    causes : of the pool's items, for the words.  goes_with : position -> the cart's item that it goes with most, of kinds that
+    the cart lacks; None outside a cart of several.
+    opens_among : (m,) positions for a session without an item, None for the shop's.
     explores : whether slots may explore.  shares : whether they are shared between personas.
     """
 
@@ -105,6 +111,7 @@ class Context:
     exclude: tuple[int, ...] = ()
     relevance: Mapping[int, float] | None = None
     causes: Mapping[int, Cause] | None = None
+    goes_with: Mapping[int, int] | None = None
     opens_among: np.ndarray | None = None
     explores: bool = True
     shares: bool = True
@@ -123,15 +130,14 @@ OPEN = Context()
 
 
 def anchors_of(catalogue: Catalogue, state: SessionState, request: Request) -> tuple[int, ...]:
-    """Positions that the slate stands beside, each once, at most `MOST_ANCHORS`; () in other contexts and for none known.
+    """Positions that the slate stands beside, each once, the latest last; () in other contexts and for none known.
 
     By default the item that the session touched last, or what it holds in its cart.
     """
     if request.context not in BESIDE_ITEMS:
         return ()
     named = request.anchors or (cart_of(state) if request.context == "cart" else _latest(state))
-    known = [p for p in catalogue.positions(dict.fromkeys(named)).tolist() if p != NO_ITEM]
-    return tuple(known[-MOST_ANCHORS:])
+    return tuple([p for p in catalogue.positions(dict.fromkeys(named)).tolist() if p != NO_ITEM])
 
 
 def cart_of(state: SessionState) -> tuple[int, ...]:
@@ -153,7 +159,7 @@ def beside(history: History, anchors: Sequence[int], request: Request) -> Histor
     """The history to rank with: on an item's page that item is the latest; a session without one is its anchors."""
     if not anchors or (len(history) and (request.context == "cart" or history.positions[-1] == anchors[-1])):
         return history
-    more = list(anchors) if not len(history) else [anchors[-1]]
+    more = list(anchors[-MOST_ANCHORS:]) if not len(history) else [anchors[-1]]
     code = _ADDED if request.context == "cart" else _LOOKED
     return History(
         positions=np.concatenate((history.positions, np.array(more, dtype=np.intp))),
@@ -222,9 +228,38 @@ def settle(place: Context, ranked: Ranked, given: np.ndarray | None) -> Ranked:
     )
 
 
+def level(place: Context, ranked: Ranked, given: np.ndarray | None, *, keep: int) -> tuple[Context, Ranked]:
+    """A cart's ranking in which each of its items has a say, cut to `keep`; and the context, whose pool then tells so.
+
+    The session's own say is of what comes after its latest item, whose companions alone would fill the slate. So of each item's
+    companions the one that the session says most of is lifted to the most it says of any, their seconds to the most of a second,
+    and so on: each item's are then told of alike, in their own order, and how much things go together tells them apart.
+    given : (m,) what merchandisers' rules added to the scores; None for nothing.
+    """
+    assert place.pool is not None
+    assert place.goes_with is not None
+    weight = dict(zip(place.pool.positions.tolist(), place.pool.log_weight.tolist(), strict=True))
+    positions = ranked.positions.tolist()
+    said = ranked.scores - np.array([weight[p] for p in positions], dtype=np.float32) - (0.0 if given is None else given)
+    of_anchor: dict[int, list[int]] = {}
+    for row in np.argsort(-said, kind="stable").tolist():
+        if positions[row] in place.goes_with:
+            of_anchor.setdefault(place.goes_with[positions[row]], []).append(row)
+    lift = np.zeros(len(positions), dtype=np.float32)
+    for rows in itertools.zip_longest(*of_anchor.values(), fillvalue=-1):
+        alike = [row for row in rows if row >= 0]
+        lift[alike] = said[alike].max() - said[alike]
+    scores = ranked.scores + lift
+    order = np.argsort(-scores, kind="stable")[:keep]
+    lifted = dict(zip(positions, lift.tolist(), strict=True))
+    told = place.pool.log_weight + np.array([lifted.get(p, 0.0) for p in place.pool.positions.tolist()], dtype=np.float32)
+    levelled = replace(ranked, positions=ranked.positions[order], scores=scores[order], columns=ranked.columns[order])
+    return replace(place, pool=place.pool._replace(log_weight=told)), levelled
+
+
 def _like(engine: Engine, anchors: Sequence[int]) -> Context:
     best: dict[int, tuple[float, int]] = {}
-    for anchor in anchors:
+    for anchor in anchors[-MOST_ANCHORS:]:
         like = engine.likeness.like(anchor)
         for position, likeness in zip(like.positions.tolist(), like.likeness.tolist(), strict=True):
             if likeness > best.get(position, (0.0, 0))[0]:
@@ -238,8 +273,9 @@ def _like(engine: Engine, anchors: Sequence[int]) -> Context:
 
 def _going_with(engine: Engine, anchors: Sequence[int], request: Request) -> Context:
     companions, kinds = engine.companions, engine.catalogue.category
-    speakers, weights, lent = list(anchors), [1.0] * len(anchors), dict(zip(anchors, anchors, strict=True))
-    for anchor in anchors:
+    heard = anchors[-MOST_ANCHORS:]
+    speakers, weights, lent = list(heard), [1.0] * len(heard), dict(zip(heard, heard, strict=True))
+    for anchor in heard:
         if companions.count(anchor) < FEW:
             like = engine.likeness.like(anchor)
             for kin, likeness in zip(like.positions[:KIN].tolist(), like.likeness[:KIN].tolist(), strict=True):
@@ -265,10 +301,14 @@ def _going_with(engine: Engine, anchors: Sequence[int], request: Request) -> Con
         own = speaker == lent[speaker]
         phrase = "Often chosen together with {title}" if wanted else "Often looked at together with {title}"
         causes[position] = Cause(lent[speaker], phrase if own else "Goes with things like {title}")
+    goes_with = None
+    if request.context == "cart" and len(heard) > 1:
+        goes_with = {p: causes[p].anchor for p, rival in zip(positions.tolist(), rivals[kept].tolist(), strict=True) if not rival}
     return Context(
         pool=Pool(positions, weight.astype(np.float32), True),
         exclude=tuple(anchors),
         causes=causes,
+        goes_with=goes_with,
         notes=() if len(positions) else (NO_COMPANIONS,),
     )
 
@@ -287,14 +327,31 @@ def _enough(
         return place
     order = passed.best if passed is not None else engine.ranker.popularity.top
     kinds = engine.catalogue.category
-    fill = order[may(order) & ~np.isin(order, np.append(positions, place.exclude))]
-    if place.notes == (NO_COMPANIONS,):
-        others = fill[~_rivals(kinds, place.exclude, fill)]
-        fill = others if len(others) else fill
-    fill = fill[: 4 * missing].astype(np.intp)
+    there = np.append(positions, np.array(place.exclude, dtype=np.intp))
+
+    def new(block: np.ndarray) -> np.ndarray:
+        return may(block) & ~np.isin(block, there)
+
+    def other(block: np.ndarray) -> np.ndarray:
+        return new(block) & ~_rivals(kinds, place.exclude, block)
+
+    fill = _first(order, other, 4 * missing) if place.notes == (NO_COMPANIONS,) else order[:0]
+    if not len(fill):
+        fill = _first(order, new, 4 * missing)
     below = LEAST_LIKELY - np.arange(len(fill), dtype=np.float32) / max(len(fill), 1)
     pool = Pool(np.concatenate((positions, fill)), np.concatenate((weight, below)).astype(np.float32), only)
     return replace(place, pool=pool, notes=(*place.notes, NOT_ENOUGH) if len(fill) else place.notes)
+
+
+def _first(order: np.ndarray, fits: Callable[[np.ndarray], np.ndarray], most: int) -> np.ndarray:
+    """(<= most,) intp, the first positions that fit, read no further than it takes: `order` may hold all of the catalogue."""
+    parts, held, start, size = [np.zeros(0, dtype=np.intp)], 0, 0, BLOCK
+    while held < most and start < len(order):
+        block = order[start : start + size].astype(np.intp)
+        parts.append(block[fits(block)])
+        held += len(parts[-1])
+        start, size = start + size, 4 * size
+    return np.concatenate(parts)[:most]
 
 
 def _rivals(kinds: np.ndarray, anchors: Sequence[int], positions: np.ndarray) -> np.ndarray:

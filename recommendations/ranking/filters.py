@@ -65,7 +65,7 @@ class Sieve:
             unknown += [name for name in names if name.casefold() not in self._column]
             columns = [self._column[name.casefold()] for name in names if name.casefold() in self._column]
             mask &= np.asarray(catalogue.item_descriptors[:, columns].sum(axis=1)).ravel() > 0
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):  # a bound beyond float32 is none, or nothing passes it
             if filters.price_min is not None:
                 mask &= catalogue.price >= np.float32(filters.price_min)
             if filters.price_max is not None:
