@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from clusters.alignment import Selection
 from clusters.item_clusters import Behaviour, ItemClusters, Learned
+from recommendations.ranking.diversity import Spread
 from recommendations.ranking.ranker import Ranked
+from recommendations.ranking.rules import Cap
 from recommendations.ranking.slate import POOL, Chosen, compose
 
 
@@ -109,3 +113,43 @@ def test_a_slate_shorter_than_asked_holds_all_there_is_once() -> None:
 def test_explore_outside_its_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"explore 1.5"):
         slots(explore=1.5)
+
+
+@pytest.mark.parametrize(("diversity", "active"), [(None, (0, 1)), (0.6, ()), (0.6, (0, 1))])
+def test_propensities_hold_with_diversity_pins_a_balance_and_shared_slots(
+    diversity: float | None, active: tuple[int, ...]
+) -> None:
+    """Oracle: frequencies. Of all slates that begin alike, an item fills the next slot as often as its propensity says."""
+    m, explore, runs = 12, 0.4, 1_500
+    rng = np.random.default_rng(7)
+    likeness = rng.random((m, m))
+    told: dict[tuple[int, ...], dict[int, float]] = {}
+    begun: Counter[tuple[int, ...]] = Counter()
+    for run in range(runs):
+        chosen = compose(
+            ranking(EVENS_FIRST[:m]),
+            clusters=two_clusters(40),
+            selection=SELECTION,
+            belief=np.array([0.6, 0.4]),
+            active=active,
+            count=4,
+            explore=explore,
+            rng=np.random.default_rng(run),
+            pins={1: (9, 7)},
+            caps=[Cap(5, 0.5, np.arange(40) % 4)],
+            spread=None if diversity is None else Spread(-np.arange(m) / 4, likeness, count=4, diversity=diversity),
+        )
+        rows = tuple(c.row for c in chosen)
+        assert rows[1] == 7
+        assert len(set(rows)) == 4
+        for slot, c in enumerate(chosen):
+            begun[rows[: slot + 1]] += 1
+            assert told.setdefault(rows[:slot], {}).setdefault(c.row, c.propensity) == c.propensity, "given those above"
+    for before, odds in told.items():
+        n = begun[before] if before else runs
+        if n < 300:
+            continue
+        assert sum(odds.values()) == pytest.approx(1.0, abs=1e-9), "all that may come did"
+        for row, propensity in odds.items():
+            margin = 5 * np.sqrt(propensity * (1 - propensity) / n)
+            assert begun[*before, row] / n == pytest.approx(propensity, abs=margin + 1e-12)
