@@ -57,7 +57,8 @@ def explain(slate: ServedSlate, item: int) -> Told:
     if session is None:
         raise NotThereError("The session of that slate isn't archived any more.")
     engine, note = stories.engine_then(slate.shop, str(slate.versions.get("release", "")), int(slate.versions.get("overlay", 0)))
-    past, at = read_session(session, most=stories.MOST_EVENTS), slate.at.timestamp()
+    at = slate.at.timestamp()
+    past = read_session(session, most=stories.MOST_EVENTS, till=at)
     how = slate.versions.get("asked", {})
     state = stand(
         engine,
@@ -66,7 +67,7 @@ def explain(slate: ServedSlate, item: int) -> Told:
         shopper=past.shopper,
         context=past.context,
         started_at=past.started_at,
-        events=[event for event in past.events if event.received_at <= at],
+        events=past.events,
         earlier=stories.earlier_of(engine, past.earlier),
         served=[s for s in past.served if s.at < at],
         own=asked.own_of(how),

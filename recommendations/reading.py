@@ -191,17 +191,19 @@ def _started_at(session: Session) -> float:
     return float((session.persona or {}).get("started_at", session.started_at.timestamp()))
 
 
-def read_session(session: Session, *, most: int | None = None) -> PastSession:
+def read_session(session: Session, *, most: int | None = None, till: float | None = None) -> PastSession:
     """A session's archived events as they were when they were observed, the first `most` of them, and the slates given
-    till then.
+    till then; with `till`, seconds since the epoch, those received and given till that time.
 
     Its evidence is what came with it, the purchases that were remembered of its shopper, and their demographics while they
     consent.
     """
     summary, shopper, started_at = session.persona or {}, session.shopper, _started_at(session)
     consented = shopper.demographics if shopper is not None and shopper.consent_demographics else {}
-    lived = tuple(read_event(row) for row in events_of(session)[:most])
-    till = lived[-1].received_at if lived else started_at
+    rows = events_of(session) if till is None else events_of(session).filter(received_at__lte=moment(till))
+    lived = tuple(read_event(row) for row in rows[:most])
+    if till is None:
+        till = lived[-1].received_at if lived else started_at
     slates = ServedSlate.objects.filter(
         shop=session.shop_id, session_id=session.session_id, at__gte=moment(started_at), at__lte=moment(till)
     )

@@ -93,6 +93,29 @@ async def test_a_served_slate_is_told_with_the_scores_it_had(engine: Engine, her
     await sync_to_async(told)()
 
 
+async def test_slates_after_the_last_event_are_told_as_they_were_served(engine: Engine, here: Process, shelf: Path) -> None:
+    """What is drawn for exploration follows how many slates came before, be there an event between them or not."""
+    await sync_to_async(make_shop)(engine)
+    visit = turns.Visit(SHOP, "visit-2", "", {})
+    event = {"event_id": "e0", "name": "view_item", "items": [{"item_id": "sku-3"}]}
+    await turns.take(here, visit, [event], ask=Ask(count=6), now=STARTED)
+    for n in range(12):
+        await turns.take(here, visit, ask=Ask(count=10), now=STARTED + 1.0 + n)
+    await sync_to_async(lambda: archiving.archive(archiving.open_log(), consumer="test"))()
+
+    def told() -> None:
+        drawn = 0
+        for slate in ServedSlate.objects.order_by("at"):
+            for entry in slate.items:
+                account = accounts.explain(slate, entry["item"])
+                assert account.account.shown is not None
+                assert account.account.shown.propensity == pytest.approx(entry["propensity"])
+                drawn += entry["propensity"] < 0.5
+        assert drawn, "the test needs a slot that explored"
+
+    await sync_to_async(told)()
+
+
 async def test_over_rest(engine: Engine, here: Process, shelf: Path) -> None:
     shop = await sync_to_async(make_shop)(engine)
     await live_through(here, engine)
