@@ -117,6 +117,16 @@ async def test_a_page_has_several_rails(here: Process) -> None:
     await ws.close()
 
 
+async def test_a_page_without_rails_still_has_its_profile(here: Process) -> None:
+    ws = await opened()
+    await ws.send({"type": "recommend", "recommend": None})
+    await call("POST", "/api/v1/events", {"session_id": "s1", "events": [view("e1")]})
+    pushed = await ws.receive()
+    assert (pushed["type"], pushed["profile"]["events"]) == ("profile", 1)
+    assert await ws.is_silent(0.3)
+    await ws.close()
+
+
 async def test_a_page_has_only_so_many_rails(here: Process) -> None:
     ws = await opened()
     for n in range(MAX_RAILS - 1):

@@ -8,13 +8,17 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 import redis
 from redis.asyncio import Redis
 
+from clusters.models import Item
+from clusters.searching import index_of
 from personas.events import CODE
+from personas.models import Shop
 from recommendations.engine import Engine
 from recommendations.serving import access, process
 from recommendations.serving.activity import Record, decode_record, log_key, partition
@@ -360,6 +364,72 @@ async def test_what_was_found_is_ordered_and_nothing_is_added(here: Process) -> 
     assert {item["item_id"] for item in slate["items"]} == set(items[:-1])
 
 
+@pytest.fixture
+def indexed(db: None, data_dir: Path, engine: Engine) -> set[str]:
+    """The shop's rows as its search finds them: every third item is a lantern. Their external ids."""
+    shop = Shop.objects.create(pk=SHOP, slug="small", name="Small")
+    Item.objects.bulk_create(
+        Item(pk=n, shop=shop, external_id=f"sku-{n}", title=f"Brass {'lantern' if n % 3 == 0 else 'kettle'} {n}")
+        for n in engine.catalogue.item_ids.tolist()
+    )
+    index_of(shop)
+    return {f"sku-{n}" for n in engine.catalogue.item_ids.tolist() if n % 3 == 0}
+
+
+async def test_a_query_is_searched_for_in_the_shops_own_index(
+    here: Process, indexed: set[str], redis_client: redis.Redis
+) -> None:
+    """Oracle: the rows' titles."""
+    ask = {"context": "search", "query": "lanterns", "count": 50, "allow_out_of_stock": True}
+    posted = await call("POST", RECOMMENDATIONS, {"session_id": "s1", "recommend": ask})
+    assert posted.status == 200
+    assert {item["item_id"] for item in posted.body["items"]} == indexed
+    got = await call("GET", RECOMMENDATIONS, query="session_id=s2&context=search&query=lantern&count=4&diversity=1")
+    assert len(got.body["items"]) == 4
+    assert {item["item_id"] for item in got.body["items"]} <= indexed
+    nothing = await call("GET", RECOMMENDATIONS, query="session_id=s3&context=search&query=submarine")
+    assert (nothing.status, nothing.body["items"]) == (200, [])
+    record = records(redis_client)[0]
+    assert record.slate is not None
+    assert len(record.slate.asked["found"]) == len(indexed), "a replay finds what was found"
+
+
+async def test_a_pages_item_counts_beside_the_items_named_with_it(here: Process) -> None:
+    ask = {"context": "similar", "items": ["sku-2"], "item_id": "sku-1", "count": 50, "allow_out_of_stock": True}
+    slate = (await call("POST", RECOMMENDATIONS, {"session_id": "s1", "recommend": ask})).body
+    assert not {item["item_id"] for item in slate["items"]} & {"sku-1", "sku-2"}
+
+
+@pytest.mark.parametrize("context", ["similar", "complementary", "cart"])
+async def test_of_several_anchors_the_known_ones_count(here: Process, context: str) -> None:
+    ask = {"context": context, "items": ["nobody", "sku-1", "no one", "sku-1"], "count": 4}
+    slate = (await call("POST", RECOMMENDATIONS, {"session_id": "s1", "recommend": ask})).body
+    assert "no_anchors" not in slate["notes"]
+    assert len(slate["items"]) == 4
+    assert "sku-1" not in {item["item_id"] for item in slate["items"]}
+    unknown = {"context": context, "items": ["nobody"] * 200, "count": 4}
+    slate = (await call("POST", RECOMMENDATIONS, {"session_id": "s1", "recommend": unknown})).body
+    assert (len(slate["items"]), slate["notes"]) == (4, ["no_anchors"])
+
+
+async def test_the_largest_filters_are_answered(here: Process) -> None:
+    filters = {name: [f"{name} {n} " + "x" * 150 for n in range(20)] for name in ("category", "brand", "colour", "tag")}
+    slate = (await call("POST", RECOMMENDATIONS, {"session_id": "s1", "recommend": {"filters": filters}})).body
+    assert slate["items"] == []
+    wide = {"price_from": 0, "price_to": 1e308}
+    answer = await call("POST", RECOMMENDATIONS, {"session_id": "s1", "recommend": {"filters": wide, "count": 3}})
+    assert (answer.status, len(answer.body["items"])) == (200, 3)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+async def test_a_bound_that_is_no_number_is_refused(here: Process, number: str) -> None:
+    raw = b'{"session_id": "s1", "recommend": {"filters": {"price_from": %b}}}' % number.encode()
+    answer = await call("POST", RECOMMENDATIONS, raw=raw)
+    assert answer.status in {400, 422}
+    answer = await call("GET", RECOMMENDATIONS, query=f"session_id=s1&price_from={number}")
+    assert (answer.status, answer.body["field"]) == (422, "price_from")
+
+
 async def test_an_item_that_the_release_lacks_is_said(here: Process) -> None:
     slate = (await call("GET", RECOMMENDATIONS, query="session_id=s1&context=similar&item_id=nobody")).body
     assert slate["notes"] == ["no_anchors"]
@@ -375,7 +445,9 @@ async def test_an_item_that_the_release_lacks_is_said(here: Process) -> None:
         ({"query": "red"}, "recommend.query", "goes with the context search"),
         ({"context": "search"}, "recommend.query", "either a query or the items"),
         ({"context": "search", "query": "x" * 300}, "recommend.query", "300 characters, more than 256"),
+        ({"context": "search", "query": "x" * 10_000}, "recommend.query", "10000 characters, more than 256"),
         ({"context": "cart", "items": ["a"] * 300}, "recommend.items", "300 entries, more than 200"),
+        ({"context": "similar", "items": [f"sku-{n}" for n in range(1_000)]}, "recommend.items", "1000 entries, more than 200"),
         ({"diversity": 1.5}, "recommend.diversity", "1.5 is outside 0 to 1"),
         ({"filters": {"price_from": -1}}, "recommend.filters.price_from", "-1.0 is not a price"),
         ({"filters": {"price_from": 5, "price_to": 1}}, "recommend.filters.price_from", "5.0 is above price_to, 1.0"),

@@ -208,7 +208,7 @@ def _search(shop: int, query: str) -> tuple[tuple[int, float], ...]:
 
 def request_of(engine: Engine, ask: Ask, now: float) -> Request:
     """The engine's request. Items that its catalogue lacks are left out."""
-    items = _known(engine, [ask.item_id] if ask.item_id and not ask.items else ask.items)
+    items = _known(engine, [*ask.items, ask.item_id] if ask.item_id else ask.items)
     found: tuple[tuple[int, float], ...] = ()
     if isinstance(ask, Sought):
         found = ask.found

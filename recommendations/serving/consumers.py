@@ -104,15 +104,17 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
             await self.dirty.wait()
             self.dirty.clear()
             try:
-                for rail, ask in list(self.asks.items()):
-                    await self.send_slate(rail, ask, profile=rail == next(iter(self.asks)))
+                # The asks may change while a slate is made; a page without rails still has its profile.
+                for i, (rail, ask) in enumerate(list(self.asks.items()) or [("", None)]):
+                    if ask is None or self.asks.get(rail) is ask:
+                        await self.send_slate(rail, ask, profile=i == 0)
             except Problem as problem:
                 await self.send_problem(problem)
             except Exception:
                 logger.exception("a push to session %s failed", self.who.session)
                 await self.send_problem(internal())
 
-    async def send_slate(self, rail: str, ask: turns.Ask, *, profile: bool) -> None:
+    async def send_slate(self, rail: str, ask: turns.Ask | None, *, profile: bool) -> None:
         now = time.time()
         turn = await turns.take(self.here, self.visit, ask=ask, now=now)
         # Not the highest: a session whose state was lost starts again.
