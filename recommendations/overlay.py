@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -53,10 +54,23 @@ class Overlay:
 
 NO_OVERLAY = Overlay()
 
+
+def over(before: Overlay, after: Overlay) -> Overlay:
+    """`after`, and what `before` says of items that it doesn't speak of: of two that were made over different releases."""
+    items = {row.item_id: row for row in (*before.items, *after.items)}
+    spoken = after.offers.keys() | {row.item_id for row in after.items}
+    return replace(
+        after,
+        offers={**before.offers, **after.offers},
+        items=tuple(row for _, row in sorted(items.items())),
+        gone=(before.gone - spoken) | after.gone,
+    )
+
+
 _DERIVED = {
     "layout": ("ranker", "clusters"),
     "shelves": ("ranker", "personas"),
-    "companions": ("ranker", "catalogue"),
+    "companions": ("ranker", "catalogue.category"),
     "likeness": ("ranker", "catalogue"),
     "sieve": ("ranker", "catalogue"),
     "out_of_stock": ("catalogue",),
@@ -101,7 +115,7 @@ def _carried(before: Sequence[Engine], after: Engine) -> Engine:
     """`after` with what those before had derived from components that are the same."""
     for engine in before:
         for name, parts in _DERIVED.items():
-            if name in vars(engine) and all(getattr(engine, part) is getattr(after, part) for part in parts):
+            if name in vars(engine) and all(attrgetter(part)(engine) is attrgetter(part)(after) for part in parts):
                 vars(after)[name] = vars(engine)[name]
     return after
 

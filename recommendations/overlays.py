@@ -28,7 +28,7 @@ from personas.sessions import NO_ITEM
 from recommendations import overlay_deltas, releases
 from recommendations.locks import renewed
 from recommendations.models import OverlayChange, Release
-from recommendations.overlay import NO_OVERLAY, Offer, Overlay
+from recommendations.overlay import NO_OVERLAY, Offer, Overlay, over
 from recommendations.overlay_deltas import Delta
 from recommendations.overlay_requests import asked, request_overlay
 from recommendations.reading import read_rules
@@ -59,6 +59,7 @@ __all__ = [
     "last_version",
     "live_state",
     "overlay_at",
+    "overlay_for",
     "overlay_of",
     "prune",
     "publish_overlay",
@@ -102,10 +103,11 @@ def publish_overlay(shop: Shop) -> OverlayChange | None:
 def _publish(client: Redis, shop: Shop, release: Release) -> OverlayChange | None:
     read_at = timezone.now()
     last = OverlayChange.objects.filter(shop=shop).first()
-    told, catalogue, since = _held(client, shop.pk, "version", "catalogue", "read_at")
+    told, body, catalogue, since = _held(client, shop.pk, "version", "body", "catalogue", "read_at")
     version = release.components["catalogue"]
-    is_told = last is not None and told == b"%d" % last.version
-    before = _overlay_now(client, shop.pk, last)
+    held_now = _read(body) if last is not None and told == b"%d" % last.version else None
+    is_told = held_now is not None
+    before = held_now if held_now is not None else _overlay_of(last)
     # What was last compared with another catalogue says nothing of what this one lacks.
     held = _catalogue(shop, version)
     if is_told and catalogue == version.encode() and since is not None:
@@ -200,17 +202,40 @@ def _held(client: Redis, shop_id: int, *names: str) -> list[bytes | None]:
 
 def read_overlay(shop_id: int, client: Redis | None = None) -> Overlay:
     """The shop's overlay as it is now: from Redis, or from the rows where Redis lost it. `NO_OVERLAY` where there was none."""
+    return _now(shop_id, client or releases.redis_client())[1]
+
+
+def overlay_for(shop_id: int, release: str, client: Redis) -> Overlay:
+    """`read_overlay`, for who serves with that release, be it the active one or not.
+
+    One that was made over another release doesn't tell what that one knew already: the last that was made over this one does.
+    """
+    made_over, overlay = _now(shop_id, client)
+    if made_over == release or not release.isdigit():
+        return overlay
+    return over(_overlay_of(OverlayChange.objects.filter(shop=shop_id, release=int(release)).first()), overlay)
+
+
+def _now(shop_id: int, client: Redis) -> tuple[str, Overlay]:
+    """Number of the release that the shop's overlay was made over, and the overlay."""
     try:
-        (body,) = _held(client or releases.redis_client(), shop_id, "body")
+        body, release = _held(client, shop_id, "body", "release")
     except RedisError:
-        body = None
-    return _decode(body) if body is not None else _overlay_of(OverlayChange.objects.filter(shop=shop_id).first())
+        body = release = None
+    overlay = _read(body)
+    if overlay is not None and release is not None:
+        return release.decode(), overlay
+    last = OverlayChange.objects.filter(shop=shop_id).first()
+    return "" if last is None else str(last.release), _overlay_of(last)
 
 
-def _overlay_now(client: Redis, shop_id: int, last: OverlayChange | None) -> Overlay:
-    """As the last version has it."""
-    version, body = _held(client, shop_id, "version", "body")
-    return _decode(body) if last is not None and body and version == b"%d" % last.version else _overlay_of(last)
+def _read(body: bytes | None) -> Overlay | None:
+    """An overlay as Redis holds it; None where there is none, or one that another version of this code wrote."""
+    try:
+        return None if body is None else _decode(body)
+    except msgspec.DecodeError as error:
+        logger.warning("a live overlay in Redis can't be read, its rows are: %s", error)
+        return None
 
 
 def last_version(shop: Shop | int) -> int:

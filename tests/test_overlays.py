@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from django.utils import timezone
@@ -156,6 +157,39 @@ def test_a_new_release_begins_anew_and_a_roll_back_too(shop: Shop, trained: Engi
     overlays.publish_overlay(shop)
     back = overlays.read_overlay(shop.pk)
     assert (set(back.offers), [r.item_id for r in back.items]) == ({3, 4}, [new.pk])
+
+
+def test_who_still_serves_with_the_release_before_keeps_what_the_new_one_knows(
+    shop: Shop, trained: Engine, redis_client: redis.Redis
+) -> None:
+    """A process that can't load a new release would else show again what was sold out when that one was trained."""
+    new = Item.objects.create(shop=shop, external_id="new", title="red shoes new", category="shoes", colour="red", price=7)
+    change(3, in_stock=False)
+    change(5, in_stock=False)
+    overlays.publish_overlay(shop)
+    under = with_overlay(rounded(trained), overlays.read_overlay(shop.pk))
+    serve(shop, replace(under, bare=None, overlay=NO_OVERLAY))
+    change(4, in_stock=False)
+    change(5, in_stock=True)
+    overlays.publish_overlay(shop)
+    told = overlays.read_overlay(shop.pk)
+    assert overlays.overlay_for(shop.pk, "2", redis_client) == told
+    assert (set(told.offers), told.items) == ({4, 5}, ())
+    for _ in range(2):
+        before = overlays.overlay_for(shop.pk, "1", redis_client)
+        assert {item: offer.in_stock for item, offer in before.offers.items()} == {3: False, 4: False, 5: True}
+        assert ([row.item_id for row in before.items], before.version) == ([new.pk], told.version)
+        redis_client.flushall()  # and from the rows
+
+
+def test_what_another_version_of_the_code_wrote_is_written_anew(shop: Shop, redis_client: redis.Redis) -> None:
+    change(3, in_stock=False)
+    overlays.publish_overlay(shop)
+    before = overlays.read_overlay(shop.pk)
+    redis_client.hset(overlays.key(shop.pk), "body", b"\x81\xa6offers\x01")
+    assert overlays.read_overlay(shop.pk) == before, "from the rows"
+    assert overlays.publish_overlay(shop) is None
+    assert msgspec.msgpack.decode(redis_client.hget(overlays.key(shop.pk), "body"), type=Overlay) == before
 
 
 def test_a_release_of_the_same_catalogue_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

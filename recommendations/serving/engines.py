@@ -52,7 +52,12 @@ def read_in(engine: Engine) -> None:
 
 
 def warm(engine: Engine, at: float) -> None:
-    """A throwaway visit, so that compiled loops and lazily made tables are there before the first shopper is."""
+    """All that is made when it is first needed, and a throwaway visit: so that tables, the merchandisers' rules as resolved and
+    compiled loops are there before the first shopper is. What engines share is made here, never changed: one may be serving.
+    """
+    for name, value in vars(Engine).items():
+        if isinstance(value, cached_property):
+            getattr(engine, name)
     state = loop.start(engine, shop=0, session="warm-up", at=at)
     engine.catalogue.ids_of(["warm-up"])
     state, _ = loop.recommend(engine, state, Request(now=at), loop.generator(state))
@@ -72,8 +77,9 @@ class Overlays:
             logger.warning("no look at the live overlays: %s", error)
             return {}
 
-    def read(self, shop: int) -> Overlay:
-        return overlays.read_overlay(shop, self._client)
+    def read(self, shop: int, release: str) -> Overlay:
+        """As it lies over a release."""
+        return overlays.overlay_for(shop, release, self._client)
 
     @cached_property
     def _client(self) -> Redis:
@@ -94,6 +100,7 @@ class Engines:
         self._now: dict[int, Engine] = {}
         self._before: dict[int, Engine] = {}
         self._refused: dict[int, str] = {}
+        self._unlaid: dict[int, int] = {}
         self._look = asyncio.Event()
         # One thread of its own: loading never waits behind, or holds up, whatever else uses the loop's pool.
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engines")
@@ -140,9 +147,7 @@ class Engines:
                 try:
                     engine = self._load(shop)
                     read_in(engine)
-                    engine = with_overlay(engine, self._overlays.read(shop))
-                    warm(engine, time.time())
-                    loaded[shop] = engine
+                    loaded[shop] = self._under_overlay(shop, engine, alone=current is None)
                     self._refused.pop(shop, None)
                 except Exception:
                     if self._refused.get(shop) != number:  # told once, not at every look
@@ -161,11 +166,29 @@ class Engines:
             if version == engine.overlay.version:
                 continue
             try:
-                engine = with_overlay(engine, self._overlays.read(shop))
-                warm(engine, time.time())
-                loaded[shop] = engine
+                loaded[shop] = self._under_overlay(shop, engine)
             except Exception:
-                logger.exception("version %s of the live overlay of shop %s can't be served with", version, shop)
+                if self._unlaid.get(shop) != version:  # told once, not at every look
+                    logger.exception("version %s of the live overlay of shop %s can't be served with", version, shop)
+                self._unlaid[shop] = version
+
+    def _under_overlay(self, shop: int, engine: Engine, *, alone: bool = False) -> Engine:
+        """The engine under the shop's overlay, warm. alone : whether the shop is served with nothing yet; it is then served
+        with the release as it is rather than not at all, should the overlay be at fault.
+        """
+        try:
+            under = with_overlay(engine, self._overlays.read(shop, engine.release))
+            warm(under, time.time())
+        except Exception:
+            if not alone:
+                raise
+            warm(engine, time.time())
+            logger.exception(
+                "shop %s is served without its live overlay, which can't be put over release %s", shop, engine.release
+            )
+            return engine
+        self._unlaid.pop(shop, None)
+        return under
 
     async def watch(self) -> None:
         """Keep the engines up to date until cancelled."""
