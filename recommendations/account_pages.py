@@ -22,6 +22,9 @@ SHOWN = 12
 MOST_EVENTS = 30
 """Events of a visit that can be changed on the page, the latest; the API takes any."""
 
+_FIELDS = {"edits": "Changes", "event_id": "Event", "item": "Item", "name": "Kind of event", "query": "Words", "op": "Change"}
+"""What `counterfactual.EditError` names, in the page's words."""
+
 KINDS = {"item": "item looked at", "expert": "expert", "cluster": "group", "persona": "persona", "page": "page"}
 
 
@@ -94,7 +97,7 @@ def what_if(request: HttpRequest, site: AdminSite, session: Session) -> HttpResp
         edits, wrong = _edits(request, session)
         told = accounts.what_if(session, edits, slates=1)
     except counterfactual.EditError as error:
-        wrong = f"{error.field.replace('_', ' ')}: {error.reason}"
+        wrong = f"{_FIELDS.get(error.field, error.field)}: {error.reason}."
         edits, told = [], accounts.what_if(session, [], slates=1)
     except (accounts.NotThereError, releases.ReleaseError) as error:
         return TemplateResponse(request, "admin/recommendations/what_if.html", {**context, "missing": str(error)})

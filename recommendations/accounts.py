@@ -14,7 +14,7 @@ from recommendations import asked, stories, why
 from recommendations.counterfactual import Comparison, Edit, Moment, Past, counterfactual
 from recommendations.engine import Engine
 from recommendations.models import MerchandisingRule, ServedSlate
-from recommendations.reading import PastSession, read_session
+from recommendations.reading import PastSession, events_of, read_session
 from recommendations.replaying import stand
 from recommendations.serving.payloads import cluster_json, persona_json
 from recommendations.session import Request, Slate
@@ -24,6 +24,10 @@ CLOSE = 1e-3
 
 SHOWN_SLATES = 30
 """Moments of a session, the last ones, that a counterfactual makes slates for."""
+
+
+MOST_EVENTS = 500
+"""Events of a session that a counterfactual replays, the first ones, twice: some seconds' work."""
 
 
 class NotThereError(LookupError):
@@ -179,7 +183,7 @@ def _finite(value: float) -> float | None:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A session beside what it would have been. note : what isn't as it was then.  cut : events beyond the longest replay."""
+    """A session beside what it would have been. note : what isn't as it was then, or isn't told."""
 
     engine: Engine
     past: PastSession
@@ -200,7 +204,7 @@ def what_if(
     request : how slates are asked for; None for as the last one was.
     Raises EditError; NotThereError without an event; ReleaseError if there is no release to tell it on.
     """
-    past = read_session(session, most=stories.MOST_EVENTS)
+    past = read_session(session, most=MOST_EVENTS)
     if not past.events:
         raise NotThereError("No event of this session is archived.")
     mine = ServedSlate.objects.filter(shop=session.shop_id, session_id=session.session_id)
@@ -214,6 +218,8 @@ def what_if(
         )
         if request is None and last.context != "search":  # what was found then was found for what was typed
             request = asked.read(last.versions.get("asked", {}), now=last.at.timestamp(), context=last.context)
+    if len(past.events) == MOST_EVENTS and (events := events_of(session).count()) > MOST_EVENTS:
+        note = f"{note} Told up to event {MOST_EVENTS:,} of {events:,}.".strip()
     comparison = counterfactual(
         engine,
         Past(

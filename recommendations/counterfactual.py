@@ -121,7 +121,7 @@ def edited(engine: Engine, events: Sequence[Event], edits: Sequence[Edit]) -> tu
     Raises EditError.
     """
     if len(edits) > MOST_EDITS:
-        raise EditError(MOST_EDITS, "op", f"is one more than the {MOST_EDITS} edits that are taken at once")
+        raise EditError(MOST_EDITS, "edits", f"there are {len(edits)}, and at most {MOST_EDITS} are taken at once")
     place = {event.event_id: i for i, event in enumerate(events)}
     changed: dict[int, Event | None] = {}
     added: dict[int, list[Event]] = {}
@@ -190,7 +190,7 @@ def _checked(engine: Engine, event: Event, index: int) -> Event:
         raise EditError(index, "query", f"has {len(event.query)} characters, at most {MAX_QUERY} are taken")
     for item in event.items:
         if item != UNKNOWN_ITEM and engine.catalogue.position(item) == NO_ITEM:
-            raise EditError(index, "item", f"release {engine.release} knows no item {item}")
+            raise EditError(index, "item", f"release {engine.release}, which the visit is told on, doesn't know it")
     return event
 
 

@@ -68,7 +68,9 @@ def _seen() -> None:
     assert "The catalogue has no item “&lt;none&gt;”" in mistyped
     assert "At the end of the visit" not in mistyped
     unknown = staff.get(what_if, {"out": "e99"}).content.decode()
-    assert "this session has no event" in unknown
+    assert "Event: this session has no event" in unknown
+    many = staff.get(what_if, {"out": [f"e{n}" for n in range(25)]}).content.decode()
+    assert "Changes: there are 25, and at most 20 are taken at once." in many
     assert staff.get(reverse("admin:personas_session_what_if", args=[999_999])).status_code == 404
     slate.versions = {"release": "9"}
     slate.save()

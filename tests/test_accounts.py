@@ -172,6 +172,8 @@ def _asked_over_rest(shop: Shop) -> None:
         ({"edits": [{"op": "insert", "event_id": "e1", "item_id": "none"}]}, "edits[0].item_id"),
         ({"edits": [{"op": "insert", "event_id": "e1", "item_id": "sku-1", "after_s": -1}]}, "edits[0].after_s"),
         ({"edits": [{"op": "remove", "event_id": "e1"}] * 21}, "edits"),
+        ({"edits": [{"op": "insert", "event_id": "e1"}]}, "edits[0].item_id"),
+        ({"edits": [{"op": "insert", "event_id": "e1", "name": "search"}]}, "edits[0].search_term"),
         ({"edits": edits, "recommend": {"count": 0}}, "recommend.count"),
         ({"edits": edits, "slates": 1000}, "slates"),
     ):
@@ -179,12 +181,18 @@ def _asked_over_rest(shop: Shop) -> None:
         assert (answer.status_code, answer.json()["field"]) == (400, field), answer.content
 
 
-async def test_what_if_on_an_older_release_says_so(engine: Engine, here: Process, shelf: Path) -> None:
+async def test_what_if_says_what_it_is_told_on_and_how_far(
+    engine: Engine, here: Process, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop = await sync_to_async(make_shop)(engine)
     await live_through(here, engine)
 
     def told() -> None:
         session = Session.objects.select_related("shop", "shopper").get()
+        with monkeypatch.context() as shorter:
+            shorter.setattr(accounts, "MOST_EVENTS", 4)
+            cut = accounts.what_if(session, [Edit("remove", "e0")])
+            assert (cut.note, len(cut.comparison.was)) == ("Told up to event 4 of 6.", 5)
         now = accounts.what_if(session, [Edit("remove", "e0")])
         assert (now.note, now.engine.release) == ("", "1")
         ServedSlate.objects.update(versions={"release": "9"})

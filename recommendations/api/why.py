@@ -23,6 +23,9 @@ MOST_COUNT = 50
 MOST_SLATES = 50
 MOST_CONTEXT = 20
 
+_FIELDS = {"item": "item_id", "query": "search_term"}
+"""Names that this API has for what `counterfactual.Edit` calls otherwise."""
+
 ONE_SHOP = OpenApiParameter("shop", str, description="The shop's slug; for staff only, a key knows its shop.")
 
 
@@ -222,7 +225,8 @@ class Counterfactual(ReadingCall):
                 slates=values["slates"],
             )
         except counterfactual.EditError as error:
-            raise exceptions.ValidationError({f"edits[{error.index}].{error.field}": [error.reason]}) from error
+            field = _FIELDS.get(error.field, error.field)
+            raise exceptions.ValidationError({f"edits[{error.index}].{field}": [error.reason]}) from error
         except accounts.NotThereError as error:
             raise Problem(404, "not_found", str(error)) from error
         except releases.ReleaseError as error:
