@@ -125,11 +125,11 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         slots=request.count,
     )
     if place.relevance is not None or place.goes_with is not None:
-        given = ruling.weigh(ranked.positions) if ruling.weights is not None else None
+        added = ruling.weigh(ranked.positions) if ruling.weights is not None else None
         if place.relevance is not None:
-            ranked = contexts.settle(place, ranked, given)
+            ranked = contexts.settle(place, ranked, added)
         else:
-            place, ranked = contexts.level(place, ranked, given, keep=depth)
+            place, ranked = contexts.level(place, ranked, added, keep=depth)
     pins = None
     if ruling.pins:
         ranked, pins = _pinned(ruling, ranked, _may_appear(exclude, ruling, len(engine.catalogue)), place, request.count)
