@@ -16,10 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from clusters import alignment
+from personas.sessions import NO_ITEM
 from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.ranking import blend as blending
-from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS, Evidence, gather
+from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS, Evidence, gather_without
 from recommendations.ranking.history import Scratch
 from recommendations.ranking.opening import odds
 from recommendations.ranking.ranker import Ranker, affinity, cluster_log_weight
@@ -200,17 +201,15 @@ def _without_persona(engine: Engine, made: Made, persona: int) -> np.ndarray:
         affinity=affinity(engine.layout, seen.representation),
         active=tuple(k for k in seen.profile.active_positions if k != persona),
     )
-    again = gather(
+    features = gather_without(
         engine.ranker,
-        trial.history,
+        evidence,
+        trial.ranked.columns,
+        NO_ITEM,
         seen.representation,
         layout=engine.layout,
         selection=selection,
         scratch=_scratch,
-        also=evidence.positions,
-        only=True,
     )
-    place = {p: j for j, p in enumerate(again.positions.tolist())}
-    columns = [place[p] for p in trial.items.tolist()]
-    base = blending.score(engine.ranker.blend, np.ascontiguousarray(again.features[:, columns]))
+    base = blending.score(engine.ranker.blend, features)
     return np.asarray(trial.scores + (base - trial.base))

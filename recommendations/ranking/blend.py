@@ -44,24 +44,24 @@ def score(blend: Blend, features: np.ndarray) -> np.ndarray:
     return scoring.scores(blend.weights, np.ascontiguousarray(features, dtype=np.float32))
 
 
+def silences(cases: Sequence[tuple[np.ndarray, bool]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """V cases as `score_silenced` reads them. cases : the rows of each, and whether their one value is the mean of all
+    candidates, or else 0."""
+    rows = np.concatenate([rows for rows, _ in cases]).astype(np.int64) if cases else np.zeros(0, dtype=np.int64)
+    starts = np.zeros(len(cases) + 1, dtype=np.int64)
+    np.cumsum([len(rows) for rows, _ in cases], out=starts[1:])
+    return rows, starts, np.array([is_average for _, is_average in cases], dtype=bool)
+
+
 def score_silenced(
-    blend: Blend, features: np.ndarray, columns: np.ndarray, cases: Sequence[tuple[np.ndarray, bool]]
+    blend: Blend, features: np.ndarray, columns: np.ndarray, cases: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """(V, k) scores of the candidates at `columns` (k,) of features (F, m), in V cases: some rows have one value for all.
 
-    cases : the rows of each, and whether that is the mean of all m candidates, or else 0.
+    cases : of `silences`.
     """
-    rows = np.concatenate([rows for rows, _ in cases]) if cases else np.zeros(0, dtype=np.int64)
-    starts = np.zeros(len(cases) + 1, dtype=np.int64)
-    np.cumsum([len(rows) for rows, _ in cases], out=starts[1:])
-    average = np.array([is_average for _, is_average in cases], dtype=bool)
     return scoring.silenced(
-        blend.weights,
-        np.ascontiguousarray(features, dtype=np.float32),
-        np.array(columns, dtype=np.int64),
-        rows.astype(np.int64),
-        starts,
-        average,
+        blend.weights, np.ascontiguousarray(features, dtype=np.float32), np.array(columns, dtype=np.int64), *cases
     )
 
 

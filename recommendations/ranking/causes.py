@@ -177,3 +177,16 @@ def log_odds(scores: np.ndarray) -> np.ndarray:
             rest = below if j == top else max(1.0 + below - own, 0.0)
             odds[t, j] = scores[t, j] - most - math.log(rest) if rest > 0.0 else math.inf
     return odds
+
+
+@compiled
+def falls(scores: np.ndarray) -> np.ndarray:
+    """(T - 1, k) float64, by how much the log-odds of the first of T lists of scores (T, k) exceed those of each other one.
+
+    NaN for the only item of a list.
+    """
+    odds = log_odds(scores)
+    for t in range(1, len(odds)):
+        for j in range(odds.shape[1]):
+            odds[t, j] = odds[0, j] - odds[t, j]
+    return odds[1:]

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from personas.sessions import SessionLog
+from personas.sessions import NO_ITEM, SessionLog
+from recommendations.ranking import encoder_kernels
+from recommendations.ranking.compiling import readonly
 from recommendations.ranking.encoder_training import Descent, Negatives, examples_of
 from recommendations.ranking.history import History
 
@@ -61,34 +64,28 @@ class Encoder:
     mixing: np.ndarray
     latest: np.ndarray | None = None
 
+    @cached_property
+    def loops(self) -> tuple[np.ndarray, ...]:
+        """inputs, lag_weight (LAGS, d), code_weight, mixing and latest as compiled loops read them."""
+        d = self.inputs.shape[1]
+        lags = np.broadcast_to(self.lag_weight.reshape(LAGS, -1), (LAGS, d))
+        latest = self.latest if self.latest is not None else np.zeros((d, d))
+        parts = (self.inputs, lags, self.code_weight, self.mixing, latest)
+        return tuple(readonly(part, np.float32) for part in parts)
 
-def encode(encoder: Encoder, history: History) -> np.ndarray:
-    """(d,) float32 unit vector of the session; zero for a session without an item."""
-    if not len(history):
-        return np.zeros(encoder.inputs.shape[1], dtype=np.float32)
-    recent = history.positions[: -LAGS - 1 : -1]
-    inputs = encoder.inputs[recent]
-    mixed = encoder.mixing @ (_weights(encoder, history) * inputs).sum(axis=0)
-    if encoder.latest is not None:
-        mixed += encoder.latest @ inputs[0]
-    return mixed / max(float(np.sqrt(mixed @ mixed)), 1e-12)
+
+def encode(encoder: Encoder, history: History, *, without: int = NO_ITEM) -> np.ndarray:
+    """(d,) float32 unit vector of the session, less its events of the item `without`; zero for a session without an item."""
+    positions, codes = np.array(history.positions, dtype=np.int64), np.array(history.codes, dtype=np.int8)
+    return encoder_kernels.session_vector(*encoder.loops, positions, codes, without)
 
 
 def event_parts(encoder: Encoder, history: History, items: np.ndarray) -> np.ndarray:
-    """(r, m) how far each of the events read, the latest first, pulls the session towards each item, up to one factor."""
-    inputs = encoder.inputs[history.positions[: -LAGS - 1 : -1]]
-    pulled = (inputs * _weights(encoder, history)) @ encoder.mixing.T
-    if encoder.latest is not None:
-        pulled[:1] += inputs[:1] @ encoder.latest.T
-    parts: np.ndarray = pulled @ encoder.outputs[encoder.row_of[items]].T
-    return parts
-
-
-def _weights(encoder: Encoder, history: History) -> np.ndarray:
-    """(r, d) or (r, 1), of the events read, the latest first."""
-    codes = history.codes[: -LAGS - 1 : -1]
-    weights: np.ndarray = encoder.lag_weight.reshape(LAGS, -1)[: len(codes)] * encoder.code_weight[codes, None]
-    return weights
+    """(r, m) float32, how far each of the events read, the latest first, pulls the session towards each item, up to one
+    factor."""
+    rows = encoder.row_of.take(items).astype(np.int64)
+    positions, codes = np.array(history.positions, dtype=np.int64), np.array(history.codes, dtype=np.int8)
+    return encoder_kernels.event_pulls(*encoder.loops, readonly(encoder.outputs, np.float32), rows, positions, codes)
 
 
 def arrange(

@@ -1,4 +1,4 @@
-"""The loops of the encoder's training, compiled: what a batch reads of the items' rows, and what it leaves there.
+"""The loops of the encoder, compiled: a session's vector; in training, what a batch reads of the items' rows and leaves there.
 
 All are of float32 and of one thread, so that a seed gives the same numbers again. A gradient is gathered in arrays of a row
 an item, zero between steps; `touched` lists the rows that are not, and only they are worked through and cleared.
@@ -199,3 +199,86 @@ def adam_rows(
             first[row, j] = m
             second[row, j] = v
             value[row, j] -= scale * m / (np.sqrt(v * correct) + np.float32(1e-8))
+
+
+@compiled_sums
+def session_vector(
+    inputs: np.ndarray,
+    lag_weight: np.ndarray,
+    code_weight: np.ndarray,
+    mixing: np.ndarray,
+    latest: np.ndarray,
+    positions: np.ndarray,
+    codes: np.ndarray,
+    without: int,
+) -> np.ndarray:
+    """(d,) float32, `encoder.encode` of events positions (L,) int64 and codes (L,) int8, oldest first, less those of the item
+    `without`; zero where none is left. inputs ... latest : of `Encoder.loops`. Raises IndexError for an item it has not."""
+    d = inputs.shape[1]
+    total, mixed = np.zeros(d, dtype=np.float32), np.zeros(d, dtype=np.float32)
+    lag, newest = 0, -1
+    for i in range(len(positions) - 1, -1, -1):
+        item = positions[i]
+        if item == without:
+            continue
+        if lag == len(lag_weight):
+            break
+        if item < 0 or item >= len(inputs):
+            raise IndexError("an item of the history is not among the encoder's")
+        if lag == 0:
+            newest = item
+        weight = code_weight[codes[i]]
+        for j in range(d):
+            total[j] += weight * lag_weight[lag, j] * inputs[item, j]
+        lag += 1
+    if newest < 0:
+        return mixed
+    square = np.float32(0.0)
+    for i in range(d):
+        pull = np.float32(0.0)
+        for j in range(d):
+            pull += mixing[i, j] * total[j] + latest[i, j] * inputs[newest, j]
+        mixed[i] = pull
+        square += pull * pull
+    length = max(np.sqrt(square), np.float32(1e-12))
+    for i in range(d):
+        mixed[i] /= length
+    return mixed
+
+
+@compiled_sums
+def event_pulls(
+    inputs: np.ndarray,
+    lag_weight: np.ndarray,
+    code_weight: np.ndarray,
+    mixing: np.ndarray,
+    latest: np.ndarray,
+    outputs: np.ndarray,
+    rows: np.ndarray,
+    positions: np.ndarray,
+    codes: np.ndarray,
+) -> np.ndarray:
+    """(events, r) float32, `encoder.event_parts` for the r outputs at `rows`; the others as for `session_vector`."""
+    length, d = len(positions), inputs.shape[1]
+    count = min(length, len(lag_weight))
+    parts = np.zeros((count, len(rows)), dtype=np.float32)
+    weighed, pulled = np.empty(d, dtype=np.float32), np.empty(d, dtype=np.float32)
+    for lag in range(count):
+        item = positions[length - 1 - lag]
+        weight = code_weight[codes[length - 1 - lag]]
+        for j in range(d):
+            weighed[j] = weight * lag_weight[lag, j] * inputs[item, j]
+        for i in range(d):
+            pull = np.float32(0.0)
+            for j in range(d):
+                pull += mixing[i, j] * weighed[j]
+            if lag == 0:
+                for j in range(d):
+                    pull += latest[i, j] * inputs[item, j]
+            pulled[i] = pull
+        for r in range(len(rows)):
+            part = np.float32(0.0)
+            for j in range(d):
+                part += outputs[rows[r], j] * pulled[j]
+            parts[lag, r] = part
+    return parts

@@ -74,7 +74,7 @@ def explain(ranker: Ranker, history: History, ranked: Ranked, rows: np.ndarray) 
         items,
         ranker.tables.rows,
         READ,
-        np.array(event_parts(ranker.encoder, history, items), dtype=np.float32, order="C"),
+        event_parts(ranker.encoder, history, items),
         _scratch.zeros("slot", len(ranker.encoder.row_of), np.int32),
     )
     return Why(shares, because)

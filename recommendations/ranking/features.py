@@ -13,7 +13,7 @@ from recommendations.ranking import kernels, neighbours, transitions
 from recommendations.ranking.compiling import readonly
 from recommendations.ranking.encoder import Encoder
 from recommendations.ranking.history import History, Scratch
-from recommendations.ranking.kernels import Asked, Outputs, Reach, Rows, Spoken, Tables
+from recommendations.ranking.kernels import Asked, Grouping, Outputs, Reach, Rows, Space, Spoken, Tables
 from recommendations.ranking.kinship import Kinship
 from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.neighbours import Neighbours
@@ -78,6 +78,16 @@ EXPERT_COLUMNS = np.array([[_expert_of(f) == e for f in FEATURES] for e in EXPER
 """(E, F) bool: which features speak for which expert; context, the same for all candidates, speaks for none."""
 
 SHARE_FLOOR = 1e-5
+REACH = Reach(
+    row_events=ROW_EVENTS,
+    row_each=ROW_EACH,
+    rows_read=transitions.READ,
+    from_neighbours=FROM_NEIGHBOURS,
+    from_encoder=FROM_ENCODER,
+    items_scored=ITEMS_SCORED,
+    nearest=neighbours.nearest(),
+    share_floor=SHARE_FLOOR,
+)
 _NO_MORE = np.zeros(0, dtype=np.int64)
 _ENGAGEMENT = np.array([ENGAGEMENT.get(name, 0.0) for name in NAMES], dtype=np.float32)
 
@@ -141,11 +151,13 @@ class Evidence:
     """Candidates and their features.
 
     positions : (m,) int64.  features : (F, m) float32, in the order of `FEATURES`.  votes : (9, m) float32, `VOTERS`.
+    asked : the history that they are candidates of.
     """
 
     positions: np.ndarray
     features: np.ndarray
     votes: np.ndarray
+    asked: Asked
 
 
 def gather(
@@ -157,46 +169,60 @@ def gather(
     selection: Selection,
     scratch: Scratch,
     also: np.ndarray = _NO_MORE,
-    only: bool = False,
 ) -> Evidence:
     """Candidates and features of a history of at least one event. also : (x,) positions to be candidates in any case.
 
-    only : the experts name no candidates of their own: there are the history's items and `also`.
     Raises IndexError where an item is not the experts'.
     """
     tables, grouping = experts.tables, layout.grouping
-    sessions = len(tables.visits.session_starts)
-    space = scratch.space(len(grouping.primary), sessions, len(grouping.starts), len(grouping.rows))
+    space = _space(tables, grouping, scratch)
     positions = np.array(history.positions, dtype=np.int64)
-    return Evidence(
-        *kernels.gather(
-            tables,
-            grouping,
-            space,
-            Asked(
-                positions=positions,
-                voices=positions if experts.kinship is None else experts.kinship.voices(positions),
-                engagement=_ENGAGEMENT[history.codes],
-                at=np.array(history.at, dtype=np.float64),
-                dwell_s=np.array(history.dwell_s, dtype=np.float32),
-                h=np.array(h, dtype=np.float32),
-            ),
-            selection.rows,
-            selection.score,
-            Reach(
-                row_events=0 if only else ROW_EVENTS,
-                row_each=ROW_EACH,
-                rows_read=transitions.READ,
-                from_neighbours=0 if only else FROM_NEIGHBOURS,
-                from_encoder=0 if only else FROM_ENCODER,
-                items_scored=ITEMS_SCORED,
-                nearest=neighbours.nearest(),
-                share_floor=SHARE_FLOOR,
-            ),
-            len(FEATURES),
-            np.array(also, dtype=np.int64),
-        )
+    asked = Asked(
+        positions=positions,
+        voices=positions if experts.kinship is None else experts.kinship.voices(positions),
+        engagement=_ENGAGEMENT.take(history.codes),
+        at=np.array(history.at, dtype=np.float64),
+        dwell_s=np.array(history.dwell_s, dtype=np.float32),
+        h=np.array(h, dtype=np.float32),
     )
+    more = np.array(also, dtype=np.int64)
+    found = kernels.gather(tables, grouping, space, asked, selection.rows, selection.score, REACH, len(FEATURES), more)
+    return Evidence(*found, asked)
+
+
+def gather_without(
+    experts: Experts,
+    evidence: Evidence,
+    columns: np.ndarray,
+    item: int,
+    h: np.ndarray,
+    *,
+    layout: ClusterRows,
+    selection: Selection,
+    scratch: Scratch,
+) -> np.ndarray:
+    """(F, k) features that the candidates at `columns` (k,) have if the session did not touch the item at this position, which
+    must not be its only one: what `gather` tells with the same candidates. h : (d,) the vector that the session then has.
+    With `NO_ITEM` and another selection, what it tells of the whole session then."""
+    tables, grouping = experts.tables, layout.grouping
+    return kernels.gather_without(
+        tables,
+        grouping,
+        _space(tables, grouping, scratch),
+        evidence.asked,
+        selection.rows,
+        selection.score,
+        REACH,
+        evidence.positions,
+        evidence.features,
+        np.array(columns, dtype=np.int64),
+        item,
+        h,
+    )
+
+
+def _space(tables: Tables, grouping: Grouping, scratch: Scratch) -> Space:
+    return scratch.space(len(grouping.primary), len(tables.visits.session_starts), len(grouping.starts), len(grouping.rows))
 
 
 def encoder_candidates(

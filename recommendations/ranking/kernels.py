@@ -607,3 +607,105 @@ def gather(
         positions[j] = space.chosen[j]
         space.slot[positions[j]] = 0
     return positions, features, cast
+
+
+# The same again, without one item of the session
+
+
+@compiled
+def less(asked: Asked, item: int, h: np.ndarray) -> Asked:
+    """The history without its events of an item, and with the vector that it then has."""
+    count = 0
+    for i in range(len(asked.positions)):
+        count += asked.positions[i] != item
+    positions, voices = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+    engagement, dwell_s = np.empty(count, dtype=np.float32), np.empty(count, dtype=np.float32)
+    at = np.empty(count, dtype=np.float64)
+    count = 0
+    for i in range(len(asked.positions)):
+        if asked.positions[i] != item:
+            positions[count], voices[count] = asked.positions[i], asked.voices[i]
+            engagement[count], dwell_s[count], at[count] = asked.engagement[i], asked.dwell_s[i], asked.at[i]
+            count += 1
+    return Asked(positions, voices, engagement, at, dwell_s, h)
+
+
+@compiled
+def vote_features_of(cast: np.ndarray, columns: np.ndarray, floor: float, out: np.ndarray) -> np.ndarray:
+    """`vote_features` of the candidates at `columns` (k,) alone, into out (3 v, k): the few that are asked for are counted
+    into their places, which costs less than to sort all."""
+    voters, m = cast.shape
+    peaks = np.empty(voters, dtype=np.float32)
+    lowest = np.float32(math.log(floor))
+    held, place = np.empty(m, dtype=np.float32), np.empty(m, dtype=np.int32)
+    for v in range(voters):
+        total, most, count = 0.0, np.float32(0.0), 0
+        for j in range(m):
+            vote = cast[v, j]
+            total += vote
+            most = max(most, vote)
+            place[j] = count
+            if vote > 0.0:
+                held[count] = vote
+                count += 1
+        whole = np.float32(1.0 / max(total, 1e-30))
+        scale = np.float32(1.0) / max(most, np.float32(1e-30))
+        for c in range(len(columns)):
+            vote = cast[v, columns[c]]
+            share = vote * whole
+            out[v, c] = np.log(share) if share > floor else lowest
+            out[voters + v, c] = vote * scale
+            rank = 0
+            if vote > 0.0:
+                own = place[columns[c]]
+                for j in range(own):
+                    rank += held[j] >= vote
+                for j in range(own + 1, count):
+                    rank += held[j] > vote
+            out[2 * voters + v, c] = 1.0 / (1.0 + rank / 3.0) if vote > 0.0 else 0.0
+        peaks[v] = most * whole
+    return peaks
+
+
+@compiled
+def gather_without(
+    tables: Tables,
+    grouping: Grouping,
+    space: Space,
+    asked: Asked,
+    selected: np.ndarray,
+    score: np.ndarray,
+    reach: Reach,
+    positions: np.ndarray,
+    features: np.ndarray,
+    columns: np.ndarray,
+    item: int,
+    h: np.ndarray,
+) -> np.ndarray:
+    """(F, k) features that the candidates at `columns` (k,) of `gather` have if the session did not touch `item`, the others
+    being candidates as they were. asked ... reach : as `gather` was given them.  positions, features : what it found.
+    h : (d,) the vector that the session then has. At least one event must be left."""
+    rest, m = less(asked, item, h), len(positions)
+    for j in range(m):
+        space.chosen[j] = positions[j]
+        space.slot[positions[j]] = j + 1
+    voted, sessions = ask_neighbours(tables.visits, space, rest.voices, reach.nearest)
+    cast = votes(tables, space, rest, reach, m)
+    forget(space, voted)
+    out = np.empty((features.shape[0], len(columns)), dtype=np.float32)
+    at = 3 * len(cast)
+    peaks = vote_features_of(cast, columns, reach.share_floor, out[:at])
+    for f in range(at, at + tables.facts.shape[1]):
+        for c in range(len(columns)):
+            out[f, c] = features[f, columns[c]]
+    at += tables.facts.shape[1]
+    told = np.empty((13, m), dtype=np.float32)
+    session_features(space, rest, told[:10])
+    cluster_features(grouping, space, selected, score, rest.positions[-1], m, told[10:])
+    for f in range(13):
+        for c in range(len(columns)):
+            out[at + f, c] = told[f, columns[c]]
+    context_features(tables, rest, peaks, sessions, out[at + 13 :])
+    for j in range(m):
+        space.slot[positions[j]] = 0
+    return out

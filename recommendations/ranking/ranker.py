@@ -11,6 +11,7 @@ import numpy as np
 
 from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters
+from personas.sessions import NO_ITEM
 from recommendations.ranking import blend as blending
 from recommendations.ranking.blend import Blend
 from recommendations.ranking.companions import Companions
@@ -88,9 +89,9 @@ class Ranked:
     unruled: np.ndarray | None = None
 
 
-def represent(ranker: Ranker, history: History) -> np.ndarray:
-    """(d,) float32 unit vector of the session; zero without an item."""
-    return encode(ranker.encoder, history)
+def represent(ranker: Ranker, history: History, *, without: int = NO_ITEM) -> np.ndarray:
+    """(d,) float32 unit vector of the session, less its events of the item `without`; zero without an item."""
+    return encode(ranker.encoder, history, without=without)
 
 
 def affinity(layout: ClusterRows, h: np.ndarray) -> np.ndarray:

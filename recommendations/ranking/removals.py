@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters
 from recommendations.ranking import blend as blending
 from recommendations.ranking import causes
-from recommendations.ranking.features import CLUSTER, EXPERT_COLUMNS, EXPERTS, FEATURES, gather
+from recommendations.ranking.features import CLUSTER, EXPERT_COLUMNS, EXPERTS, FEATURES, gather_without
 from recommendations.ranking.history import History, Scratch
 from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.opening import Shelves, odds
@@ -32,6 +32,12 @@ _OF_EXPERT = {expert: np.flatnonzero(EXPERT_COLUMNS[i]) for i, expert in enumera
 _PLAIN = (np.zeros(0, dtype=np.intp), False)
 _NO_CLUSTER = (_CLUSTER_ROWS, False)
 _scratch = Scratch()
+
+
+@cache
+def _cases(experts: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the blend says as it is, without the items' own clusters, and without each of the experts."""
+    return blending.silences([_PLAIN, _NO_CLUSTER, *((_OF_EXPERT[expert], True) for expert in experts)])
 
 
 def log_odds(scores: np.ndarray) -> np.ndarray:
@@ -87,38 +93,25 @@ class Trial:
         evidence = self.ranked.evidence
         if evidence is None:
             raise ValueError("the blend says nothing before the first item")
-        return blending.score_silenced(self.ranker.blend, evidence.features, self.ranked.columns, [_PLAIN, _NO_CLUSTER])
+        return blending.score_silenced(self.ranker.blend, evidence.features, self.ranked.columns, _cases(()))
 
     def falls(self, after: Sequence[np.ndarray]) -> np.ndarray:
         """(T, k) by how much each item's log-odds fall in T other lists of scores (k,). A cause holds from `LEAST` on.
 
         NaN for the only item of a ranking, which has nothing to fall behind.
         """
-        with np.errstate(invalid="ignore"):
-            odds = log_odds(np.array([self.scores, *after]))
-            return np.asarray(odds[0] - odds[1:])
+        return causes.falls(np.array([self.scores, *after], dtype=np.float64))
 
     def without_item(self, item: int) -> np.ndarray:
         """(k,) if the session had not touched the item at this position: all its events are left out."""
-        evidence, rest = self.ranked.evidence, self.history.without(item)
-        if evidence is None or not len(rest):
+        evidence = self.ranked.evidence
+        if evidence is None or not (evidence.asked.positions != item).any():
             return self._with(self._opening(self.shelves, self.belief, self.own))
-        h = represent(self.ranker, rest)
-        again = gather(
-            self.ranker,
-            rest,
-            h,
-            layout=self.layout,
-            selection=self.selection,
-            scratch=_scratch,
-            also=evidence.positions,
-            only=True,
+        h = represent(self.ranker, self.history, without=item)
+        features = gather_without(
+            self.ranker, evidence, self.ranked.columns, item, h, layout=self.layout, selection=self.selection, scratch=_scratch
         )
-        place = _scratch.zeros("place", len(self.ranker.encoder.row_of), np.intp)
-        place[again.positions] = np.arange(len(again.positions))
-        columns = place[self.items]
-        place[again.positions] = 0
-        return self._with(blending.score(self.ranker.blend, again.features.take(columns, axis=1)))
+        return self._with(blending.score(self.ranker.blend, features))
 
     def without_expert(self, expert: str) -> np.ndarray:
         """(k,) if the expert said of every candidate what it says of the average one; before the first item, if it said
@@ -130,8 +123,7 @@ class Trial:
         evidence = self.ranked.evidence
         if evidence is None:
             return [self._with(self._opening_without(expert)) for expert in experts]
-        cases = [_PLAIN, _NO_CLUSTER, *((_OF_EXPERT[expert], True) for expert in experts)]
-        found = blending.score_silenced(self.ranker.blend, evidence.features, self.ranked.columns, cases)
+        found = blending.score_silenced(self.ranker.blend, evidence.features, self.ranked.columns, _cases(tuple(experts)))
         self.__dict__["_silent"] = found[:2]  # what comes along for next to nothing is what is asked for next
         return list(found[2:] + (self.scores - found[0]))
 
