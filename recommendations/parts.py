@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -42,8 +43,8 @@ class Engine:
     bare: Engine | None = field(default=None, repr=False, compare=False)
 
     @cached_property
-    def told(self) -> dict[int, bytes]:
-        """Item id -> the JSON of its facts, without its end, as far as somebody was told of them."""
+    def told(self) -> dict[int, tuple[Any, ...]]:
+        """Item id -> its facts as slates tell them, as far as somebody was told of them."""
         return {}
 
     @cached_property

@@ -64,7 +64,7 @@ def store(client: Redis) -> Store:
 
 async def test_a_commit_is_read_back_with_its_record_and_ids(store: Store, redis_client: redis.Redis) -> None:
     empty = await store.load(SHOP, SESSION, ["a"])
-    assert empty == (None, b"", frozenset())
+    assert empty == (None, b"", frozenset(), False)
     assert await store.commit(empty, state_at(1), record=record(1), event_ids=["a"])
     loaded = await store.load(SHOP, SESSION, ["a", "b"])
     assert loaded.state == state_at(1)
@@ -163,6 +163,40 @@ async def test_the_cache_is_bounded_and_saves_decoding(client: Redis, monkeypatc
     assert not decoded
     assert (await store.load(SHOP, "a")).state == state_at(1, "a")
     assert len(decoded) == 1
+
+
+async def test_what_a_process_left_is_supposed_to_hold_and_the_commit_tells(store: Store, client: Redis) -> None:
+    assert store.suppose(SHOP, SESSION) is None, "nothing was ever seen of it"
+    assert await store.commit(await store.load(SHOP, SESSION), state_at(1), event_ids=["a"])
+    supposed = store.suppose(SHOP, SESSION)
+    assert supposed is not None
+    assert supposed.state == state_at(1)
+    assert not await store.commit(supposed, state_at(2), event_ids=["a"]), "counted before, which nobody had asked"
+    assert store.suppose(SHOP, SESSION) is None, "once it failed, one asks"
+    assert (await store.load(SHOP, SESSION, ["a"])).seen == {"a"}
+    supposed = store.suppose(SHOP, SESSION)
+    assert supposed is not None
+    other = Store(client, ttl_s=60, partitions=PARTITIONS)
+    assert await other.commit(await other.load(SHOP, SESSION), state_at(2), event_ids=["b"])
+    assert not await store.commit(supposed, state_at(2), event_ids=["c"]), "another process came first"
+    assert (await store.load(SHOP, SESSION, ["b", "c"])) == (state_at(2), encode_state(state_at(2))[:13], {"b"}, False)
+
+
+async def test_where_processes_share_sessions_nothing_is_supposed(store: Store, client: Redis) -> None:
+    """Two that take turns: each finds what the other left. Supposing otherwise would cost every turn twice."""
+    other, wrong = Store(client, ttl_s=60, partitions=PARTITIONS), 0
+    for version in range(1, 41):
+        mine = (store, other)[version % 2]
+        loaded = mine.suppose(SHOP, SESSION)
+        if loaded is not None and not await mine.commit(loaded, state_at(version)):
+            wrong, loaded = wrong + 1, None
+        if loaded is None:
+            assert await mine.commit(await mine.load(SHOP, SESSION), state_at(version))
+    assert wrong <= 2 * 3
+    assert store.suppose(SHOP, SESSION) is None
+    for version in range(41, 441):  # alone again, it learns to trust
+        assert await store.commit(await store.load(SHOP, SESSION), state_at(version))
+    assert store.suppose(SHOP, SESSION) is not None
 
 
 async def test_flushed_scripts_are_loaded_again(store: Store, redis_client: redis.Redis) -> None:

@@ -5,6 +5,7 @@ The hot path knows keys from the Redis hash `apikeys`, a copy of the database wr
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import logging
@@ -112,9 +113,11 @@ class Keys:
         self._client = client
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, Principal | None]] = OrderedDict()
+        self._asked: dict[str, asyncio.Task[Principal | None]] = {}
 
     def forget(self) -> None:
         self._known.clear()
+        self._asked.clear()  # an answer that is on its way may be of before
 
     async def principal(self, authorization: str, *, now: float) -> Principal:
         """Who an `Authorization` header names. now : seconds since the epoch. Raises Problem 401."""
@@ -136,16 +139,29 @@ class Keys:
         known = self._known.get(digest)
         if known is not None and self._clock() - known[0] < REMEMBER_S:
             return known[1]
-        raw = await self._client.hget(KEYS, digest)
-        found = None
-        if raw is not None:
-            row = json.loads(raw)
-            found = Principal(int(row["shop"]), frozenset(row["scopes"]))
-        self._known[digest] = (self._clock(), found)
+        asked = self._asked.get(digest)
+        if asked is None:  # whoever needs the same key meanwhile waits for the same answer
+            asked = self._asked[digest] = asyncio.create_task(self._read(digest))
+            asked.add_done_callback(lambda task: self._answered(digest, task))
+        return await asyncio.shield(asked)
+
+    def _answered(self, digest: str, task: asyncio.Task[Principal | None]) -> None:
+        if self._asked.get(digest) is not task:  # told to forget meanwhile: not to be remembered
+            return
+        del self._asked[digest]
+        if task.cancelled() or task.exception() is not None:
+            return
+        self._known[digest] = (self._clock(), task.result())
         self._known.move_to_end(digest)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        return found
+
+    async def _read(self, digest: str) -> Principal | None:
+        raw = await self._client.hget(KEYS, digest)
+        if raw is None:
+            return None
+        row = json.loads(raw)
+        return Principal(int(row["shop"]), frozenset(row["scopes"]))
 
 
 def _row(key: ApiKey) -> str:

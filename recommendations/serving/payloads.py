@@ -12,48 +12,65 @@ from personas.evidence import used
 from personas.ledger import Shift
 from recommendations import engine as loop
 from recommendations.engine import Engine
-from recommendations.session import SessionState, Slate, SlateItem
+from recommendations.session import SessionState, Slate
 
 MAX_TOLD = 20_000
-"""Items whose JSON a process keeps of an engine, some 4 MB."""
+"""Items whose facts a process keeps of an engine, ready to be told, some 4 MB."""
 
-_encode = msgspec.json.Encoder().encode
+
+class Told(msgspec.Struct):
+    """An item of a slate, in the order of its JSON: its facts, which are the same in all slates, then what is so in this one."""
+
+    item_id: str
+    title: str
+    price: float | None
+    category: str | None
+    colour: str | None
+    slot: int
+    score: float | None
+    propensity: float | None
+    persona: dict[str, Any] | None
+    cluster: dict[str, Any] | None
+    because: str | None
+    expert: str
+    experts: dict[str, float]
+    reason: str
 
 
 def slate_json(engine: Engine, state: SessionState, slate: Slate) -> dict[str, Any]:
-    """A slate with what a page needs to show it; ids of items are the shop's own. Its items are JSON already."""
+    """A slate with what a page needs to show it, for the encoder of answers; ids of items are the shop's own."""
     personas = {p: persona_json(engine, p) for p in {item.persona for item in slate.items}}
     clusters = {c: cluster_json(engine, c) for c in {item.cluster for item in slate.items}}
+    told, items = engine.told, []
+    for item in slate.items:
+        facts = told.get(item.item)
+        if facts is None:
+            if len(told) >= MAX_TOLD:
+                told.clear()
+            facts = told[item.item] = tuple(item_json(engine, item.item).values())
+        items.append(
+            Told(
+                *facts,
+                item.slot,
+                _round(item.score),
+                _round(item.propensity),
+                personas[item.persona],
+                clusters[item.cluster],
+                _external(engine, item.because) if item.because else None,
+                item.expert,
+                item.experts,
+                item.reason,
+            )
+        )
     return {
         "recommendation_id": slate.recommendation_id,
         "session_id": state.session,
         "context": slate.context,
         "version": state.version,
         "release": slate.release,
-        "notes": list(slate.notes),
-        "items": [_slate_item(engine, item, personas, clusters) for item in slate.items],
+        "notes": slate.notes,
+        "items": items,
     }
-
-
-def _slate_item(engine: Engine, item: SlateItem, personas: dict[int, Any], clusters: dict[int, Any]) -> msgspec.Raw:
-    """The item's facts, which are written once for all slates, then what is so in this one."""
-    facts = engine.told.get(item.item)
-    if facts is None:
-        if len(engine.told) >= MAX_TOLD:
-            engine.told.clear()
-        facts = engine.told[item.item] = _encode(item_json(engine, item.item))[:-1]
-    here = {
-        "slot": item.slot,
-        "score": _round(item.score),
-        "propensity": _round(item.propensity),
-        "persona": personas[item.persona],
-        "cluster": clusters[item.cluster],
-        "because": _external(engine, item.because) if item.because else None,
-        "expert": item.expert,
-        "experts": item.experts,
-        "reason": item.reason,
-    }
-    return msgspec.Raw(b"%b,%b" % (facts, _encode(here)[1:]))
 
 
 def item_json(engine: Engine, item: int) -> dict[str, Any]:

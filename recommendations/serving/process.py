@@ -43,7 +43,7 @@ class Process:
 
     async def start(self) -> None:
         """Connect, load every active release, and begin to follow changes. Raises if Redis can't be reached."""
-        await self.client.ping()
+        await self.store.connect()
         await self.bus.start(
             {
                 releases.CHANNEL: self.engines.look,

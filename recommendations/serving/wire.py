@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import TimeoutError as TooLong
 
+Command = tuple[str | bytes | int, ...]
 Reply = Any
 """What Redis answered: bytes, int, None, or a list of those."""
 
+
+IN_FLIGHT = 64
+"""Askers whose commands are under way. Beyond them others wait their turn: a burst, or a slow server, takes no more."""
+
+WAIT_FOR_TURN_S = 5.0
 
 _NOT_YET = object()
 
@@ -40,25 +48,43 @@ class Wire(asyncio.Protocol):
         self._connecting = asyncio.Lock()
         self._waiting: deque[asyncio.Future[Reply]] = deque()
         self._unsent: list[bytes] = []
+        self._turns = asyncio.Semaphore(IN_FLIGHT)
         self._reader = _reader()
 
-    async def ask(self, *commands: tuple[str | bytes | int, ...]) -> list[Reply]:
+    async def ask(self, *commands: Command) -> list[Reply]:
         """The answers to commands, which reach the server in this order, one right after the other.
 
         Raises redis.RedisError: `NoScriptError` or `ResponseError` for the first that the server refuses, `ConnectionError` if
-        the connection can't be made or was lost, and then nobody knows whether the commands were run.
+        the connection can't be made or was lost, and then nobody knows whether the commands were run; `TimeoutError`
+        if they had to wait for too long, and then they were not.
         """
+        if self._turns.locked():
+            await self._wait()
+        else:
+            await self._turns.acquire()
+        try:
+            return await self._answers(commands)
+        finally:
+            self._turns.release()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(WAIT_FOR_TURN_S):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise TooLong(f"{IN_FLIGHT} requests to Redis were under way for {WAIT_FOR_TURN_S:g} s") from error
+
+    async def _answers(self, commands: Sequence[Command]) -> list[Reply]:
         if self._transport is None:
             async with self._connecting:
                 if self._transport is None:
                     await self._connect()
+        packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]  # the stub knows tuples of one
         loop = asyncio.get_running_loop()
         if not self._unsent:
             loop.call_soon(self._send)  # once whoever runs in this turn of the loop has asked too
-        answers = []
-        for command in commands:
-            self._unsent.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # the stub knows tuples of one
-            answers.append(loop.create_future())
+        self._unsent += packed
+        answers = [loop.create_future() for _ in packed]
         self._waiting.extend(answers)
         replies = []
         try:
@@ -80,7 +106,10 @@ class Wire(asyncio.Protocol):
         await connection.connect()  # address, TLS, log-in and database, as for every other connection
         self._reader = _reader()
         self._connection = connection
-        transport = connection._writer.transport
+        # redis-py has no word for its stream. Should it keep it elsewhere some day, no process starts (`Store.connect`).
+        transport = getattr(getattr(connection, "_writer", None), "transport", None)
+        if transport is None:
+            raise RuntimeError(f"{type(connection).__name__} of this redis-py keeps its stream elsewhere than in _writer")
         transport.set_protocol(self)
         self._transport = transport
 
