@@ -35,11 +35,6 @@ class History:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def without(self, item: int) -> History:
-        """The history less every event of the item at this position."""
-        rest = self.positions != item
-        return History(self.positions[rest], self.codes[rest], self.at[rest], self.dwell_s[rest], self.now)
-
 
 def prefix(log: SessionLog, start: int, stop: int) -> History:
     """The history as it stood after event `stop - 1` of the session that begins at row `start` of an item-action log.
