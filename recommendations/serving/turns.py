@@ -140,7 +140,10 @@ async def take(process: Process, visit: Visit, raw_events: Sequence[object] = ()
     try:
         async with process.store.lock(visit.shop, visit.session):
             for attempt in range(ATTEMPTS):
-                loaded = await process.store.load(visit.shop, visit.session, list(parsed))
+                # What a commit will compare anyway need not be asked before; it refuses ids that were counted, too.
+                loaded = process.store.suppose(visit.shop, visit.session) if not attempt and (parsed or ask) else None
+                if loaded is None:
+                    loaded = await process.store.load(visit.shop, visit.session, list(parsed))
                 memory = await _recall(process, visit) if comes_in(visit, loaded.state) else None
                 turn = await _attempt(process, engine, visit, memory, loaded, parsed, results, ask, now)
                 if turn is not None:
@@ -215,6 +218,8 @@ async def _attempt(
         )
         if not committed:
             return None
+    elif loaded.supposed:
+        return None
     return Turn(engine, state, final, slate, opened=loaded.state is None)
 
 
