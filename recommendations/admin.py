@@ -168,6 +168,7 @@ class ServedSlateAdmin(ReadOnlyAdmin):
         items = Item.objects.in_bulk([entry["item"] for entry in slate.items])
         personas = versions.ever(slate.shop)
         clusters = ItemCluster.objects.in_bulk([entry["cluster"] for entry in slate.items])
+        why = "admin:recommendations_servedslate_why"
         rows = (
             (
                 entry["slot"],
@@ -177,7 +178,7 @@ class ServedSlateAdmin(ReadOnlyAdmin):
                 personas[entry["persona"]].name if entry["persona"] in personas else "–",
                 cluster_link(clusters[entry["cluster"]]) if entry["cluster"] in clusters else "–",
                 entry["expert"] or "–",
-                format_html('<a href="{}">Why?</a>', reverse("admin:recommendations_servedslate_why", args=[slate.pk, entry["item"]])),
+                format_html('<a href="{}">Why?</a>', reverse(why, args=[slate.pk, entry["item"]])),
             )
             for entry in slate.items
         )

@@ -120,9 +120,7 @@ def slate_items(
     return tuple(items)
 
 
-def _unexplained(
-    engine: Engine, ranked: Ranked, rows: np.ndarray, slots: list[Chosen], ruling: Acting
-) -> tuple[SlateItem, ...]:
+def _unexplained(engine: Engine, ranked: Ranked, rows: np.ndarray, slots: list[Chosen], ruling: Acting) -> tuple[SlateItem, ...]:
     """The items alone, of a slate that nobody is shown."""
     of_item, of_cluster, of_persona = engine.catalogue.item_ids, engine.clusters.cluster_ids, engine.personas.ids
     return tuple(

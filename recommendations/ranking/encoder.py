@@ -65,13 +65,18 @@ class Encoder:
     latest: np.ndarray | None = None
 
     @cached_property
-    def loops(self) -> tuple[np.ndarray, ...]:
+    def loops(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """inputs, lag_weight (LAGS, d), code_weight, mixing and latest as compiled loops read them."""
         d = self.inputs.shape[1]
         lags = np.broadcast_to(self.lag_weight.reshape(LAGS, -1), (LAGS, d))
         latest = self.latest if self.latest is not None else np.zeros((d, d))
-        parts = (self.inputs, lags, self.code_weight, self.mixing, latest)
-        return tuple(readonly(part, np.float32) for part in parts)
+        return (
+            readonly(self.inputs, np.float32),
+            readonly(lags, np.float32),
+            readonly(self.code_weight, np.float32),
+            readonly(self.mixing, np.float32),
+            readonly(latest, np.float32),
+        )
 
 
 def encode(encoder: Encoder, history: History, *, without: int = NO_ITEM) -> np.ndarray:

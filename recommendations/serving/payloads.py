@@ -50,7 +50,7 @@ def slate_json(engine: Engine, state: SessionState, slate: Slate) -> dict[str, A
             facts = told[item.item] = tuple(item_json(engine, item.item).values())
         items.append(
             Told(
-                *facts,
+                *facts,  # type: ignore[call-arg]  # the first five fields, in their order
                 item.slot,
                 _round(item.score),
                 _round(item.propensity),
