@@ -106,7 +106,7 @@ def with_overlay(engine: Engine, overlay: Overlay) -> Engine:
         changed,
         catalogue=catalogue,
         personas=_with_more_facts(bare.personas, bare.catalogue, catalogue, kin),
-        clusters=_with_more_members(bare.clusters, catalogue.item_ids, kin),
+        clusters=_with_more_members(bare.clusters, catalogue, kin),
         ranker=new_items.with_more(bare.ranker, kin),
     )
 
@@ -196,16 +196,20 @@ def _votes(codes: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
     return votes
 
 
-def _with_more_members(clusters: ItemClusters, item_ids: np.ndarray, kin: Kin) -> ItemClusters:
-    """The clusters with new items in those of their kin. What was learned, and rebuilds go on from, stays as it was."""
+def _with_more_members(clusters: ItemClusters, after: Catalogue, kin: Kin) -> ItemClusters:
+    """The clusters with new items in those of their kin: of the kin of their own category, where there are any, for nobody
+    looks for a skirt among trousers. What was learned, and rebuilds go on from, stays as it was."""
     n, c, m = len(clusters.primary), len(clusters), len(kin.positions)
+    item_ids, category = after.item_ids, after.category
+    own = (kin.weights > 0) & (category[np.maximum(kin.positions, 0)] == category[n:, None]) & (category[n:, None] >= 0)
+    weights = np.where(own | ~own.any(axis=1, keepdims=True), kin.weights, 0.0)
     rows = np.repeat(np.arange(m), kin.positions.shape[1])
-    held = sparse.csr_matrix((kin.weights.ravel(), (rows, np.maximum(kin.positions, 0).ravel())), shape=(m, n))
+    held = sparse.csr_matrix((weights.ravel(), (rows, np.maximum(kin.positions, 0).ravel())), shape=(m, n))
     joins = sparse.csr_matrix(held @ clusters.of_item)
     strongest = _strongest(joins, MEMBERSHIPS)
     total = np.asarray(strongest.sum(axis=1)).ravel()
     more = sparse.csr_matrix(sparse.diags_array(1.0 / np.maximum(total, 1e-12)) @ strongest, dtype=np.float32)
-    primaries = _votes(clusters.primary[np.maximum(kin.positions, 0)], kin.weights, c)
+    primaries = _votes(clusters.primary[np.maximum(kin.positions, 0)], weights, c)
     primaries *= np.asarray((more > 0).toarray(), dtype=float)
     primary = np.where(primaries.max(axis=1, initial=0.0) > 0, primaries.argmax(axis=1) if c else -1, -1)
     by_cluster = sparse.csr_matrix(more.T)

@@ -12,13 +12,15 @@ from clusters import catalogue_changes
 from clusters.catalogue import ItemRow, build_catalogue
 from clusters.catalogue_changes import Offers
 from recommendations import engine as loop
-from recommendations import overlay_deltas
+from recommendations import overlay, overlay_deltas
 from recommendations.engine import Engine
 from recommendations.overlay import NO_OVERLAY, Offer, Overlay, with_overlay
 from recommendations.overlay_deltas import Delta, applied, between, folded
 from recommendations.overlays import from_json, to_json
+from recommendations.ranking.new_items import Kin
 from recommendations.ranking.rules import Rule
 from recommendations.session import Request, SessionState, Slate
+from tests.cluster_worlds import made_clusters
 from tests.worlds import MONDAY, World, event, make_world, train_world
 
 NEW = ItemRow(1_000, "new", "blue skirts new", "skirts", "", "blue", 50.0)
@@ -303,3 +305,15 @@ def test_items_are_found_by_both_of_their_ids(engine: Engine) -> None:
     assert fresh.id_of == under.id_of
     assert fresh.positions([1, 1_000, 1_001, 7_777]).tolist() == under.positions([1, 1_000, 1_001, 7_777]).tolist()
     assert under.titles[under.position(under.ids_of(["strange"])[0])] == "Ωmega"
+
+
+def test_a_new_item_joins_the_clusters_of_its_own_category_where_its_kin_are_of_several() -> None:
+    """What is most like it by words is of another category; one of its kin is of its own."""
+    kinds = ("trousers", "trousers", "skirts", "skirts", "skirts")
+    after = build_catalogue([ItemRow(n, f"i{n}", "blue lace", kind) for n, kind in enumerate(kinds, 1)])
+    clusters = made_clusters(2, per_cluster=2, first_id=1)
+    several = overlay._with_more_members(clusters, after, Kin(np.array([[0, 1, 2]]), np.array([[0.5, 0.4, 0.1]])))
+    assert dict(several.of(4)) == {1: pytest.approx(1.0)}
+    assert several.primary[4] == 1
+    others = overlay._with_more_members(clusters, after, Kin(np.array([[0, 1, -1]]), np.array([[0.6, 0.4, 0.0]])))
+    assert dict(others.of(4)) == {0: pytest.approx(1.0)}, "without kin of its own category, the others say"

@@ -146,11 +146,12 @@ async def test_memory_is_read_once_and_only_of_a_shopper(here: Process, engine: 
 
     await call("POST", EVENTS, {"session_id": "warm", "events": [view("e1")]})
     turn = {"get": 1, "smismember": 2, "evalsha": 1, "sadd": 1, "expire": 1, "set": 1, "xadd": 1, "publish": 1, "getrange": 1}
-    for n in range(2):
-        assert await commands({"session_id": "guest", "events": [view(f"e{n}")]}) == turn
+    again = {name: calls for name, calls in turn.items() if name != "get"} | {"smismember": 1}  # what it left itself isn't read
+    for expected in (turn, again):
+        assert await commands({"session_id": "guest", "events": [view(f"e-{len(expected)}")]}) == expected
     first = await commands({"session_id": "s", "shopper_id": "anna", "events": [view("e1")]})
     assert first == turn | {"get": 2}
-    assert await commands({"session_id": "s", "shopper_id": "anna", "events": [view("e2")]}) == turn
+    assert await commands({"session_id": "s", "shopper_id": "anna", "events": [view("e2")]}) == again
 
 
 async def test_an_unknown_shopper_is_a_guest_and_is_looked_up(here: Process, redis_client: redis.Redis) -> None:

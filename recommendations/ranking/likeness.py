@@ -13,6 +13,9 @@ from recommendations.ranking.encoder import Encoder
 WIDTH = 80
 """Items kept of each: slates are re-ranked from them, and a page shows a dozen."""
 
+ENOUGH = 24
+"""Items of a category, two slates of a dozen, from which on an item's like are looked for in its own category alone."""
+
 SAME_CATEGORY = 1.0
 DESCRIBED = 1.0
 MET = 0.8
@@ -59,7 +62,7 @@ class Likeness:
     def _look(self, position: int) -> Like:
         catalogue, category = self._catalogue, self._catalogue.category.item(position)
         among = np.arange(len(catalogue), dtype=np.int32)
-        if category != MISSING and self._starts[category + 1] - self._starts[category] > WIDTH:
+        if category != MISSING and self._starts[category + 1] - self._starts[category] > ENOUGH:
             among = self._by_category[self._starts[category] : self._starts[category + 1]]
         score = self._score(position, among)
         score[among == position] = -1.0
