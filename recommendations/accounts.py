@@ -141,6 +141,11 @@ PARTS = {
 }
 
 
+def signed(value: float) -> str:
+    """With a sign, a minus as typographers write it."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
 def sentences(told: Told) -> list[str]:
     """What a merchandiser reads: whether chance had a part, what carried the item, what it would miss without its causes."""
     account, entry = told.account, told.entry
@@ -152,9 +157,9 @@ def sentences(told: Told) -> list[str]:
     downs = [part for part in account.parts if part.value < -0.05][:1]
     if ups:
         score = account.score - account.baseline
-        carried = ", ".join(f"{PARTS[part.name]} ({part.value:+.2f})" for part in ups)
-        held = f" Against it: {PARTS[downs[0].name]} ({downs[0].value:+.2f})." if downs else ""
-        words.append(f"Its score is {score:+.2f} above the average candidate's, carried by {carried}.{held}")
+        carried = ", ".join(f"{PARTS[part.name]} ({signed(part.value)})" for part in ups)
+        held = f" Against it: {PARTS[downs[0].name]} ({signed(downs[0].value)})." if downs else ""
+        words.append(f"Its score is {signed(score)} above the average candidate's, carried by {carried}.{held}")
     named = {"item": "the look at “{}”", "cluster": "the group “{}”", "persona": "the persona {}", "expert": "{}", "page": "{}"}
     for tried in [t for t in account.tried if t.holds][:4]:
         name = named[tried.kind].format(PARTS[tried.name] if tried.kind == "expert" else tried.name)

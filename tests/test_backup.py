@@ -141,7 +141,9 @@ def test_everything_comes_back(saved: tuple[Installation, Path], installations: 
     assert seen["login"]
     assert seen["next id"] == 3
     assert seen["releases"] == ["corner/policy/v1/weights.npy"]
-    assert seen["keys"] == ["release:1", "{3}:log", "{3}:state:1:s"]
+    # Saving an item asks for the live overlay: what the broker and the overlay hold of that is not meant here.
+    kept = [key for key in seen["keys"] if not key.startswith(("celery", "overlay"))]
+    assert kept == ["release:1", "{3}:log", "{3}:state:1:s"]
     assert bytes.fromhex(seen["state"]) == b"\x00\xff state"
     assert seen["expires"]
     assert seen["log"] == ["0102", "03"]

@@ -31,13 +31,15 @@ from pathlib import Path
 from django.conf import settings
 from recommendations import releases
 from recommendations.serving import process, turns
-from recommendations.serving.engines import Engines
+from recommendations.serving.engines import Engines, warm
 
 name, count, root, manifest = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
 
 async def main():
     engines = Engines(find=dict)
-    engines.put(1, releases.load_engine(root, manifest, release="1"))
+    engine = releases.load_engine(root, manifest, release="1")
+    warm(engine, time.time())  # as `Engines` does of what it loads itself
+    engines.put(1, engine)
     here = await process.start(settings.REDIS_URL, engines)
     commit, lost = here.store.commit, 0
 
