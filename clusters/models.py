@@ -256,15 +256,20 @@ class ClusterMembership(models.Model):
 
 
 class ClusterItemRule(models.Model):
-    """A merchandiser's word on an item in a cluster, which outlives every rebuild."""
+    """A merchandiser's word on an item in a cluster, or learning's that stands, which outlives every rebuild.
+
+    factor : of "lessened", by which the item's weight is multiplied, in (0, 1); null otherwise.
+    """
 
     class Rule(models.TextChoices):
         CORE = "core", "Never leaves"
         EXCLUDED = "excluded", "Never in it"
+        LESSENED = "lessened", "Weighs less"
 
     cluster = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="item_rules", db_index=False)
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="cluster_rules")
     rule = models.CharField(max_length=10, choices=Rule)
+    factor = models.FloatField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -291,6 +296,25 @@ class ClusterRelation(models.Model):
     class Meta:
         ordering = ("source", "-weight")
         constraints = [models.UniqueConstraint(fields=["source", "target"], name="relation_once")]
+
+    def __str__(self) -> str:
+        return f"{self.source} → {self.target}"
+
+
+class ClusterTie(models.Model):
+    """A word that two clusters belong near each other, which outlives every rebuild: expansion may go from one to the other.
+
+    weight : share of `source`'s relations that goes to `target`, in (0, 1].
+    """
+
+    source = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="ties", db_index=False)
+    target = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="+")
+    weight = models.FloatField(default=0.2)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("source", "target")
+        constraints = [models.UniqueConstraint(fields=["source", "target"], name="tie_once")]
 
     def __str__(self) -> str:
         return f"{self.source} → {self.target}"
@@ -331,6 +355,8 @@ class ClusterChange(models.Model):
         RETIRED = "retired", "Retired"
         RESTORED = "restored", "Restored"
         GIVEN_BACK = "given_back", "Given back to learning"
+        RELATED = "related", "Related"
+        UNRELATED = "unrelated", "No longer related"
 
     shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="+", db_index=False)
     cluster = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="changes")

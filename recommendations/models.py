@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from personas.events import MAX_ID
 from personas.models import Shop
+from recommendations.learning import models as _learning  # noqa: F401 - Django finds rows where an app's `models` leads
 
 
 class Component(models.Model):
@@ -153,6 +154,10 @@ class AdaptationDecision(models.Model):
     """What the policy did with one cluster at one event, with the probability of doing it.
 
     cluster, target : ids of item clusters (target 0 unless expanding); no foreign keys, so that a log entry always fits.
+    options : [[action code, target, features], ...], all that it chose among; `choice` is the place of what it took. Empty in
+        rows of before options were logged.  propensities : of each option.
+    arm : of the experiment that the session was in, "" for none.
+    reward : what followed, as far as it is credited to the decision; null before, and where nothing can be told.
     """
 
     shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -165,13 +170,18 @@ class AdaptationDecision(models.Model):
     propensity = models.FloatField()
     features = models.JSONField(default=list)
     policy = models.CharField(max_length=64)
+    options = models.JSONField(default=list)
+    choice = models.PositiveSmallIntegerField(default=0)
+    propensities = models.JSONField(default=list)
+    arm = models.CharField(max_length=40, blank=True)
+    reward = models.FloatField(null=True, blank=True)
 
     class Meta:
         ordering = ("-pk",)
         constraints = [
             models.UniqueConstraint(fields=["shop", "session_id", "event_id", "cluster"], name="decision_once"),
         ]
-        indexes = [models.Index(fields=["shop", "at"])]
+        indexes = [models.Index(fields=["shop", "at"]), models.Index(fields=["shop", "session_id"])]
 
     def __str__(self) -> str:
         return f"{self.action} {self.cluster}"

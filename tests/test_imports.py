@@ -43,6 +43,7 @@ PURE = (
     "clusters.correlated_attributes",
     "clusters.communities",
     "clusters.covisitation",
+    "clusters.decision_log",
     "clusters.derived",
     "clusters.descriptor_search",
     "clusters.edits",

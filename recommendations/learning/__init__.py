@@ -1,0 +1,1 @@
+"""What the adaptation learns across sessions, and who decides on it: policies, the gate, proposals, experiments."""
