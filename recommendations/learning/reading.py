@@ -1,0 +1,175 @@
+"""Archived decisions, and what followed them, as the columns that learning reads: the one way from rows to `DecisionLog`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from django.db.models import F, QuerySet, TextField
+from django.db.models.functions import Cast
+
+from clusters.decision_log import ABSENT, DecisionLog
+from clusters.policy import ACTIONS, FEATURES
+from personas.events import CODE, ENGAGEMENT, UNKNOWN_ITEM
+from personas.models import ArchivedEvent, Epoch, Session, Shop, in_chunks
+from recommendations.models import AdaptationDecision
+
+logger = logging.getLogger(__name__)
+
+REPORT = CODE["view_item_list"]
+ENGAGED = tuple(CODE[name] for name in ENGAGEMENT)
+
+
+class _Option(msgspec.Struct, array_like=True, gc=False):
+    """The beginning of an option as `AdaptationDecision.options` keeps it."""
+
+    action: int
+    target: int
+    features: list[float]
+
+
+class Numbered(NamedTuple):
+    """Decisions with the primary keys (n,) int64 of their rows and the names of their sessions, by `log.session`."""
+
+    pks: np.ndarray
+    log: DecisionLog
+    sessions: tuple[str, ...]
+
+
+def decisions_of(rows: QuerySet[AdaptationDecision]) -> DecisionLog:
+    """Decisions as columns, in the order of `rows`; see `numbered`."""
+    return numbered(rows).log
+
+
+def numbered(rows: QuerySet[AdaptationDecision]) -> Numbered:
+    """Decisions as columns, in the order of `rows`.
+
+    Those from before options were logged are passed over, and those that don't hold together, which are told of. Where an
+    option was described by fewer features than today's, the others are 0.
+    """
+    texts = (Cast(F("options"), TextField()), Cast(F("propensities"), TextField()))
+    taken = list(rows.values_list("pk", "session_id", Epoch("at"), "cluster", "choice", "reward", *texts))
+    options = msgspec.json.decode(_array(row[6] for row in taken), type=list[list[_Option]])
+    propensities = msgspec.json.decode(_array(row[7] for row in taken), type=list[list[float]])
+    kept = [n for n, row in enumerate(taken) if options[n] and _holds(options[n], propensities[n], row[4])]
+    odd = sum(map(bool, options)) - len(kept)
+    if odd:
+        logger.warning("%s decisions whose options don't fit their propensities are passed over", odd)
+    counts = np.array([len(options[n]) for n in kept], dtype=np.int64)
+    row = np.repeat(np.arange(len(kept)), counts)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    n, most = len(kept), int(counts.max(initial=1))
+    flat = [option for n in kept for option in options[n]]
+    x = np.zeros((n, most, len(FEATURES)))
+    x[row, place] = features_array([option.features for option in flat])
+    action = np.full((n, most), ABSENT, dtype=np.int8)
+    action[row, place] = [option.action for option in flat]
+    target = np.zeros((n, most), dtype=np.int64)
+    target[row, place] = [option.target for option in flat]
+    chances = np.zeros((n, most))
+    chances[row, place] = [p for n in kept for p in propensities[n]]
+    code: dict[str, int] = {}
+    session = np.array([code.setdefault(taken[n][1], len(code)) for n in kept], dtype=np.int64)
+    reward = [np.nan if taken[n][5] is None else taken[n][5] for n in kept]
+    log = DecisionLog(
+        x=x,
+        action=action,
+        choice=np.array([taken[n][4] for n in kept], dtype=np.int64),
+        propensities=chances,
+        reward=np.array(reward, dtype=np.float64),
+        session=session,
+        at=np.array([taken[n][2] for n in kept], dtype=np.float64),
+        cluster=np.array([taken[n][3] for n in kept], dtype=np.int64),
+        target=target,
+    )
+    return Numbered(np.array([taken[n][0] for n in kept], dtype=np.int64), log, tuple(code))
+
+
+def features_array(features: Sequence[Sequence[float]]) -> np.ndarray:
+    """(n, d) float64; what wasn't known of yet when a row was written is 0. None may be longer than d."""
+    lengths = {len(each) for each in features}
+    if lengths <= {len(FEATURES)}:
+        return np.array(features, dtype=np.float64).reshape(-1, len(FEATURES))
+    x = np.zeros((len(features), len(FEATURES)))
+    for length in lengths:
+        rows = [n for n, each in enumerate(features) if len(each) == length]
+        x[rows, :length] = [features[n] for n in rows]
+    return x
+
+
+def _array(texts: Iterable[str]) -> str:
+    """JSON texts as one JSON array: decoded in one go, which costs a tenth of one at a time."""
+    return f"[{','.join(texts)}]"
+
+
+def _holds(options: list[_Option], propensities: list[float], choice: int) -> bool:
+    return (
+        len(options) == len(propensities)
+        and choice < len(options)
+        and propensities[choice] > 0.0
+        and all(0 <= option.action < len(ACTIONS) and len(option.features) <= len(FEATURES) for option in options)
+    )
+
+
+class Report(NamedTuple):
+    """A slate, or a part of one, that the page said was seen. items : ids.  slots : of each, 0-based, () if not told."""
+
+    at: float
+    items: tuple[int, ...]
+    recommendation_id: str
+    slots: tuple[int, ...]
+
+
+class Engagement(NamedTuple):
+    """code : of the event."""
+
+    at: float
+    item: int
+    code: int
+
+
+@dataclass
+class Happenings:
+    """What the shopper of one session saw and did, by the times of the events."""
+
+    reports: list[Report] = field(default_factory=list)
+    engagements: list[Engagement] = field(default_factory=list)
+
+
+class _Data(msgspec.Struct):
+    """What of `ArchivedEvent.data` is read here."""
+
+    items: tuple[int, ...] = ()
+    slots: tuple[int, ...] = ()
+    recommendation_id: str = ""
+
+
+def happenings(shop: Shop, session_ids: Iterable[str]) -> dict[str, Happenings]:
+    """Session id -> what happened, of those archived sessions of the shop. Items that the catalogue lacks are left out.
+
+    A report counts only where it names the slate; an engagement with several items is one with each.
+    """
+    names = {pk: name for name, pk in Session.objects.ids_of(shop, session_ids).items()}
+    found = {name: Happenings() for name in names.values()}
+    columns = ("session_id", "code", Epoch("at"), "item", Cast(F("data"), TextField()))
+    decode = msgspec.json.Decoder(_Data).decode
+    for chunk in in_chunks(names):
+        rows = ArchivedEvent.objects.filter(shop=shop, session__in=chunk, code__in=(REPORT, *ENGAGED))
+        for session, code, at, item, text in rows.order_by("session_id", "at", "place", "pk").values_list(*columns):
+            data = decode(text) if text else _NOTHING
+            items, slots, of = data.items or (item,), data.slots, found[names[session]]
+            if code != REPORT:
+                of.engagements += [Engagement(at, i, code) for i in items if i != UNKNOWN_ITEM]
+            elif data.recommendation_id:
+                known = [n for n, i in enumerate(items) if i != UNKNOWN_ITEM]
+                seen = tuple(slots[n] for n in known) if len(slots) == len(items) else ()
+                if known:
+                    of.reports.append(Report(at, tuple(items[n] for n in known), data.recommendation_id, seen))
+    return found
+
+
+_NOTHING = _Data()
