@@ -4,7 +4,7 @@ SHOP ?= fashion
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: run test proof lint format install install-dev
+.PHONY: run test proof lint format install install-dev install-proof
 
 run: install ## Serve the demo shop on this machine: make run [SHOP=gifts] [PORT=8000]
 	@exec $(BIN)/python manage.py up --shop $(SHOP) --port $(PORT) --with-parent
@@ -19,7 +19,7 @@ test: install-dev ## Style and tests; browser tests where Chromium is
 		echo "Browser tests SKIPPED: no Chromium on this machine (on Debian: apt install chromium)"; \
 	fi
 
-proof: install-dev ## What takes longer: many seeds, kills, soak
+proof: install-proof ## What takes longer: many seeds, kills, soak
 	$(BIN)/python -m pytest -q -m proof --timeout 1200
 
 lint: install-dev ## Style and types
@@ -36,3 +36,6 @@ install:
 
 install-dev:
 	@$(PYTHON) recsite/install.py dev
+
+install-proof: install-dev
+	@$(PYTHON) recsite/install.py proof

@@ -1,4 +1,4 @@
-"""Makes the environment in `.venv` and keeps it equal to a lock file: `python3 recsite/install.py run|dev`.
+"""Makes the environment in `.venv` and keeps it equal to a lock file: `python3 recsite/install.py run|dev|proof`.
 
 Run by the Makefile with the machine's own Python, before anything is installed: standard library only, and no syntax
 that an old Python can't read, so that it can say what is wrong with it.
@@ -15,6 +15,7 @@ OLDEST = (3, 11)
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
+NEEDS = {"run": "running", "dev": "developing", "proof": "proving"}
 
 
 def fail(message):
@@ -78,11 +79,10 @@ def install(kind):
         print("Making the environment in .venv", flush=True)
         if subprocess.call([sys.executable, "-m", "venv", VENV]) != 0:
             fail("The environment could not be made. On Debian and Ubuntu: apt install python3-venv")
-    print(
-        "Installing what %s needs (a minute or two the first time)" % ("running" if kind == "run" else "developing"), flush=True
-    )
-    # No stamp while installing: an interrupted install is done again.
-    for each in ("run", "dev"):
+    print("Installing what %s needs (a minute or two the first time)" % NEEDS[kind], flush=True)
+    # No stamp while installing: an interrupted install is done again. What proofs need comes on top of the rest, at the
+    # same versions where both have a package.
+    for each in ("proof",) if kind == "proof" else ("run", "dev", "proof"):
         if os.path.exists(stamp(each)):
             os.remove(stamp(each))
     lock = os.path.join(ROOT, "requirements", kind + ".txt")
@@ -90,7 +90,7 @@ def install(kind):
     if subprocess.call(command + [lock]) != 0:
         fail("pip could not install %s; its message is above. Run the same command again to go on." % os.path.relpath(lock, ROOT))
     # The development lock holds all that running needs, at the same versions.
-    for each in ("run", "dev") if kind == "dev" else ("run",):
+    for each in ("run", "dev") if kind == "dev" else (kind,):
         with open(stamp(each) + ".new", "w") as file:
             file.write(wanted(each))
         os.replace(stamp(each) + ".new", stamp(each))

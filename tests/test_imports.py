@@ -83,6 +83,7 @@ PURE = (
     "recommendations.parts",
     "recommendations.ranking.*",
     "recommendations.evaluation.ablations",
+    "recommendations.evaluation.adaptation.*",
     "recommendations.evaluation.asked",
     "recommendations.evaluation.baselines",
     "recommendations.evaluation.breakdown",
