@@ -286,6 +286,14 @@ class StreamLog:
                 dropped += int(self.client.xtrim(key, minid="{}-{}".format(*min(bounds)), approximate=False))
         return dropped
 
+    def oldest(self) -> float | None:
+        """When the first record that is still here was committed, in seconds, or None: what is older was archived."""
+        pipe = self.client.pipeline(transaction=False)
+        for part in range(self.partitions):
+            pipe.xrange(log_key(part), count=1)
+        first = [_stream_id(entries[0][0])[0] for entries in pipe.execute() if entries]
+        return min(first) / 1000.0 if first else None
+
     def backlog(self) -> int:
         total = 0
         for part in range(self.partitions):
