@@ -214,6 +214,9 @@ def ask_neighbours(visits: Visits, space: Space, positions: np.ndarray, nearest:
     Returns (items voted for, listed in `voted`; sessions found). Whoever calls clears `near` and `ahead` there.
     """
     similarity, place, touched, keys = space.similarity, space.place, space.touched, space.keys
+    near, ahead, listed, idf, decays = space.near, space.ahead, space.voted, visits.idf, visits.decays
+    visit_starts, visit_session, visit_place = visits.visit_starts, visits.visit_session, visits.visit_place
+    session_starts, session_items, furthest = visits.session_starts, visits.session_items, len(visits.decays) - 1
     bits = similarity.view(np.uint32)
     latest = np.empty(nearest.items, dtype=np.int64)
     read, count, weight = 0, 0, 1.0
@@ -228,13 +231,13 @@ def ask_neighbours(visits: Visits, space: Space, positions: np.ndarray, nearest:
             break
         latest[read] = item
         read += 1
-        more = np.float32(weight * visits.idf[item])
-        for e in range(visits.visit_starts[item], visits.visit_starts[item + 1]):
-            session = visits.visit_session[e]
+        more = np.float32(weight * idf[item])
+        for e in range(visit_starts[item], visit_starts[item + 1]):
+            session = visit_session[e]
             so_far = similarity[session]
             if so_far == 0.0:
                 touched[count] = session
-                place[session] = visits.visit_place[e]
+                place[session] = visit_place[e]
                 count += 1
             similarity[session] = so_far + more
         weight *= nearest.lag_decay
@@ -244,18 +247,18 @@ def ask_neighbours(visits: Visits, space: Space, positions: np.ndarray, nearest:
     voted = 0
     for k in range(found):
         session = np.int64(keys[k] & np.uint64(0xFFFFFFFF))
-        likeness, start = similarity[session], visits.session_starts[session]
+        likeness, start = similarity[session], session_starts[session]
         match = start + place[session]
-        for e in range(start, visits.session_starts[session + 1]):
-            item = visits.session_items[e]
-            vote = likeness * visits.decays[min(abs(e - match), len(visits.decays) - 1)] * visits.idf[item]
-            so_far = space.near[item]
+        for e in range(start, session_starts[session + 1]):
+            item = session_items[e]
+            vote = likeness * decays[min(abs(e - match), furthest)] * idf[item]
+            so_far = near[item]
             if so_far == 0.0:
-                space.voted[voted] = item
+                listed[voted] = item
                 voted += 1
-            space.near[item] = so_far + vote
+            near[item] = so_far + vote
             if e > match:
-                space.ahead[item] += vote
+                ahead[item] += vote
     for i in range(count):
         similarity[touched[i]] = 0.0
     return voted, found
@@ -264,17 +267,52 @@ def ask_neighbours(visits: Visits, space: Space, positions: np.ndarray, nearest:
 @compiled
 def forget(space: Space, voted: int) -> None:
     """Clears the votes of `ask_neighbours`."""
+    near, ahead, listed = space.near, space.ahead, space.voted
     for i in range(voted):
-        space.near[space.voted[i]] = 0.0
-        space.ahead[space.voted[i]] = 0.0
+        near[listed[i]] = 0.0
+        ahead[listed[i]] = 0.0
 
 
 @compiled_sums
-def _product(outputs: np.ndarray, row: int, h: np.ndarray) -> np.float32:
-    total = np.float32(0.0)
-    for k in range(len(h)):
-        total += outputs[row, k] * h[k]
-    return total
+def products(outputs: np.ndarray, bias: np.ndarray, rows: np.ndarray, h: np.ndarray, out: np.ndarray) -> None:
+    """What the encoder says of rows (r,) of its outputs, into out (r,)."""
+    for i in range(len(rows)):
+        row = outputs[rows[i]]
+        total = np.float32(0.0)
+        for k in range(len(h)):
+            total += row[k] * h[k]
+        out[i] = total + bias[rows[i]]
+
+
+@compiled
+def _in_order(bits: int) -> np.uint64:
+    """A float's bits as the upper half of a key, in the order of the floats: the negative ones upside down, below the others."""
+    upper = np.uint64(bits)
+    upper ^= np.uint64(0xFFFFFFFF) if upper >> np.uint64(31) else np.uint64(0x80000000)
+    return upper << np.uint64(32)
+
+
+@compiled
+def coarse_products(
+    encoder: Outputs, rows: np.ndarray, start: int, stop: int, whole: np.ndarray, step: float, keys: np.ndarray, count: int
+) -> None:
+    """Keys of rows[start:stop] by what a byte a dimension says of them, from keys[count] on. whole : (d,) int16, h in `step`s."""
+    coarse, unit, bias = encoder.coarse, encoder.unit, encoder.bias
+    score = np.zeros(1, dtype=np.float32)
+    bits = score.view(np.uint32)
+    small, usual = np.float32(step), len(whole) == 96
+    for place in range(start, stop):
+        at = rows[place]
+        row, total = coarse[at], np.int32(0)
+        if usual:  # a length that the compiler knows costs half as much
+            for k in range(96):
+                total = np.int32(total + np.int32(np.int32(row[k]) * np.int32(whole[k])))
+        else:
+            for k in range(len(whole)):  # what int32 is not told to be again, becomes int64
+                total = np.int32(total + np.int32(np.int32(row[k]) * np.int32(whole[k])))
+        score[0] = np.float32(total) * small * unit[at] + bias[at]
+        keys[count] = _in_order(bits[0]) | np.uint64(at)
+        count += 1
 
 
 @compiled
@@ -290,14 +328,6 @@ def coarsened(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         for k in range(d):
             coarse[row, k] = np.int8(np.rint(outputs[row, k] / unit[row]))
     return coarse, unit
-
-
-@compiled
-def _in_order(bits: int) -> np.uint64:
-    """A float's bits as the upper half of a key, in the order of the floats: the negative ones upside down, below the others."""
-    upper = np.uint64(bits)
-    upper ^= np.uint64(0xFFFFFFFF) if upper >> np.uint64(31) else np.uint64(0x80000000)
-    return upper << np.uint64(32)
 
 
 @compiled
@@ -319,54 +349,41 @@ def ask_encoder(
     whole = np.empty(d, dtype=np.int16)
     for k in range(d):
         whole[k] = np.int16(np.rint(h[k] / step))
+    rows, starts, keys = grouping.rows, grouping.starts, space.keys
     # A shop without clusters has the items of no cluster.
-    groups, none = max(len(selected), 1), len(grouping.starts) - 2
+    groups, none = max(len(selected), 1), len(starts) - 2
     held = 0
     for s in range(groups):
         cluster = selected[s] if len(selected) else none
-        held += grouping.starts[cluster + 1] - grouping.starts[cluster]
+        held += starts[cluster + 1] - starts[cluster]
     share = min(1.0, most / max(held, 1))
-    score = np.zeros(4, dtype=np.float32)
-    bits = score.view(np.uint32)
-    coarse, rows, count = encoder.coarse, grouping.rows, 0
+    count = 0
     for s in range(groups):
         cluster = selected[s] if len(selected) else none
-        start = grouping.starts[cluster]
-        stop = start + int(math.ceil(share * (grouping.starts[cluster + 1] - start)))
-        for place in range(start, stop, 4):  # four at a time: the sums of one row wait for one another
-            a, last = rows[place], stop - 1
-            b, c, e = rows[min(place + 1, last)], rows[min(place + 2, last)], rows[min(place + 3, last)]
-            of_a, of_b, of_c, of_e = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
-            for k in range(d):
-                x = np.int32(whole[k])  # what int32 is not told to be again, becomes int64
-                of_a = np.int32(of_a + np.int32(np.int32(coarse[a, k]) * x))
-                of_b = np.int32(of_b + np.int32(np.int32(coarse[b, k]) * x))
-                of_c = np.int32(of_c + np.int32(np.int32(coarse[c, k]) * x))
-                of_e = np.int32(of_e + np.int32(np.int32(coarse[e, k]) * x))
-            score[0] = np.float32(of_a) * step * encoder.unit[a] + encoder.bias[a]
-            score[1] = np.float32(of_b) * step * encoder.unit[b] + encoder.bias[b]
-            score[2] = np.float32(of_c) * step * encoder.unit[c] + encoder.bias[c]
-            score[3] = np.float32(of_e) * step * encoder.unit[e] + encoder.bias[e]
-            for i in range(min(4, stop - place)):
-                space.keys[count] = _in_order(bits[i]) | np.uint64(rows[place + i])
-                count += 1
-    few = lead(space.keys, count, keep + keep // 4)
+        start = starts[cluster]
+        stop = start + int(math.ceil(share * (starts[cluster + 1] - start)))
+        coarse_products(encoder, rows, start, stop, whole, step, keys, count)
+        count += stop - start
+    few = lead(keys, count, keep + keep // 4)
+    nearest, score = np.empty(few, dtype=np.int64), np.empty(few, dtype=np.float32)
     for i in range(few):
-        row = int(space.keys[i] & np.uint64(0xFFFFFFFF))
-        score[0] = _product(encoder.outputs, row, h) + encoder.bias[row]
-        space.keys[i] = _in_order(bits[0]) | np.uint64(row)
-    return lead(space.keys, few, keep)
+        nearest[i] = keys[i] & np.uint64(0xFFFFFFFF)
+    products(encoder.outputs, encoder.bias, nearest, h, score)
+    bits = score.view(np.uint32)
+    for i in range(few):
+        keys[i] = _in_order(bits[i]) | np.uint64(nearest[i])
+    return lead(keys, few, keep)
 
 
 # Candidates
 
 
 @compiled
-def _add(space: Space, item: int, count: int) -> int:
-    if space.slot[item]:
+def _add(slot: np.ndarray, chosen: np.ndarray, item: int, count: int) -> int:
+    if slot[item]:
         return count
-    space.chosen[count] = item
-    space.slot[item] = count + 1
+    chosen[count] = item
+    slot[item] = count + 1
     return count + 1
 
 
@@ -383,27 +400,31 @@ def candidates(
 ) -> int:
     """Positions into `chosen`, each its column + 1 in `slot`: heads of the latest rows, the neighbours' and the encoder's
     best, unseen items that these speak for, the session's own, and those in `also` (x,) int64. Returns how many."""
-    length, count = len(asked.positions), 0
+    slot, chosen, keys, near, seen = space.slot, space.chosen, space.keys, space.near, space.voted
+    indptr, indices, item_at = tables.rows.indptr, tables.rows.indices, tables.encoder.item_at
+    positions, voices = asked.positions, asked.voices
+    length, count = len(positions), 0
     for lag in range(min(length, reach.row_events)):
-        start = tables.rows.indptr[asked.voices[length - 1 - lag]]
-        stop = min(tables.rows.indptr[asked.voices[length - 1 - lag] + 1], start + reach.row_each)
+        start = indptr[voices[length - 1 - lag]]
+        stop = min(indptr[voices[length - 1 - lag] + 1], start + reach.row_each)
         for e in range(start, stop):
-            count = _add(space, tables.rows.indices[e], count)
-    bits = space.near.view(np.uint32)
+            count = _add(slot, chosen, indices[e], count)
+    bits = near.view(np.uint32)
     for i in range(voted):
-        space.keys[i] = (np.uint64(bits[space.voted[i]]) << np.uint64(32)) | np.uint64(space.voted[i])
-    for i in range(lead(space.keys, voted, reach.from_neighbours)):
-        count = _add(space, int(space.keys[i] & np.uint64(0xFFFFFFFF)), count)
+        keys[i] = (np.uint64(bits[seen[i]]) << np.uint64(32)) | np.uint64(seen[i])
+    for i in range(lead(keys, voted, reach.from_neighbours)):
+        count = _add(slot, chosen, int(keys[i] & np.uint64(0xFFFFFFFF)), count)
     for i in range(ask_encoder(tables.encoder, grouping, space, selected, asked.h, reach.from_encoder, reach.items_scored)):
-        count = _add(space, tables.encoder.item_at[np.int64(space.keys[i] & np.uint64(0xFFFFFFFF))], count)
-    if len(tables.spoken.items):
+        count = _add(slot, chosen, item_at[np.int64(keys[i] & np.uint64(0xFFFFFFFF))], count)
+    starts, items = tables.spoken.starts, tables.spoken.items
+    if len(items):
         for j in range(count):
-            for e in range(tables.spoken.starts[space.chosen[j]], tables.spoken.starts[space.chosen[j] + 1]):
-                count = _add(space, tables.spoken.items[e], count)
+            for e in range(starts[chosen[j]], starts[chosen[j] + 1]):
+                count = _add(slot, chosen, items[e], count)
     for i in range(length):
-        count = _add(space, asked.positions[i], count)
+        count = _add(slot, chosen, positions[i], count)
     for i in range(len(also)):
-        count = _add(space, also[i], count)
+        count = _add(slot, chosen, also[i], count)
     return count
 
 
@@ -412,34 +433,39 @@ def votes(tables: Tables, space: Space, asked: Asked, reach: Reach, count: int) 
     """(9, m) float32: of the candidates, by the six relations of the rows, the neighbours near and ahead, the encoder.
 
     What the rows and the neighbours say of a seen item, they say in part of the unseen ones that it speaks for."""
-    relations, length = len(tables.rows.values), len(asked.positions)
+    indptr, indices, values, decayed = tables.rows.indptr, tables.rows.indices, tables.rows.values, tables.rows.decayed
+    slot, chosen, near, ahead, columns = space.slot, space.chosen, space.near, space.ahead, space.columns
+    voices = asked.voices
+    relations, length = len(values), len(voices)
     cast = np.zeros((relations + 3, count), dtype=np.float32)
     for lag in range(min(length, reach.rows_read)):
-        item = asked.voices[length - 1 - lag]
-        start, stop = tables.rows.indptr[item], tables.rows.indptr[item + 1]
+        item = voices[length - 1 - lag]
+        start, stop = indptr[item], indptr[item + 1]
         for e in range(start, stop):
-            space.columns[e - start] = space.slot[tables.rows.indices[e]]
+            columns[e - start] = slot[indices[e]]
         for k in range(relations):
-            weight = tables.rows.decayed[k, lag]
+            weight, said, row = decayed[k, lag], values[k], cast[k]
             for e in range(start, stop):
-                column = space.columns[e - start]
+                column = columns[e - start]
                 if column:
-                    cast[k, column - 1] += weight * tables.rows.values[k, e]
+                    row[column - 1] += weight * said[e]
     for j in range(count):
-        item = space.chosen[j]
-        cast[relations, j] = space.near[item]
-        cast[relations + 1, j] = space.ahead[item]
-    if len(tables.spoken.items):
+        item = chosen[j]
+        cast[relations, j] = near[item]
+        cast[relations + 1, j] = ahead[item]
+    starts, items, shares = tables.spoken.starts, tables.spoken.items, tables.spoken.shares
+    if len(items):
         for j in range(count):
-            for e in range(tables.spoken.starts[space.chosen[j]], tables.spoken.starts[space.chosen[j] + 1]):
-                column = space.slot[tables.spoken.items[e]]
+            for e in range(starts[chosen[j]], starts[chosen[j] + 1]):
+                column = slot[items[e]]
                 if column:
                     for k in range(relations + 2):
-                        cast[k, column - 1] += tables.spoken.shares[e] * cast[k, j]
-    pull, most = cast[relations + 2], np.float32(-np.inf)
+                        cast[k, column - 1] += shares[e] * cast[k, j]
+    row_of, pull, most = tables.encoder.row_of, cast[relations + 2], np.float32(-np.inf)
     for j in range(count):
-        row = tables.encoder.row_of[space.chosen[j]]
-        pull[j] = _product(tables.encoder.outputs, row, asked.h) + tables.encoder.bias[row]
+        columns[j] = row_of[chosen[j]]
+    products(tables.encoder.outputs, tables.encoder.bias, columns[:count], asked.h, pull)
+    for j in range(count):
         most = max(most, pull[j])
     for j in range(count):
         pull[j] = np.exp(pull[j] - most)
@@ -449,6 +475,35 @@ def votes(tables: Tables, space: Space, asked: Asked, reach: Reach, count: int) 
 # Features
 
 
+@compiled_sums
+def log_shares(cast: np.ndarray, whole: float, floor: float, out: np.ndarray) -> None:
+    """log(cast x whole), at least log(floor), into out (m,); without a call, so that many are worked out at a time.
+
+    cast : (m,) float32, none below 0.  After Cephes' logf (Moshier 1989), which is within two units of the last place.
+    """
+    lowest, further = np.float32(math.log(floor)), np.float32(math.log(whole))
+    bits = cast.view(np.int32)
+    for j in range(len(cast)):
+        held = bits[j]
+        power = np.float32((held >> np.int32(23)) - np.int32(127))
+        x = np.float32(held & np.int32(0x7FFFFF)) * np.float32(2.0**-23) + np.float32(1.0)
+        large = x > np.float32(1.41421356)
+        x = (np.float32(0.5) * x if large else x) - np.float32(1.0)
+        power = power + np.float32(1.0) if large else power
+        y = np.float32(7.0376836292e-2) * x - np.float32(1.1514610310e-1)
+        y = y * x + np.float32(1.1676998740e-1)
+        y = y * x - np.float32(1.2420140846e-1)
+        y = y * x + np.float32(1.4249322787e-1)
+        y = y * x - np.float32(1.6668057665e-1)
+        y = y * x + np.float32(2.0000714765e-1)
+        y = y * x - np.float32(2.4999993993e-1)
+        y = y * x + np.float32(3.3333331174e-1)
+        square = x * x
+        y = y * x * square - np.float32(0.5) * square + power * np.float32(-2.12194440e-4)
+        y = x + y + power * np.float32(0.693359375) + further
+        out[j] = y if y > lowest else lowest
+
+
 @compiled
 def vote_features(cast: np.ndarray, space: Space, floor: float, out: np.ndarray) -> np.ndarray:
     """log share, share of the maximum and 1 / (1 + rank / 3) of every voter into out (3 v, m); a candidate without a vote
@@ -456,26 +511,26 @@ def vote_features(cast: np.ndarray, space: Space, floor: float, out: np.ndarray)
     voters, m = cast.shape
     peaks = np.empty(voters, dtype=np.float32)
     bits = cast.view(np.uint32)
-    lowest = np.float32(math.log(floor))
+    keys, spare = space.keys, space.spare
     for v in range(voters):
+        mine, log_share, over, by_place = cast[v], out[v], out[voters + v], out[2 * voters + v]
         total, most, count = 0.0, np.float32(0.0), 0
         for j in range(m):
-            vote = cast[v, j]
+            vote = mine[j]
             total += vote
             most = max(most, vote)
-            out[2 * voters + v, j] = 0.0
+            by_place[j] = 0.0
             if vote > 0.0:
-                space.keys[count] = (np.uint64(bits[v, j]) << np.uint64(32)) | np.uint64(j)
+                keys[count] = (np.uint64(bits[v, j]) << np.uint64(32)) | np.uint64(j)
                 count += 1
         whole = np.float32(1.0 / max(total, 1e-30))
         scale = np.float32(1.0) / max(most, np.float32(1e-30))
+        log_shares(mine, whole, floor, log_share)
         for j in range(m):
-            share = cast[v, j] * whole
-            out[v, j] = np.log(share) if share > floor else lowest
-            out[voters + v, j] = cast[v, j] * scale
-        by_rank(space.keys, space.spare, count)
+            over[j] = mine[j] * scale
+        by_rank(keys, spare, count)
         for rank in range(count):
-            out[2 * voters + v, space.keys[rank] & np.uint64(0xFFFFFFFF)] = 1.0 / (1.0 + rank / 3.0)
+            by_place[keys[rank] & np.uint64(0xFFFFFFFF)] = 1.0 / (1.0 + rank / 3.0)
         peaks[v] = most * whole
     return peaks
 
@@ -484,22 +539,23 @@ def vote_features(cast: np.ndarray, space: Space, floor: float, out: np.ndarray)
 def session_features(space: Space, asked: Asked, out: np.ndarray) -> None:
     """What the session did with each candidate itself, into out (10, m). Every item of the history is a candidate."""
     out[:] = 0.0
-    length = len(asked.positions)
+    slot, positions, at, dwell_s, engagement = space.slot, asked.positions, asked.at, asked.dwell_s, asked.engagement
+    length = len(positions)
     where = np.empty(length, dtype=np.int64)
     for i in range(length):
-        where[i] = space.slot[asked.positions[i]] - 1
+        where[i] = slot[positions[i]] - 1
     for i in range(length):
         j = where[i]
         out[0, j] = 1.0
         out[1, j] = 1.0 / (length - i)
         out[2, j] += 1.0
-        stayed = np.float64(asked.dwell_s[i])
+        stayed = np.float64(dwell_s[i])
         if math.isnan(stayed) and i < length - 1:
-            stayed = asked.at[i + 1] - asked.at[i]  # where the page reports no dwell, the gap to the next event
+            stayed = at[i + 1] - at[i]  # where the page reports no dwell, the gap to the next event
         if stayed > out[5, j]:
             out[5, j] = stayed
-        out[6, j] = max(out[6, j], asked.engagement[i])
-        out[9, j] = max(asked.at[length - 1] - asked.at[i], 0.0)
+        out[6, j] = max(out[6, j], engagement[i])
+        out[9, j] = max(at[length - 1] - at[i], 0.0)
     last = where[length - 1]
     out[3, last] = 1.0
     if length > 1:
@@ -529,17 +585,18 @@ def cluster_features(
     best = np.float32(1e-12)
     for s in range(len(selected)):
         best = max(best, score[s])
+    place, chosen, primaries = space.cluster, space.chosen, grouping.primary
     for s in range(len(selected)):
-        space.cluster[selected[s]] = s + 1
-    mine = grouping.primary[latest]
+        place[selected[s]] = s + 1
+    mine = primaries[latest]
     for j in range(count):
-        primary = grouping.primary[space.chosen[j]]
-        s = int(space.cluster[primary]) if primary >= 0 else 0
+        primary = primaries[chosen[j]]
+        s = int(place[primary]) if primary >= 0 else 0
         out[0, j] = score[s - 1] / best if s else 0.0
         out[1, j] = 1.0 if s else 0.0
         out[2, j] = 1.0 if mine >= 0 and primary == mine else 0.0
     for s in range(len(selected)):
-        space.cluster[selected[s]] = 0.0
+        place[selected[s]] = 0.0
 
 
 @compiled
@@ -592,11 +649,12 @@ def gather(
     features = np.empty((width, m), dtype=np.float32)
     at = 3 * len(cast)
     peaks = vote_features(cast, space, reach.share_floor, features[:at])
-    facts = tables.facts.shape[1]
+    slot, chosen, facts = space.slot, space.chosen, tables.facts
     for j in range(m):
-        for k in range(facts):
-            features[at + k, j] = tables.facts[space.chosen[j], k]
-    at += facts
+        of_item = facts[chosen[j]]
+        for k in range(facts.shape[1]):
+            features[at + k, j] = of_item[k]
+    at += facts.shape[1]
     session_features(space, asked, features[at : at + 10])
     at += 10
     cluster_features(grouping, space, selected, score, asked.positions[-1], m, features[at : at + 3])
@@ -604,8 +662,8 @@ def gather(
     context_features(tables, asked, peaks, sessions, features[at : at + 9])
     positions = np.empty(m, dtype=np.int64)
     for j in range(m):
-        positions[j] = space.chosen[j]
-        space.slot[positions[j]] = 0
+        positions[j] = chosen[j]
+        slot[positions[j]] = 0
     return positions, features, cast
 
 
@@ -636,12 +694,13 @@ def vote_features_of(cast: np.ndarray, columns: np.ndarray, floor: float, out: n
     into their places, which costs less than to sort all."""
     voters, m = cast.shape
     peaks = np.empty(voters, dtype=np.float32)
-    lowest = np.float32(math.log(floor))
     held, place = np.empty(m, dtype=np.float32), np.empty(m, dtype=np.int32)
+    mine = np.empty(len(columns), dtype=np.float32)
     for v in range(voters):
+        said, over, by_place = cast[v], out[voters + v], out[2 * voters + v]
         total, most, count = 0.0, np.float32(0.0), 0
         for j in range(m):
-            vote = cast[v, j]
+            vote = said[j]
             total += vote
             most = max(most, vote)
             place[j] = count
@@ -651,10 +710,11 @@ def vote_features_of(cast: np.ndarray, columns: np.ndarray, floor: float, out: n
         whole = np.float32(1.0 / max(total, 1e-30))
         scale = np.float32(1.0) / max(most, np.float32(1e-30))
         for c in range(len(columns)):
-            vote = cast[v, columns[c]]
-            share = vote * whole
-            out[v, c] = np.log(share) if share > floor else lowest
-            out[voters + v, c] = vote * scale
+            mine[c] = said[columns[c]]
+        log_shares(mine, whole, floor, out[v])
+        for c in range(len(columns)):
+            vote = mine[c]
+            over[c] = vote * scale
             rank = 0
             if vote > 0.0:
                 own = place[columns[c]]
@@ -662,7 +722,7 @@ def vote_features_of(cast: np.ndarray, columns: np.ndarray, floor: float, out: n
                     rank += held[j] >= vote
                 for j in range(own + 1, count):
                     rank += held[j] > vote
-            out[2 * voters + v, c] = 1.0 / (1.0 + rank / 3.0) if vote > 0.0 else 0.0
+            by_place[c] = 1.0 / (1.0 + rank / 3.0) if vote > 0.0 else 0.0
         peaks[v] = most * whole
     return peaks
 
@@ -686,9 +746,10 @@ def gather_without(
     being candidates as they were. asked ... reach : as `gather` was given them.  positions, features : what it found.
     h : (d,) the vector that the session then has. At least one event must be left."""
     rest, m = less(asked, item, h), len(positions)
+    slot, chosen = space.slot, space.chosen
     for j in range(m):
-        space.chosen[j] = positions[j]
-        space.slot[positions[j]] = j + 1
+        chosen[j] = positions[j]
+        slot[positions[j]] = j + 1
     voted, sessions = ask_neighbours(tables.visits, space, rest.voices, reach.nearest)
     cast = votes(tables, space, rest, reach, m)
     forget(space, voted)
@@ -707,5 +768,5 @@ def gather_without(
             out[at + f, c] = told[f, columns[c]]
     context_features(tables, rest, peaks, sessions, out[at + 13 :])
     for j in range(m):
-        space.slot[positions[j]] = 0
+        slot[positions[j]] = 0
     return out
