@@ -2,8 +2,8 @@
 
 Decisions of a session depend on each other, sessions are taken not to: all intervals are of sessions, a session being one draw
 of a ratio (its sums over how many decisions it had). They are of t's quantiles with degrees of freedom by how heavy the tails are
-(Satterthwaite 1946), corrected for skewness, which importance weights bring plenty of (Hall 1992, "On the removal of skewness by
-transformation").
+(Satterthwaite 1946), and wider on the side of the skewness, which importance weights bring plenty of (Hall 1992, "On the removal
+of skewness by transformation").
 
 References: Horvitz & Thompson (1952) for IPS; Swaminathan & Joachims (2015), "The self-normalized estimator for counterfactual
 learning", for SNIPS; Dudík, Langford & Li (2011), "Doubly robust policy evaluation and learning"; Ionides (2008), "Truncated
@@ -237,7 +237,8 @@ class _Sessions:
 def studentised(pull: np.ndarray, confidence: float) -> tuple[float, float]:
     """Quantiles between which (mean of draws - truth) / its standard error lies, for draws (S,) of which at least two differ.
 
-    Hall (1992), equations 2.2 and 2.5: with a the skewness over the root of S, (1 + a(z - a/6)) ** (1/3) unwinds it.
+    Hall (1992), equations 2.2 and 2.5: with a the skewness over the root of S, (1 + a(z - a/6)) ** (1/3) unwinds it. On each side
+    the wider of that and of t is taken: where rewards are rare the skewness of what was seen says little of the truth's.
     """
     count = len(pull)
     centred = pull - pull.mean()
@@ -249,8 +250,8 @@ def studentised(pull: np.ndarray, confidence: float) -> tuple[float, float]:
     a = skew / math.sqrt(count)
     if abs(a) < 1e-6:
         return -z, z
-    unwound = [3.0 / a * (np.cbrt(1.0 + a * (side - a / 6.0)) - 1.0) for side in (-z, z)]
-    return float(unwound[0]), float(unwound[1])
+    low, high = (3.0 / a * (np.cbrt(1.0 + a * (side - a / 6.0)) - 1.0) for side in (-z, z))
+    return min(float(low), -z), max(float(high), z)
 
 
 def _numbered(session: np.ndarray) -> np.ndarray:
