@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommendations.ranking import blend as blending
-from recommendations.ranking import causes
+from recommendations.ranking import scoring
 from recommendations.ranking.encoder import event_parts
 from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS
 from recommendations.ranking.history import History, Scratch
@@ -34,10 +33,12 @@ class Why:
 
     shares : (r, E) float32, each expert's part of the score, in the order of `EXPERTS`; rows sum to 1.
     because : (r,) int, the history's event that carried the item most, `NO_CAUSE` where none did.
+    mean : (F,) float32 features of the average candidate, None before the first item.
     """
 
     shares: np.ndarray
     because: np.ndarray
+    mean: np.ndarray | None = None
 
 
 def explain(ranker: Ranker, history: History, ranked: Ranked, rows: np.ndarray) -> Why:
@@ -47,34 +48,37 @@ def explain(ranker: Ranker, history: History, ranked: Ranked, rows: np.ndarray) 
     difference; exact within one linear piece of the blend); what it takes away counts as nothing.
     The event is the one with the largest part in the rows' votes and in the session vector, as far as each counted.
     """
+    evidence = ranked.evidence
+    carried = rows < len(ranked.columns)  # the others only fill the list up
+    columns = ranked.columns[rows[carried]]
+    if evidence is not None and len(columns):
+        items = evidence.positions[columns]
+        found = scoring.carried(
+            ranker.blend.weights,
+            evidence.features,
+            evidence.votes,
+            ranked.columns,
+            columns,
+            _EXPERT_OF,
+            _NAMED,
+            len(EXPERTS),
+            evidence.asked.positions,
+            items,
+            *ranker.tables.rows,
+            READ,
+            event_parts(ranker.encoder, history, items),
+            _scratch.zeros("slot", len(ranker.encoder.row_of), np.int32),
+        )
+        if len(columns) == len(rows):
+            return Why(*found)
     shares = np.empty((len(rows), len(EXPERTS)), dtype=np.float32)
     shares[:] = _ONLY_POPULAR
     because = np.full(len(rows), NO_CAUSE)
-    evidence = ranked.evidence
-    if evidence is None:
-        if ranked.opening is not None:
-            opened = rows < len(ranked.columns)
-            shares[opened] = ranked.opening.parts[ranked.columns[rows[opened]]]
-        return Why(shares, because)
-    carried = rows < len(ranked.columns)  # the others only fill the list up
-    columns = ranked.columns[rows[carried]]
     if not len(columns):
         return Why(shares, because)
-    items = evidence.positions[columns]
-    shares[carried], because[carried] = causes.carried(
-        evidence.features,
-        evidence.votes,
-        ranked.columns,
-        columns,
-        blending.score_gradient(ranker.blend, evidence.features.take(columns, axis=1)),
-        _EXPERT_OF,
-        _NAMED,
-        len(EXPERTS),
-        np.array(history.positions, dtype=np.int64),
-        items,
-        ranker.tables.rows,
-        READ,
-        event_parts(ranker.encoder, history, items),
-        _scratch.zeros("slot", len(ranker.encoder.row_of), np.int32),
-    )
+    if evidence is not None:
+        shares[carried], because[carried], mean = found
+        return Why(shares, because, mean)
+    if ranked.opening is not None:
+        shares[carried] = ranked.opening.parts[columns]
     return Why(shares, because)

@@ -2,6 +2,8 @@
 
 An item of the session, an expert or a cluster is *named* for an item that is shown only if `removals` finds that without it the
 item's log-odds against the others of the ranking fall. Where nothing is found nothing is named: the words then say less.
+Of the session's items one is tried, the one proposed for most slots: a second one, which costs as much again, would name an item
+for 77 slots in 100 where one does for 69 (a made world of 480 items).
 """
 
 from __future__ import annotations
@@ -11,13 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recommendations.ranking import scoring
 from recommendations.ranking.explaining import NO_CAUSE, Why
-from recommendations.ranking.features import EXPERTS
-from recommendations.ranking.removals import LEAST, Trial
+from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS
+from recommendations.ranking.ranker import DROPPED
+from recommendations.ranking.removals import CLUSTER_ROWS, LEAST, Trial
 
-TRIED = 1
-"""Items of the session that are tried, those proposed for most slots. Each costs as much as a sixth of a step; a second one would
-name an item for 77 slots in 100 where one does for 69 (a made world of 480 items)."""
+_OF_EXPERTS = (
+    np.concatenate([np.flatnonzero(rows) for rows in EXPERT_COLUMNS]),
+    np.append(0, np.cumsum(EXPERT_COLUMNS.sum(axis=1))).astype(np.int64),
+)
+"""Features by expert, and where each expert's begin."""
+
+_NO_FEATURES = np.zeros((0, 0), dtype=np.float32)
+_NOTHING = np.zeros(0, dtype=np.float32)
 
 NOBODY = ""
 """Stands for the expert where no single one carried the item."""
@@ -52,31 +61,73 @@ def name(
     why : of these rows.  clusters, personas : r positions, -1 for none.  beside : whether the slate stands beside something.
     """
     told = [i for i, row in enumerate(rows.tolist()) if row < len(trial.scores)]
-    named = nothing(len(rows))
     if not told:
-        return named
-    touched = trial.history.positions
-    events = why.because.tolist()
-    proposals = [int(touched[event]) if event != NO_CAUSE else NO_CAUSE for event in events]
+        return nothing(len(rows))
+    if trial.ranked.evidence is None:
+        return _opened(trial, rows, told, why, clusters, personas, beside=beside)
+    touched = trial.history.positions.tolist()
+    item = _most([touched[event] for event in why.because[told].tolist() if event != NO_CAUSE])
+    without = trial.features_without(item) if item != NO_CAUSE else None
+    changed = trial.cluster_weight
+    found = scoring.named(
+        trial.ranker.blend.weights,
+        trial.ranked.evidence.features,
+        why.mean,
+        trial.ranked.columns,
+        trial.items,
+        trial.scores,
+        rows,
+        why.shares.argmax(axis=1),
+        np.array(clusters, dtype=np.int64),
+        item,
+        without if without is not None else _NO_FEATURES,
+        trial.without_item(item) if item != NO_CAUSE and without is None else _NOTHING,
+        *_OF_EXPERTS,
+        CLUSTER_ROWS,
+        *trial.clusters.held_by,
+        len(trial.clusters),
+        np.array(list(changed), dtype=np.int64),
+        np.array(list(changed.values()), dtype=np.float32),
+        DROPPED,
+        trial.pool if trial.pool is not None else _NOTHING,
+        beside,
+        LEAST,
+    ).T.tolist()
+    return Named(
+        experts=[EXPERTS[e] if e >= 0 else NOBODY for e in found[1]],
+        because=found[0],
+        clusters=[c >= 0 for c in found[2]],
+        personas=[False] * len(rows),
+        beside=[b > 0 for b in found[3]],
+    )
+
+
+def _opened(
+    trial: Trial,
+    rows: np.ndarray,
+    told: list[int],
+    why: Why,
+    clusters: Sequence[int],
+    personas: Sequence[int],
+    *,
+    beside: bool,
+) -> Named:
+    """`name` before the first item, of those of the rows that are `told` of: no item carried them."""
+    named = nothing(len(rows))
     leading = why.shares.argmax(axis=1).tolist()
-    tried_items = _most([proposals[i] for i in told if proposals[i] != NO_CAUSE])
     tried_experts = sorted({leading[i] for i in told})
-    tried_clusters = sorted({clusters[i] for i in told} - {NO_CAUSE})
-    tried_personas = sorted({personas[i] for i in told} - {NO_CAUSE}) if trial.ranked.evidence is None else []
-    silent = trial.without_experts([EXPERTS[expert] for expert in tried_experts])
-    after = [trial.without_item(item) for item in tried_items]
-    after += silent
+    tried_clusters = sorted({clusters[i] for i in told} & trial.cluster_weight.keys())
+    tried_personas = sorted({personas[i] for i in told} - {NO_CAUSE})
+    after = trial.without_experts([EXPERTS[expert] for expert in tried_experts])
     after += [trial.without_cluster(cluster) for cluster in tried_clusters]
     after += [trial.without_persona(persona) for persona in tried_personas]
     after += [trial.without_beside()] if beside else []
-    first = len(tried_items)
-    second = first + len(tried_experts)
-    third = second + len(tried_clusters)
-    place = {cluster: second + i for i, cluster in enumerate(tried_clusters)}
-    whose = {persona: third + i for i, persona in enumerate(tried_personas)}
+    first = len(tried_experts)
+    second = first + len(tried_clusters)
+    place = {cluster: first + i for i, cluster in enumerate(tried_clusters)}
+    whose = {persona: second + i for i, persona in enumerate(tried_personas)}
     for i, fall in zip(told, trial.falls(after)[:, rows[told]].T.tolist(), strict=True):
-        named.because[i] = _held(tried_items, fall[:first], proposals[i])
-        expert = _held(tried_experts, fall[first:second], leading[i])
+        expert = _held(tried_experts, fall[:first], leading[i])
         named.experts[i] = EXPERTS[expert] if expert != NO_CAUSE else NOBODY
         named.clusters[i] = clusters[i] in place and fall[place[clusters[i]]] >= LEAST
         named.personas[i] = personas[i] in whose and fall[whose[personas[i]]] >= LEAST
@@ -95,9 +146,9 @@ def _held(tried: Sequence[int], falls: Sequence[float], proposed: int) -> int:
     return cause
 
 
-def _most(proposals: Sequence[int]) -> list[int]:
-    """The `TRIED` that are proposed most often, of equals the first."""
+def _most(proposals: Sequence[int]) -> int:
+    """What is proposed most often, of equals the first; `NO_CAUSE` where nothing is."""
     times: dict[int, int] = {}
     for item in proposals:
         times[item] = times.get(item, 0) + 1
-    return sorted(times, key=lambda item: -times[item])[:TRIED]
+    return max(times, key=times.__getitem__, default=NO_CAUSE)

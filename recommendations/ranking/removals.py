@@ -17,7 +17,7 @@ import numpy as np
 from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters
 from recommendations.ranking import blend as blending
-from recommendations.ranking import causes
+from recommendations.ranking import scoring
 from recommendations.ranking.features import CLUSTER, EXPERT_COLUMNS, EXPERTS, FEATURES, gather_without
 from recommendations.ranking.history import History, Scratch
 from recommendations.ranking.layout import ClusterRows
@@ -27,10 +27,10 @@ from recommendations.ranking.ranker import Ranked, Ranker, cluster_log_weight, r
 LEAST = 1e-4
 """Log-odds by which an item must fall for a cause to hold: well above what rounding of float32 moves."""
 
-_CLUSTER_ROWS = np.array([FEATURES.index(name) for name in CLUSTER], dtype=np.intp)
+CLUSTER_ROWS = np.array([FEATURES.index(name) for name in CLUSTER], dtype=np.int64)
 _OF_EXPERT = {expert: np.flatnonzero(EXPERT_COLUMNS[i]) for i, expert in enumerate(EXPERTS)}
 _PLAIN = (np.zeros(0, dtype=np.intp), False)
-_NO_CLUSTER = (_CLUSTER_ROWS, False)
+_NO_CLUSTER = (CLUSTER_ROWS, False)
 _scratch = Scratch()
 
 
@@ -45,7 +45,7 @@ def log_odds(scores: np.ndarray) -> np.ndarray:
 
     +inf for the only item of a list.
     """
-    return causes.log_odds(np.array(scores, dtype=np.float64))
+    return scoring.log_odds(np.array(scores, dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -100,18 +100,24 @@ class Trial:
 
         NaN for the only item of a ranking, which has nothing to fall behind.
         """
-        return causes.falls(np.array([self.scores, *after], dtype=np.float64))
+        return scoring.falls(np.array([self.scores, *after], dtype=np.float64))
 
     def without_item(self, item: int) -> np.ndarray:
         """(k,) if the session had not touched the item at this position: all its events are left out."""
+        features = self.features_without(item)
+        if features is None:
+            return self._with(self._opening(self.shelves, self.belief, self.own))
+        return self._with(blending.score(self.ranker.blend, features))
+
+    def features_without(self, item: int) -> np.ndarray | None:
+        """(F, k) features that the items have without it; None where nothing of the session would be left."""
         evidence = self.ranked.evidence
         if evidence is None or not (evidence.asked.positions != item).any():
-            return self._with(self._opening(self.shelves, self.belief, self.own))
+            return None
         h = represent(self.ranker, self.history, without=item)
-        features = gather_without(
+        return gather_without(
             self.ranker, evidence, self.ranked.columns, item, h, layout=self.layout, selection=self.selection, scratch=_scratch
         )
-        return self._with(blending.score(self.ranker.blend, features))
 
     def without_expert(self, expert: str) -> np.ndarray:
         """(k,) if the expert said of every candidate what it says of the average one; before the first item, if it said
