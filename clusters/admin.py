@@ -122,13 +122,18 @@ class ClusterChangeAdmin(ReadOnlyAdmin):
     def shown_fields(self, change: ClusterChange) -> SafeString | str:
         fields = delta_of(change).fields.items()
         rows = [(name.replace("_", " "), _told(before), _told(after)) for name, (before, after) in fields]
+        ties = delta_of(change).ties
+        names = dict(ItemCluster.objects.filter(pk__in=ties).values_list("pk", "name"))
+        rows += [
+            (f"tie to {names.get(pk, f'cluster {pk}')}", _told(before), _told(after)) for pk, (before, after) in ties.items()
+        ]
         return table(("field", "before", "after"), rows) if rows else "–"
 
     @admin.display(description=f"items, the first {SHOWN_ITEMS}")
     @once
     def shown_items(self, change: ClusterChange) -> SafeString | str:
         delta = delta_of(change)
-        shown = list(dict.fromkeys([*delta.rules, *delta.members]))[:SHOWN_ITEMS]
+        shown = list(dict.fromkeys([*delta.rules, *delta.factors, *delta.members]))[:SHOWN_ITEMS]
         items = Item.objects.in_bulk(shown)
         nothing = (None, None)
         rows = [

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from clusters.lineage import FIELDS, Actor, Delta, Entry, record
-from clusters.models import ClusterChange, ClusterItemRule, ClusterMembership, Item, ItemCluster, MembershipRow
+from clusters.models import ClusterChange, ClusterItemRule, ClusterMembership, ClusterTie, Item, ItemCluster, MembershipRow
 from personas.models import Shop, in_chunks
 
 MAX_NAME = 120
@@ -21,6 +21,7 @@ MAX_ITEMS = 5_000
 
 MAX_BOUND = 1_000_000
 CORE, EXCLUDED = ClusterItemRule.Rule.CORE.value, ClusterItemRule.Rule.EXCLUDED.value
+LESSENED = ClusterItemRule.Rule.LESSENED.value
 BY_HAND = ItemCluster.HAND_KINDS
 """Kinds whose items are the merchandiser's; learning decides on those of the others."""
 
@@ -38,24 +39,29 @@ class EditConflict(EditError):
 
 
 class Draft:
-    """One cluster's fields, items and rules, to be changed at will; `delta` tells what was.
+    """One cluster's fields, items, rules and ties, to be changed at will; `delta` tells what was.
 
-    row : the cluster; unsaved for one that is made.  members : item id -> weight.  rules : item id -> `CORE` or `EXCLUDED`.
-    via : item id -> how a search found it, for items that an edit brings back.
+    row : the cluster; unsaved for one that is made.  members : item id -> weight, of lessened ones what is left of it.
+    rules : item id -> `CORE`, `EXCLUDED` or `LESSENED`.  factors : item id -> factor, of the lessened ones.
+    ties : id of another cluster -> weight.  via : item id -> how a search found it, for items that an edit brings back.
 
-    held, ruled : its rows, (item id, weight, via) and (item id, rule), where they were read already: see `drafts_of`.
+    held, ruled, tied : its rows, (item id, weight, via), (item id, rule, factor) and (cluster id, weight), where they were read
+    already: see `drafts_of`.
     """
 
     def __init__(
         self,
         row: ItemCluster,
         held: Iterable[tuple[int, float, Any]] | None = None,
-        ruled: Iterable[tuple[int, str]] | None = None,
+        ruled: Iterable[tuple[int, str, float | None]] | None = None,
+        tied: Iterable[tuple[int, float]] | None = None,
     ) -> None:
         self.row = row
         self.made = row.pk is None
         self.members: dict[int, float] = {}
         self.rules: dict[int, str] = {}
+        self.factors: dict[int, float] = {}
+        self.ties: dict[int, float] = {}
         self.via: dict[int, list[list[int]]] = {}
         self._found: dict[int, list[list[int]]] = {}
         if not self.made:
@@ -63,9 +69,14 @@ class Draft:
                 self.members[item] = weight
                 if via:
                     self._found[item] = via
-            self.rules.update(row.item_rules.values_list("item_id", "rule") if ruled is None else ruled)
+            for item, rule, factor in row.item_rules.values_list("item_id", "rule", "factor") if ruled is None else ruled:
+                self.rules[item] = rule
+                if factor is not None:
+                    self.factors[item] = factor
+            self.ties.update(row.ties.values_list("target_id", "weight") if tied is None else tied)
         self._fields = {name: None if self.made else told(getattr(row, name)) for name in FIELDS}
         self._members, self._rules = dict(self.members), dict(self.rules)
+        self._factors, self._ties = dict(self.factors), dict(self.ties)
 
     @property
     def by_hand(self) -> bool:
@@ -81,7 +92,13 @@ class Draft:
             members=_differences(self._members, self.members),
             rules=_differences(self._rules, self.rules),
             via={item: self._found[item] for item in sorted(gone & self._found.keys())},
+            factors=_differences(self._factors, self.factors),
+            ties=_differences(self._ties, self.ties),
         )
+
+    def forget_factors(self) -> None:
+        """Factors of items that are no longer lessened are forgotten."""
+        self.factors = {item: factor for item, factor in self.factors.items() if self.rules.get(item) == LESSENED}
 
     def check(self) -> None:
         """Raises EditError on bounds and numbers of items that can't be; names are checked among the shop's, once written."""
@@ -110,11 +127,22 @@ class Draft:
             ClusterMembership.objects.put(rows)
 
         def put_rules(new: Mapping[int, str]) -> None:
-            rows = [ClusterItemRule(cluster=cluster, item_id=item, rule=rule) for item, rule in new.items()]
+            rows = [
+                ClusterItemRule(cluster=cluster, item_id=item, rule=rule, factor=self.factors.get(item))
+                for item, rule in new.items()
+            ]
             ClusterItemRule.objects.bulk_create(rows, batch_size=500)
 
         _write(ClusterMembership.objects.filter(cluster=cluster), cluster.pk, delta.members, put_members, "weight")
-        _write(ClusterItemRule.objects.filter(cluster=cluster), cluster.pk, delta.rules, put_rules, "rule")
+        ruled = ClusterItemRule.objects.filter(cluster=cluster)
+        _write(ruled, cluster.pk, delta.rules, put_rules, "rule")
+        for item, (_, factor) in delta.factors.items():
+            ruled.filter(item_id=item).update(factor=factor)
+        for target, (_, weight) in delta.ties.items():
+            if weight is None:
+                ClusterTie.objects.filter(source=cluster, target_id=target).delete()
+            else:
+                ClusterTie.objects.update_or_create(source=cluster, target_id=target, defaults={"weight": weight})
 
 
 def _differences(before: Mapping[int, Any], after: Mapping[int, Any]) -> dict[int, tuple[Any, Any]]:
@@ -173,15 +201,21 @@ def drafts_of(clusters: Iterable[int]) -> dict[int, Draft]:
     """Clusters, live or retired, as they are now, by id, in a few queries for all of them; within `editing`."""
     rows: dict[int, ItemCluster] = {}
     held: dict[int, list[tuple[int, float, Any]]] = {}
-    ruled: dict[int, list[tuple[int, str]]] = {}
+    ruled: dict[int, list[tuple[int, str, float | None]]] = {}
+    tied: dict[int, list[tuple[int, float]]] = {}
     for chunk in in_chunks(clusters):
         rows |= ItemCluster.objects.in_bulk(chunk)
         members = ClusterMembership.objects.filter(cluster__in=chunk).order_by()
         for cluster, *member in members.values_list("cluster_id", "item_id", "weight", "via").iterator(chunk_size=10_000):
             held.setdefault(cluster, []).append((member[0], member[1], member[2]))
-        for cluster, item, rule in ClusterItemRule.objects.filter(cluster__in=chunk).values_list("cluster_id", "item_id", "rule"):
-            ruled.setdefault(cluster, []).append((item, rule))
-    return {pk: Draft(row, held.get(pk, ()), ruled.get(pk, ())) for pk, row in rows.items()}
+        rules = ClusterItemRule.objects.filter(cluster__in=chunk).values_list("cluster_id", "item_id", "rule", "factor")
+        for cluster, item, rule, factor in rules:
+            ruled.setdefault(cluster, []).append((item, rule, factor))
+        for cluster, target, weight in ClusterTie.objects.filter(source__in=chunk).values_list(
+            "source_id", "target_id", "weight"
+        ):
+            tied.setdefault(cluster, []).append((target, weight))
+    return {pk: Draft(row, held.get(pk, ()), ruled.get(pk, ()), tied.get(pk, ())) for pk, row in rows.items()}
 
 
 class Operation:
@@ -193,6 +227,7 @@ class Operation:
 
     def put(self, draft: Draft, action: str, summary: str, *, undoes: ClusterChange | None = None) -> Delta:
         """Write a draft's rows, if there is anything new in it: what is returned. Raises EditError; then nothing was written."""
+        draft.forget_factors()
         delta = draft.delta
         if delta:
             draft.check()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy import sparse
 
@@ -59,6 +61,28 @@ def relations(counted: np.ndarray, share: np.ndarray, overlap: np.ndarray) -> np
     near = np.where(out.sum(1, keepdims=True) > 0, out + MOVE_PRIOR * share[None, :] + ALIKE_PRIOR * alike, alike)
     np.fill_diagonal(near, 0.0)
     return _shares_of_rows(near).astype(np.float32)
+
+
+def tied(related: np.ndarray, ties: Mapping[tuple[int, int], float]) -> np.ndarray:
+    """(C, C) float32 relations where a tie from one cluster to another is at least its weight, and the others share the rest.
+
+    ties : (source, target) positions -> least share in (0, 1]. Those of a source that are together more than 1 share it all. A
+    source that was related to nothing is related to what it is tied to alone.
+    """
+    if not ties:
+        return related
+    result = related.astype(np.float64)
+    for source in sorted({source for source, _ in ties}):
+        row = result[source]
+        to = np.array([target for origin, target in ties if origin == source])
+        least = np.maximum(row[to], [ties[source, target] for target in to.tolist()])
+        least /= max(float(least.sum()), 1.0)
+        row[to] = 0.0
+        rest = float(row.sum())
+        row *= (1.0 - float(least.sum())) / rest if rest > 0 else 0.0
+        row[to] = least
+        row /= row.sum()
+    return result.astype(np.float32)
 
 
 def persona_lifts(items: sparse.csr_matrix, behaviour: Behaviour) -> np.ndarray:

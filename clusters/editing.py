@@ -20,6 +20,7 @@ from clusters.cluster_drafts import (
     BY_HAND,
     CORE,
     EXCLUDED,
+    LESSENED,
     MAX_NAME,
     Draft,
     EditConflict,
@@ -43,8 +44,8 @@ from personas.models import Shop
 
 __all__ = [
     "Actor", "EditConflict", "EditError", "add_items", "clear_rule", "create", "define", "drafted", "editing", "exclude",
-    "find_items", "give_back", "items_of_parts", "items_told", "merge", "remove_items", "rename", "restore", "retire",
-    "set_bounds", "set_core", "set_locked", "split", "undo", "undo_batch",
+    "find_items", "give_back", "items_of_parts", "items_told", "lessen", "merge", "relate", "remove_items", "rename", "restore",
+    "retire", "set_bounds", "set_core", "set_locked", "split", "undo", "undo_batch", "unrelate",
 ]  # fmt: skip
 
 Items = Mapping[int, float | None] | Mapping[int, float] | Iterable[int]
@@ -155,7 +156,7 @@ def remove_items(*, cluster: ItemCluster, items: Items, by: Actor, reason: str =
         for item in given:
             if draft.by_hand:
                 draft.members.pop(item, None)
-                if draft.rules.get(item) == CORE:
+                if draft.rules.get(item) in (CORE, LESSENED):
                     del draft.rules[item]
             elif item in draft.members or draft.rules.get(item) == CORE:
                 _bar(draft, [item])
@@ -174,13 +175,49 @@ def exclude(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "") 
 
 
 def clear_rule(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "") -> Changes:
-    """Items that are neither core nor excluded any more. Who is in stays in until learning decides otherwise."""
+    """Items that are neither core nor excluded nor lessened any more. Who is in stays in until learning decides otherwise."""
 
     def change(draft: Draft, given: Mapping[int, float | None]) -> None:
         for item in given:
+            _lift(draft, item)
             draft.rules.pop(item, None)
 
     return _on_items(cluster, items, by, reason, change)
+
+
+def lessen(*, cluster: ItemCluster, items: Mapping[int, float], by: Actor, reason: str = "") -> Changes:
+    """Items that weigh less in the cluster. items : item id -> factor in (0, 1), of what it weighs by itself; another factor
+    takes the place of an earlier one. Those that aren't in are passed over.
+
+    In a learned cluster the factor stands, whatever rebuilds make of the weight; in one whose items are the merchandiser's the
+    weight itself is changed. Raises EditConflict on a core item.
+    """
+
+    def change(draft: Draft, given: Mapping[int, float | None]) -> None:
+        if core := [item for item in given if draft.rules.get(item) == CORE]:
+            raise EditConflict(
+                "items", f"name {listed(external_ids(core))}, core of “{draft.row.name}”: core items aren't lessened"
+            )
+        for item, factor in given.items():
+            if item not in draft.members or factor is None:
+                continue
+            _lift(draft, item)
+            draft.members[item] *= factor
+            if draft.by_hand:
+                draft.rules.pop(item, None)
+            else:
+                draft.rules[item], draft.factors[item] = LESSENED, factor
+
+    if wrong := [factor for factor in items.values() if not 0.0 < factor < 1.0]:
+        raise EditError("items", f"are given the factor {wrong[0]:g}; factors are above 0 and below 1")
+    return _on_items(cluster, items, by, reason, change)
+
+
+def _lift(draft: Draft, item: int) -> None:
+    """What a lessened item weighs by itself again."""
+    factor = draft.factors.pop(item, None)
+    if factor is not None and item in draft.members:
+        draft.members[item] = min(draft.members[item] / factor, 1.0)
 
 
 def define(draft: Draft, items: Mapping[int, float], core: Iterable[int] = (), *, whole: bool) -> None:
@@ -211,9 +248,10 @@ def _take_in(draft: Draft, items: Mapping[int, float | None]) -> None:
     # What comes into a learned cluster by hand is as typical as its middle, as it will be in the release.
     usual = median(draft.members.values()) if draft.members and not draft.by_hand else 1.0
     for item, weight in items.items():
+        _lift(draft, item)
         if weight is not None or item not in draft.members:
             draft.members[item] = usual if weight is None else float(weight)
-        if draft.rules.get(item) == EXCLUDED:
+        if draft.rules.get(item) in (EXCLUDED, LESSENED):
             del draft.rules[item]
 
 
@@ -232,12 +270,13 @@ def items_told(delta: Delta) -> str:
     """What became of a cluster's items: "3 items in, 1 out, 2 now core"."""
     told = [f"{count_items(delta.entered)} in"] if delta.entered else []
     told += [f"{delta.left:,} out" if told else f"{count_items(delta.left)} out"] if delta.left else []
-    rest = len(delta.members) - delta.entered - delta.left
+    rest = sum(None not in weights and item not in delta.factors for item, weights in delta.members.items())
     after = [rule for _, rule in delta.rules.values()]
     for count, words in (
         (rest, "weighted anew"),
         (after.count(CORE), "now core"),
         (after.count(EXCLUDED), "now excluded"),
+        (sum(factor is not None for _, factor in delta.factors.values()), "weigh less"),
         (after.count(None), "without a rule now"),
     ):
         told += [f"{count:,} {words}"] if count else []
@@ -266,6 +305,7 @@ def merge(*, clusters: Sequence[ItemCluster], by: Actor, reason: str = "", name:
                 target.members[item] = max(weight, target.members.get(item, 0.0))
         core = {item for d in (target, *sources) for item, rule in d.rules.items() if rule == CORE}
         barred = {item for d in (target, *sources) for item, rule in d.rules.items() if rule == EXCLUDED}
+        target.factors = {}
         target.rules = dict.fromkeys(barred - target.members.keys(), EXCLUDED) | dict.fromkeys(core, CORE)
         target.row.kind = Kind.MANUAL
         if name is not None and check_name(name) != target.row.name:
@@ -332,6 +372,38 @@ def items_of_parts(cluster: ItemCluster, numbers: Iterable[int]) -> dict[str, li
             name = f"{plain[: MAX_NAME - 60]} of {cluster.name[:40]}"
         groups[name] = list(cluster.memberships.filter(part=number).values_list("item_id", flat=True))
     return groups
+
+
+# Tied to each other
+
+
+def relate(*, source: ItemCluster, target: ItemCluster, weight: float, by: Actor, reason: str = "") -> Changes:
+    """A visit's interest in one cluster may be taken to another: at least this share of the source's relations goes there.
+
+    weight : in (0, 1]; another takes the place of an earlier one. It stands whatever rebuilds make of the two; while one of
+    them is retired it has no effect. Raises EditError.
+    """
+    if not 0.0 < weight <= 1.0:
+        raise EditError("weight", f"{weight:g} must be above 0 and at most 1")
+    if source.pk == target.pk or source.shop_id != target.shop_id:
+        raise EditError("target", "must be another cluster of the same shop")
+    operation = Operation(source.shop, by, reason)
+    with editing(source.shop):
+        draft, other = opened(source), opened(target)
+        draft.ties[target.pk] = float(weight)
+        summary = f"Related to “{other.row.name}”: at least {round(100 * weight)} in 100 of what goes on goes there"
+        operation.put(draft, Action.RELATED, shortened(summary))
+        return operation.finish()
+
+
+def unrelate(*, source: ItemCluster, target: ItemCluster, by: Actor, reason: str = "") -> Changes:
+    """Take such a word back; how near the two are is learning's again."""
+    operation = Operation(source.shop, by, reason)
+    with editing(source.shop):
+        draft = opened(source)
+        draft.ties.pop(target.pk, None)
+        operation.put(draft, Action.UNRELATED, shortened(f"No longer related to “{target.name}” by hand"))
+        return operation.finish()
 
 
 # Taken out, brought back

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,8 +32,11 @@ class ClusterEdit:
     name : "" where learning names it.  kind : of `ItemClusters.kinds`.  locked : its items stay as they are.
     members : item id -> weight of a cluster whose items are the merchandiser's (hand-made, imported, merged, split, locked);
         None where learning decides on them.
-    core, excluded : item ids that are always, never in it.  minimum, maximum : size, None for no bound; of no effect where
-        the items are the merchandiser's, who sees in the rows what is served.
+    core, excluded : item ids that are always, never in it.  lessened : item id -> factor in (0, 1) by which its membership is
+        multiplied; `members` have it in them already.  ties : cluster id -> least share, in (0, 1], of this cluster's relations
+        that goes there; a cluster that isn't served is passed over.
+    minimum, maximum : size, None for no bound; of no effect where the items are the merchandiser's, who sees in the rows what
+        is served.
     retired : a learned cluster that was taken out by hand. It isn't served; its `members` are given so that a rebuild doesn't
         make a cluster that repeats it. Its row is retired and locked, which no rebuild makes of a learned one by itself.
     """
@@ -45,6 +48,8 @@ class ClusterEdit:
     members: Mapping[int, float] | None = None
     core: frozenset[int] = field(default_factory=frozenset)
     excluded: frozenset[int] = field(default_factory=frozenset)
+    lessened: Mapping[int, float] = field(default_factory=dict)
+    ties: Mapping[int, float] = field(default_factory=dict)
     minimum: int | None = None
     maximum: int | None = None
     retired: bool = False
@@ -54,7 +59,8 @@ class ClusterEdit:
 class Edited:
     """C clusters over n items with the edits applied, ids ascending.
 
-    weights : (n, C) float32 CSR, memberships of each kind for itself.  locked, owned : (C,) bool; owned ones' items are the
+    weights : (n, C) float32 CSR, memberships of each kind for itself, before any is lessened.  left : (nnz,) float32 in (0, 1],
+    what lessening leaves of each of them, 1 for all of it.  locked, owned : (C,) bool; owned ones' items are the
     merchandiser's.  place : (C,) int64 in `Learned`, -1 for owned ones.  names : "" where neither side gave one.
     """
 
@@ -62,6 +68,7 @@ class Edited:
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     weights: sparse.csr_matrix
+    left: np.ndarray
     locked: np.ndarray
     owned: np.ndarray
     place: np.ndarray
@@ -70,10 +77,11 @@ class Edited:
 def apply_edits(learned: Learned, behaviour: Behaviour, catalogue: Catalogue, edits: Sequence[ClusterEdit]) -> Edited:
     """What the edits make of the learned clusters.
 
-    An excluded item leaves, a core one weighs at least the cluster's median. Above its maximum, a cluster loses those that
-    weigh least, core items never; under its minimum it gains the items whose shoppers come from or go to it most, then
-    those most like it. An item that is in nothing by then goes where it is next most tied, in the same sense; never into a
-    cluster that excludes it, is bounded from above, locked or owned. A learned cluster without items isn't made.
+    An excluded item leaves, a core one weighs at least the cluster's median, a lessened one what its factor leaves. Above its
+    maximum, a cluster loses those that weigh least, core items never; under its minimum it gains the items whose shoppers come
+    from or go to it most, then those most like it. An item that is in nothing by then goes where it is next most tied, in the
+    same sense; never into a cluster that excludes it, is bounded from above, locked or owned. A learned cluster without items
+    isn't made.
     """
     by_id = {edit.cluster_id: edit for edit in edits}
     columns = _columns(learned, catalogue, by_id)
@@ -103,6 +111,7 @@ def apply_edits(learned: Learned, behaviour: Behaviour, catalogue: Catalogue, ed
         names=tuple((e.name if e else "") or c.name for e, c in zip(edited, columns, strict=True)),
         kinds=tuple(c.kind for c in columns),
         weights=by_item,
+        left=_left(by_item, columns),
         locked=np.array([e is not None and e.locked for e in edited], dtype=bool),
         owned=np.array([c.place < 0 for c in columns], dtype=bool),
         place=np.array([c.place for c in columns], dtype=np.int64),
@@ -133,7 +142,10 @@ def without_repeats(
 
 @dataclass(frozen=True)
 class _Column:
-    """One cluster before its bounds. place : in `Learned`, -1 for an owned one.  core, excluded : positions."""
+    """One cluster before its bounds. place : in `Learned`, -1 for an owned one.  core, excluded, lessened : positions.
+
+    factors : of `lessened`.
+    """
 
     cluster_id: int
     kind: str
@@ -144,6 +156,8 @@ class _Column:
     edit: ClusterEdit | None
     core: np.ndarray
     excluded: np.ndarray
+    lessened: np.ndarray
+    factors: np.ndarray
 
     @property
     def takes_in(self) -> bool:
@@ -164,29 +178,48 @@ def _columns(learned: Learned, catalogue: Catalogue, by_id: Mapping[int, Cluster
             continue
         entries = slice(by_cluster.indptr[place], by_cluster.indptr[place + 1])
         items, weights = by_cluster.indices[entries].astype(np.int64), by_cluster.data[entries]
-        core, excluded = (nothing, nothing) if edit is None else (_known(edit.core, catalogue), _known(edit.excluded, catalogue))
-        columns.append(_Column(cluster_id, kind, name, items, weights, place, edit, core, excluded))
+        said = (nothing, nothing, nothing, np.zeros(0)) if edit is None else _said(edit, catalogue)
+        columns.append(_Column(cluster_id, kind, name, items, weights, place, edit, *said))
     for edit in by_id.values():
         if edit.members is None or edit.retired:
             continue
         items, weights = _owned_items(edit, catalogue)
-        core, excluded = _known(edit.core, catalogue), _known(edit.excluded, catalogue)
-        columns.append(_Column(edit.cluster_id, edit.kind, edit.name, items, weights, -1, edit, core, excluded))
+        columns.append(_Column(edit.cluster_id, edit.kind, edit.name, items, weights, -1, edit, *_said(edit, catalogue)))
     return sorted(columns, key=lambda c: c.cluster_id)
 
 
-def _known(item_ids: frozenset[int], catalogue: Catalogue) -> np.ndarray:
+def _said(edit: ClusterEdit, catalogue: Catalogue) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Positions of core, excluded and lessened items, and the factors of the last."""
+    lessened = _known(edit.lessened, catalogue)
+    factors = np.array([edit.lessened[item] for item in catalogue.item_ids[lessened].tolist()])
+    return _known(edit.core, catalogue), _known(edit.excluded, catalogue), lessened, factors
+
+
+def _left(weights: sparse.csr_matrix, columns: Sequence[_Column]) -> np.ndarray:
+    """`Edited.left`."""
+    left = np.ones(weights.nnz, dtype=np.float32)
+    for c, column in enumerate(columns):
+        for item, factor in zip(column.lessened.tolist(), column.factors.tolist(), strict=True):
+            start, stop = weights.indptr[item], weights.indptr[item + 1]
+            place = start + np.searchsorted(weights.indices[start:stop], c)
+            if place < stop and weights.indices[place] == c:
+                left[place] = factor
+    return left
+
+
+def _known(item_ids: Collection[int], catalogue: Catalogue) -> np.ndarray:
     """Positions of those that the catalogue has, ascending."""
     positions = catalogue.positions(sorted(item_ids))
     return positions[positions >= 0].astype(np.int64)
 
 
 def _owned_items(edit: ClusterEdit, catalogue: Catalogue) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and weights of the members that the catalogue has, ascending."""
+    """Positions and weights of the members that the catalogue has, ascending; of lessened ones the weights before that."""
     members = sorted((edit.members or {}).items())
     positions = catalogue.positions(item for item, _ in members)
     there = positions >= 0
-    weights = np.array([weight for _, weight in members], dtype=np.float32)
+    whole = [min(weight / edit.lessened[item], 1.0) if item in edit.lessened else weight for item, weight in members]
+    weights = np.array(whole, dtype=np.float32)
     return positions[there].astype(np.int64), weights[there]
 
 
@@ -224,7 +257,10 @@ def _bounded(column: _Column, ties: _Ties) -> tuple[np.ndarray, np.ndarray]:
         weights = np.where(np.isin(items, core), np.maximum(weights, median), weights)
         items, weights = np.append(items, fresh), np.append(weights, np.full(len(fresh), median))
     if bounded and edit.maximum is not None and len(items) > edit.maximum:
-        order = np.lexsort((items, -weights, ~np.isin(items, core)))[: max(edit.maximum, len(core))]
+        counts = weights.astype(np.float64)
+        _, at, which = np.intersect1d(items, column.lessened, return_indices=True)
+        counts[at] *= column.factors[which]
+        order = np.lexsort((items, -counts, ~np.isin(items, core)))[: max(edit.maximum, len(core))]
         items, weights = items[order], weights[order]
     if bounded and edit.minimum is not None and len(items) < edit.minimum:
         more, near = _nearest(items, weights, np.append(items, column.excluded), edit.minimum - len(items), ties)

@@ -42,6 +42,9 @@ ROOM = 0.3
 validation days of two click logs 0.3 to 0.5 gained half a point of hits (serenade_bol 88.7 to 89.2, RetailRocket 87.7 to
 88.1) in less room; 0 is by score alone."""
 
+LESS = 1e-3
+"""What a row of memberships must lack of 1 to be a lessened item's; rounding of float32 lacks less."""
+
 Progress = Callable[[int, int], None]
 """Called with steps done and steps in all."""
 
@@ -52,7 +55,8 @@ class ItemClusters:
 
     cluster_ids : (C,) int64, ascending, append-only.  names : distinct.
     kinds : `CO_VISIT`, `SEARCH`, "imported" or "manual".
-    items : (C, n) float32 CSR, membership in (0, 1].  of_item : (n, C), its transpose; an item's row sums to 1.
+    items : (C, n) float32 CSR, membership in (0, 1].  of_item : (n, C), its transpose; an item's row sums to 1, less what was
+        lessened of it: see `kept`.
     weight : (nnz,) float32, of each entry of `items` what it was before an item's were made to sum to 1, relative to
         others of its kind: what rows and edits hold.
     primary : (n,) int32 cluster position in which the ranker counts the item (`memberships.primary_of`), `NO_CLUSTER` if in none.
@@ -119,6 +123,13 @@ class ItemClusters:
         common = np.asarray((member @ member.T).toarray(), dtype=np.int32)
         np.fill_diagonal(common, 0)
         return common
+
+    @cached_property
+    def kept(self) -> Mapping[int, float]:
+        """Item position -> share of its memberships that is left, in (0, 1), of items that somebody, or learning, lessened."""
+        whole = np.asarray(self.of_item.sum(1)).ravel()
+        lessened = np.flatnonzero((whole > 0) & (whole < 1.0 - LESS))
+        return dict(zip(lessened.tolist(), whole[lessened].tolist(), strict=True))
 
     @cached_property
     def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -301,7 +312,10 @@ def _assemble(
     """
     edited = apply_edits(learned, behaviour, catalogue, edits)
     of_item = joined(edited.weights, edited.kinds)
-    items, given = sparse.csr_matrix(of_item.T), sparse.csr_matrix(edited.weights.T)
+    of_item.data *= edited.left  # after an item's were made to sum to 1: what one cluster loses no other gains
+    left = edited.weights.copy()
+    left.data *= edited.left
+    items, given = sparse.csr_matrix(of_item.T), sparse.csr_matrix(left.T)
     lift = descriptor_lift(items, catalogue.item_descriptors)
     names = cluster_names(items, lift, catalogue, behaviour.gain, given=edited.names)
     counted, share = derived.moved(of_item, behaviour.moves), derived.shares(items, behaviour.gain)
@@ -327,7 +341,7 @@ def _assemble(
         descriptor_lift=lift,
         transitions=derived.transitions(counted, share),
         overlap=overlap,
-        related=derived.relations(counted, share, overlap),
+        related=derived.tied(derived.relations(counted, share, overlap), _ties(edited.cluster_ids, edits)),
         share=share.astype(np.float32),
         persona_lift=derived.persona_lifts(items, behaviour),
         attribute_match=attribute_match,
@@ -337,6 +351,18 @@ def _assemble(
         learned=learned,
         item_ids=catalogue.item_ids,
     )
+
+
+def _ties(cluster_ids: np.ndarray, edits: Sequence[ClusterEdit]) -> dict[tuple[int, int], float]:
+    """Source and target positions -> weight, of ties between clusters that are served."""
+    place = {cluster: c for c, cluster in enumerate(cluster_ids.tolist())}
+    return {
+        (place[edit.cluster_id], place[target]): weight
+        for edit in edits
+        if edit.cluster_id in place
+        for target, weight in sorted(edit.ties.items())
+        if target in place and target != edit.cluster_id
+    }
 
 
 def _matches_of(before: ItemClusters | None, edited: Edited) -> np.ndarray:

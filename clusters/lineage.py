@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from clusters.models import ClusterChange, ClusterChangeQuerySet, ClusterMembership, ItemCluster
+from clusters.models import ClusterChange, ClusterChangeQuerySet, ClusterItemRule, ClusterMembership, ClusterTie, ItemCluster
 from personas.models import Shop
 
 MAX_SUMMARY = 300
@@ -41,15 +41,24 @@ class Delta:
     fields : of `FIELDS`; `retired_at` in ISO 8601. A cluster that the change made has None before in all of them.
     members : item id -> weights, None where it wasn't in.  rules : item id -> rules, None where there was none.
     via : item id -> how a search had found an item that the change took out (`ClusterMembership.via`), where one had.
+    factors : item id -> factors of lessened items, None where it wasn't lessened.  ties : id of a cluster that this one is tied
+        to -> weights, None where it wasn't.
     """
 
     fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     members: Mapping[int, tuple[float | None, float | None]] = field(default_factory=dict)
     rules: Mapping[int, tuple[str | None, str | None]] = field(default_factory=dict)
     via: Mapping[int, list[list[int]]] = field(default_factory=dict)
+    factors: Mapping[int, tuple[float | None, float | None]] = field(default_factory=dict)
+    ties: Mapping[int, tuple[float | None, float | None]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.fields or self.members or self.rules)
+        return bool(self.fields or self.members or self.rules or self.factors or self.ties)
+
+    @property
+    def items(self) -> set[int]:
+        """Ids of the items that it touched."""
+        return {*self.members, *self.rules, *self.factors}
 
     @property
     def made_it(self) -> bool:
@@ -73,6 +82,8 @@ class Delta:
             "members": self.members,
             "rules": self.rules,
             "via": self.via,
+            "factors": self.factors,
+            "ties": self.ties,
         }
         return {name: {str(key): list(value) for key, value in part.items()} for name, part in parts.items() if part}
 
@@ -89,6 +100,8 @@ def delta_of(change: ClusterChange) -> Delta:
         members=of_items("members"),
         rules=of_items("rules"),
         via={int(item): via for item, via in told.get("via", {}).items()},
+        factors=of_items("factors"),
+        ties=of_items("ties"),
     )
 
 
@@ -152,6 +165,32 @@ def members_at(cluster: ItemCluster, moment: datetime) -> dict[int, float]:
     return walked_back(cluster, later)
 
 
+def factors_at(cluster: ItemCluster, moment: datetime) -> dict[int, float]:
+    """Item id -> factor of the items that were lessened in the cluster at a moment; `members_at` has their weights."""
+    now = ClusterItemRule.objects.filter(cluster=cluster, factor__isnull=False).values_list("item_id", "factor")
+    return _at(cluster, moment, dict(now), "factors")
+
+
+def ties_at(cluster: ItemCluster, moment: datetime) -> dict[int, float]:
+    """Cluster id -> weight of the ties that the cluster had to others at a moment."""
+    return _at(cluster, moment, dict(ClusterTie.objects.filter(source=cluster).values_list("target_id", "weight")), "ties")
+
+
+def _at(cluster: ItemCluster, moment: datetime, values: dict[int, float], part: str) -> dict[int, float]:
+    for change in ClusterChange.objects.filter(cluster=cluster, at__gt=moment).order_by("-pk").iterator(chunk_size=50):
+        _put_back(values, getattr(delta_of(change), part))
+    return values
+
+
+def _put_back(values: dict[int, float], changed: Mapping[int, tuple[float | None, float | None]]) -> None:
+    """Values as they were before a change of them."""
+    for key, (before, _) in changed.items():
+        if before is None:
+            values.pop(key, None)
+        else:
+            values[key] = before
+
+
 def members_before(change: ClusterChange) -> dict[int, float]:
     """Item id -> weight of the items that were in the change's cluster just before it."""
     return walked_back(change.cluster, ClusterChange.objects.filter(cluster=change.cluster_id, pk__gte=change.pk))
@@ -161,11 +200,7 @@ def walked_back(cluster: ItemCluster, changes: ClusterChangeQuerySet) -> dict[in
     """Item id -> weight of the cluster's items before these changes, which are its latest."""
     members: dict[int, float] = dict(ClusterMembership.objects.filter(cluster=cluster).values_list("item_id", "weight"))
     for change in changes.order_by("-pk").iterator(chunk_size=50):
-        for item, (before, _) in delta_of(change).members.items():
-            if before is None:
-                members.pop(item, None)
-            else:
-                members[item] = before
+        _put_back(members, delta_of(change).members)
     return members
 
 

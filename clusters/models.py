@@ -329,8 +329,9 @@ class ClusterChange(models.Model):
     """One change of one cluster: what, when, by whom or what, why, and all that it takes to undo it. Never edited.
 
     batch : shared by the changes of one operation or one rebuild.  others : ids of the other clusters of a merge or a split.
-    delta : {"fields": {name: [before, after]}, "members": {item id: [before, after]}, "rules": {item id: [before, after]}};
-        a weight or rule of null is "not there". Only what the change touched is named.
+    delta : {"fields": {name: [before, after]}, "members": {item id: [before, after]}, "rules": {item id: [before, after]},
+        "factors": {item id: [before, after]}, "ties": {cluster id: [before, after]}}; null is "not there". Only what the change
+        touched is named.
     summary : in words, "42 items in, 7 out".  undoes : the change that this one takes back.
     """
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from clusters.cluster_drafts import Draft, EditConflict, EditError, Operation, count_items, editing, listed, reopened
 from clusters.lineage import Actor, Delta, delta_of, shortened
-from clusters.models import ClusterChange, Item
+from clusters.models import ClusterChange, Item, ItemCluster
 from personas.models import Shop, in_chunks
 
 T = TypeVar("T")
@@ -25,6 +25,8 @@ OPPOSITE = {
     Action.MERGED: Action.SPLIT,
     Action.SPLIT: Action.MERGED,
     Action.GIVEN_BACK: Action.RESTORED,
+    Action.RELATED: Action.UNRELATED,
+    Action.UNRELATED: Action.RELATED,
 }
 """What the undo of an action is called, where it neither takes a cluster out nor brings it back and isn't called the same."""
 
@@ -82,6 +84,8 @@ def _check_standing(draft: Draft, change: ClusterChange, delta: Delta) -> None:
     moved = [name for name, (_, after) in delta.fields.items() if not _same(name, getattr(row, name), after)]
     items = {i for i, (_, after) in delta.members.items() if (i in draft.members) != (after is not None)}
     items |= {i for i, (_, after) in delta.rules.items() if draft.rules.get(i) != after}
+    items |= {i for i, (_, after) in delta.factors.items() if draft.factors.get(i) != after}
+    tied = {target for target, (_, after) in delta.ties.items() if draft.ties.get(target) != after}
     if delta.made_it:  # its undo takes all of the cluster out, what came in since included
         items |= (draft.members.keys() - delta.members.keys()) | (draft.rules.keys() - delta.rules.keys())
     items = _still_there(items)
@@ -90,13 +94,14 @@ def _check_standing(draft: Draft, change: ClusterChange, delta: Delta) -> None:
     causes = []
     for other in later.iterator(chunk_size=50):
         told = delta_of(other)
-        if told.fields.keys() & set(moved) or (told.members.keys() | told.rules.keys()) & items:
+        if told.fields.keys() & set(moved) or told.items & items or told.ties.keys() & tied:
             causes.append(other)
         elif other.actor not in REBUILT_BY and told.members.keys() & weighed:
             items |= told.members.keys() & weighed
             causes.append(other)
-    if moved or items:
+    if moved or items or tied:
         what = [name.replace("_", " ") for name in moved] + ([count_items(len(items))] if items else [])
+        what += ["ties to other clusters"] if tied else []
         since = listed([f"{c.get_action_display().lower()} on {c.at:%-d %b %Y, %H:%M} ({c.summary})" for c in causes], 3)
         words = f"can't be undone: {' and '.join(what)} of “{row.name}” changed since"
         raise EditConflict("change", f"{words}: {since}" if causes else words)
@@ -123,6 +128,12 @@ def _take_back(draft: Draft, delta: Delta) -> None:
         setattr(draft.row, name, value)
     _put_back(delta.members, draft.members)
     _put_back(delta.rules, draft.rules)
+    _put_back(delta.factors, draft.factors)
+    for target, (before, _) in delta.ties.items():
+        if before is None:
+            draft.ties.pop(target, None)
+        elif ItemCluster.objects.filter(pk=target).exists():
+            draft.ties[target] = before
     draft.via = {**delta.via}
 
 

@@ -134,7 +134,7 @@ PARTS = {
     "personas": "what the likely personas look for",
     "reminders": "what the shopper chose on earlier visits",
     "cluster weights": "how the visit's response moved its groups",
-    "item weights": "having been shown and passed by",
+    "item weights": "having been passed by, in this visit or so often that its cluster counts it less",
     "rules": "merchandisers' rules",
     "page": "what the page shows beside it",
     "other": "the order of relevance",

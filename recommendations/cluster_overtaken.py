@@ -59,9 +59,9 @@ def check_not_overtaken(made: Sequence[ClusterChange], seen: int | None) -> None
 
 
 def _touched(change: ClusterChange) -> set[str | int]:
-    """Names of fields and ids of items."""
+    """Names of fields, ids of items, and clusters that it is tied to."""
     delta = delta_of(change)
-    return {*delta.fields, *delta.members, *delta.rules}
+    return {*delta.fields, *delta.items, *(f"tie {target}" for target in delta.ties)}
 
 
 def fields_at(cluster: ItemCluster, seen: int | None, names: Iterable[str]) -> dict[str, Any]:

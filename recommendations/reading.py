@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 
 from clusters.catalogue import Catalogue, build_catalogue
 from clusters.edits import ClusterEdit
-from clusters.models import ClusterItemRule, ClusterMembership, Item, ItemCluster
+from clusters.models import ClusterItemRule, ClusterMembership, ClusterTie, Item, ItemCluster
 from personas.events import NAMES, UNKNOWN_ITEM, Event
 from personas.models import ArchivedEvent, Session, Shop, TrainingEvent, in_chunks, moment
 from personas.sessions import SessionLog
@@ -41,9 +41,16 @@ def read_edits(shop: Shop, *, known: Collection[int] | None = None) -> tuple[Clu
     there = Q(retired_at=None) | Q(locked=True)  # retired and locked: a learned one that was taken out by hand
     shops = ItemCluster.objects.filter(there, shop=shop)
     rules: dict[tuple[int, str], set[int]] = {}
-    for cluster, item, rule in ClusterItemRule.objects.filter(cluster__in=shops).values_list("cluster", "item", "rule"):
+    lessened: dict[int, dict[int, float]] = {}
+    ruling = ClusterItemRule.objects.filter(cluster__in=shops).values_list("cluster", "item", "rule", "factor")
+    for cluster, item, rule, factor in ruling:
         rules.setdefault((cluster, rule), set()).add(item)
-    ruled = {cluster for cluster, _ in rules}
+        if factor is not None:
+            lessened.setdefault(cluster, {})[item] = factor
+    ties: dict[int, dict[int, float]] = {}
+    for source, target, weight in ClusterTie.objects.filter(source__in=shops).values_list("source", "target", "weight"):
+        ties.setdefault(source, {})[target] = weight
+    ruled = {cluster for cluster, _ in rules} | ties.keys()
     rows = list(shops.order_by("pk"))
     holds = {row.pk for row in rows if row.is_hand_owned}
     back = {row.pk for row in rows if known is not None and row.pk not in known} - holds
@@ -61,6 +68,8 @@ def read_edits(shop: Shop, *, known: Collection[int] | None = None) -> tuple[Clu
             members=members.get(row.pk, {}) if row.pk in holds else None,
             core=frozenset(rules.get((row.pk, ClusterItemRule.Rule.CORE), ())),
             excluded=frozenset(rules.get((row.pk, ClusterItemRule.Rule.EXCLUDED), ())),
+            lessened=lessened.get(row.pk, {}),
+            ties=ties.get(row.pk, {}),
             minimum=row.minimum_size,
             maximum=row.maximum_size,
             retired=row.retired_at is not None,

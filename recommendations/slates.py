@@ -273,16 +273,19 @@ def read_history(catalogue: Catalogue, state: SessionState, *, now: float) -> Hi
 
 
 def _item_weights(engine: Engine, state: SessionState) -> dict[int, float]:
-    if not state.adapted.passed:
-        return {}
-    weights = adaptation.item_weights(engine.bounds, state.adapted)
-    return {p: w for item, w in weights.items() if (p := engine.catalogue.position(item)) != NO_ITEM}
+    """Multipliers of items that were lessened in their clusters, and of those that the session saw and passed over."""
+    kept = engine.clusters.kept
+    if not state.adapted.passed and not state.adapted.brought:
+        return dict(kept)
+    weights = adaptation.item_weights(engine.reach, state.adapted, engine.catalogue.position)
+    return {**kept, **{p: w * kept.get(p, 1.0) for p, w in weights.items()}}
 
 
 def _cluster_weights(engine: Engine, state: SessionState) -> dict[int, float]:
     """Multipliers of all clusters that the session changed, the dropped ones too, which no selection holds."""
     place = engine.clusters.position_of
-    return {place[c]: w for c, w in state.adapted.weight.items() if c in place}
+    brought = state.adapted.brought  # of what was pulled in, only the items that came with it weigh more
+    return {place[c]: w for c, w in state.adapted.weight.items() if c in place and c not in brought}
 
 
 _NOTHING = np.zeros(0, dtype=np.intp)
