@@ -21,6 +21,8 @@ from recommendations.ranking.new_items import Kin
 from recommendations.ranking.rules import Rule
 
 if TYPE_CHECKING:
+    from clusters.adaptation import Bounds
+    from clusters.policy import Policy
     from recommendations.parts import Engine
 
 MEMBERSHIPS = 3
@@ -109,6 +111,25 @@ def with_overlay(engine: Engine, overlay: Overlay) -> Engine:
         clusters=_with_more_members(bare.clusters, catalogue, kin),
         ranker=new_items.with_more(bare.ranker, kin),
     )
+
+
+def with_arm(
+    engine: Engine, *, policy: Policy | None = None, clusters: ItemClusters | None = None, bounds: Bounds | None = None
+) -> Engine:
+    """The engine of an experiment's arm: another policy, clusters or bounds, None for the same, under the same overlay.
+
+    clusters : of the release's catalogue; new items join those of their kin. All that doesn't depend on what differs is shared.
+    Not to be put under another overlay: arms are made of the shop's engine each time that it changes.
+    """
+    arm = replace(engine, policy=policy or engine.policy, bounds=bounds or engine.bounds)
+    if clusters is None:
+        return _carried((engine,), arm)
+    bare = engine if engine.bare is None else engine.bare
+    if len(engine.catalogue) > len(bare.catalogue):
+        own, others = bare.catalogue.item_descriptors, engine.catalogue.item_descriptors[len(bare.catalogue) :]
+        kin = new_items.find_kin(own, others, new_items.seen_by(bare.ranker))
+        clusters = _with_more_members(clusters, engine.catalogue, kin)
+    return _carried((engine,), replace(arm, clusters=clusters))
 
 
 def _carried(before: Sequence[Engine], after: Engine) -> Engine:

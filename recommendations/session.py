@@ -34,6 +34,14 @@ class Pending(NamedTuple):
     clusters: tuple[int, ...]
 
 
+class Membership(NamedTuple):
+    """The experiment that a session is in, and in which arm, for good. unit : keyed hash of who was assigned, 32 characters."""
+
+    experiment: int
+    arm: str
+    unit: str
+
+
 @dataclass(frozen=True, slots=True)
 class SessionState:
     """State of one session after `version` steps, made under release `release`.
@@ -63,6 +71,7 @@ class SessionState:
     remembered: tuple[str, ...] = ()
     earlier: dict[int, float] = field(default_factory=dict)
     own: tuple[int, ...] = ()
+    trial: Membership | None = None
 
 
 CONTEXTS = ("home", "similar", "complementary", "cart", "search")

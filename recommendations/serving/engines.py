@@ -26,7 +26,9 @@ from recommendations import overlays, releases
 from recommendations.engine import Engine
 from recommendations.models import Release
 from recommendations.overlay import Overlay, with_overlay
-from recommendations.session import Request
+from recommendations.serving import trials
+from recommendations.serving.trials import Arm, ServedTrial, Trial
+from recommendations.session import Membership, Request, SessionState
 
 logger = logging.getLogger(__name__)
 
@@ -93,9 +95,14 @@ class Engines:
         self,
         find: Callable[[], Mapping[int, str]] = active_releases,
         load: Callable[[int], Engine] = releases.load_active,
+        running: Callable[[], Mapping[int, Trial]] | None = None,
     ) -> None:
+        """running : where experiments come from; by default the database where releases come from there, else nowhere."""
         self._find = find
         self._load = load
+        self._running = running or (trials.running if find is active_releases else dict)
+        self._trials: dict[int, ServedTrial] = {}
+        self._untried: dict[int, Trial] = {}
         self._overlays = Overlays()
         self._now: dict[int, Engine] = {}
         self._before: dict[int, Engine] = {}
@@ -107,6 +114,17 @@ class Engines:
 
     def get(self, shop: int) -> Engine | None:
         return self._now.get(shop)
+
+    def arm(
+        self, shop: int, engine: Engine, session: str, shopper: str, state: SessionState | None
+    ) -> tuple[Engine, Membership | None]:
+        """The engine that serves a session, the shop's own unless an experiment says otherwise, and where in it the session is.
+
+        engine : of `get`.  shopper : whom the request names.  state : of the session, None before its first turn.
+        """
+        served = self._trials.get(shop)
+        member = None if served is None else served.of(session, shopper, state)
+        return (engine, None) if served is None or member is None else (served.engines[member.arm], member)
 
     def made_under(self, shop: int, release: str) -> Engine | None:
         """The engine of an earlier release, if this process still has it."""
@@ -130,14 +148,19 @@ class Engines:
 
     async def refresh(self) -> None:
         """Take up every release and overlay that isn't served with yet; one that can't be leaves the last in place."""
-        loaded = await asyncio.get_running_loop().run_in_executor(self._pool, self._load_new)
+        loaded, tried = await asyncio.get_running_loop().run_in_executor(self._pool, self._load_new)
+        for shop, served in tried.items():
+            if served is None:
+                self._trials.pop(shop, None)
+            else:
+                self._trials[shop] = served
         for shop, engine in loaded.items():
             before = self._now.get(shop)
             self.put(shop, engine)
             if before is None or before.release != engine.release:
                 logger.info("shop %s is served with release %s", shop, engine.release)
 
-    def _load_new(self) -> dict[int, Engine]:
+    def _load_new(self) -> tuple[dict[int, Engine], dict[int, ServedTrial | None]]:
         loaded: dict[int, Engine] = {}
         try:
             for shop, number in self._find().items():
@@ -154,9 +177,40 @@ class Engines:
                         logger.exception("release %s of shop %s can't be served", number, shop)
                     self._refused[shop] = number
             self._load_overlays(loaded)
+            tried = self._load_trials({**self._now, **loaded})
         finally:
             connections.close_all()
-        return loaded
+        return loaded, tried
+
+    def _load_trials(self, serving: Mapping[int, Engine]) -> dict[int, ServedTrial | None]:
+        """The experiments that began, or whose shop's engine is another now; None for those that ended."""
+        if not serving:
+            return {}
+        running = self._running()
+        tried: dict[int, ServedTrial | None] = {}
+        for shop, engine in serving.items():
+            trial, stands = running.get(shop), self._trials.get(shop)
+            if trial is None:
+                if stands is not None:
+                    tried[shop] = None
+            elif stands is None or stands.trial != trial or stands.base is not engine:
+                made = ((arm, self._load_arm(shop, engine, trial, arm)) for arm in trial.arms)
+                tried[shop] = ServedTrial(trial, engine, {arm.name: one for arm, one in made if one is not None})
+        return tried
+
+    def _load_arm(self, shop: int, base: Engine, trial: Trial, arm: Arm) -> Engine | None:
+        """An arm's engine, warm; None where it can't be made, and its shoppers are served as the shop is, outside of it."""
+        if arm.plain:
+            return base
+        try:
+            engine = trials.arm_engine(base, arm, *trials.load_parts(shop, base.release, arm))
+            warm(engine, time.time())
+        except Exception:
+            if self._untried.get(shop) != trial:  # told once, not at every look
+                logger.exception("arm %s of experiment %s of shop %s can't be served with", arm.name, trial.number, shop)
+            self._untried[shop] = trial
+            return None
+        return engine
 
     def _load_overlays(self, loaded: dict[int, Engine]) -> None:
         """Put newer overlays over the engines that are served with."""
