@@ -3,6 +3,10 @@
 A release's clusters hold what was learned and the edits of that time. Edits made since are applied when it is activated, as
 a release of its own *of* the other: `metrics` then names that one ("of") and a fingerprint of the edits ("edits"). So every
 release that serves has the edits in force, and rolling back undoes what was learned, never what somebody decided.
+
+The adaptation's policy is kept likewise: whatever is activated serves with the policy that serves, for it learns from decisions,
+not from trainings, and has a history of its own (`recommendations.learning.policies`). Another policy is a release *of* the
+present one too.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from personas.models import Shop
 from recommendations import releases
 from recommendations.cluster_rows import write_clusters
 from recommendations.engine import Engine
+from recommendations.learning import standing
 from recommendations.models import Release, TrainingRun
 from recommendations.overlay_requests import request_overlay
 from recommendations.reading import read_edits
@@ -31,7 +36,7 @@ the edits mends it."""
 
 
 class _Overtaken(Exception):
-    """The edits, or the active release, are no longer those that a release was made of."""
+    """The edits, the policy or the active release are no longer those that a release was made of."""
 
 
 def fingerprint(edits: Iterable[ClusterEdit]) -> str:
@@ -45,18 +50,39 @@ def edits_of(release: Release) -> str:
     return str(release.metrics.get("edits", ""))
 
 
-def activate(release: Release, *, by: Actor, reason: str = "", on: Release | None = None) -> Release:
-    """Make a release serve, with the edits as they stand, and its clusters the rows; the release that now does.
+def policy_of(shop: Shop) -> str:
+    """Version of the policy component that serves, "" where none does, or it can't be read."""
+    active = Release.objects.active(shop)
+    version = "" if active is None else str(active.components.get("policy", ""))
+    try:
+        releases.load_component(releases.root_of(shop), "policy", version)
+    except releases.ReleaseError:
+        return ""
+    return version
+
+
+def activate(
+    release: Release,
+    *,
+    by: Actor,
+    reason: str = "",
+    on: Release | None = None,
+    policy: str = "",
+    told: Callable[[], None] | None = None,
+) -> Release:
+    """Make a release serve, with the edits and the policy as they stand, and its clusters the rows; the release that now does.
 
     on : the only release that it may follow; None for any.
+    policy : version of the policy component to serve with instead.  told : called in the transaction, once all is written.
     Raises ReleaseError; the active release then stays.
     """
     shop = release.shop
     for left in reversed(range(TRIES)):
-        edits = read_edits(shop)
-        chosen = _with_edits(release, edits)
+        edits, serves = read_edits(shop), policy or policy_of(shop)
+        chosen = _as_things_stand(release, edits, serves or release.components["policy"])
+        check = None if policy or not left else serves
         try:
-            releases.activate(chosen, by=by.user, also=_rows(chosen, edits, on, by, reason, last=not left))
+            releases.activate(chosen, by=by.user, also=_rows(chosen, edits, on, by, reason, check, told, last=not left))
         except _Overtaken:
             if chosen.pk != release.pk:
                 releases.discard(chosen, "Overtaken by another edit.")
@@ -73,8 +99,17 @@ def activate(release: Release, *, by: Actor, reason: str = "", on: Release | Non
 
 
 def _rows(
-    release: Release, edits: tuple[ClusterEdit, ...], on: Release | None, by: Actor, reason: str, *, last: bool
+    release: Release,
+    edits: tuple[ClusterEdit, ...],
+    on: Release | None,
+    by: Actor,
+    reason: str,
+    policy: str | None,
+    told: Callable[[], None] | None,
+    *,
+    last: bool,
 ) -> Callable[[Engine], None]:
+    """policy : that must still serve, None for any."""
     shop = release.shop
 
     def also(engine: Engine) -> None:
@@ -82,18 +117,28 @@ def _rows(
             raise _Overtaken
         if not last and fingerprint(read_edits(shop)) != fingerprint(edits):
             raise _Overtaken
+        if policy is not None and policy_of(shop) != policy:
+            raise _Overtaken
         release.refresh_from_db(fields=["components"])  # an erasure may have taken words out of what it was made of
         write_clusters(shop, engine, by=by, reason=reason, provenance=releases.provenance_of(release))
+        standing.follow(shop, engine.policy.version, release.components["policy"])
+        if told is not None:
+            told()
 
     return also
 
 
-def _with_edits(release: Release, edits: tuple[ClusterEdit, ...]) -> Release:
-    """The release itself where it has taken up these edits, else a new one of it that has."""
-    now = fingerprint(edits)
+def _as_things_stand(release: Release, edits: tuple[ClusterEdit, ...], policy: str) -> Release:
+    """The release itself where it has taken up these edits and has this policy, else a new one of it that has."""
+    now, shop = fingerprint(edits), release.shop
+    manifest = {**release.components, "policy": policy}
     if edits_of(release) == now:
-        return release
-    shop, manifest = release.shop, release.components
+        if release.components["policy"] == policy:
+            return release
+        metrics = {**release.metrics, "of": releases.origin(release)}
+        return releases.publish_manifest(
+            shop, manifest, metrics=metrics, notes=f"Release {releases.origin(release)} with another policy of adaptation."
+        )
     root = releases.root_of(shop)
     catalogue = releases.load_component(root, "catalogue", manifest["catalogue"])
     clusters, personas = (
@@ -124,6 +169,21 @@ def publish_edits(shop: Shop) -> Release:
             return active
         try:
             return activate(active, by=Actor(ClusterChange.Actor.LEARNING, who="publishing edits"), on=active)
+        except _Overtaken:
+            continue
+
+
+def serve_policy(shop: Shop, component: str, *, by: Actor, reason: str, told: Callable[[], None]) -> Release:
+    """The active release with another policy, whatever is activated meanwhile. Arguments as of `activate`.
+
+    Raises ReleaseError if none is active, or the policy can't be read.
+    """
+    while True:
+        active = Release.objects.active(shop)
+        if active is None:
+            raise releases.ReleaseError(f"{shop.slug} has no release that could serve with another policy: train it first")
+        try:
+            return activate(active, by=by, reason=reason, on=active, policy=component, told=told)
         except _Overtaken:
             continue
 

@@ -26,6 +26,7 @@ from personas.component_files import ComponentError, save_component
 from personas.models import Shop
 from personas.profile import PersonaModel
 from recommendations.engine import Engine
+from recommendations.learning.standing import components_in_use
 from recommendations.models import Component, Release, TrainingRun
 from recommendations.ranking.ranker import Ranker
 
@@ -129,6 +130,11 @@ def publish_clusters(
     root = root_of(shop)
     version = save_component(root, "clusters", clusters, catalogue=manifest["catalogue"])
     return _record(shop, {**manifest, "clusters": version} | _save_provenance(root, provenance), metrics, notes)
+
+
+def publish_manifest(shop: Shop, manifest: Mapping[str, str], *, metrics: Mapping[str, Any], notes: str = "") -> Release:
+    """Record components that are on disk as the shop's next release, ready."""
+    return _record(shop, dict(manifest), metrics, notes)
 
 
 def _save_provenance(root: Path, provenance: Provenance | None) -> dict[str, str]:
@@ -242,7 +248,7 @@ def load_active(shop_id: int) -> Engine:
 
 
 def prune(shop: Shop, *, keep: int = KEEP) -> int:
-    """Delete the files of components that neither the active release nor the last `keep` name; count of them.
+    """Delete the files of components that neither the active release, the last `keep` nor what is learned names; count of them.
 
     Releases that only take up edits don't count: of those made of one release, the one that served last is kept beside it, as
     `earlier` finds it; the others' rows go too, for nothing can be done with them any more.
@@ -258,7 +264,7 @@ def prune(shop: Shop, *, keep: int = KEEP) -> int:
         kept = [*(standing[number] for number in made), *lasting.filter(number__in=made)]
         waiting = Q(state=Release.State.READY, training_runs__kind=TrainingRun.Kind.CLUSTERS)
         kept += lasting.filter(Q(state=Release.State.ACTIVE) | waiting)
-        named = {(kind, version) for release in kept for kind, version in release.components.items()}
+        named = {(kind, version) for release in kept for kind, version in release.components.items()} | components_in_use(shop)
         for component in Component.objects.filter(shop=shop):
             if (component.kind, component.version) not in named:
                 shutil.rmtree(root_of(shop) / component.kind / component.version, ignore_errors=True)

@@ -14,6 +14,7 @@ from django.db.models.functions import Cast
 
 from clusters.decision_log import ABSENT, DecisionLog
 from clusters.policy import ACTIONS, FEATURES
+from clusters.rewards import Engagement, Report
 from personas.events import CODE, ENGAGEMENT, UNKNOWN_ITEM
 from personas.models import ArchivedEvent, Epoch, Session, Shop, in_chunks
 from recommendations.models import AdaptationDecision
@@ -53,8 +54,8 @@ def numbered(rows: QuerySet[AdaptationDecision]) -> Numbered:
     """
     texts = (Cast(F("options"), TextField()), Cast(F("propensities"), TextField()))
     taken = list(rows.values_list("pk", "session_id", Epoch("at"), "cluster", "choice", "reward", *texts))
-    options = msgspec.json.decode(_array(row[6] for row in taken), type=list[list[_Option]])
-    propensities = msgspec.json.decode(_array(row[7] for row in taken), type=list[list[float]])
+    options = msgspec.json.decode(as_one(row[6] for row in taken), type=list[list[_Option]])
+    propensities = msgspec.json.decode(as_one(row[7] for row in taken), type=list[list[float]])
     kept = [n for n, row in enumerate(taken) if options[n] and _holds(options[n], propensities[n], row[4])]
     odd = sum(map(bool, options)) - len(kept)
     if odd:
@@ -101,7 +102,7 @@ def features_array(features: Sequence[Sequence[float]]) -> np.ndarray:
     return x
 
 
-def _array(texts: Iterable[str]) -> str:
+def as_one(texts: Iterable[str]) -> str:
     """JSON texts as one JSON array: decoded in one go, which costs a tenth of one at a time."""
     return f"[{','.join(texts)}]"
 
@@ -115,26 +116,9 @@ def _holds(options: list[_Option], propensities: list[float], choice: int) -> bo
     )
 
 
-class Report(NamedTuple):
-    """A slate, or a part of one, that the page said was seen. items : ids.  slots : of each, 0-based, () if not told."""
-
-    at: float
-    items: tuple[int, ...]
-    recommendation_id: str
-    slots: tuple[int, ...]
-
-
-class Engagement(NamedTuple):
-    """code : of the event."""
-
-    at: float
-    item: int
-    code: int
-
-
 @dataclass
 class Happenings:
-    """What the shopper of one session saw and did, by the times of the events."""
+    """What the shopper of one session saw and did, by the times of the events. A report's slots are () where it told none."""
 
     reports: list[Report] = field(default_factory=list)
     engagements: list[Engagement] = field(default_factory=list)
@@ -168,7 +152,7 @@ def happenings(shop: Shop, session_ids: Iterable[str]) -> dict[str, Happenings]:
                 known = [n for n, i in enumerate(items) if i != UNKNOWN_ITEM]
                 seen = tuple(slots[n] for n in known) if len(slots) == len(items) else ()
                 if known:
-                    of.reports.append(Report(at, tuple(items[n] for n in known), data.recommendation_id, seen))
+                    of.reports.append(Report(at, [items[n] for n in known], data.recommendation_id, seen))
     return found
 
 

@@ -1,0 +1,287 @@
+"""Decisions to sums, chunk by chunk: what each led to is credited once, and what a chunk taught is kept.
+
+A chunk is a run of primary keys. It is *claimed* by a row without statistics, then *sealed*: rewards and statistics are
+written in one transaction. Any number of workers may seal; one that is killed leaves a claim that the next one seals.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, QuerySet, TextField
+from django.db.models.functions import Cast
+
+from clusters.policy import ACTIONS, Statistics, nothing, statistics
+from clusters.rewards import Rewards, credit
+from personas.models import Epoch, Shop
+from recommendations import releases
+from recommendations.learning.models import PolicyEvidence
+from recommendations.learning.reading import Happenings, as_one, features_array, happenings
+from recommendations.locks import renewed
+from recommendations.models import AdaptationDecision
+from recommendations.serving.activity import StreamLog
+
+CHUNK = 20_000
+"""Decisions of a chunk: sealed in a second, in some tens of megabytes."""
+
+SEAL_S = 3600.0
+"""Seconds that fewer wait to be sealed: rows of sums are for hours, not minutes."""
+
+LAG_S = 120.0
+"""Seconds that an event may be on its way to us, beside the time that it waits to be archived."""
+
+LOCK_S = 60.0
+"""Seconds that a killed worker's chunk is left alone."""
+
+WHOLE_DAYS = 3
+"""Days whose chunks are kept apart; those of older days are one a day."""
+
+FORGOTTEN = 10
+"""Half lives after which what was learned weighs a thousandth, and goes."""
+
+
+class Day(NamedTuple):
+    """What a day's decisions of one policy came to. All sums, so that parts add up.
+
+    actions : of each action, decisions, credited or not.  credited, sessions : decisions with a reward, and their sessions.
+    reward : sum.  square, cross, count2 : over sessions, of (sum of rewards)^2, (sum of rewards) x decisions, decisions^2.
+    """
+
+    day: str
+    policy: str
+    actions: list[int]
+    credited: int
+    sessions: int
+    reward: float
+    square: float
+    cross: float
+    count2: float
+
+    def plus(self, other: Day) -> Day:
+        both = [a + b for a, b in zip(self.actions, other.actions, strict=True)]
+        sums = (a + b for a, b in zip(self[3:], other[3:], strict=True))
+        return Day(self.day, self.policy, both, *sums)
+
+
+def ripe_before(rewards: Rewards, *, now: float) -> float:
+    """Time before which all that a decision may have led to is in the archive: an archiver that is behind holds learning up."""
+    oldest = StreamLog(releases.redis_client(), partitions=settings.ACTIVITY_PARTITIONS).oldest()
+    return min(now - LAG_S, now if oldest is None else oldest) - rewards.window_s
+
+
+def claim(shop: Shop, *, before: float, all_of_it: bool = False) -> int:
+    """Lay out chunks of decisions of before a time (seconds) that are in none yet; how many.
+
+    all_of_it : also few, and of lately; else they wait until there are many, or for `SEAL_S`.
+
+    Primary keys are given before they are committed, so that a low one may come late. The archiver holds the shop's row while
+    it writes: under that lock every key up to the highest is there, or never will be.
+    """
+    with transaction.atomic():
+        _lock(shop)
+        last = _last(shop)
+        high = _of(shop).order_by("-pk").values_list("pk", flat=True).first() or 0
+    chunks: list[PolicyEvidence] = []
+    after, ripe = last, True
+    while ripe and after < high:
+        rows = list(_of(shop).filter(pk__gt=after, pk__lte=high).order_by("pk").values_list("pk", Epoch("at"))[:CHUNK])
+        at = np.array([row[1] for row in rows])
+        late = np.flatnonzero(at >= before)
+        count = int(late[0]) if len(late) else len(rows)
+        ripe = not len(late) and len(rows) > 0
+        if not count or (count < CHUNK and not all_of_it and at[:count].min() >= before - SEAL_S):
+            break
+        day = dt.datetime.fromtimestamp(float(at[:count].max()), tz=dt.UTC).date()
+        chunks.append(
+            PolicyEvidence(
+                shop=shop, first=rows[0][0], last=rows[count - 1][0], day=day, decisions=count, credited=0, statistics={}
+            )
+        )
+        after = chunks[-1].last
+    with transaction.atomic():
+        _lock(shop)
+        if _last(shop) != last:
+            return 0  # another worker has laid them out meanwhile
+        PolicyEvidence.objects.bulk_create(chunks)
+    return len(chunks)
+
+
+def _of(shop: Shop) -> QuerySet[AdaptationDecision]:
+    # The sum keeps SQLite from an index of the shop's, by which it would sort all its rows for each chunk.
+    return AdaptationDecision.objects.annotate(of_shop=F("shop_id") + 0).filter(of_shop=shop.pk)
+
+
+def _lock(shop: Shop) -> None:
+    Shop.objects.select_for_update(no_key=True).get(pk=shop.pk)
+
+
+def _last(shop: Shop) -> int:
+    return PolicyEvidence.objects.filter(shop=shop).order_by("-first").values_list("last", flat=True).first() or 0
+
+
+def seal(shop: Shop, rewards: Rewards) -> bool:
+    """Seal every chunk that nobody is at; whether all are sealed then."""
+    client = releases.redis_client()
+    waiting = PolicyEvidence.objects.filter(shop=shop, statistics={}).order_by("first")
+    for pk, first in waiting.values_list("pk", "first"):
+        lock = client.lock(f"learning:{shop.pk}:{first}", timeout=LOCK_S, blocking=False, thread_local=False)
+        if not lock.acquire():
+            continue
+        with renewed(lock, every=LOCK_S / 3):
+            chunk = waiting.filter(pk=pk).first()  # it may be sealed since we looked
+            if chunk is not None:
+                _seal(shop, chunk, rewards)
+    return not waiting.exists()
+
+
+def _seal(shop: Shop, chunk: PolicyEvidence, rewards: Rewards) -> None:
+    texts = (Cast(F("features"), TextField()), Cast(F("propensities"), TextField()))
+    columns = ("pk", "session_id", Epoch("at"), "action", "policy", *texts)
+    rows = _of(shop).filter(pk__gte=chunk.first, pk__lte=chunk.last).order_by("pk").values_list(*columns)
+    # Before options were logged the propensities were of three actions; they say nothing of what is chosen among today.
+    taken = [row for row in rows.iterator(chunk_size=5_000) if row[6] != "[]" and row[3] in _CODES]
+    pks, names, at, actions, policies, features, _ = zip(*taken, strict=True) if taken else ((),) * 7
+    followed = happenings(shop, dict.fromkeys(names))
+    earned = _credited(rewards, names, np.array(at), followed)
+    codes = np.array([_CODES[action] for action in actions], dtype=np.int64)
+    has = ~np.isnan(earned)
+    sums = nothing()
+    if has.any():
+        decoded = msgspec.json.decode(as_one(features), type=list[list[float]])
+        sums = statistics(features_array(decoded)[has], codes[has], earned[has])
+    told = {"sums": sums.to_json(), "days": days_of(names, at, policies, codes, earned)}
+    pairs = [(reward, pk) for pk, reward in zip(pks, earned.tolist(), strict=True) if reward == reward]
+    with transaction.atomic():
+        mine = PolicyEvidence.objects.filter(pk=chunk.pk, statistics={})
+        if mine.update(statistics=told, credited=int(has.sum()), decisions=len(pks), sealed_at=dt.datetime.now(dt.UTC)):
+            _write_rewards(pairs)
+
+
+_CODES = {name: code for code, name in enumerate(ACTIONS)}
+
+
+def _credited(rewards: Rewards, names: Sequence[str], at: np.ndarray, followed: Mapping[str, Happenings]) -> np.ndarray:
+    """(n,) reward of each decision. at : (n,) seconds."""
+    of: dict[str, list[int]] = {}
+    for n, name in enumerate(names):
+        of.setdefault(name, []).append(n)
+    earned = np.full(len(names), np.nan)
+    for name, places in of.items():
+        if name in followed:
+            there = followed[name]
+            earned[places] = credit(rewards, at[places].tolist(), there.reports, there.engagements)
+    return earned
+
+
+def _write_rewards(pairs: Sequence[tuple[float, int]]) -> None:
+    """(reward, pk) of decisions; those that were erased meanwhile are not there."""
+    table = connection.ops.quote_name(AdaptationDecision._meta.db_table)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            sql = f"UPDATE {table} AS d SET reward = v.r FROM unnest(%s::float8[], %s::bigint[]) AS v(r, id) WHERE d.id = v.id"
+            cursor.execute(sql, [[reward for reward, _ in pairs], [pk for _, pk in pairs]])
+        else:
+            cursor.executemany(f"UPDATE {table} SET reward = %s WHERE id = %s", pairs)
+
+
+def days_of(
+    names: Sequence[str], at: Sequence[float], policies: Sequence[str], actions: np.ndarray, rewards: np.ndarray
+) -> list[Day]:
+    """`Day`s of decisions: their sessions, times in seconds, policies, action codes (n,) and rewards (n,), NaN for none."""
+    group: dict[tuple[str, str], int] = {}
+    session: dict[str, int] = {}
+    days = [dt.datetime.fromtimestamp(t, tz=dt.UTC).date().isoformat() for t in at]
+    of = np.array([group.setdefault(key, len(group)) for key in zip(days, policies, strict=True)], dtype=np.int64)
+    who = np.array([session.setdefault(name, len(session)) for name in names], dtype=np.int64)
+    found = []
+    for (day, policy), n in group.items():
+        mine = of == n
+        has = mine & ~np.isnan(rewards)
+        _, place = np.unique(who[has], return_inverse=True)
+        sums, counts = np.bincount(place, rewards[has]), np.bincount(place)
+        found.append(
+            Day(
+                day,
+                policy,
+                np.bincount(actions[mine], minlength=len(ACTIONS)).tolist(),
+                int(has.sum()),
+                len(counts),
+                float(sums.sum()),
+                float(sums @ sums),
+                float(sums @ counts),
+                float(counts @ counts),
+            )
+        )
+    return found
+
+
+# What is sealed
+
+
+def sealed(shop: Shop, *, upto: int | None = None) -> QuerySet[PolicyEvidence]:
+    """Sealed chunks, the earliest first, up to the first that isn't. upto : highest primary key of a decision, None for all."""
+    chunks = PolicyEvidence.objects.filter(shop=shop).order_by("first")
+    waiting = chunks.filter(statistics={}).values_list("first", flat=True).first()
+    if waiting is not None:
+        chunks = chunks.filter(first__lt=waiting)
+    return chunks if upto is None else chunks.filter(last__lte=upto)
+
+
+def weight(day: dt.date, today: dt.date, half_life_days: float) -> float:
+    """How much a decision of a day counts on another."""
+    return float(0.5 ** (max(0, (today - day).days) / half_life_days))
+
+
+def total(chunks: Iterable[PolicyEvidence], today: dt.date, half_life_days: float) -> Statistics:
+    """What sealed chunks teach together, older ones less."""
+    found = nothing()
+    for chunk in chunks:
+        found += Statistics.from_json(chunk.statistics["sums"]).scaled(weight(chunk.day, today, half_life_days))
+    return found
+
+
+def days(chunks: Iterable[PolicyEvidence]) -> list[Day]:
+    """Each day's decisions by policy, in order of days."""
+    return sorted(_added(Day(*told) for chunk in chunks for told in chunk.statistics.get("days", ())))
+
+
+def _added(parts: Iterable[Day]) -> Iterable[Day]:
+    found: dict[tuple[str, str], Day] = {}
+    for part in parts:
+        key = part.day, part.policy
+        found[key] = found[key].plus(part) if key in found else part
+    return found.values()
+
+
+def compact(shop: Shop, today: dt.date, half_life_days: float) -> None:
+    """Make one of each past day's chunks, and let those go that hardly weigh. Only one worker at a time may; see `policies`."""
+    with transaction.atomic():
+        _lock(shop)
+        chunks = list(sealed(shop))
+        gone: list[int] = []
+        kept: PolicyEvidence | None = None
+        for chunk in chunks[:-1]:  # the last one says up to where decisions are in chunks
+            if (today - chunk.day).days <= WHOLE_DAYS:
+                break
+            if (today - chunk.day).days > FORGOTTEN * half_life_days:
+                gone.append(chunk.pk)
+            elif kept is not None and kept.day == chunk.day:
+                _join(kept, chunk)
+                gone.append(chunk.pk)
+            else:
+                kept = chunk
+        PolicyEvidence.objects.filter(pk__in=gone).delete()
+
+
+def _join(kept: PolicyEvidence, chunk: PolicyEvidence) -> None:
+    sums = Statistics.from_json(kept.statistics["sums"]) + Statistics.from_json(chunk.statistics["sums"])
+    told: dict[str, Any] = {"sums": sums.to_json(), "days": list(days((kept, chunk)))}
+    kept.last, kept.statistics = chunk.last, told
+    kept.decisions, kept.credited = kept.decisions + chunk.decisions, kept.credited + chunk.credited
+    kept.save()
