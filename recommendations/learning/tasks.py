@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 from celery import shared_task
 
 from personas.models import Shop
 from recommendations.learning import policies
-
-logger = logging.getLogger(__name__)
-
 
 @shared_task(ignore_result=True)
 def learn_policy(shop_id: int) -> None:
@@ -20,6 +15,6 @@ def learn_policy(shop_id: int) -> None:
 
 @shared_task(ignore_result=True)
 def learn_all_policies() -> None:
-    """`learn_policy` of every shop."""
+    """`learn_policy` of every shop: one that was running when it was asked for again finds nothing left to do."""
     for shop_id in Shop.objects.order_by("pk").values_list("pk", flat=True):
         learn_policy.delay(shop_id)
