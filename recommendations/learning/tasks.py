@@ -7,6 +7,7 @@ from celery import shared_task
 from personas.models import Shop
 from recommendations.learning import policies
 
+
 @shared_task(ignore_result=True)
 def learn_policy(shop_id: int) -> None:
     """Learn from the decisions that can be judged by now; see `policies.learn_policy`."""
