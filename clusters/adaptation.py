@@ -2,19 +2,42 @@
 
 Expansion answers engagement that keeps falling outside the session's primary clusters. Contraction answers
 impressions that the page *reported* and the shopper passed over; a slate that was served but not reported as
-seen teaches nothing.
+seen teaches nothing, and what stood far down was hardly seen (`rewards.attention`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from clusters.bounds import Bounds
 from clusters.item_clusters import ItemClusters
-from clusters.policy import ACTIONS, CONTRACT, EXPAND, KEEP, Policy, choose, features
+from clusters.options import KEPT, Blocked, Decision, Option, Proposed, Situation, described
+from clusters.policy import CONTRACT, EXPAND, Policy
+from clusters.reach import Reach
+from clusters.rewards import attention
+
+__all__ = [
+    "AdaptedClusters",
+    "Blocked",
+    "Bounds",
+    "Decision",
+    "Observed",
+    "Option",
+    "Reach",
+    "Step",
+    "item_weights",
+    "observe",
+    "rebase",
+    "start",
+]
+
+
+LOOK = 10
+"""One look as the state counts it: in tenths, which take a byte where a fraction takes nine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +47,11 @@ class AdaptedClusters:
     mass : cluster id -> engagement, decayed at each item action; the session's q before it is normalised.
     weight : cluster id -> multiplier, where it isn't 1; below 1 contracted, 0 dropped, above 1 expanded.
     expanded : cluster id that was pulled in -> cluster id from which.
-    passed : item id -> reported impressions since the shopper last engaged with it.
-    ignored : cluster id -> reports that showed it since the shopper last engaged with it.
+    passed : item id -> looks at it since the shopper last engaged with it, in reported impressions; in tenths.
+    ignored : cluster id -> looks at it since the shopper last engaged with it, at most one a report; in tenths.
     engaged : cluster id -> engagements that fell outside the primary clusters, in the present run of them.
     outside : length of the present run of engagements outside the primary clusters.
+    brought : cluster id that was pulled in -> how many of its best items came with it.
     """
 
     mass: dict[int, float] = field(default_factory=dict)
@@ -37,61 +61,14 @@ class AdaptedClusters:
     ignored: dict[int, int] = field(default_factory=dict)
     engaged: dict[int, int] = field(default_factory=dict)
     outside: int = 0
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How far a session may move its clusters: the merchandiser's, with defaults that hold without one.
-
-    decay : of the mass, an item action; 0.7 leaves a tenth after six actions, about one session's memory.
-    primary : clusters with the most mass that count as primary.  One would call any second interest "outside".
-    consistent_outside : run of outside engagements from which expansion may be chosen; one may be an accident.
-    consistent_ignored : reports a cluster must have been passed over in before contraction may be chosen.
-    contract_by, drop_below, min_weight : a contraction multiplies by `contract_by`; under `drop_below` the weight
-        becomes `min_weight`, and 0 there drops the cluster. Weights never go below `min_weight`.
-    expand_to : weight of a cluster that was pulled in.
-    max_expanded, max_contracted, max_mass, max_passed, max_counters : sizes, which keep the state small.
-    pass_by, drop_item_after : item multiplier for each pass after the first, and passes after which it is out.
-    """
-
-    decay: float = 0.7
-    primary: int = 3
-    consistent_outside: int = 2
-    consistent_ignored: int = 3
-    contract_by: float = 0.5
-    drop_below: float = 0.2
-    min_weight: float = 0.0
-    expand_to: float = 1.5
-    max_expanded: int = 6
-    max_contracted: int = 12
-    max_mass: int = 16
-    max_passed: int = 40
-    max_counters: int = 16
-    pass_by: float = 0.7
-    drop_item_after: int = 8
-
-
-class Decision(NamedTuple):
-    """One choice of the policy, as it is logged.
-
-    cluster : id decided upon.  action : "keep", "expand" or "contract".  target : id pulled in, 0 none.
-    propensity : probability with which the action was taken.  features : as in `policy.FEATURES`.
-    policy : its version.
-    """
-
-    cluster: int
-    action: str
-    target: int
-    propensity: float
-    features: tuple[float, ...]
-    policy: str
+    brought: dict[int, int] = field(default_factory=dict)
 
 
 class Step(NamedTuple):
     """What adaptation reads of one event.
 
     code : event code.  clusters : (cluster position, membership) of the event's item, strongest first.
-    belief : (K,) persona probabilities.
+    log_belief : (K,) log persona probabilities.
     shown : (item id, cluster id or 0, slot) of reported impressions that are tied to a served slate.
     item : id of the event's item, 0 none.  engagement : what the event says of it, `events.ENGAGEMENT`.
     age : events of the session so far.
@@ -99,11 +76,23 @@ class Step(NamedTuple):
 
     code: int
     clusters: tuple[tuple[int, float], ...]
-    belief: np.ndarray
+    log_belief: Sequence[float]
     shown: tuple[tuple[int, int, int], ...] = ()
     item: int = 0
     engagement: float = 0.0
     age: int = 0
+
+
+class Observed(NamedTuple):
+    """The session's clusters after one event, what the policy decided on the way, and what a bound kept it from."""
+
+    adapted: AdaptedClusters
+    decisions: tuple[Decision, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+
+
+Draws = Callable[[], np.random.Generator]
+"""Makes the step's generator: most steps decide nothing, and draw nothing."""
 
 
 def start() -> AdaptedClusters:
@@ -111,31 +100,44 @@ def start() -> AdaptedClusters:
     return AdaptedClusters()
 
 
-def observe(
-    clusters: ItemClusters, policy: Policy, bounds: Bounds, adapted: AdaptedClusters, step: Step, rng: np.random.Generator
-) -> tuple[AdaptedClusters, tuple[Decision, ...]]:
-    """The session's clusters after one event, and what the policy decided on the way.
+def observe(reach: Reach, policy: Policy, adapted: AdaptedClusters, step: Step, draws: Draws) -> Observed:
+    """The session's clusters after one event, with what was decided.
 
-    A decision is put to the policy only where there is something to decide: a run of outside engagements (keep or
-    expand), or a cluster passed over in enough reports (keep or contract).
+    reach : of the clusters, with the bounds.  A decision is put to the policy only where there is something to decide: a run of
+    outside engagements (keep, or expand towards one of a few clusters by so many items), or a cluster passed over in enough
+    reports (keep or contract). Where sessions don't adapt, what they changed is given up.
     """
+    bounds = reach.bounds
+    if not bounds.adapts and (adapted.weight or adapted.passed):
+        adapted = AdaptedClusters(mass=adapted.mass)
     if step.shown:
-        return _after_impressions(clusters, policy, bounds, adapted, step, rng)
+        return _after_impressions(reach, policy, adapted, step, draws) if bounds.adapts else Observed(adapted)
     if step.engagement > 0:
-        return _after_engagement(clusters, policy, bounds, adapted, step, rng)
+        return _after_engagement(reach, policy, adapted, step, draws)
     if step.engagement < 0 and step.clusters:
-        regretted = {int(clusters.cluster_ids[c]) for c, _ in step.clusters}
-        return replace(adapted, mass={c: m * bounds.decay if c in regretted else m for c, m in adapted.mass.items()}), ()
-    return adapted, ()
+        regretted = {reach.clusters.cluster_ids.item(c) for c, _ in step.clusters}
+        return Observed(replace(adapted, mass={c: m * bounds.decay if c in regretted else m for c, m in adapted.mass.items()}))
+    return Observed(adapted)
 
 
-def item_weights(bounds: Bounds, adapted: AdaptedClusters) -> dict[int, float]:
-    """Item id -> multiplier below 1 of items seen and passed over. The first sight is free, a later one costs."""
-    return {
-        item: 0.0 if passes >= bounds.drop_item_after else bounds.pass_by ** (passes - 1)
-        for item, passes in adapted.passed.items()
-        if passes > 1
-    }
+def item_weights(reach: Reach, adapted: AdaptedClusters, position: Callable[[int], int]) -> dict[int, float]:
+    """Item position -> multiplier of its odds, of the items that the session changed by themselves.
+
+    Below 1 where an item was seen and passed over: the first look is free, a later one costs. Above 1 where it came in with an
+    expansion.  position : of an item id, negative where there is none.
+    """
+    bounds, here = reach.bounds, reach.clusters.position_of
+    weights: dict[int, float] = {}
+    for target, count in adapted.brought.items():
+        source = adapted.expanded.get(target, 0)
+        if target in here and source in here:
+            for p in reach.way(here[source], here[target]).items[:count]:
+                weights[p] = bounds.bring_by
+    for item, looks in adapted.passed.items():
+        if looks > LOOK and (p := position(item)) >= 0:
+            dropped = looks >= bounds.drop_item_after * LOOK
+            weights[p] = 0.0 if dropped else weights.get(p, 1.0) * bounds.pass_by ** (looks / LOOK - 1.0)
+    return weights
 
 
 def rebase(old: ItemClusters | None, new: ItemClusters, adapted: AdaptedClusters) -> AdaptedClusters:
@@ -156,22 +158,24 @@ def rebase(old: ItemClusters | None, new: ItemClusters, adapted: AdaptedClusters
         ignored={c: n for c, n in adapted.ignored.items() if c in here},
         engaged=engaged,
         outside=sum(engaged.values()),
+        brought={c: n for c, n in adapted.brought.items() if c in expanded},
     )
 
 
-def _after_engagement(
-    clusters: ItemClusters, policy: Policy, bounds: Bounds, adapted: AdaptedClusters, step: Step, rng: np.random.Generator
-) -> tuple[AdaptedClusters, tuple[Decision, ...]]:
+def _after_engagement(reach: Reach, policy: Policy, adapted: AdaptedClusters, step: Step, draws: Draws) -> Observed:
     """Mass moves to the item's clusters; what it was passed over for is forgiven; a run outside may expand."""
-    own = [(int(clusters.cluster_ids[c]), m) for c, m in step.clusters]
-    passed = {i: n for i, n in adapted.passed.items() if i != step.item}
+    clusters, bounds = reach.clusters, reach.bounds
+    own = [(clusters.cluster_ids.item(c), m) for c, m in step.clusters]
+    passed = adapted.passed
+    if step.item in passed:
+        passed = {i: n for i, n in passed.items() if i != step.item}
     if not own:
-        return replace(adapted, passed=passed), ()
+        return Observed(replace(adapted, passed=passed))
     mine = {c for c, _ in own}
     # A cluster of the present run is not primary yet, or the run's first engagement would end it.
     settled = sorted(((m, c) for c, m in adapted.mass.items() if c not in adapted.engaged), reverse=True)
     primary = {c for _, c in settled[: bounds.primary]}
-    is_outside = bool(primary) and not primary & mine
+    is_outside = bounds.adapts and bool(primary) and not primary & mine
     engaged: dict[int, int] = {}
     if is_outside:
         strongest = max(own, key=lambda o: (o[1], -o[0]))[0]
@@ -188,130 +192,177 @@ def _after_engagement(
         ignored={c: n for c, n in adapted.ignored.items() if c not in mine},
         engaged=engaged,
         outside=adapted.outside + 1 if is_outside else 0,
+        brought=adapted.brought,
     )
     if moved.outside < bounds.consistent_outside:
-        return moved, ()
+        return Observed(moved)
     # The run has become an interest of its own: decide once, then begin anew with its clusters among the primary.
-    targets: dict[int, int] = {}
-    for c in moved.engaged:
-        if target := _related(clusters, moved, c, targets.values()):
-            targets[c] = target
-    candidates = list(targets)
+    asked, blocked = _expansions(reach, moved)
     after = replace(moved, engaged={}, outside=0)
-    if not candidates:
-        return after, ()
-    decisions = _decide(clusters, policy, moved, step, candidates, EXPAND, targets, rng)
-    weight, expanded = dict(after.weight), dict(after.expanded)
+    if not asked:
+        return Observed(after, (), blocked)
+    decisions = _decide(reach, policy, moved, step, asked, {}, draws)
+    weight, expanded, brought = dict(after.weight), dict(after.expanded), dict(after.brought)
     for decision in decisions:
-        if decision.action == "expand":
+        if decision.target:
             expanded[decision.target] = decision.cluster
+            brought[decision.target] = decision.items
             weight[decision.target] = bounds.expand_to
     for oldest in list(expanded)[: max(len(expanded) - bounds.max_expanded, 0)]:
         del expanded[oldest]
+        brought.pop(oldest, None)
         weight.pop(oldest, None)
-    return replace(after, weight=weight, expanded=expanded), decisions
+    return Observed(replace(after, weight=weight, expanded=expanded, brought=brought), decisions, blocked)
 
 
-def _after_impressions(
-    clusters: ItemClusters, policy: Policy, bounds: Bounds, adapted: AdaptedClusters, step: Step, rng: np.random.Generator
-) -> tuple[AdaptedClusters, tuple[Decision, ...]]:
+def _expansions(reach: Reach, adapted: AdaptedClusters) -> tuple[list[tuple[int, Sequence[Proposed]]], tuple[Blocked, ...]]:
+    """The clusters of the run outside that have somewhere to expand to, with their options; and what the bounds rule out.
+
+    A target is one that the session hasn't met, and is put to one cluster only.
+    """
+    clusters, bounds = reach.clusters, reach.bounds
+    here = clusters.position_of
+    met = {*adapted.mass, *adapted.expanded, *(c for c, w in adapted.weight.items() if w < 1.0)}
+    asked: list[tuple[int, Sequence[Proposed]]] = []
+    blocked: list[Blocked] = []
+    for cluster in list(adapted.engaged)[-bounds.most_decided :]:
+        options, barred, found = [KEPT], "", 0
+        for position, related in reach.near(here[cluster]):
+            target = clusters.cluster_ids.item(position)
+            if target in met or found == bounds.targets:
+                continue
+            items, bound = reach.way(here[cluster], position)
+            if bound:
+                barred = barred or bound
+                continue
+            found += 1
+            met.add(target)
+            sizes = sorted({min(size, len(items)) for size in bounds.sizes})
+            options += [Proposed(EXPAND, target, size, position, related) for size in sizes]
+        if barred:
+            blocked.append(Blocked(cluster, "expand", barred))
+        if found:
+            asked.append((cluster, options))
+    return asked, tuple(blocked)
+
+
+def _after_impressions(reach: Reach, policy: Policy, adapted: AdaptedClusters, step: Step, draws: Draws) -> Observed:
     """Counts what was seen; a cluster that earlier reports showed in vain may be contracted.
 
     This report's own impressions can still be clicked, so they are counted only after the decision.
     """
-    shown = list(dict.fromkeys(c for _, c, _ in step.shown if c in clusters.position_of))
-    contracted = sum(w < 1.0 for w in adapted.weight.values())
-    # At most half of the clusters of a small shop, or there would be nothing left to show.
-    room = min(bounds.max_contracted, len(clusters) // 2) - contracted
-    candidates: list[int] = []
-    for c in shown:
-        now = adapted.weight.get(c, 1.0)
-        if adapted.ignored.get(c, 0) < bounds.consistent_ignored or clusters.locked[clusters.position_of[c]]:
-            continue
-        if now <= bounds.min_weight or (now == 1.0 and room <= 0):
-            continue
-        room -= now == 1.0
-        candidates.append(c)
-    decisions = _decide(clusters, policy, adapted, step, candidates, CONTRACT, {}, rng) if candidates else ()
-    weight, expanded, ignored = dict(adapted.weight), dict(adapted.expanded), dict(adapted.ignored)
-    for decision in decisions:
-        ignored[decision.cluster] = 0  # asked again after as many reports more
-        if decision.action == "contract":
-            now = weight.pop(decision.cluster, 1.0)
-            if now > 1.0:
-                expanded.pop(decision.cluster, None)  # what was pulled in goes back to what it was
-                continue
-            less = now * bounds.contract_by
-            weight[decision.cluster] = max(bounds.min_weight, less if less >= bounds.drop_below else 0.0)
-    for c in shown:
-        ignored[c] = ignored.get(c, 0) + 1
-    passed = dict(adapted.passed)
-    for item in dict.fromkeys(i for i, _, _ in step.shown):
-        passed[item] = min(passed.get(item, 0) + 1, bounds.drop_item_after)
-    return (
-        replace(
-            adapted,
-            weight=weight,
-            expanded=expanded,
-            ignored=_largest(ignored, bounds.max_counters),
-            passed=_largest(passed, bounds.max_passed),
-        ),
-        decisions,
+    clusters, bounds = reach.clusters, reach.bounds
+    missed: dict[int, float] = {}
+    part: dict[int, float] = {}
+    whole = 0.0
+    for _, c, slot in step.shown:
+        look = attention(slot)
+        whole += look
+        if c in clusters.position_of:
+            missed[c] = missed.get(c, 1.0) * (1.0 - look)
+            part[c] = part.get(c, 0.0) + look
+    asked, blocked = _contractions(reach, adapted, missed)
+    ignored, passed, out = dict(adapted.ignored), dict(adapted.passed), bounds.drop_item_after * LOOK
+    for stopped in blocked:
+        ignored[stopped.cluster] = 0  # asked again after as many looks more
+    weight, expanded, brought = adapted.weight, adapted.expanded, adapted.brought
+    decisions: tuple[Decision, ...] = ()
+    if asked:
+        situation = {c: p / whole for c, p in part.items()}
+        decisions = _decide(reach, policy, adapted, step, asked, situation, draws)
+        weight, expanded, brought = dict(weight), dict(expanded), dict(brought)
+        for decision in decisions:
+            ignored[decision.cluster] = 0
+            if decision.action == "contract":
+                now = weight.pop(decision.cluster, 1.0)
+                if now > 1.0:  # what was pulled in goes back to what it was
+                    expanded.pop(decision.cluster, None)
+                    brought.pop(decision.cluster, None)
+                    continue
+                less = now * bounds.contract_by
+                weight[decision.cluster] = max(bounds.min_weight, less if less >= bounds.drop_below else 0.0)
+                for item in _members(clusters, decision.cluster, passed):
+                    passed[item] = min(passed[item] + bounds.contract_looks * LOOK, out)
+    for c, chance in missed.items():
+        ignored[c] = ignored.get(c, 0) + round((1.0 - chance) * LOOK)
+    for item, _, slot in {shown[0]: shown for shown in reversed(step.shown)}.values():
+        passed[item] = min(passed.get(item, 0) + round(attention(slot) * LOOK), out)
+    after = AdaptedClusters(
+        mass=adapted.mass,
+        weight=weight,
+        expanded=expanded,
+        passed=_largest(passed, bounds.max_passed),
+        ignored=_largest(ignored, bounds.max_counters),
+        engaged=adapted.engaged,
+        outside=adapted.outside,
+        brought=brought,
     )
+    return Observed(after, decisions, blocked)
+
+
+def _contractions(
+    reach: Reach, adapted: AdaptedClusters, shown: Iterable[int]
+) -> tuple[list[tuple[int, Sequence[Proposed]]], tuple[Blocked, ...]]:
+    """The clusters of a report that were ignored long enough, the most ignored first; and those that a bound lets nothing happen
+    to."""
+    clusters, bounds, ignored = reach.clusters, reach.bounds, adapted.ignored
+    least = bounds.consistent_ignored * LOOK
+    ready = sorted((c for c in shown if ignored.get(c, 0) >= least), key=lambda c: (-ignored[c], c))
+    asked: list[tuple[int, Sequence[Proposed]]] = []
+    blocked: list[Blocked] = []
+    room = bounds.may_contract(len(clusters)) - sum(w < 1.0 for w in adapted.weight.values())
+    for c in ready:
+        now = adapted.weight.get(c, 1.0)
+        if now <= bounds.min_weight or len(asked) == bounds.most_decided:
+            continue
+        if clusters.locked[clusters.position_of[c]]:
+            blocked.append(Blocked(c, "contract", "locked"))
+        elif now == 1.0 and room <= 0:
+            blocked.append(Blocked(c, "contract", "most_contracted"))
+        else:
+            room -= now == 1.0
+            asked.append((c, (KEPT, Proposed(CONTRACT))))
+    return asked, tuple(blocked)
+
+
+def _members(clusters: ItemClusters, cluster: int, items: Iterable[int]) -> list[int]:
+    """Those item ids that the cluster holds."""
+    held, position = clusters.items, clusters.position_of[cluster]
+    ids = clusters.item_ids
+    if not len(ids):
+        return []
+    inside = set(ids[held.indices[held.indptr[position] : held.indptr[position + 1]]].tolist())
+    return [item for item in items if item in inside]
 
 
 def _decide(
-    clusters: ItemClusters,
+    reach: Reach,
     policy: Policy,
     adapted: AdaptedClusters,
     step: Step,
-    candidates: list[int],
-    action: int,
-    targets: Mapping[int, int],
-    rng: np.random.Generator,
+    asked: Sequence[tuple[int, Sequence[Proposed]]],
+    shown: Mapping[int, float],
+    draws: Draws,
 ) -> tuple[Decision, ...]:
-    """The policy's choice between keep and `action` for each candidate cluster id."""
-    rows = np.array([clusters.position_of[c] for c in candidates])
-    x = _features(clusters, adapted, step, candidates, rows)
-    allowed = np.zeros((len(rows), len(ACTIONS)), dtype=bool)
-    allowed[:, KEEP] = allowed[:, action] = True
-    taken, chance = choose(policy, x, allowed, rng)
-    return tuple(
-        Decision(c, ACTIONS[a], targets.get(c, 0) if a == EXPAND else 0, p, tuple(f), policy.version)
-        for c, a, p, f in zip(candidates, taken.tolist(), chance.tolist(), x.round(4).tolist(), strict=True)
-    )
-
-
-def _features(
-    clusters: ItemClusters, adapted: AdaptedClusters, step: Step, candidates: list[int], rows: np.ndarray
-) -> np.ndarray:
-    """(m, d) policy features of the candidates, whose positions are `rows`."""
-    total = sum(adapted.mass.values())
-    held = [(clusters.position_of[c], m / total) for c, m in adapted.mass.items() if total > 0 and c in clusters.position_of]
-    transition = clusters.share[rows].astype(np.float64)
-    if held:
-        places, q = np.array([p for p, _ in held]), np.array([m for _, m in held])
-        transition = q @ clusters.transitions[places[:, None], rows]
-    lift = clusters.persona_lift[rows] @ step.belief if clusters.persona_lift.shape[1] else np.ones(len(rows))
-    mine = {p for p, _ in step.clusters}
-    return features(
-        mass=np.array([adapted.mass.get(c, 0.0) / total if total > 0 else 0.0 for c in candidates]),
-        transition=transition,
-        relative_share=clusters.share[rows] * len(clusters),
-        last=np.array([float(r in mine) for r in rows.tolist()]),
-        ignored=np.array([adapted.ignored.get(c, 0) for c in candidates]),
+    """The policy's choice for each cluster that has options; drawn for each by itself."""
+    situation = Situation(
+        clusters=reach.clusters,
+        mass=adapted.mass,
+        weight=adapted.weight,
+        ignored=adapted.ignored,
         outside=adapted.outside,
-        lift=lift,
+        mine=frozenset(p for p, _ in step.clusters),
+        shown=shown,
+        age=step.age,
+        log_belief=step.log_belief,
     )
-
-
-def _related(clusters: ItemClusters, adapted: AdaptedClusters, cluster: int, promised: Iterable[int]) -> int:
-    """Id of the cluster most related to `cluster`, of those not promised nor met in the session; 0 if none."""
-    near = clusters.related[clusters.position_of[cluster]].copy()
-    met = {cluster, *promised, *adapted.mass, *adapted.expanded, *(c for c, w in adapted.weight.items() if w < 1.0)}
-    near[[clusters.position_of[c] for c in met if c in clusters.position_of]] = -1.0
-    best = int(near.argmax())
-    return int(clusters.cluster_ids[best]) if near[best] > 0 else 0
+    x, action = described(situation, asked)
+    choice, chance = policy.choose(x, action, draws(), floor=reach.bounds.floor)
+    decisions = []
+    for (cluster, options), rows, taken, p in zip(asked, x.tolist(), choice.tolist(), chance.tolist(), strict=True):
+        told = tuple([Option(o.action, o.target, o.items, tuple(row)) for o, row in zip(options, rows, strict=False)])
+        decisions.append(Decision(cluster, told, taken, tuple(p[: len(told)]), policy.version))
+    return tuple(decisions)
 
 
 _N = TypeVar("_N", int, float)

@@ -1,38 +1,77 @@
-"""The reinforcement-learning agent of the adaptation: linear Thompson sampling, one decision a cluster.
+"""The reinforcement-learning agent of the adaptation: linear Thompson sampling among options, one decision a cluster.
 
-Its weights are shared across clusters, so that what one cluster teaches serves all. The hand rule is the prior mean:
-expand when engagement keeps falling outside, contract what is passed over and holds little of the session.
+An option is an action with what it is about: to keep a cluster, to contract it, or to expand it towards another by so many
+items. Weights are per action and shared across clusters, so that what one cluster teaches serves all. The hand rule is the
+prior mean: expand when engagement keeps falling outside, contract what is passed over and holds little of the session.
+The posterior narrows with evidence, and with it exploration; the floor stays, for the logs to tell of other policies.
 
-References: Agrawal & Goyal (2013), "Thompson sampling for contextual bandits with linear payoffs"; Owen (1956),
-"Tables for computing bivariate normal probabilities", for the propensities.
+References: Agrawal & Goyal (2013), "Thompson sampling for contextual bandits with linear payoffs"; Bishop (2006), "Pattern
+recognition and machine learning", section 3.3.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, owens_t
+
+from clusters.decision_log import ABSENT
+from clusters.thompson import chances
+from personas.compiling import readonly
+
+__all__ = [
+    "ABSENT",
+    "ACTIONS",
+    "FEATURES",
+    "FLOOR",
+    "Policy",
+    "Statistics",
+    "choose",
+    "default_policy",
+    "learn",
+    "nothing",
+    "propensities",
+    "statistics",
+    "values",
+]
 
 ACTIONS = ("keep", "expand", "contract")
 """Append-only: an action's code is its place here, and decisions are stored."""
 
 KEEP, EXPAND, CONTRACT = range(3)
 
-FEATURES = ("mass", "transition", "share", "last", "ignored", "outside", "persona", "bias")
-"""mass : log share of the session's engagement, [-1, 0].  transition : log chance that the next item is here, [-1, 0].
-share : log prior share against the mean, [-1, 1].  last : 1 if the event's item is here.
-ignored : reports that showed it and were passed over, [0, 1].  outside : run of outside engagements, [0, 1].
-persona : how much more the personas engage here than shoppers do, (-1, 1).  bias : 1."""
+FEATURES = (
+    "mass",
+    "transition",
+    "share",
+    "last",
+    "ignored",
+    "outside",
+    "persona",
+    "bias",
+    "age",
+    "certainty",
+    "weight",
+    "shown",
+    "related",
+    "target_transition",
+    "target_persona",
+    "target_share",
+    "items",
+)
+"""Append-only: what was logged and learned under fewer is read as 0, and as the hand rule, of those that came later.
 
-LEAST = 0.01
-"""Shares of engagement under this are as good as none; bounds the logs."""
-
-FULL_IGNORED = 6
-FULL_OUTSIDE = 4
-"""Counts at which "ignored" and "outside" are at their full 1."""
+Of the cluster. mass : log share of the session's engagement, [-1, 0].  transition : log chance that the next item is here,
+[-1, 0].  share : log prior share against the mean, [-1, 1].  last : 1 if the event's item is here.  ignored : looks at it in
+vain, as far as slots are looked at, [0, 1].  outside : run of engagements outside the primary clusters, [0, 1].  persona : how
+much more the personas engage here than shoppers do, (-1, 1).  weight : log of what the session made of its weight, [-1, 1].
+shown : its part of what the latest report showed, as far as slots are looked at, [0, 1].
+Of the session. bias : 1.  age : events so far, [0, 1].  certainty : of the belief, 0 for even, 1 for sure.
+Of an expansion's target, 0 otherwise. related : share of the cluster's relations that leads there, [0, 1].
+target_transition, target_persona, target_share : as those of the cluster.  items : how many come in, [0, 1]."""
 
 FLOOR = 0.05
 """Least propensity: weights of off-policy estimates stay under 20."""
@@ -43,20 +82,15 @@ PRIOR_VARIANCE = 0.02
 NOISE = 1.0
 """Variance of a reward; one look is worth 1."""
 
-_NEXT, _AFTER = np.array([1, 2, 0]), np.array([2, 0, 1])
-"""The other two actions of each."""
-
-_FAR = 38.0
-"""Standard deviations beyond which a normal tail is 0 in float64."""
-
 
 @dataclass(frozen=True)
 class Policy:
     """Gaussian posteriors of a linear reward for each of A actions over d features, weights shared across clusters.
 
     mean : (A, d) float64.  precision, covariance : (A, d, d) float64, each other's inverses.
-    noise : variance of a reward.  floor : least propensity of an allowed action.
+    noise : variance of a reward.  floor : least propensity of an option.
     version : logged with every decision; a function of what was learned.
+    A policy of before features were appended is taken as one that learned nothing of them.
     """
 
     mean: np.ndarray
@@ -66,114 +100,180 @@ class Policy:
     floor: float
     version: str
 
+    def __post_init__(self) -> None:
+        known = self.mean.shape[1]
+        if known < len(FEATURES):
+            prior = _hand_rule()
+            covariance = _wide(self.covariance, PRIOR_VARIANCE)
+            mean, precision = np.concatenate((self.mean, prior[:, known:]), axis=1), _wide(self.precision, 1.0 / PRIOR_VARIANCE)
+            for name, value in (("mean", mean), ("precision", precision), ("covariance", covariance)):
+                object.__setattr__(self, name, value)
 
-def default_policy() -> Policy:
+    def choose(
+        self, x: np.ndarray, action: np.ndarray, rng: np.random.Generator, *, floor: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`choose` with this policy."""
+        return choose(self, x, action, rng, floor=floor)
+
+
+def default_policy(floor: float = FLOOR) -> Policy:
     """The hand rule as prior, nothing learned yet."""
+    mean = _hand_rule()
+    eye = np.broadcast_to(np.eye(len(FEATURES)), (len(ACTIONS), len(FEATURES), len(FEATURES)))
+    precision = eye / PRIOR_VARIANCE
+    return Policy(mean, precision, eye * PRIOR_VARIANCE, NOISE, floor, _version(mean, precision))
+
+
+def _hand_rule() -> np.ndarray:
+    """(A, d) prior mean."""
     mean = np.zeros((len(ACTIONS), len(FEATURES)))
     at = {name: i for i, name in enumerate(FEATURES)}
     mean[EXPAND, [at["outside"], at["transition"], at["persona"], at["bias"]]] = 1.0, 0.2, 0.2, -0.2
+    mean[EXPAND, [at["related"], at["target_persona"]]] = 0.2, 0.2
     mean[CONTRACT, [at["ignored"], at["mass"], at["last"], at["persona"], at["bias"]]] = 1.2, -0.4, -0.5, -0.2, -0.7
-    eye = np.broadcast_to(np.eye(len(FEATURES)), (len(ACTIONS), len(FEATURES), len(FEATURES)))
-    precision = eye / PRIOR_VARIANCE
-    return Policy(mean, precision, eye * PRIOR_VARIANCE, NOISE, FLOOR, _version(mean, precision))
+    return mean
 
 
-def features(
-    *,
-    mass: np.ndarray,
-    transition: np.ndarray,
-    relative_share: np.ndarray,
-    last: np.ndarray,
-    ignored: np.ndarray,
-    outside: int,
-    lift: np.ndarray,
-) -> np.ndarray:
-    """(m, d) features of m clusters, as `FEATURES` describes them.
+def propensities(policy: Policy, x: np.ndarray, action: np.ndarray, *, floor: float | None = None) -> np.ndarray:
+    """(m, O) probability that Thompson sampling takes each option, mixed with uniform so that none is under the floor.
 
-    mass, transition : (m,) shares in [0, 1].  relative_share : (m,) share x C.  last : (m,) 0 or 1.
-    ignored : (m,) counts.  outside : run.  lift : (m,) P(cluster | personas) / P(cluster).
+    x : (m, O, d) features of each option.  action : (m, O) codes, `ABSENT` where there is no option.
+    floor : instead of the policy's own.  An option's value is normal with mean x.m and variance x.S.x of its action's
+    weights, drawn independently of the others'. Raises ValueError where shapes don't fit, or a row has no option.
     """
-    x = np.empty((len(mass), len(FEATURES)))
-    scale = -math.log(LEAST)
-    x[:, 0] = np.log(np.maximum(mass, LEAST)) / scale
-    x[:, 1] = np.log(np.maximum(transition, LEAST)) / scale
-    x[:, 2] = np.clip(np.log(np.maximum(relative_share, LEAST)) / scale, -1.0, 1.0)
-    x[:, 3] = last
-    x[:, 4] = np.minimum(np.asarray(ignored) / FULL_IGNORED, 1.0)
-    x[:, 5] = min(outside / FULL_OUTSIDE, 1.0)
-    x[:, 6] = (lift - 1.0) / (lift + 1.0)
-    x[:, 7] = 1.0
-    return x
-
-
-def choose(policy: Policy, x: np.ndarray, allowed: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Actions (m,) int64 of m clusters, and the probability (m,) with which each was taken.
-
-    x : (m, d).  allowed : (m, A) bool, at least one a row.  The action is drawn from `propensities`, which makes the
-    logged probability the true one.
-    """
-    chance = propensities(policy, x, allowed)
-    ladder = np.cumsum(chance, axis=1)
-    # A draw of the whole ladder's length never lands on a disallowed last rung.
-    action = (rng.random(len(x))[:, None] * ladder[:, -1:] >= ladder).sum(1)
-    return action, chance[np.arange(len(x)), action]
-
-
-def propensities(policy: Policy, x: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """(m, A) probability that Thompson sampling takes each action, mixed with uniform so that none is under the floor.
-
-    Each action's value is normal with mean x.m and variance x.S.x, independent of the others'; the chance that it is
-    the greatest of three is a bivariate normal integral, exact by Owen's T.
-    """
-    if allowed.shape != (len(x), len(ACTIONS)):
-        raise ValueError(f"allowed {allowed.shape} != {(len(x), len(ACTIONS))}")
-    options = allowed.sum(1)
+    x, codes = _fitting(policy, x, action)
+    options = (codes >= 0).sum(1)
     if (options == 0).any():
-        raise ValueError(f"row {int(np.argmin(options))} allows no action")
-    value = x @ policy.mean.T
-    variance = np.maximum(((x @ policy.covariance) * x).sum(-1).T, 1e-18)
-    wide_b, wide_c = variance + variance[:, _NEXT], variance + variance[:, _AFTER]
-    h = np.where(allowed[:, _NEXT], (value - value[:, _NEXT]) / np.sqrt(wide_b), _FAR)
-    k = np.where(allowed[:, _AFTER], (value - value[:, _AFTER]) / np.sqrt(wide_c), _FAR)
-    chance = ndtr(np.minimum(h, k))  # of two options, or one: the other bound is far
-    three = options == 3
-    if three.any():
-        chance[three] = _both(h[three], k[three], (variance / np.sqrt(wide_b * wide_c))[three])
-    chance = np.where(allowed, np.maximum(chance, 0.0), 0.0)
-    chance /= chance.sum(1, keepdims=True)
-    floor = np.minimum(policy.floor, 1.0 / options)[:, None]
-    return np.where(allowed, floor + (1.0 - floor * options[:, None]) * chance, 0.0)
+        raise ValueError(f"row {int(np.argmin(options))} has no option")
+    least = policy.floor if floor is None else floor
+    found: np.ndarray = chances(x, codes, readonly(policy.mean, np.float64), readonly(policy.covariance, np.float64), least)
+    return found
 
 
-def update(policy: Policy, x: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> Policy:
-    """The policy after rewards (m,) of actions (m,) taken at features (m, d): Bayesian linear regression.
+def choose(
+    policy: Policy, x: np.ndarray, action: np.ndarray, rng: np.random.Generator, *, floor: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places (m,) int64 of the options taken, and the probabilities (m, O) with which each would have been.
 
-    The order of the rows, and how they are batched, don't matter. Bishop (2006), equations 3.50 and 3.51.
+    Arguments as for `propensities`, from which the option is drawn, which makes the logged probabilities the true ones.
+    """
+    chance = propensities(policy, x, action, floor=floor)
+    ladder = np.cumsum(chance, axis=1)
+    # A draw of the whole ladder's length never lands behind the last option.
+    return (rng.random(len(chance))[:, None] * ladder[:, -1:] >= ladder).sum(1), chance
+
+
+def values(policy: Policy, x: np.ndarray, action: np.ndarray) -> np.ndarray:
+    """(m, O) posterior mean of each option's reward, 0 where there is no option. Arguments as for `propensities`."""
+    x, codes = _fitting(policy, x, action)
+    return np.asarray(np.where(codes >= 0, np.einsum("mod,mod->mo", x, policy.mean[codes]), 0.0))
+
+
+def _fitting(policy: Policy, x: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if x.ndim != 3 or x.shape[:2] != action.shape or x.shape[2] != policy.mean.shape[1]:
+        raise ValueError(f"x {x.shape} and action {action.shape} do not fit each other and {policy.mean.shape[1]} features")
+    return readonly(x, np.float64), readonly(action, np.int8)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What rewards say of the weights: sums, so that parts of a log add up in any order.
+
+    precision : (A, d, d) sum of x x'.  pull : (A, d) sum of x r.  count : (A,) decisions.  reward : (A,) sum of r.
+    square : (A,) sum of r r.  All weighted.
+    """
+
+    precision: np.ndarray
+    pull: np.ndarray
+    count: np.ndarray
+    reward: np.ndarray
+    square: np.ndarray
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(*(getattr(self, name) + getattr(other, name) for name in _SUMS))
+
+    def scaled(self, by: float) -> Statistics:
+        """As if each decision had counted `by` times."""
+        return Statistics(*(getattr(self, name) * by for name in _SUMS))
+
+    def to_json(self) -> dict[str, Any]:
+        """By action, the upper triangle of its precision only; with the names of the features."""
+        upper = np.triu_indices(len(FEATURES))
+        told: dict[str, Any] = {name: getattr(self, name).tolist() for name in _SUMS if name != "precision"}
+        return told | {"features": list(FEATURES), "precision": [of_action[upper].tolist() for of_action in self.precision]}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Statistics:
+        """Inverse of `to_json`; features that came later are 0. Raises ValueError on features that aren't known here."""
+        names = list(told["features"])
+        if names != list(FEATURES[: len(names)]):
+            raise ValueError(f"statistics of the features {names}, known are {list(FEATURES)}")
+        d, upper = len(names), np.triu_indices(len(names))
+        precision = np.zeros((len(ACTIONS), len(FEATURES), len(FEATURES)))
+        for a, triangle in enumerate(told["precision"]):
+            half = np.zeros((d, d))
+            half[upper] = triangle
+            precision[a, :d, :d] = half + half.T - np.diag(half.diagonal())
+        pull = np.zeros((len(ACTIONS), len(FEATURES)))
+        pull[:, :d] = told["pull"]
+        return cls(precision, pull, *(np.array(told[name], dtype=np.float64) for name in ("count", "reward", "square")))
+
+
+_SUMS = ("precision", "pull", "count", "reward", "square")
+
+
+def nothing() -> Statistics:
+    """Of no decision."""
+    a, d = len(ACTIONS), len(FEATURES)
+    return Statistics(np.zeros((a, d, d)), np.zeros((a, d)), np.zeros(a), np.zeros(a), np.zeros(a))
+
+
+def statistics(x: np.ndarray, actions: np.ndarray, rewards: np.ndarray, weight: np.ndarray | None = None) -> Statistics:
+    """Of rewards (n,) of actions (n,) taken at features (n, d), each counted `weight` (n,) times, 1 by default.
+
+    Fewer features than `FEATURES` are the first of them. Raises ValueError on shapes that don't fit, or a reward that
+    isn't finite.
     """
     x, actions, rewards = np.asarray(x, dtype=np.float64), np.asarray(actions), np.asarray(rewards, dtype=np.float64)
-    if x.shape != (len(rewards), policy.mean.shape[1]) or actions.shape != rewards.shape:
-        raise ValueError(f"features {x.shape}, actions {actions.shape}, rewards {rewards.shape} do not fit {policy.mean.shape}")
+    d = x.shape[1] if x.ndim == 2 else 0
+    if not 0 < d <= len(FEATURES) or len(x) != len(rewards) or actions.shape != rewards.shape:
+        raise ValueError(
+            f"features {x.shape}, actions {actions.shape} and rewards {rewards.shape} do not fit {len(FEATURES)} features"
+        )
     if not np.isfinite(rewards).all():
         raise ValueError(f"rewards must be finite, got {rewards[~np.isfinite(rewards)][:3]}")
-    mean, precision, covariance = policy.mean.copy(), policy.precision.copy(), policy.covariance.copy()
-    for a in np.unique(actions).tolist():
-        rows = x[actions == a]
-        precision[a] += rows.T @ rows / policy.noise
-        pull = policy.precision[a] @ policy.mean[a] + rows.T @ rewards[actions == a] / policy.noise
-        covariance[a] = np.linalg.inv(precision[a])
-        covariance[a] = (covariance[a] + covariance[a].T) / 2
-        mean[a] = np.linalg.solve(precision[a], pull)
-    return Policy(mean, precision, covariance, policy.noise, policy.floor, _version(mean, precision))
+    counts = np.ones(len(rewards)) if weight is None else np.asarray(weight, dtype=np.float64)
+    found = nothing()
+    for a in range(len(ACTIONS)):
+        of = actions == a
+        rows, reward, count = x[of], rewards[of], counts[of]
+        found.precision[a, :d, :d] = (rows * count[:, None]).T @ rows
+        found.pull[a, :d] = rows.T @ (count * reward)
+        found.count[a], found.reward[a], found.square[a] = count.sum(), count @ reward, count @ (reward * reward)
+    return found
 
 
-def _both(h: np.ndarray, k: np.ndarray, rho: np.ndarray) -> np.ndarray:
-    """P(X < h, Y < k) of standard normals with correlation rho. Owen (1956), equation 2.1."""
-    h = np.where(np.abs(h) < 1e-9, 1e-9, np.clip(h, -_FAR, _FAR))
-    k = np.where(np.abs(k) < 1e-9, 1e-9, np.clip(k, -_FAR, _FAR))
-    root = np.sqrt(np.maximum(1.0 - rho * rho, 1e-18))
-    apart = np.where(h * k > 0, 0.0, 0.5)
-    tails = owens_t(h, (k / h - rho) / root) + owens_t(k, (h / k - rho) / root)
-    return np.asarray((ndtr(h) + ndtr(k)) / 2 - tails - apart)
+def learn(prior: Policy, seen: Statistics) -> Policy:
+    """The policy after what was seen: Bayesian linear regression, Bishop (2006), equations 3.50 and 3.51.
+
+    How the statistics were batched, and in which order, doesn't matter. The version names what was learned.
+    """
+    precision = prior.precision + seen.precision / prior.noise
+    pull = np.einsum("aij,aj->ai", prior.precision, prior.mean) + seen.pull / prior.noise
+    covariance = np.linalg.inv(precision)
+    covariance = (covariance + covariance.transpose(0, 2, 1)) / 2
+    mean = np.linalg.solve(precision, pull[..., None])[..., 0]
+    return replace(prior, mean=mean, precision=precision, covariance=covariance, version=_version(mean, precision))
+
+
+def _wide(matrices: np.ndarray, diagonal: float) -> np.ndarray:
+    """(A, d, d) of fewer features as of all; a feature of later stands by itself."""
+    known = matrices.shape[1]
+    wide = np.zeros((len(matrices), len(FEATURES), len(FEATURES)))
+    wide[:, :known, :known] = matrices
+    later = np.arange(known, len(FEATURES))
+    wide[:, later, later] = diagonal
+    return wide
 
 
 def _version(mean: np.ndarray, precision: np.ndarray) -> str:

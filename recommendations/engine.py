@@ -10,13 +10,13 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
 from clusters import adaptation
-from clusters.adaptation import Decision, Step
+from clusters.adaptation import Blocked, Decision, Step
 from clusters.catalogue import Catalogue
 from personas import profile as personas
 from personas.encoding import ABSENT, NOVELTY_WINDOW, novelty
@@ -132,11 +132,19 @@ def inform(
 
 def observe(engine: Engine, state: SessionState, event: Event) -> SessionState:
     """The state after one more event: belief, evidence, adapted clusters, the session's items."""
-    return observe_with_decisions(engine, state, event)[0]
+    return observe_with_decisions(engine, state, event).state
 
 
-def observe_with_decisions(engine: Engine, state: SessionState, event: Event) -> tuple[SessionState, tuple[Decision, ...]]:
-    """`observe`, and what the adaptation agent decided on the way, for the log.
+class Observation(NamedTuple):
+    """The state after an event, what the adaptation agent decided on the way, and what a bound kept it from."""
+
+    state: SessionState
+    decisions: tuple[Decision, ...]
+    blocked: tuple[Blocked, ...]
+
+
+def observe_with_decisions(engine: Engine, state: SessionState, event: Event) -> Observation:
+    """`observe`, and what the log is told of the adaptation.
 
     A late event moves the belief in order of receipt and never rewinds time; an unknown item still carries its
     event type.
@@ -148,13 +156,13 @@ def observe_with_decisions(engine: Engine, state: SessionState, event: Event) ->
     step = Step(
         code=code,
         clusters=engine.clusters.of(position),
-        belief=np.exp(np.asarray(persona.log_belief)),
+        log_belief=persona.log_belief,
         shown=_shown(state.pending, event),
         item=item,
         engagement=ENGAGEMENT.get(event.name, 0.0),
         age=state.events,
     )
-    adapted, decisions = adaptation.observe(engine.clusters, engine.policy, engine.bounds, state.adapted, step, generator(state))
+    adapted, decisions, blocked = adaptation.observe(engine.reach, engine.policy, state.adapted, step, lambda: generator(state))
     observed = replace(
         state,
         persona=persona,
@@ -164,7 +172,7 @@ def observe_with_decisions(engine: Engine, state: SessionState, event: Event) ->
         events=state.events + 1,
         touches=_touch(state.touches, event, code, item, at, known=position != NO_ITEM),
     )
-    return observed, decisions
+    return Observation(observed, decisions, blocked)
 
 
 def signal(engine: Engine, state: SessionState, event: Event) -> Signal:

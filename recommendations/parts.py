@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clusters.adaptation import Bounds
+from clusters.adaptation import Bounds, Reach
 from clusters.catalogue import Catalogue
 from clusters.item_clusters import ItemClusters
 from clusters.policy import Policy
@@ -78,6 +78,11 @@ class Engine:
     def layout(self) -> ClusterRows:
         """Where the clusters' items lie in the ranker."""
         return lay_out(self.ranker.encoder, self.clusters)
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Where sessions may take the clusters, within the bounds."""
+        return Reach(self.clusters, self.catalogue, self.bounds)
 
     @cached_property
     def shelves(self) -> Shelves:

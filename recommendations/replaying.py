@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from clusters.adaptation import Decision
+from clusters.adaptation import Blocked, Decision
 from personas import profile as personas
 from personas.events import Event
 from personas.ledger import Shift, StepEvidence
@@ -45,7 +45,8 @@ class ReplayedStep:
     at : the time it counted as, seconds since the epoch: never before what came last.
     evidence : every factor's nats for every persona, and what the time gone by did.
     shift : the change of the acting persona that this event brought, None for most.
-    decisions : what the adaptation decided.  changed : cluster id -> (weight before, weight after), where it moved.
+    decisions : what the adaptation decided.  blocked : what a bound kept it from.
+    changed : cluster id -> (weight before, weight after), where it moved.
     state : the session after the event.
     """
 
@@ -56,6 +57,7 @@ class ReplayedStep:
     evidence: StepEvidence
     shift: Shift | None
     decisions: tuple[Decision, ...]
+    blocked: tuple[Blocked, ...]
     changed: Mapping[int, tuple[float, float]]
     state: SessionState
 
@@ -88,7 +90,7 @@ def replay(
         while waiting and waiting[0].at < event.received_at:
             state = _given(state, waiting.pop(0).pending)
         heard = loop.signal(engine, state, event)
-        observed, decisions = loop.observe_with_decisions(engine, state, event)
+        observed, decisions, blocked = loop.observe_with_decisions(engine, state, event)
         after = read(engine, observed.persona)
         shift = observed.persona.shift if observed.persona.shift != state.persona.shift else None
         steps.append(
@@ -100,6 +102,7 @@ def replay(
                 evidence=personas.explain_step(engine.personas, state.persona, heard),
                 shift=shift,
                 decisions=decisions,
+                blocked=blocked,
                 changed=_changed(state, observed),
                 state=observed,
             )

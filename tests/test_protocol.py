@@ -153,7 +153,7 @@ def test_without_adaptation_no_decision_is_ever_taken(world: World, engine: Engi
         state, taken[name] = loop.start(each, shop=1, session="s", at=1.7e9), 0
         for i in range(40):
             item = int(each.catalogue.item_ids[(i // 3) * 6 % len(each.catalogue)])
-            state, decisions = loop.observe_with_decisions(each, state, event(i, item=item))
+            state, decisions, _ = loop.observe_with_decisions(each, state, event(i, item=item))
             taken[name] += len(decisions)
     assert taken["whole"] > 0
     assert taken["still"] == 0

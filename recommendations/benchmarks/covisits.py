@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from clusters import adaptation, alignment
-from clusters.adaptation import AdaptedClusters, Bounds, Step
+from clusters.adaptation import AdaptedClusters, Reach, Step
 from clusters.catalogue import Catalogue
 from clusters.item_clusters import ItemClusters, build_clusters
 from clusters.policy import default_policy
@@ -178,20 +178,19 @@ class _Seen:
 
 def _adapted(clusters: ItemClusters, split: Split) -> Iterator[tuple[int, int, AdaptedClusters, int]]:
     """(done, of, the session's clusters after a prefix, the item that came next), through adaptation as it is served."""
-    policy, bounds, rng = default_policy(), Bounds(), np.random.default_rng(0)
-    even = np.zeros(0)
+    policy, reach, rng = default_policy(), Reach(clusters), np.random.default_rng(0)
     for done, of, prefix in _prefixes(split):
         adapted = adaptation.start()
         for age, (code, position, target, asked) in enumerate(prefix):
             step = Step(
                 code=code,
                 clusters=clusters.of(position),
-                belief=even,
+                log_belief=(),
                 item=int(clusters.item_ids[position]),
                 engagement=ENGAGEMENT.get(NAMES[code], 0.0),
                 age=age,
             )
-            adapted, _ = adaptation.observe(clusters, policy, bounds, adapted, step, rng)
+            adapted = adaptation.observe(reach, policy, adapted, step, lambda: rng).adapted
             if asked:
                 yield done, of, adapted, target
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 import redis
 
 from personas.events import CODE, Event
+
+if TYPE_CHECKING:
+    from clusters.adaptation import Decision
 
 FIELD = b"r"
 """The one field of a stream entry; it holds the record."""
@@ -84,7 +87,11 @@ class LoggedEvent(msgspec.Struct, array_like=True, frozen=True):
 
 
 class LoggedDecision(msgspec.Struct, array_like=True, frozen=True):
-    """What the adaptation decided of one cluster upon one event; see `clusters.adaptation.Decision`."""
+    """What the adaptation decided of one cluster upon one event; see `clusters.adaptation.Decision`.
+
+    action to features : of what was taken.  options : (action code, target, features, items) of all that there was, of which
+    `choice` is the place of what was taken; () in records of before options were logged.  propensities : of each.
+    """
 
     event_id: str
     at: float
@@ -94,6 +101,35 @@ class LoggedDecision(msgspec.Struct, array_like=True, frozen=True):
     propensity: float
     features: tuple[float, ...]
     policy: str
+    options: tuple[tuple[int, int, tuple[float, ...], int], ...] = ()
+    choice: int = 0
+    propensities: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, event: Event, decision: Decision) -> LoggedDecision:
+        return cls(
+            event.event_id,
+            event.at,
+            decision.cluster,
+            decision.action,
+            decision.target,
+            decision.propensity,
+            decision.features,
+            decision.policy,
+            tuple([(o.action, o.target, o.features, o.items) for o in decision.options]),
+            decision.choice,
+            decision.propensities,
+        )
+
+
+class LoggedBlocked(msgspec.Struct, array_like=True, frozen=True):
+    """An action that a bound kept the adaptation from, upon one event; see `clusters.adaptation.Blocked`."""
+
+    event_id: str
+    at: float
+    cluster: int
+    action: str
+    bound: str
 
 
 class LoggedItem(msgspec.Struct, array_like=True, frozen=True):
@@ -147,6 +183,7 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     steps: int = 0
     earlier: dict[int, float] = {}
     history: dict[str, str] = {}
+    blocked: tuple[LoggedBlocked, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -32,7 +32,7 @@ from recommendations.serving.activity import (
     decode_record,
     place,
 )
-from recommendations.serving.tallies import count
+from recommendations.serving.tallies import count, count_blocked
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,8 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
         rows.setdefault(record.origin, []).extend(
             _event_row(session, event, place(entry.entry_id, i)) for i, event in enumerate(record.events)
         )
+    # Before the events are there: by them it is told what comes again.
+    count_blocked(shop, [(sessions[record.session], record.session, each) for _, record in records for each in record.blocked])
     for origin, of_origin in rows.items():
         ArchivedEvent.objects.append(shop=shop, rows=of_origin, origin=origin)
     Session.objects.recount(sessions.values())
@@ -143,6 +145,9 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
                 propensity=decision.propensity,
                 features=list(decision.features),
                 policy=decision.policy,
+                options=list(decision.options),
+                choice=decision.choice,
+                propensities=list(decision.propensities),
             )
             for _, record in records
             for decision in record.decisions

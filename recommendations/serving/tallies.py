@@ -1,14 +1,15 @@
-"""How often merchandisers' rules acted, by day, counted as slates are archived."""
+"""How often merchandisers' rules acted, and bounds kept the adaptation from something, by day, counted as the log is archived."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 
-from personas.models import Shop, in_chunks, moment
+from personas.models import ArchivedEvent, Shop, in_chunks, moment
+from recommendations.learning.models import BlockedAction
 from recommendations.models import MerchandisingRule, RuleTally
-from recommendations.serving.activity import LoggedSlate
+from recommendations.serving.activity import LoggedBlocked, LoggedSlate
 
 
 def count(shop: Shop, slates: Iterable[LoggedSlate]) -> None:
@@ -39,3 +40,48 @@ def count(shop: Shop, slates: Iterable[LoggedSlate]) -> None:
     RuleTally.objects.bulk_update(known, ["slates", "items"], batch_size=100)
     new = [RuleTally(rule_id=rule, day=day, slates=slates, items=items) for (rule, day), (slates, items) in of.items()]
     RuleTally.objects.bulk_create(new, batch_size=500)
+
+
+def count_blocked(shop: Shop, stopped: Sequence[tuple[int, str, LoggedBlocked]]) -> None:
+    """Add what bounds kept visits from. Whoever calls holds the shop's lock, within a transaction, and archives the events next.
+
+    stopped : (pk of the session, its id, what was blocked).  What comes with an event that is archived already was counted.
+    """
+    there: set[tuple[int, str]] = set()
+    for chunk in in_chunks({pk for pk, _, _ in stopped}):
+        events = {blocked.event_id for pk, _, blocked in stopped if pk in set(chunk)}
+        for part in in_chunks(events):
+            there.update(ArchivedEvent.objects.filter(session__in=chunk, event_id__in=part).values_list("session_id", "event_id"))
+    times: Counter[tuple[date, int, str, str]] = Counter()
+    last: dict[tuple[date, int, str, str], tuple[float, str]] = {}
+    for pk, session, blocked in stopped:
+        if (pk, blocked.event_id) not in there:
+            key = (moment(blocked.at).date(), blocked.cluster, blocked.action, blocked.bound)
+            times[key] += 1
+            last[key] = max(last.get(key, (blocked.at, session)), (blocked.at, session))
+    if not times:
+        return
+    where = BlockedAction.Where.SESSION
+    days = {day for day, *_ in times}
+    for row in BlockedAction.objects.filter(shop=shop, where=where, day__in=days, cluster__in={c for _, c, *_ in times}):
+        key = (row.day, row.cluster, row.action, row.bound)
+        if key in times:
+            at, session = last[key]
+            row.times += times.pop(key)
+            if moment(at) >= row.last_at:
+                row.last_at, row.example = moment(at), session
+            row.save(update_fields=["times", "last_at", "example"])
+    BlockedAction.objects.bulk_create(
+        BlockedAction(
+            shop=shop,
+            day=day,
+            where=where,
+            cluster=cluster,
+            action=action,
+            bound=bound,
+            times=count,
+            last_at=moment(last[day, cluster, action, bound][0]),
+            example=last[day, cluster, action, bound][1],
+        )
+        for (day, cluster, action, bound), count in times.items()
+    )

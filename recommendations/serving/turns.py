@@ -23,6 +23,7 @@ from recommendations.serving import memory as memories
 from recommendations.serving.access import Principal
 from recommendations.serving.activity import (
     DEMOGRAPHIC,
+    LoggedBlocked,
     LoggedDecision,
     LoggedEvent,
     LoggedItem,
@@ -177,11 +178,13 @@ async def _attempt(
     moved = loaded.state is not None and told and state.persona.log_prior != loaded.state.persona.log_prior
     fresh = [p for event_id, p in parsed.items() if event_id not in loaded.seen]
     decisions: list[LoggedDecision] = []
+    blocked: list[LoggedBlocked] = []
     for i, (event, _) in enumerate(fresh):
         if i and i % YIELD_EVERY == 0:
             await asyncio.sleep(0)
-        state, decided = loop.observe_with_decisions(engine, state, event)
-        decisions += [LoggedDecision(event.event_id, event.at, *d) for d in decided]
+        state, decided, stopped = loop.observe_with_decisions(engine, state, event)
+        decisions += [LoggedDecision.of(event, decision) for decision in decided]
+        blocked += [LoggedBlocked(event.event_id, event.at, *each) for each in stopped]
     slate, asked = None, dict[str, Any]()
     if ask is not None:
         request = request_of(engine, ask, now)
@@ -202,6 +205,7 @@ async def _attempt(
             at=now,
             events=tuple(LoggedEvent.of(event, refs) for event, refs in fresh),
             decisions=tuple(decisions),
+            blocked=tuple(blocked),
             slate=_logged(slate, now, asked),
             belief=_by_id(state, [math.exp(p) for p in state.persona.log_belief]),
             shares=_by_id(state, shares(state.persona)),

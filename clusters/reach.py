@@ -1,0 +1,98 @@
+"""Where expansions may lead: of each cluster its nearest, and of each of those the best items that the bounds let in."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from clusters.bounds import Bounds
+from clusters.catalogue import MISSING, Catalogue
+from clusters.item_clusters import ItemClusters
+
+NEAREST = 12
+"""Related clusters looked at; beyond them a relation is noise."""
+
+
+class Way(NamedTuple):
+    """From one cluster to another. items : positions of what may come in, best first.  bound : what lets nothing in, "" for
+    none."""
+
+    items: tuple[int, ...]
+    bound: str
+
+
+class Reach:
+    """What is found out of a release's clusters when it is first asked for, and kept: shared by all sessions of a process.
+
+    catalogue : for margins and categories; None for clusters alone.
+    """
+
+    def __init__(self, clusters: ItemClusters, catalogue: Catalogue | None = None, bounds: Bounds | None = None) -> None:
+        self.clusters, self.catalogue, self.bounds = clusters, catalogue, bounds or Bounds()
+        self._near: dict[int, tuple[tuple[int, float], ...]] = {}
+        self._ways: dict[tuple[int, int], Way] = {}
+
+    def near(self, cluster: int) -> tuple[tuple[int, float], ...]:
+        """(cluster position, share of the relations) of the clusters most related to the one at a position, nearest first."""
+        found = self._near.get(cluster)
+        if found is None:
+            related = self.clusters.related[cluster]
+            order = np.argsort(-related, kind="stable")[:NEAREST].tolist()
+            found = self._near[cluster] = tuple((c, float(related[c])) for c in order if related[c] > 0 and c != cluster)
+        return found
+
+    def way(self, source: int, target: int) -> Way:
+        """What an expansion of the cluster at one position towards that at another may bring in.
+
+        The best are those that shoppers engaged with most, by how much they belong to the target. What the source holds
+        already is left out: it needs no bringing.
+        """
+        found = self._ways.get((source, target))
+        if found is None:
+            found = self._ways[source, target] = self._find(source, target)
+        return found
+
+    def _find(self, source: int, target: int) -> Way:
+        held = self.clusters.items
+        entries = slice(held.indptr[target], held.indptr[target + 1])
+        items, membership = held.indices[entries], held.data[entries].astype(np.float64)
+        fresh = ~np.isin(items, held.indices[held.indptr[source] : held.indptr[source + 1]])
+        items, membership = items[fresh], membership[fresh]
+        if not len(items):
+            return Way((), "")
+        gain = np.zeros(len(self.clusters.primary))
+        known = self.clusters.behaviour.gain
+        gain[: len(known)] = known
+        best = items[np.lexsort((items, -membership * (1.0 + gain[items])))]
+        for bound, kept in (("margin_floor", self._pays), ("apart", self._apart_of(source))):
+            if kept is not None:
+                best = best[kept[best]]
+                if not len(best):
+                    return Way((), bound)
+        return Way(tuple(best[: max(self.bounds.sizes)].tolist()), "")
+
+    @cached_property
+    def _pays(self) -> np.ndarray | None:
+        """(n,) whether the margin isn't known to be under the floor; None for no floor."""
+        catalogue, floor = self.catalogue, self.bounds.margin_floor
+        if floor is None or catalogue is None or catalogue.cost is None:
+            return None
+        price = np.where(catalogue.price > 0, catalogue.price, np.nan).astype(np.float64)
+        return ~((price - catalogue.cost) / price < floor)
+
+    def _apart_of(self, source: int) -> np.ndarray | None:
+        """(n,) whether the item's category may come to a cluster; None where nothing bars it."""
+        catalogue = self.catalogue
+        if not self.bounds.apart or catalogue is None:
+            return None
+        code = {name: i for i, name in enumerate(catalogue.categories)}
+        held = self.clusters.items
+        has = set(catalogue.category[held.indices[held.indptr[source] : held.indptr[source + 1]]].tolist()) - {MISSING}
+        barred = set()
+        for one, other in self.bounds.apart:
+            a, b = code.get(one, MISSING), code.get(other, MISSING)
+            barred |= ({b} if a in has else set()) | ({a} if b in has else set())
+        barred.discard(MISSING)
+        return ~np.isin(catalogue.category, sorted(barred)) if barred else None
