@@ -154,8 +154,8 @@ class AdaptationDecision(models.Model):
     """What the policy did with one cluster at one event, with the probability of doing it.
 
     cluster, target : ids of item clusters (target 0 unless expanding); no foreign keys, so that a log entry always fits.
-    options : [[action code, target, features], ...], all that it chose among; `choice` is the place of what it took. Empty in
-        rows of before options were logged.  propensities : of each option.
+    options : [[action code, target, features, items], ...], all that it chose among; `choice` is the place of what it took. Empty
+        in rows of before options were logged.  propensities : of each option.
     arm : of the experiment that the session was in, "" for none.
     reward : what followed, as far as it is credited to the decision; null before, and where nothing can be told.
     """
