@@ -33,6 +33,7 @@ __all__ = [
     "default_policy",
     "learn",
     "nothing",
+    "posterior",
     "propensities",
     "statistics",
     "values",
@@ -80,12 +81,21 @@ PRIOR_VARIANCE = 0.02
 """Of a weight: at the thresholds of `Bounds` the hand rule is followed six to eight times in ten."""
 
 NOISE = 1.0
-"""Variance of a reward; one look is worth 1."""
+"""Variance of a reward that is assumed at first; one look is worth 1."""
+
+NOISE_WEIGHT = 20.0
+"""Decisions for which that assumption counts."""
+
+COMMON = FEATURES.index("related")
+"""How many features, the first, are of the cluster and the session, whatever the action."""
+
+BASELINE_RIDGE = 1.0
+"""Penalty of what all actions have in common: it is learned long before any of them."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Gaussian posteriors of a linear reward for each of A actions over d features, weights shared across clusters.
+    """Gaussian posteriors of what each of A actions adds to the reward, linear in d features, weights shared across clusters.
 
     mean : (A, d) float64.  precision, covariance : (A, d, d) float64, each other's inverses.
     noise : variance of a reward.  floor : least propensity of an option.
@@ -128,8 +138,9 @@ def _hand_rule() -> np.ndarray:
     """(A, d) prior mean."""
     mean = np.zeros((len(ACTIONS), len(FEATURES)))
     at = {name: i for i, name in enumerate(FEATURES)}
-    mean[EXPAND, [at["outside"], at["transition"], at["persona"], at["bias"]]] = 1.0, 0.2, 0.2, -0.2
-    mean[EXPAND, [at["related"], at["target_persona"]]] = 0.2, 0.2
+    # One of four ways to expand is the greatest more often than the one way to keep: hence the lower bias.
+    mean[EXPAND, [at["outside"], at["transition"], at["persona"], at["bias"]]] = 1.0, 0.2, 0.2, -0.75
+    mean[EXPAND, [at["related"], at["target_persona"]]] = 0.6, 0.2
     mean[CONTRACT, [at["ignored"], at["mass"], at["last"], at["persona"], at["bias"]]] = 1.2, -0.4, -0.5, -0.2, -0.7
     return mean
 
@@ -164,7 +175,7 @@ def choose(
 
 
 def values(policy: Policy, x: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """(m, O) posterior mean of each option's reward, 0 where there is no option. Arguments as for `propensities`."""
+    """(m, O) posterior mean of what each option adds to the reward, 0 where there is no option. Arguments as for `propensities`."""
     x, codes = _fitting(policy, x, action)
     return np.asarray(np.where(codes >= 0, np.einsum("mod,mod->mo", x, policy.mean[codes]), 0.0))
 
@@ -254,16 +265,33 @@ def statistics(x: np.ndarray, actions: np.ndarray, rewards: np.ndarray, weight: 
 
 
 def learn(prior: Policy, seen: Statistics) -> Policy:
-    """The policy after what was seen: Bayesian linear regression, Bishop (2006), equations 3.50 and 3.51.
+    """The policy after what was seen. How it was batched, and in which order, doesn't matter; the version names it.
 
-    How the statistics were batched, and in which order, doesn't matter. The version names what was learned.
+    Rewards differ far more from visit to visit than by what is done: what the features of cluster and session foretell whatever
+    the action (a ridge regression over all decisions) is taken off first, and each action learns what it adds to that, as in
+    Robinson (1988), "Root-N-consistent semiparametric regression". What is left of the rewards tells their noise.
     """
-    precision = prior.precision + seen.precision / prior.noise
-    pull = np.einsum("aij,aj->ai", prior.precision, prior.mean) + seen.pull / prior.noise
-    covariance = np.linalg.inv(precision)
+    precision, pull, noise = _added(prior, seen)
+    return posterior(replace(prior, noise=noise), precision, pull)
+
+
+def posterior(prior: Policy, precision: np.ndarray, pull: np.ndarray) -> Policy:
+    """Bayesian linear regression, Bishop (2006), equations 3.50 and 3.51. precision : (A, d, d) sum of x x'.  pull : (A, d) of x r."""
+    known = prior.precision + precision / prior.noise
+    pulled = np.einsum("aij,aj->ai", prior.precision, prior.mean) + pull / prior.noise
+    covariance = np.linalg.inv(known)
     covariance = (covariance + covariance.transpose(0, 2, 1)) / 2
-    mean = np.linalg.solve(precision, pull[..., None])[..., 0]
-    return replace(prior, mean=mean, precision=precision, covariance=covariance, version=_version(mean, precision))
+    mean = np.linalg.solve(known, pulled[..., None])[..., 0]
+    return replace(prior, mean=mean, precision=known, covariance=covariance, version=_version(mean, known))
+
+
+def _added(prior: Policy, seen: Statistics) -> tuple[np.ndarray, np.ndarray, float]:
+    """The statistics' precision; their pull less what all actions have in common; the variance of what is left of the rewards."""
+    gram, whole = seen.precision.sum(0)[:COMMON, :COMMON], seen.pull.sum(0)[:COMMON]
+    common = np.linalg.solve(gram + BASELINE_RIDGE * np.eye(COMMON), whole)
+    pull = seen.pull - seen.precision[:, :, :COMMON] @ common
+    left = max(float(seen.square.sum() - 2.0 * common @ whole + common @ gram @ common), 0.0)
+    return seen.precision, pull, (NOISE_WEIGHT * prior.noise + left) / (NOISE_WEIGHT + float(seen.count.sum()))
 
 
 def _wide(matrices: np.ndarray, diagonal: float) -> np.ndarray:
