@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from recommendations.ranking import encoder_kernels as kernels
 
@@ -83,21 +84,31 @@ def test_gradient_through_a_norm_is_the_slope_of_the_unit_vector() -> None:
 
 def test_softmax_counts_the_target_once_and_corrects_what_is_drawn() -> None:
     rng = np.random.default_rng(2)
-    scores, correction = rng.standard_normal((3, 4)), rng.standard_normal(4)
+    scores, correction = rng.standard_normal((3, 20)), rng.standard_normal(20)  # more than are worked through at a time
     own_scores = rng.standard_normal(3)
-    pool, targets = np.array([8, 9, 7, 9], dtype=np.int32), np.array([9, 1, 7], dtype=np.int32)
+    pool, targets = np.array([8, 9, 7, *range(10, 26), 9], dtype=np.int32), np.array([9, 1, 7], dtype=np.int32)
     share = np.array([0.5, 0.3, 0.2], dtype=np.float32)
     logits, own = scores.astype(np.float32), own_scores.astype(np.float32)
-    kernels.shift_logits(logits, own, correction.astype(np.float32), pool, targets)
+    marked = np.zeros(26, dtype=np.uint8)
+    kernels.shift_logits(logits, own, correction.astype(np.float32), pool, targets, marked)
+    assert not marked.any()
     np.exp(logits, out=logits)
     np.exp(own, out=own)
-    by_pool = np.empty(4, dtype=np.float32)
+    by_pool = np.empty(20, dtype=np.float32)
     kernels.softmax_gradient(logits, own, share, by_pool)
     mass = np.exp(scores + correction) * (pool != targets[:, None])
     total = mass.sum(axis=1) + np.exp(own_scores)
     np.testing.assert_allclose(logits, share[:, None] * mass / total[:, None], atol=1e-6)
     np.testing.assert_allclose(own, share * (np.exp(own_scores) / total - 1.0), atol=1e-6)
     np.testing.assert_allclose(by_pool, logits.sum(axis=0), atol=1e-6)
+
+
+def test_what_is_left_out_is_made_good_by_the_rest() -> None:
+    dice = np.arange(256, dtype=np.uint8).reshape(2, 128)
+    x = np.ones((2, 128), dtype=np.float32)
+    kernels.drop_out(x, dice, 26)
+    assert (x.ravel()[:26] == 0.0).all()
+    assert x.mean() == pytest.approx(1.0, rel=1e-6)
 
 
 def test_adam_moves_the_rows_it_is_given_and_clears_their_gradients() -> None:

@@ -16,6 +16,9 @@ NO_ITEM = -1
 LEFT_OUT = -1
 """Code of an event that a step leaves out."""
 
+DICE = 256
+"""Sides of the dice that say what is left out: a byte each, since a step throws a hundred thousand of them."""
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -31,7 +34,7 @@ class Examples:
         return len(self.targets)
 
     def take(self, rows: np.ndarray) -> Examples:
-        return Examples(self.contexts[rows], self.codes[rows], self.targets[rows], self.weights[rows])
+        return Examples(*(part.take(rows, axis=0) for part in (self.contexts, self.codes, self.targets, self.weights)))
 
 
 def examples_of(log: SessionLog, lags: int, weight: np.ndarray | None) -> Examples:
@@ -69,7 +72,8 @@ class Negatives:
         """(size,) int32 items, and (size,) float32 the log of how often each is expected among them."""
         if self._every:
             return self._all, np.zeros(self.size, dtype=np.float32)
-        drawn = np.searchsorted(self._cumulative, self._rng.random(self.size), side="right").astype(np.int32)
+        # In order, so that both the search and whoever reads their rows go through memory once.
+        drawn = np.searchsorted(self._cumulative, np.sort(self._rng.random(self.size)), side="right").astype(np.int32)
         return drawn, self._log_expected[drawn]
 
 
@@ -78,7 +82,8 @@ class Descent:
 
     inputs : (n, d).  bias : (n, 1).  lags : (lags, d) and codes : (codes,), logs of weights.
     mixing : (d, 2 d), of the weighted sum of the session's items and of the latest one.
-    dropout : of components of both.  event_dropout : of events, the latest apart, so that none is leaned on.
+    dropout : of components of both.  event_dropout : of events, the latest apart, so that none is leaned on.  Both are kept to
+    the nearest one of `DICE`.
     """
 
     def __init__(
@@ -93,7 +98,7 @@ class Descent:
         event_dropout: float,
     ) -> None:
         self._rng, self._temperature = rng, np.float32(temperature)
-        self._dropout, self._event_dropout = np.float32(dropout), np.float32(event_dropout)
+        self._dropout, self._event_dropout = round(DICE * dropout), round(DICE * event_dropout)
         self.inputs = (rng.standard_normal((n, d)) / np.sqrt(d)).astype(np.float32)
         self.bias = np.zeros((n, 1), dtype=np.float32)
         self.lags = np.repeat(-0.3 * np.arange(lags, dtype=np.float32)[:, None], d, axis=1)
@@ -115,13 +120,13 @@ class Descent:
         warmth = np.float32(1.0) / self._temperature
 
         by_lag, by_code = np.exp(self.lags), np.exp(self.codes)
-        left_out = self._rng.random(batch.codes.shape, dtype=np.float32) < self._event_dropout
+        left_out = self._dice(batch.codes.shape) < self._event_dropout
         left_out[:, 0] = False
         codes = np.where(left_out, np.int8(LEFT_OUT), batch.codes)
         summed = np.empty((size, 2 * d), dtype=np.float32)
         kernels.sum_contexts(self.inputs, batch.contexts, codes, by_lag, by_code, summed)
-        kept = (self._rng.random(summed.shape, dtype=np.float32) >= self._dropout) / (np.float32(1.0) - self._dropout)
-        summed *= kept
+        dice = self._dice(summed.shape)
+        kernels.drop_out(summed, dice, self._dropout)
         h, length = summed @ self.mixing.T, np.empty(size, dtype=np.float32)
         kernels.normalise(h, length)
         others, others_length = np.empty((len(pool), d), dtype=np.float32), np.empty(len(pool), dtype=np.float32)
@@ -129,21 +134,23 @@ class Descent:
         mine, mine_length = np.empty((size, d), dtype=np.float32), np.empty(size, dtype=np.float32)
         kernels.unit_rows(self.inputs, batch.targets, mine, mine_length)
 
-        logits = h @ (others.T * warmth)
+        warm_others = others * warmth
+        logits = h @ warm_others.T
         own = np.einsum("ij,ij->i", h, mine) * warmth + self.bias[batch.targets, 0]
-        kernels.shift_logits(logits, own, self.bias[pool, 0] - log_expected, pool, batch.targets)
+        kernels.shift_logits(logits, own, self.bias[pool, 0] - log_expected, pool, batch.targets, self._marked)
         np.exp(logits, out=logits)
         np.exp(own, out=own)
         by_pool = np.empty(len(pool), dtype=np.float32)
         kernels.softmax_gradient(logits, own, batch.weights / np.float32(size), by_pool)
 
         pull = own[:, None] * warmth
-        d_h = logits @ (others * warmth) + pull * mine
+        d_h = logits @ warm_others + pull * mine
         d_others, d_mine = logits.T @ (h * warmth), pull * h
         kernels.through_norm(d_h, h, length)
         kernels.through_norm(d_others, others, others_length)
         kernels.through_norm(d_mine, mine, mine_length)
-        d_summed = (d_h @ self.mixing) * kept
+        d_summed = d_h @ self.mixing
+        kernels.drop_out(d_summed, dice, self._dropout)
 
         gradient, bias_gradient, marked = self._gradient, self._bias_gradient, self._marked
         d_lag, d_code = np.zeros_like(by_lag), np.zeros_like(by_code)
@@ -164,7 +171,11 @@ class Descent:
         self._adam("lags", d_lag, rate)
         self._adam("codes", d_code, rate)
 
+    def _dice(self, shape: tuple[int, int]) -> np.ndarray:
+        """uint8, each side of `DICE` as likely."""
+        count = shape[0] * shape[1]
+        return self._rng.bit_generator.random_raw(-(-count // 8)).view(np.uint8)[:count].reshape(shape)
+
     def _adam(self, name: str, gradient: np.ndarray, rate: float) -> None:
-        value = getattr(self, name).reshape(-1, 1)
-        first, second = (moment.reshape(-1, 1) for moment in self._moments[name])
-        kernels.adam_rows(value, first, second, gradient.reshape(-1, 1), np.arange(len(value), dtype=np.int32), rate, self._t)
+        value, first, second, gradient = (np.atleast_2d(a) for a in (getattr(self, name), *self._moments[name], gradient))
+        kernels.adam_rows(value, first, second, gradient, np.arange(len(value), dtype=np.int32), rate, self._t)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from personas.sessions import SessionLog
+from recommendations.ranking import row_kernels
 
 RELATIONS = ("next", "rules", "reverse", "together", "two_hop", "slist")
 DECAY = (0.35, 0.6, 0.6, 0.7, 0.5, 0.4)
@@ -55,19 +56,12 @@ def build_rows(log: SessionLog, n: int, *, block: np.ndarray, weight: np.ndarray
     union = sparse.csr_matrix(scaled[0].shape, dtype=np.float32)
     for r in scaled:
         union = union + r
-    pattern = _best(union.tocsr(), WIDTH)
-    row = np.repeat(np.arange(n), np.diff(pattern.indptr))
-    by = np.lexsort((pattern.indices, -pattern.data, row))
-    indices = pattern.indices[by]
-    key = row * np.int64(n) + indices
-    values = np.zeros((len(RELATIONS), len(key)), dtype=np.float32)
+    starts, kept = row_kernels.strongest(union.indptr, union.indices, union.data, WIDTH)
+    indices = union.indices[kept]
+    values = np.zeros((len(RELATIONS), len(indices)), dtype=np.float32)
     for k, relation in enumerate(relations):
-        relation.sort_indices()
-        have = np.repeat(np.arange(n, dtype=np.int64), np.diff(relation.indptr)) * n + relation.indices
-        if len(have):
-            at = np.minimum(np.searchsorted(have, key), len(have) - 1)
-            values[k] = np.where(have[at] == key, relation.data[at], 0.0)
-    return ItemRows(pattern.indptr.astype(np.int64), indices.astype(np.int32), values, _decayed())
+        row_kernels.read_at(relation.indptr, relation.indices, relation.data, starts, indices, values[k])
+    return ItemRows(starts, indices.astype(np.int32), values, _decayed())
 
 
 def _decayed() -> np.ndarray:
@@ -192,7 +186,7 @@ def _over_max(m: sparse.csr_matrix) -> sparse.csr_matrix:
 
 def _best(m: sparse.csr_matrix, width: int) -> sparse.csr_matrix:
     """The `width` largest entries of each row."""
-    row = np.repeat(np.arange(m.shape[0]), np.diff(m.indptr))
-    by = np.lexsort((m.indices, -m.data, row))
-    keep = np.sort(by[np.arange(len(by)) - m.indptr[row] < width])
-    return sparse.csr_matrix((m.data[keep], (row[keep], m.indices[keep])), shape=m.shape)
+    starts, kept = row_kernels.strongest(m.indptr, m.indices, m.data, width)
+    best = sparse.csr_matrix((m.data[kept], m.indices[kept], starts), shape=m.shape)
+    best.sort_indices()
+    return best
