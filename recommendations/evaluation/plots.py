@@ -99,6 +99,53 @@ def by_category(categories: Sequence[str], series: Sequence[Series], *, sentence
     return "".join(parts) + "</svg>"
 
 
+def curves(
+    at: Sequence[float], series: Sequence[Series], *, sentence: str, axis: str, marks: Sequence[tuple[float, str]] = ()
+) -> str:
+    """Each series' line with its interval as a band, over numbers `at`, ascending; its name stands at its end.
+
+    marks : (place, words) of lines across.
+    """
+    known = [p for s in series for p in s.points if p is not None]
+    ticks = _ticks(min([p.low for p in known] + [0.0]), max([p.high for p in known] + [0.0]))
+    along = _ticks(0.0, at[-1])
+    right, bottom = WIDTH - LABELS, HEIGHT - BELOW
+
+    def x(value: float) -> float:
+        return LEFT + (right - LEFT) * value / along[-1]
+
+    def y(value: float) -> float:
+        return bottom - (bottom - 16.0) * (value - ticks[0]) / (ticks[-1] - ticks[0])
+
+    parts = [_opening(HEIGHT, sentence)]
+    for tick in ticks:
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
+        parts.append(_text(LEFT - 8.0, y(tick) + 4.0, _number(tick, False), "tick", "end"))
+    for tick in along:
+        parts.append(_text(x(tick), bottom + 20.0, _number(tick, False), "tick", "middle"))
+    parts.append(_text((LEFT + right) / 2, HEIGHT - 10.0, axis, "tick", "middle"))
+    for place, words in marks:
+        parts.append(f'<line class="zero" x1="{x(place):.1f}" x2="{x(place):.1f}" y1="16" y2="{bottom:.1f}"/>')
+        parts.append(_text(x(place) + 5.0, 26.0, words, "tick", "start"))
+    ends: list[tuple[float, Series]] = []
+    for one in series:
+        dots = [(x(a), p) for a, p in zip(at, one.points, strict=True) if p is not None]
+        if not dots:
+            continue
+        band = [f"{a:.1f},{y(p.low):.1f}" for a, p in dots] + [f"{a:.1f},{y(p.high):.1f}" for a, p in reversed(dots)]
+        last = dots[-1][1]
+        parts.append(f'<g class="s{one.series}"><title>{escape(f"{one.label}: {last.value:.2f} at the end")}</title>')
+        parts.append(f'<polygon class="band" points="{" ".join(band)}"/>')
+        parts.append(f'<polyline class="line" points="{" ".join(f"{a:.1f},{y(p.value):.1f}" for a, p in dots)}"/></g>')
+        ends.append((y(last.value), one))
+    lowest = -math.inf
+    for height, one in sorted(ends, key=lambda end: end[0]):
+        lowest = max(height, lowest + 18.0)
+        parts.append(f'<g class="s{one.series}">{_shape(one.series, right + 14.0, lowest)}</g>')
+        parts.append(_text(right + 26.0, lowest + 5.0, one.label, "name", "start"))
+    return "".join(parts) + "</svg>"
+
+
 def _opening(height: float, sentence: str) -> str:
     return f'<svg class="plot" viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" aria-label="{escape(sentence)}">'
 

@@ -2,10 +2,11 @@
 
 A page holds a slate of m items. The shopper looks at the slots one after the other and stops after each with the same
 chance (Craswell et al. 2008, "An experimental comparison of click position-bias models", the cascade without a choice in
-it): what lies further down is seen less. The page knows only which rows were on the screen, and reports those. Of what was seen, one item is chosen by multinomial logit (McFadden 1974) on the
-acting persona's utility less boredom, which grows with the log of earlier sights of the item, or none: then the shopper
-looks for something alone, or leaves. A choice may lead to the cart, and the cart to a purchase. Some shop against their
-type: they come like one persona and choose like another.
+it): what lies further down is seen less. The page knows only which rows were on the screen, and reports those. Of what was
+seen, one item is chosen by multinomial logit (McFadden 1974) on the acting persona's utility, more for what they came for,
+less boredom, which grows with the log of earlier sights of the item; or none: then the shopper looks alone, or leaves. A
+choice may lead to the cart, and the cart to a purchase. Some shop against their type: they come like one persona and choose
+like another (`crowd`).
 
 Randomness is drawn page by page for all items at once, from the session's seed: two ways to fill the same page meet the
 same shopper in the same mood, so that they can be compared by pairs.
@@ -19,7 +20,7 @@ import numpy as np
 
 from clusters.rewards import Rewards, attention
 from personas.events import CODE
-from recommendations.evaluation.simulation.walk import SEEN
+from recommendations.evaluation.simulation.walk import SEEN, pick
 from recommendations.evaluation.simulation.world import Tastes, World
 
 ROW = 4
@@ -39,6 +40,8 @@ class Habits:
     carts, liked_carts : log-odds of the cart after a choice, and what one unit of liking adds.
     buys : chance that what is in the cart is bought.  reported : chance that a page tells what was seen.
     against : share of sessions that shop against type.  longest : pages of a session at most.
+    mission : utility of what the shopper came for, a category, above the same elsewhere, until some of it is in the cart.
+    purposeful : share of sessions that came for something.
     """
 
     looks_on: float = 0.9
@@ -52,6 +55,8 @@ class Habits:
     reported: float = 0.9
     against: float = 0.1
     longest: int = 20
+    mission: float = 2.0
+    purposeful: float = 0.6
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,10 @@ class Browser:
     """
 
     def __init__(self, world: World, tastes: Tastes, habits: Habits, *, persona: int, seed: tuple[int, ...]) -> None:
-        self.habits, self.popularity = habits, world.popularity
+        self.habits, self.popularity, self.category = habits, world.popularity, world.category
+        rng = np.random.default_rng((*seed, 1 << 20))
+        purposeful = len(world.members) > 1 and rng.random() < habits.purposeful
+        self.wanted = pick(rng, np.exp(tastes.log_interest[persona])) if purposeful else NOTHING
         self.like(tastes, persona)
         self.sights = np.zeros(len(world.catalogue))
         self.known = np.zeros(len(world.catalogue))
@@ -118,7 +126,7 @@ class Browser:
     def like(self, tastes: Tastes, persona: int) -> None:
         """From now on these tastes."""
         liking = tastes.utility[persona] - tastes.usual[persona]
-        self.utility = self.habits.sharpness * liking
+        self.utility = self.habits.sharpness * liking + self.habits.mission * (self.category == self.wanted)
         self.liking = tastes.liking[persona]
 
     def turn(self, slate: np.ndarray) -> Page:
@@ -153,8 +161,11 @@ class Browser:
         carted = bool(item >= 0 and chance[0] < self._carts(np.array([item]))[0])
         if item >= 0:
             self.known[item] = SEEN
+        if carted and self.category[item] == self.wanted:
+            self.utility[self.category == self.wanted] -= self.habits.mission
+            self.wanted = NOTHING
         screen = slate[: -(-depth // ROW) * ROW]
-        bought = carted and chance[1] < habits.buys
+        bought = carted and bool(chance[1] < habits.buys)
         return Page(screen, chosen, listed, dwell_s, carted, bought, bool(chance[2] < habits.reported))
 
     def expects(self, slate: np.ndarray, worth: Worth) -> float:

@@ -1,0 +1,254 @@
+"""One simulated session on the real engine: slates, reports, choices, decisions, and what each option would have brought.
+
+**Regret.** When a decision is asked for, each of its options is tried: the session's clusters as they would be with it (other
+decisions of the same step at "keep"), the slate that the engine makes of them, and what that slate would bring this shopper
+in expectation under the true choice rule (`browsing.Browser.expects`), the slate being asked for there and then. The regret of
+a decision is the best option's value less the chosen one's, in looks a slate; an oracle that knows the shopper has none. This is
+the pseudo-regret of contextual bandits (Lattimore & Szepesvari 2020, "Bandit algorithms", 5.1 and 19), one slate deep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from clusters.decision_log import ABSENT, DecisionLog
+from clusters.policy import KEEP, Policy
+from clusters.rewards import Engagement, Report, Rewards, credit, worths
+from personas.events import CODE, Event
+from recommendations import engine as loop
+from recommendations.engine import Engine
+from recommendations.evaluation.adaptation.bounds import check
+from recommendations.evaluation.adaptation.learners import Choice, Learner, certain
+from recommendations.evaluation.simulation.browsing import Browser, Worth
+from recommendations.session import Request, SessionState, Slate
+
+COUNT = 12
+"""Slots of a slate."""
+
+BETWEEN_S = 4.0
+"""Seconds from a page to its report, and from a report to what is done."""
+
+
+@dataclass(frozen=True)
+class Asked(Policy):
+    """A policy that lets somebody else choose, and keeps what was asked."""
+
+    chooser: Any = None
+    asked: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    def choose(self, x: np.ndarray, action: np.ndarray, rng: np.random.Generator, *, floor: float | None = None) -> Choice:
+        self.asked.append((x, action))
+        return self.chooser(x, action, rng)
+
+
+def asked(policy: Policy, chooser: Any) -> Asked:
+    """The policy with another's choices."""
+    return Asked(policy.mean, policy.precision, policy.covariance, policy.noise, policy.floor, policy.version, chooser=chooser)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a session came to. pages : slates seen.  expected : sum of what each was expected to bring.
+
+    earned : sum of what was done with slates' items, less what was shown in vain, as the choices fell.
+    log : its decisions with their rewards, None without any.  regret, stake : (n,) of the decisions: best option less the
+        chosen one, and best less worst.  NaN where options weren't tried.
+    blocked : bound -> how often it stopped an action.
+    """
+
+    pages: int
+    expected: float
+    earned: float
+    log: DecisionLog | None
+    regret: np.ndarray
+    stake: np.ndarray
+    blocked: Mapping[str, int]
+
+
+class Walk:
+    """Sessions of one learner on one engine.
+
+    engine : whose own policy isn't asked.  valued : whether every option is tried, which the oracle and regret need.
+    """
+
+    def __init__(self, engine: Engine, learner: Learner, rewards: Rewards, worth: Worth, *, valued: bool = True) -> None:
+        self.learner, self.rewards, self.worth, self.valued = learner, rewards, worth, valued
+        self.policy = asked(engine.policy, self._answer)
+        self.engine = replace(engine, policy=self.policy)
+        self._answers: Any = keep
+
+    def _answer(self, x: np.ndarray, action: np.ndarray, rng: np.random.Generator) -> Choice:
+        return self._answers(x, action, rng)
+
+    def session(self, browser: Browser, *, key: str, at: float, context: Mapping[str, str]) -> Told:
+        """One session of the shopper. Raises AssertionError where the clusters went beyond their bounds."""
+        engine, now = self.engine, at
+        state = loop.start(engine, shop=1, session=key, at=now, context=context)
+        reports: list[Report] = []
+        engagements: list[Engagement] = []
+        made: list[_Made] = []
+        blocked: dict[str, int] = {}
+        bought: list[int] = []
+        expected, pages, n = 0.0, 0, 0
+
+        def tell(name: str, item: int | None, **fields: Any) -> None:
+            nonlocal state, n
+            if item is not None:
+                fields["items"] = (item,)
+            event = Event(event_id=f"{key}-{n}", name=name, at=now, received_at=now, **fields)
+            n += 1
+            state, decided = self._observe(state, event, browser, blocked)
+            if decided is not None:
+                made.append(decided)
+            if item is not None:
+                engagements.append(Engagement(now, item, CODE[name]))
+
+        while True:
+            state, slate = loop.recommend(engine, state, _request(now), loop.generator(state))
+            shown = self._positions(slate)
+            expected += browser.expects(shown, self.worth)
+            page = browser.turn(shown)
+            pages += 1
+            now += BETWEEN_S
+            if page.told and len(page.screen):
+                ids = tuple(engine.catalogue.item_ids[page.screen].tolist())
+                slots = tuple(range(len(ids)))
+                reports.append(Report(now, ids, slate.recommendation_id, slots))
+                tell("view_item_list", None, items=ids, slots=slots, recommendation_id=slate.recommendation_id)
+            now += BETWEEN_S
+            if page.item < 0:
+                break
+            item = int(engine.catalogue.item_ids[page.item])
+            tell("view_item", item)
+            now += page.dwell_s
+            if page.carted:
+                tell("add_to_cart", item)
+            if page.bought:
+                bought.append(item)
+        for item in dict.fromkeys(bought):
+            tell("purchase", item)
+        return self._told(pages, expected, reports, engagements, made, blocked)
+
+    def _positions(self, slate: Slate) -> np.ndarray:
+        return self.engine.catalogue.positions([i.item for i in slate.items])
+
+    def _observe(
+        self, state: SessionState, event: Event, browser: Browser, blocked: dict[str, int]
+    ) -> tuple[SessionState, _Made | None]:
+        """The state after the event, as the learner chose; what was decided, and what each option would have brought."""
+        policy = self.policy
+        policy.asked.clear()
+        self._answers = keep
+        kept = loop.observe_with_decisions(self.engine, state, event)
+        check(self.engine, kept.state.adapted)
+        if not policy.asked:
+            for stopped in kept.blocked:
+                blocked[stopped.bound] = blocked.get(stopped.bound, 0) + 1
+            return kept.state, None
+        x, action = policy.asked[0]
+        value = np.full(action.shape, np.nan)
+        if self.valued:
+            value[action == KEEP] = self._brings(kept.state, browser, event.at)
+            for row, option in np.argwhere((action != ABSENT) & (action != KEEP)).tolist():
+                self._answers = _only(row, option)
+                value[row, option] = self._brings(loop.observe(self.engine, state, event), browser, event.at)
+        drawn: list[Choice] = []
+
+        def chosen(x: np.ndarray, action: np.ndarray, rng: np.random.Generator) -> Choice:
+            drawn.append(self.learner.choose(x, action, value, rng))
+            return drawn[-1]
+
+        self._answers = chosen
+        after = loop.observe_with_decisions(self.engine, state, event)
+        check(self.engine, after.state.adapted)
+        for stopped in after.blocked:
+            blocked[stopped.bound] = blocked.get(stopped.bound, 0) + 1
+        target = np.zeros(action.shape, dtype=np.int64)
+        for row, decision in enumerate(after.decisions):
+            target[row, : len(decision.options)] = [o.target for o in decision.options]
+        cluster = np.array([d.cluster for d in after.decisions], dtype=np.int64)
+        return after.state, _Made(event.at, x, action, *drawn[0], value, cluster, target)
+
+    def _brings(self, state: SessionState, browser: Browser, now: float) -> float:
+        """What the slate that the state leads to would bring, were the page asked for now."""
+        _, slate = loop.recommend(self.engine, state, _request(now), loop.generator(state))
+        return browser.expects(self._positions(slate), self.worth)
+
+    def _told(
+        self,
+        pages: int,
+        expected: float,
+        reports: list[Report],
+        engagements: list[Engagement],
+        made: list[_Made],
+        blocked: dict[str, int],
+    ) -> Told:
+        earned = sum(worth for _, worth in worths(self.rewards, reports, engagements))
+        if not made:
+            return Told(pages, expected, earned, None, np.zeros(0), np.zeros(0), blocked)
+        most = max(m.action.shape[1] for m in made)
+        at = np.concatenate([np.full(len(m.choice), m.at) for m in made])
+
+        def stacked(name: str, fill: float) -> np.ndarray:
+            parts = [getattr(m, name) for m in made]
+            room = [[(0, 0), (0, most - p.shape[1]), *[(0, 0)] * (p.ndim - 2)] for p in parts]
+            return np.concatenate([np.pad(p, r, constant_values=fill) for p, r in zip(parts, room, strict=True)])
+
+        choice = np.concatenate([m.choice for m in made])
+        log = DecisionLog(
+            x=stacked("x", 0.0),
+            action=stacked("action", ABSENT),
+            choice=choice,
+            propensities=stacked("propensities", 0.0),
+            reward=credit(self.rewards, at.tolist(), reports, engagements),
+            session=np.zeros(len(choice), dtype=np.int64),
+            at=at,
+            cluster=np.concatenate([m.cluster for m in made]),
+            target=stacked("target", 0),
+        )
+        value = stacked("value", np.nan)
+        if not self.valued:
+            unknown = np.full(len(choice), np.nan)
+            return Told(pages, expected, earned, log, unknown, unknown, blocked)
+        best = np.nanmax(value, axis=1)
+        return Told(
+            pages, expected, earned, log, best - value[np.arange(len(choice)), choice], best - np.nanmin(value, axis=1), blocked
+        )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Decisions of one step: shapes as in `DecisionLog`. value : (m, O)."""
+
+    at: float
+    x: np.ndarray
+    action: np.ndarray
+    choice: np.ndarray
+    propensities: np.ndarray
+    value: np.ndarray
+    cluster: np.ndarray
+    target: np.ndarray
+
+
+def keep(x: np.ndarray, action: np.ndarray, rng: np.random.Generator) -> Choice:
+    """Nothing changes."""
+    return certain((action == KEEP).argmax(axis=1), action)
+
+
+def _only(row: int, option: int) -> Any:
+    """One decision is taken so, the others kept."""
+
+    def chooser(x: np.ndarray, action: np.ndarray, rng: np.random.Generator) -> Choice:
+        choice = (action == KEEP).argmax(axis=1)
+        choice[row] = option
+        return certain(choice, action)
+
+    return chooser
+
+
+def _request(now: float) -> Request:
+    return Request(now=now, count=COUNT, explore=0.0, reasons=False)
