@@ -114,7 +114,9 @@ def compare(
     named = {"ips": found.ips, "clipped": found.clipped, "snips": found.snips, "dr": found.dr, "clipped_dr": found.clipped_dr}
     return Verdict(
         verdict,
-        *(_finite(v) for v in judged),
+        difference=_finite(judged.value),
+        low=_finite(judged.low),
+        high=_finite(judged.high),
         serving=value.value,
         effective=found.effective,
         effective_sessions=found.effective_sessions,

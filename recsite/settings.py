@@ -162,6 +162,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 240},
     },
+    "look-at-experiments": {
+        "task": "recommendations.learning.tasks.look_at_experiments",
+        "schedule": 30.0,
+        "options": {"expires": 25},
+    },
     "publish-overlays": {"task": "recommendations.tasks.publish_all_overlays", "schedule": 10.0, "options": {"expires": 10}},
     "prune-overlays": {"task": "recommendations.tasks.prune_overlays", "schedule": crontab(hour=3, minute=50)},
     "sync-keys": {"task": "recommendations.tasks.sync_keys", "schedule": 60.0, "options": {"expires": 30}},

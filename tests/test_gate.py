@@ -10,7 +10,7 @@ import pytest
 
 from clusters.gate import BETTER, SAME, UNKNOWN, WORSE, compare, judge
 from clusters.policy import default_policy, propensities
-from recommendations.benchmarks import made_decisions
+from recommendations.benchmarks import known_decisions
 
 SEEDS = 60
 ENOUGH = 200
@@ -20,7 +20,7 @@ def verdicts(kind: str, sessions: int, sharpness: float) -> list[str]:
     """Of the target against the policy that logged, over seeded logs."""
     found = []
     for seed in range(SEEDS):
-        made = made_decisions.make(seed, sessions, kind, sharpness=sharpness)
+        made = known_decisions.make(seed, sessions, kind, sharpness=sharpness)
         found.append(compare(made.log, made.target, made.log.propensities, least_effective_sample=ENOUGH).verdict)
     return found
 
@@ -37,12 +37,12 @@ def test_a_worse_policy_does_not_pass() -> None:
     assert found.count(WORSE) >= 0.9 * SEEDS
 
 
-@pytest.mark.parametrize("kind", made_decisions.KINDS)
+@pytest.mark.parametrize("kind", known_decisions.KINDS)
 def test_an_equal_policy_passes_at_most_one_time_in_twenty(kind: str) -> None:
     """Equal in value and different in choices: rewards are dealt anew among decisions, so that no choice matters."""
     passed = 0
     for seed in range(2 * SEEDS):
-        made = made_decisions.make(seed, 400, kind)
+        made = known_decisions.make(seed, 400, kind)
         order = np.random.default_rng(seed).permutation(len(made.log))
         log = replace(made.log, reward=made.log.reward[order])
         passed += compare(log, made.target, log.propensities, least_effective_sample=ENOUGH).passes
@@ -50,7 +50,7 @@ def test_an_equal_policy_passes_at_most_one_time_in_twenty(kind: str) -> None:
 
 
 def test_a_small_sample_is_not_known_yet_and_says_how_many_it_takes() -> None:
-    made = made_decisions.make(1, 30, "even")
+    made = known_decisions.make(1, 30, "even")
     found = compare(made.log, made.target, made.log.propensities, least_effective_sample=1_000)
     assert found.verdict == UNKNOWN
     assert not found.passes
@@ -59,7 +59,7 @@ def test_a_small_sample_is_not_known_yet_and_says_how_many_it_takes() -> None:
 
 
 def test_few_sessions_of_many_decisions_are_not_known_yet() -> None:
-    made = made_decisions.make(1, 600, "even")
+    made = known_decisions.make(1, 600, "even")
     log = replace(made.log, session=made.log.session % 20)
     found = compare(log, made.target, log.propensities, least_effective_sample=ENOUGH)
     assert found.verdict == UNKNOWN
@@ -67,7 +67,7 @@ def test_few_sessions_of_many_decisions_are_not_known_yet() -> None:
 
 
 def test_a_difference_on_both_sides_of_nothing_says_what_would_tell() -> None:
-    made = made_decisions.make(2, 100, "even", sharpness=1.0)
+    made = known_decisions.make(2, 100, "even", sharpness=1.0)
     found = compare(made.log, made.target, made.log.propensities, least_effective_sample=100)
     assert found.verdict == UNKNOWN
     assert "both sides of nothing" in found.missing
@@ -75,7 +75,7 @@ def test_a_difference_on_both_sides_of_nothing_says_what_would_tell() -> None:
 
 def test_propensities_that_were_not_those_drawn_with_are_found_out() -> None:
     """The log claims half the truth for what was taken: weights have a mean of 2."""
-    made = made_decisions.make(3, 600, "even")
+    made = known_decisions.make(3, 600, "even")
     rows = np.arange(len(made.log))
     claimed = made.log.propensities.copy()
     claimed[rows, made.log.choice] /= 2.0
@@ -85,7 +85,7 @@ def test_propensities_that_were_not_those_drawn_with_are_found_out() -> None:
 
 
 def test_what_was_never_possible_takes_an_experiment() -> None:
-    made = made_decisions.make(4, 600, "even")
+    made = known_decisions.make(4, 600, "even")
     p = np.zeros_like(made.log.propensities)
     p[np.arange(len(p)), made.log.choice] = 1.0
     found = compare(replace(made.log, propensities=p), made.target, made.target, least_effective_sample=ENOUGH)
@@ -102,7 +102,7 @@ def test_a_policy_against_itself_is_the_same_and_no_pass() -> None:
     x = rng.normal(size=(n, 3, d))
     p = propensities(policy, x, action)
     choice = np.minimum((rng.random(n)[:, None] > p.cumsum(1)).sum(1), 2)
-    made = made_decisions.make(0, 100, "even").log
+    made = known_decisions.make(0, 100, "even").log
     log = replace(made.rows(np.arange(n)), x=x, action=action, propensities=p, choice=choice)
     found = judge(log, policy, policy, least_effective_sample=50)
     assert found.verdict == SAME
@@ -113,7 +113,7 @@ def test_a_policy_against_itself_is_the_same_and_no_pass() -> None:
 
 
 def test_a_log_without_rewards_is_not_known_yet() -> None:
-    made = made_decisions.make(0, 20, "even")
+    made = known_decisions.make(0, 20, "even")
     log = replace(made.log, reward=np.full(len(made.log), np.nan))
     found = judge(log, default_policy(), default_policy(), least_effective_sample=ENOUGH)
     assert found.verdict == UNKNOWN

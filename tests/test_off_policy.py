@@ -14,7 +14,7 @@ import pytest
 
 from clusters.decision_log import ABSENT, DecisionLog
 from clusters.off_policy import Estimate, difference, estimate, foretold, kish
-from recommendations.benchmarks import made_decisions, off_policy
+from recommendations.benchmarks import known_decisions, off_policy
 from recommendations.benchmarks.load import BenchmarkError
 
 OBP = json.loads((Path(__file__).parent / "off_policy_obp.json").read_text())
@@ -106,7 +106,7 @@ def test_a_session_is_one_draw_however_many_decisions_it_has() -> None:
     assert again.effective_sessions == pytest.approx(once.effective_sessions)
 
 
-@pytest.mark.parametrize("kind", made_decisions.KINDS)
+@pytest.mark.parametrize("kind", known_decisions.KINDS)
 def test_intervals_hold_the_truth_and_estimates_have_no_bias(kind: str) -> None:
     """300 logs of 300 sessions: at least 93 in 100 intervals hold it; the mean error is within 3 of its standard errors."""
     figures = off_policy.covered(kind, sessions=300, seeds=300, report=lambda done, of: None)
@@ -119,21 +119,21 @@ def test_intervals_hold_the_truth_and_estimates_have_no_bias(kind: str) -> None:
 
 
 def test_a_reward_model_that_foretells_narrows_the_interval() -> None:
-    made = made_decisions.make(5, 1_000, "even")
+    made = known_decisions.make(5, 1_000, "even")
     found = estimate(made.log, made.target, q=foretold(made.log))
     assert found.dr is not None
     assert found.dr.high - found.dr.low < found.ips.high - found.ips.low
 
 
 def test_a_reward_is_foretold_without_its_own_session() -> None:
-    made = made_decisions.make(6, 60, "even")
+    made = known_decisions.make(6, 60, "even")
     last = made.log.session == made.log.session[-1]
     other = replace(made.log, reward=np.where(last, made.log.reward + 100.0, made.log.reward))
     np.testing.assert_allclose(foretold(other)[last], foretold(made.log)[last])
 
 
 def test_what_is_foretold_comes_near_the_truth() -> None:
-    made = made_decisions.make(7, 3_000, "even")
+    made = known_decisions.make(7, 3_000, "even")
     there = made.log.action != ABSENT
     assert np.corrcoef(foretold(made.log)[there], made.worth[there])[0, 1] > 0.95
     assert (foretold(made.log)[~there] == 0).all()
@@ -142,7 +142,7 @@ def test_what_is_foretold_comes_near_the_truth() -> None:
 def test_one_session_tells_no_interval_and_no_decision_is_an_error() -> None:
     alone = estimate(log_of([[0.5, 0.5]], [0], [1.0]), np.array([[1.0, 0.0]]))
     assert alone.ips == Estimate(2.0, -math.inf, math.inf)
-    empty = made_decisions.make(1, 3, "even").log.rows(np.zeros(0, dtype=np.int64))
+    empty = known_decisions.make(1, 3, "even").log.rows(np.zeros(0, dtype=np.int64))
     with pytest.raises(ValueError, match="no decisions"):
         estimate(empty, empty.propensities)
 

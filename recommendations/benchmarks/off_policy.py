@@ -20,7 +20,7 @@ import numpy as np
 
 from clusters.decision_log import DecisionLog
 from clusters.off_policy import Estimate, Estimates, difference, estimate, foretold
-from recommendations.benchmarks import made_decisions
+from recommendations.benchmarks import known_decisions
 from recommendations.benchmarks.load import BenchmarkError
 from recommendations.benchmarks.stages import Report, Stages
 
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> Results:
     results: Results = {}
     with Stages("off_policy") as stages:
         if "made" in parts:
-            for kind in made_decisions.KINDS:
+            for kind in known_decisions.KINDS:
                 for sessions in SIZES:
                     with stages.stage(f"{kind}: {sessions} sessions") as report:
                         results |= covered(kind, sessions, options.seeds, report)
@@ -85,10 +85,10 @@ def run(options: argparse.Namespace) -> Results:
 def covered(kind: str, sessions: int, seeds: int, report: Report) -> Results:
     """Over seeded logs: by estimator the mean error of value and difference, its standard error, and the share of intervals of
     95 % that hold the truth."""
-    value, gain = made_decisions.truth(kind)
+    value, gain = known_decisions.truth(kind)
     told: dict[str, list[tuple[Estimate, Estimate]]] = {name: [] for name in ESTIMATORS}
     for seed in range(seeds):
-        made = made_decisions.make(seed, sessions, kind)
+        made = known_decisions.make(seed, sessions, kind)
         q = foretold(made.log)
         values, gains = estimate(made.log, made.target, q=q), difference(made.log, made.target, q=q)
         for name in ESTIMATORS:

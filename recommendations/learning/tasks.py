@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from personas.models import Shop
-from recommendations.learning import policies
+from recommendations.learning import experiments, policies
 
 
 @shared_task(ignore_result=True)
@@ -19,3 +19,16 @@ def learn_all_policies() -> None:
     """`learn_policy` of every shop: one that was running when it was asked for again finds nothing left to do."""
     for shop_id in Shop.objects.order_by("pk").values_list("pk", flat=True):
         learn_policy.delay(shop_id)
+
+
+@shared_task(ignore_result=True)
+def look_at_experiment(shop_id: int) -> None:
+    """Count a shop's visits in experiments, and tell what is known by now; see `experiments.look`."""
+    experiments.look(Shop.objects.get(pk=shop_id))
+
+
+@shared_task(ignore_result=True)
+def look_at_experiments() -> None:
+    """`look_at_experiment` of every shop whose experiment runs, or ran lately."""
+    for shop_id in experiments.shops_to_look_at():
+        look_at_experiment.delay(shop_id)

@@ -164,6 +164,7 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     context : what came with the visit; what was remembered of the shopper is not repeated here.
     shares : archetype id -> share of the session's steps so far.  steps : of the persona, so far.
     earlier, history : what the shopper's memory gave the prior: archetype id -> share, and evidence of purchases.
+    experiment, arm, unit : as of `session.Membership`; 0 and "" outside of experiments.
     """
 
     shop: int
@@ -184,6 +185,9 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     earlier: dict[int, float] = {}
     history: dict[str, str] = {}
     blocked: tuple[LoggedBlocked, ...] = ()
+    experiment: int = 0
+    arm: str = ""
+    unit: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()

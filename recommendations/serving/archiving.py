@@ -32,6 +32,7 @@ from recommendations.serving.activity import (
     decode_record,
     place,
 )
+from recommendations.serving.exposures import components_of, write_exposures
 from recommendations.serving.tallies import count, count_blocked
 
 logger = logging.getLogger(__name__)
@@ -131,6 +132,7 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
     for origin, of_origin in rows.items():
         ArchivedEvent.objects.append(shop=shop, rows=of_origin, origin=origin)
     Session.objects.recount(sessions.values())
+    write_exposures(shop.pk, [record for _, record in records])
     _write_slates(shop, records)
     AdaptationDecision.objects.bulk_create(
         [
@@ -148,6 +150,7 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
                 options=list(decision.options),
                 choice=decision.choice,
                 propensities=list(decision.propensities),
+                arm=record.arm,
             )
             for _, record in records
             for decision in record.decisions
@@ -292,6 +295,7 @@ def _write_slates(shop: Shop, records: Iterable[tuple[Entry, Record]]) -> None:
         return
     numbers = {int(record.release) for record, _ in slates.values() if record.release.isdigit()}
     components = dict(Release.objects.filter(shop=shop, number__in=numbers).values_list("number", "components"))
+    arms = components_of(record for record, _ in slates.values())
     ServedSlate.objects.bulk_create(
         [
             ServedSlate(
@@ -303,9 +307,11 @@ def _write_slates(shop: Shop, records: Iterable[tuple[Entry, Record]]) -> None:
                 items=[_item_entry(item) for item in slate.items],
                 versions={
                     **(components.get(int(record.release), {}) if record.release.isdigit() else {}),
+                    **arms.get((record.experiment, record.arm), {}),
                     "release": record.release,
                     "overlay": slate.overlay,
                     **({"asked": slate.asked} if slate.asked else {}),
+                    **({"experiment": record.experiment, "arm": record.arm} if record.experiment else {}),
                 },
             )
             for record, slate in slates.values()
