@@ -175,6 +175,7 @@ async def read_profile(here: Process, who: Principal, scope: Scope, now: float) 
     who.require("read", visit.session)
     engine = turns.engine_of(here, who.shop)
     loaded = await here.store.load(visit.shop, visit.session)
+    engine, _ = here.engines.arm(who.shop, engine, visit.session, visit.shopper, loaded.state)
     return profile_json(engine, turns.resume(here, engine, visit, loaded.state, now=now), now=now)
 
 

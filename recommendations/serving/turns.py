@@ -36,6 +36,7 @@ from recommendations.serving.memory import Memory
 from recommendations.serving.problems import Problem, busy, invalid, no_release, storage_unavailable
 from recommendations.serving.resuming import MAX_CONTEXT, Visit, comes_in, resume
 from recommendations.serving.store import Durability, Loaded, NotDurableError
+from recommendations.serving.trials import taken_up
 from recommendations.session import SessionState, Slate
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ async def _attempt(
     now: float,
 ) -> Turn | None:
     """The turn upon what was loaded, or None if another commit came first."""
-    state = resume(process, engine, visit, loaded.state, memory, now=now)
+    engine, member = process.engines.arm(visit.shop, engine, visit.session, visit.shopper, loaded.state)
+    state = taken_up(engine, resume(process, engine, visit, loaded.state, memory, now=now), member)
     told = _told(loaded.state, state)
     moved = loaded.state is not None and told and state.persona.log_prior != loaded.state.persona.log_prior
     fresh = [p for event_id, p in parsed.items() if event_id not in loaded.seen]
@@ -206,6 +208,7 @@ async def _attempt(
             events=tuple(LoggedEvent.of(event, refs) for event, refs in fresh),
             decisions=tuple(decisions),
             blocked=tuple(blocked),
+            **({} if member is None else member._asdict()),
             slate=_logged(slate, now, asked),
             belief=_by_id(state, [math.exp(p) for p in state.persona.log_belief]),
             shares=_by_id(state, shares(state.persona)),
