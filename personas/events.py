@@ -106,7 +106,7 @@ def parse_event(
     item_ids : external ids -> integer ids, `UNKNOWN_ITEM` where unknown.
     Raises EventError.
     """
-    if not isinstance(raw, Mapping):
+    if type(raw) is not dict and not isinstance(raw, Mapping):  # asking an abstract class costs more than all that follows
         raise EventError("event", "must be an object")
     name = raw.get("name")
     if not isinstance(name, str) or name not in CODE:
@@ -114,8 +114,8 @@ def parse_event(
     event_id = check_id("event_id", raw.get("event_id"))
     at, clock_ahead = _time(raw, received_at)
     externals, slots, price, quantity = _items(raw, name)
-    query = _query(raw, name)
-    dwell_s = _dwell(raw)
+    query = _query(raw, name) if name == "search" or "search_term" in raw else ""
+    dwell_s = _dwell(raw) if "engagement_time_msec" in raw else None
     recommendation_id = ""
     if raw.get("recommendation_id") not in (None, ""):
         recommendation_id = check_id("recommendation_id", raw["recommendation_id"])
@@ -124,7 +124,7 @@ def parse_event(
         name=name,
         at=at,
         received_at=received_at,
-        items=tuple(int(i) for i in item_ids(externals)) if externals else (),
+        items=tuple([int(i) for i in item_ids(externals)]) if externals else (),
         query=query,
         dwell_s=dwell_s,
         price=price,
@@ -137,6 +137,8 @@ def parse_event(
 
 def check_id(field: str, value: object) -> str:
     """An id as shops write them: 1 to 128 printable characters. Raises EventError."""
+    if type(value) is str and 0 < len(value) <= MAX_ID and value.isprintable():  # nearly all: no control, no half of a pair
+        return value
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value:
@@ -192,7 +194,7 @@ def _items(raw: Mapping[str, object], name: str) -> tuple[list[str], tuple[int, 
         if name in NEEDS_ITEMS:
             raise EventError("items", f"{name} needs at least one item")
         return [], (), None, 1.0
-    if not isinstance(items, Sequence) or isinstance(items, str | bytes):
+    if type(items) is not list and (not isinstance(items, Sequence) or isinstance(items, str | bytes)):
         raise EventError("items", "must be a list")
     if len(items) > MAX_ITEMS:
         raise EventError("items", f"has {len(items)} entries, more than {MAX_ITEMS}")
@@ -201,7 +203,7 @@ def _items(raw: Mapping[str, object], name: str) -> tuple[list[str], tuple[int, 
     price: float | None = None
     quantity = 1.0
     for i, entry in enumerate(items):
-        if not isinstance(entry, Mapping):
+        if type(entry) is not dict and not isinstance(entry, Mapping):
             raise EventError(f"items[{i}]", "must be an object with item_id")
         externals.append(check_id(f"items[{i}].item_id", entry.get("item_id")))
         index = entry.get("index")

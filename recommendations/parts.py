@@ -43,8 +43,8 @@ class Engine:
     bare: Engine | None = field(default=None, repr=False, compare=False)
 
     @cached_property
-    def told(self) -> dict[int, tuple[Any, ...]]:
-        """Item id -> its facts as slates tell them, as far as somebody was told of them."""
+    def told(self) -> dict[tuple[str, int], Any]:
+        """Kind ("item", "persona", "cluster") and id -> how slates tell of it, as far as somebody was told of it."""
         return {}
 
     @cached_property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -23,7 +24,7 @@ from recommendations.ranking.contexts import BESIDE_ITEMS
 from recommendations.serving.problems import Problem, invalid
 from recommendations.session import CONTEXTS, NO_FILTERS, Filters, Request
 
-MAX_COUNT = 50
+COUNT, MAX_COUNT = 12, 50
 MAX_EXCLUDE = 200
 MAX_ITEMS = 200
 """Items that a slate stands beside, or that a search found."""
@@ -91,7 +92,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     context: str = "home"
-    count: int = 12
+    count: int = COUNT
     item_id: str = ""
     items: list[str] = []
     query: str = ""
@@ -141,10 +142,19 @@ class Sought(Ask, frozen=True, kw_only=True):
 
 def read_ask(raw: object) -> Ask:
     """What a slate should be like. Raises Problem."""
+    if type(raw) is dict and raw.keys() <= {"count"}:  # what most callers ask, over and over
+        count = raw.get("count", COUNT)
+        if type(count) is int and 1 <= count <= MAX_COUNT:
+            return _plain(count)
     try:
         return msgspec.convert(raw, Ask).checked()
     except msgspec.ValidationError as error:
         raise Problem(422, "invalid_field", f"recommend: {error}", field="recommend") from error
+
+
+@lru_cache(maxsize=MAX_COUNT)
+def _plain(count: int) -> Ask:
+    return Ask(count=count)
 
 
 def read_parameters(query_string: str) -> dict[str, object]:
@@ -208,7 +218,7 @@ def _search(shop: int, query: str) -> tuple[tuple[int, float], ...]:
 
 def request_of(engine: Engine, ask: Ask, now: float) -> Request:
     """The engine's request. Items that its catalogue lacks are left out."""
-    items = _known(engine, [*ask.items, ask.item_id] if ask.item_id else ask.items)
+    items = _known(engine, [*ask.items, ask.item_id] if ask.item_id else ask.items) if ask.items or ask.item_id else ()
     found: tuple[tuple[int, float], ...] = ()
     if isinstance(ask, Sought):
         found = ask.found
@@ -225,7 +235,7 @@ def request_of(engine: Engine, ask: Ask, now: float) -> Request:
         allow_current=ask.context == "search" if ask.allow_current is None else ask.allow_current,
         allow_out_of_stock=ask.allow_out_of_stock,
         diversity=DIVERSITY.get(ask.context, 0.0) if ask.diversity is None else ask.diversity,
-        exclude=_known(engine, ask.exclude),
+        exclude=_known(engine, ask.exclude) if ask.exclude else (),
     )
 
 

@@ -15,7 +15,9 @@ from recommendations.engine import Engine
 from recommendations.session import SessionState, Slate
 
 MAX_TOLD = 20_000
-"""Items whose facts a process keeps of an engine, ready to be told, some 4 MB."""
+"""Items, personas and clusters of which a process keeps, for an engine, what slates tell of them, some 4 MB."""
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Told(msgspec.Struct):
@@ -27,50 +29,68 @@ class Told(msgspec.Struct):
     category: str | None
     colour: str | None
     slot: int
-    score: float | None
-    propensity: float | None
-    persona: dict[str, Any] | None
-    cluster: dict[str, Any] | None
+    score: float
+    propensity: float
+    persona: msgspec.Raw
+    cluster: msgspec.Raw
     because: str | None
     expert: str
     experts: dict[str, float]
     reason: str
 
 
-def slate_json(engine: Engine, state: SessionState, slate: Slate) -> dict[str, Any]:
-    """A slate with what a page needs to show it, for the encoder of answers; ids of items are the shop's own."""
-    personas = {p: persona_json(engine, p) for p in {item.persona for item in slate.items}}
-    clusters = {c: cluster_json(engine, c) for c in {item.cluster for item in slate.items}}
+class ToldSlate(msgspec.Struct):
+    """A slate in the order of its JSON."""
+
+    recommendation_id: str
+    session_id: str
+    context: str
+    version: int
+    release: str
+    notes: tuple[str, ...]
+    items: list[Told]
+
+
+def slate_json(engine: Engine, state: SessionState, slate: Slate) -> ToldSlate:
+    """A slate with what a page needs to show it, for the encoder of answers; ids of items are the shop's own.
+
+    Numbers that aren't finite are null in JSON, which the encoder sees to.
+    """
     told, items = engine.told, []
-    for item in slate.items:
-        facts = told.get(item.item)
-        if facts is None:
-            if len(told) >= MAX_TOLD:
-                told.clear()
-            facts = told[item.item] = tuple(item_json(engine, item.item).values())
+    if len(told) > MAX_TOLD:
+        told.clear()
+    for item, slot, score, propensity, persona, cluster, because, expert, reason, experts, _ in slate.items:
         items.append(
             Told(
-                *facts,  # type: ignore[call-arg]  # the first five fields, in their order
-                item.slot,
-                _round(item.score),
-                _round(item.propensity),
-                personas[item.persona],
-                clusters[item.cluster],
-                _external(engine, item.because) if item.because else None,
-                item.expert,
-                item.experts,
-                item.reason,
+                *(told.get(("item", item)) or _item_told(engine, item)),
+                slot,
+                round(score, 4),
+                round(propensity, 4),
+                told.get(("persona", persona)) or _persona_told(engine, persona),
+                told.get(("cluster", cluster)) or _cluster_told(engine, cluster),
+                (told.get(("item", because)) or _item_told(engine, because))[0] if because else None,
+                expert,
+                experts,
+                reason,
             )
         )
-    return {
-        "recommendation_id": slate.recommendation_id,
-        "session_id": state.session,
-        "context": slate.context,
-        "version": state.version,
-        "release": slate.release,
-        "notes": slate.notes,
-        "items": items,
-    }
+    return ToldSlate(slate.recommendation_id, state.session, slate.context, state.version, slate.release, slate.notes, items)
+
+
+def _item_told(engine: Engine, item: int) -> tuple[Any, ...]:
+    """The first five fields of `Told`, in their order."""
+    facts = engine.told["item", item] = tuple(item_json(engine, item).values())
+    return facts
+
+
+def _persona_told(engine: Engine, persona: int) -> msgspec.Raw:
+    told = engine.told["persona", persona] = msgspec.Raw(_encode(persona_json(engine, persona)))
+    return told
+
+
+def _cluster_told(engine: Engine, cluster: int) -> msgspec.Raw:
+    told = engine.told["cluster", cluster] = msgspec.Raw(_encode(cluster_json(engine, cluster)))
+    return told
 
 
 def item_json(engine: Engine, item: int) -> dict[str, Any]:
@@ -184,10 +204,6 @@ def _clusters(engine: Engine, state: SessionState, seen: loop.View) -> list[dict
             }
         )
     return found
-
-
-def _external(engine: Engine, item: int) -> str:
-    return engine.catalogue.external_ids[engine.catalogue.position(item)]
 
 
 def _round(value: float) -> float | None:

@@ -13,6 +13,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -21,7 +22,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from recommendations.serving.activity import FIELD, log_key, partition
-from recommendations.serving.wire import Wire
+from recommendations.serving.wire import Command, Wire
 from recommendations.session import SessionState
 
 logger = logging.getLogger(__name__)
@@ -114,6 +115,22 @@ def channel(shop: int, session: str) -> str:
     return f"session:{shop}:{session}"
 
 
+class Place(NamedTuple):
+    """Where a session is kept: the keys of its state, its event ids and its log; the channel that tells of it."""
+
+    state: str
+    ids: str
+    log: str
+    channel: str
+
+
+@lru_cache(maxsize=CACHED_STATES)
+def place_of(shop: int, session: str, partitions: int) -> Place:
+    """Where a session is kept, of so many partitions."""
+    part = partition(shop, session, partitions)
+    return Place(state_key(part, shop, session), ids_key(part, shop, session), log_key(part), channel(shop, session))
+
+
 class Loaded(NamedTuple):
     """A session as loaded. state : None if there is none, or none that can be read.  seen : ids already counted.
 
@@ -182,15 +199,15 @@ class Store:
 
     async def load(self, shop: int, session: str, event_ids: Sequence[str] = ()) -> Loaded:
         """The session's state and which of `event_ids` it has counted, in one round trip."""
-        part = partition(shop, session, self.partitions)
+        place = place_of(shop, session, self.partitions)
         seen: frozenset[str] = frozenset()
-        get = ("GET", state_key(part, shop, session))
+        get = ("GET", place.state)
         if event_ids:
             # The ids come after the state: they are then never older than it, and a newer state fails the commit.
-            data, known = await self._wire().ask(get, ("SMISMEMBER", ids_key(part, shop, session), *event_ids))
-            seen = frozenset(e for e, k in zip(event_ids, known, strict=True) if k)
+            data, known = await self._wire().ask(get, ("SMISMEMBER", place.ids, *event_ids))
+            seen = frozenset([e for e, k in zip(event_ids, known, strict=True) if k])
         else:
-            (data,) = await self._wire().ask(get)
+            data = await self._wire().ask_one(get)
         left = self._cache.get((shop, session))
         if left is not None:
             self._found(held=data is not None and left[0] == data[:HEADER])
@@ -228,11 +245,17 @@ class Store:
         message : what the session's subscribers are told, b"" for nothing.
         Raises NotDurableError if the state is in place but the server's disk did not confirm in time.
         """
-        part = partition(state.shop, state.session, self.partitions)
-        data = encode_state(state)
-        keys = (state_key(part, state.shop, state.session), ids_key(part, state.shop, state.session), log_key(part))
-        told = channel(state.shop, state.session) if message else ""
-        answer = await self._run(keys, (loaded.header, data, self.ttl_s, record, told, message, *event_ids))
+        place, data = place_of(state.shop, state.session, self.partitions), encode_state(state)
+        told = place.channel if message else ""
+        asked = (3, *place[:3], loaded.header, data, self.ttl_s, record, told, message, *event_ids)
+        if not self._sha:
+            self._sha = await self.client.script_load(_COMMIT)
+        evaluate = self._synced if self.durability is Durability.WAITAOF else self._wire().ask_one
+        try:
+            answer = await evaluate(("EVALSHA", self._sha, *asked))
+        except NoScriptError:  # the server was restarted or flushed its scripts
+            self._sha = await self.client.script_load(_COMMIT)
+            answer = await evaluate(("EVALSHA", self._sha, *asked))
         if loaded.supposed:
             self._found(held=answer == 1)
         if answer != 1:
@@ -241,24 +264,13 @@ class Store:
         self._remember((state.shop, state.session), data[:HEADER], state)
         return True
 
-    async def _run(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        if not self._sha:
-            self._sha = await self.client.script_load(_COMMIT)
-        try:
-            return await self._evaluate(keys, args)
-        except NoScriptError:  # the server was restarted or flushed its scripts
-            self._sha = await self.client.script_load(_COMMIT)
-            return await self._evaluate(keys, args)
-
-    async def _evaluate(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        if self.durability is not Durability.WAITAOF:
-            (answer,) = await self._wire().ask(("EVALSHA", self._sha, len(keys), *keys, *args))
-            return answer
-        # WAITAOF speaks of the connection's own last write, so it travels with the script, on one that may wait.
+    async def _synced(self, command: Command) -> Any:
+        """The answer to a command, once what it wrote is on the server's disk. Raises NotDurableError."""
+        # WAITAOF speaks of the connection's own last write, so it travels with the command, on one that may wait.
         pipe = self.client.pipeline(transaction=False)
-        pipe.evalsha(self._sha, len(keys), *keys, *args)
+        pipe.execute_command(*command)
         pipe.execute_command("WAITAOF", 1, 0, WAIT_AOF_MS)
         answer, synced = await pipe.execute()
         if answer == 1 and synced[0] < 1:
-            raise NotDurableError(f"the commit of {keys[0]} was not on disk after {WAIT_AOF_MS} ms")
+            raise NotDurableError(f"the commit of {command[3]!r} was not on disk after {WAIT_AOF_MS} ms")
         return answer

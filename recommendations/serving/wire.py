@@ -63,7 +63,28 @@ class Wire(asyncio.Protocol):
         else:
             await self._turns.acquire()
         try:
-            return await self._answers(commands)
+            if self._transport is None:
+                await self._reconnect()
+            answers = self._queue(commands)
+            try:
+                return [await answer for answer in answers]
+            finally:
+                for answer in answers:  # of one that failed, or whose request was cancelled, nobody asks any more
+                    if answer.done() and not answer.cancelled():
+                        answer.exception()
+        finally:
+            self._turns.release()
+
+    async def ask_one(self, command: Command) -> Reply:
+        """The answer to one command, which is nearly all that turns ask; raises as `ask` does."""
+        if self._turns.locked():
+            await self._wait()
+        else:
+            await self._turns.acquire()
+        try:
+            if self._transport is None:
+                await self._reconnect()
+            return await self._queue((command,))[0]
         finally:
             self._turns.release()
 
@@ -74,27 +95,21 @@ class Wire(asyncio.Protocol):
         except TimeoutError as error:
             raise TooLong(f"{IN_FLIGHT} requests to Redis were under way for {WAIT_FOR_TURN_S:g} s") from error
 
-    async def _answers(self, commands: Sequence[Command]) -> list[Reply]:
-        if self._transport is None:
-            async with self._connecting:
-                if self._transport is None:
-                    await self._connect()
+    async def _reconnect(self) -> None:
+        async with self._connecting:
+            if self._transport is None:
+                await self._connect()
+
+    def _queue(self, commands: Sequence[Command]) -> list[asyncio.Future[Reply]]:
+        """What will be the commands' answers, once whoever runs in this turn of the loop has asked too."""
         packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]  # the stub knows tuples of one
         loop = asyncio.get_running_loop()
         if not self._unsent:
-            loop.call_soon(self._send)  # once whoever runs in this turn of the loop has asked too
+            loop.call_soon(self._send)
         self._unsent += packed
         answers = [loop.create_future() for _ in packed]
-        self._waiting.extend(answers)
-        replies = []
-        try:
-            for answer in answers:
-                replies.append(await answer)
-        finally:
-            for answer in answers:  # of one that failed, or whose request was cancelled, nobody asks any more
-                if answer.done() and not answer.cancelled():
-                    answer.exception()
-        return replies
+        self._waiting += answers
+        return answers
 
     def close(self) -> None:
         if self._transport is not None:
