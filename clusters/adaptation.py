@@ -29,6 +29,7 @@ __all__ = [
     "Option",
     "Reach",
     "Step",
+    "brought_in",
     "item_weights",
     "observe",
     "rebase",
@@ -38,6 +39,10 @@ __all__ = [
 
 LOOK = 10
 """One look as the state counts it: in tenths, which take a byte where a fraction takes nine."""
+
+
+GONE = 1e-6
+"""What the ranking takes for 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +129,43 @@ def item_weights(reach: Reach, adapted: AdaptedClusters, position: Callable[[int
     """Item position -> multiplier of its odds, of the items that the session changed by themselves.
 
     Below 1 where an item was seen and passed over: the first look is free, a later one costs. Above 1 where it came in with an
-    expansion.  position : of an item id, negative where there is none.
+    expansion, or is a core item of a cluster that was contracted, whose loss it is spared.
+    position : of an item id, negative where there is none.
     """
-    bounds, here = reach.bounds, reach.clusters.position_of
-    weights: dict[int, float] = {}
-    for target, count in adapted.brought.items():
-        source = adapted.expanded.get(target, 0)
-        if target in here and source in here:
-            for p in reach.way(here[source], here[target]).items[:count]:
-                weights[p] = bounds.bring_by
+    bounds = reach.bounds
+    weights = _spared(reach, adapted)
+    for p in brought_in(reach, adapted).tolist():
+        weights[p] = weights.get(p, 1.0) * bounds.bring_by
     for item, looks in adapted.passed.items():
         if looks > LOOK and (p := position(item)) >= 0:
             dropped = looks >= bounds.drop_item_after * LOOK
             weights[p] = 0.0 if dropped else weights.get(p, 1.0) * bounds.pass_by ** (looks / LOOK - 1.0)
     return weights
+
+
+def brought_in(reach: Reach, adapted: AdaptedClusters) -> np.ndarray:
+    """(m,) int64 positions of the items that came in with expansions, each once."""
+    here = reach.clusters.position_of
+    items: dict[int, None] = {}
+    for target, count in adapted.brought.items():
+        source = adapted.expanded.get(target, 0)
+        if target in here and source in here:
+            items.update(dict.fromkeys(reach.way(here[source], here[target]).items[:count]))
+    return np.array(list(items), dtype=np.int64)
+
+
+def _spared(reach: Reach, adapted: AdaptedClusters) -> dict[int, float]:
+    """Item position -> what makes good that a cluster of which the item is core weighs less."""
+    clusters = reach.clusters
+    less = {clusters.position_of[c]: w for c, w in adapted.weight.items() if w < 1.0 and c in clusters.position_of}
+    spared: dict[int, float] = {}
+    for cluster in less:
+        for item in reach.core(cluster):
+            memberships = clusters.of(item)
+            now = sum(m * less.get(c, 1.0) for c, m in memberships)
+            without = sum(m * (1.0 if item in reach.core(c) else less.get(c, 1.0)) for c, m in memberships)
+            spared[item] = without / max(now, GONE)
+    return spared
 
 
 def rebase(old: ItemClusters | None, new: ItemClusters, adapted: AdaptedClusters) -> AdaptedClusters:
@@ -281,7 +309,7 @@ def _after_impressions(reach: Reach, policy: Policy, adapted: AdaptedClusters, s
                     continue
                 less = now * bounds.contract_by
                 weight[decision.cluster] = max(bounds.min_weight, less if less >= bounds.drop_below else 0.0)
-                for item in _members(clusters, decision.cluster, passed):
+                for item in _losing(reach, decision.cluster, passed):
                     passed[item] = min(passed[item] + bounds.contract_looks * LOOK, out)
     for c, chance in missed.items():
         ignored[c] = ignored.get(c, 0) + round((1.0 - chance) * LOOK)
@@ -317,6 +345,8 @@ def _contractions(
             continue
         if clusters.locked[clusters.position_of[c]]:
             blocked.append(Blocked(c, "contract", "locked"))
+        elif len(reach.core(clusters.position_of[c])) >= clusters.sizes[clusters.position_of[c]]:
+            blocked.append(Blocked(c, "contract", "core"))
         elif now == 1.0 and room <= 0:
             blocked.append(Blocked(c, "contract", "most_contracted"))
         else:
@@ -325,13 +355,15 @@ def _contractions(
     return asked, tuple(blocked)
 
 
-def _members(clusters: ItemClusters, cluster: int, items: Iterable[int]) -> list[int]:
-    """Those item ids that the cluster holds."""
-    held, position = clusters.items, clusters.position_of[cluster]
-    ids = clusters.item_ids
+def _losing(reach: Reach, cluster: int, items: Iterable[int]) -> list[int]:
+    """Those item ids that the cluster holds, but for its core."""
+    clusters = reach.clusters
+    held, position, ids = clusters.items, clusters.position_of[cluster], clusters.item_ids
     if not len(ids):
         return []
-    inside = set(ids[held.indices[held.indptr[position] : held.indptr[position + 1]]].tolist())
+    core = reach.core(position)
+    entries = held.indices[held.indptr[position] : held.indptr[position + 1]]
+    inside = {ids.item(p) for p in entries.tolist() if p not in core}
     return [item for item in items if item in inside]
 
 

@@ -73,6 +73,7 @@ class ItemClusters:
     locked : (C,) bool, clusters that sessions and learning may not contract.
     behaviour, learned : what all of this was made from, so that edits are put on and taken off without a log.
     item_ids : (n,) int64, by which a later catalogue finds the items again; empty if it never has to.
+    core : (x, 2) int32, cluster and item positions of items that never leave, by a merchandiser's word.
     """
 
     cluster_ids: np.ndarray
@@ -96,6 +97,7 @@ class ItemClusters:
     behaviour: Behaviour
     learned: Learned
     item_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    core: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32))
 
     def __len__(self) -> int:
         return len(self.cluster_ids)
@@ -266,6 +268,7 @@ def with_ids(clusters: ItemClusters, renumbered: Mapping[int, int]) -> ItemClust
         attribute_match=clusters.attribute_match[order],
         locked=clusters.locked[order],
         learned=replace(learned, cluster_ids=learned_ids).at(by_id),
+        core=np.column_stack((place[clusters.core[:, 0]], clusters.core[:, 1])),
     )
 
 
@@ -350,7 +353,15 @@ def _assemble(
         behaviour=behaviour,
         learned=learned,
         item_ids=catalogue.item_ids,
+        core=_core(edited.cluster_ids, edits, catalogue),
     )
+
+
+def _core(cluster_ids: np.ndarray, edits: Sequence[ClusterEdit], catalogue: Catalogue) -> np.ndarray:
+    """(x, 2) `ItemClusters.core`, of clusters that are served and items that there are."""
+    place = {cluster: c for c, cluster in enumerate(cluster_ids.tolist())}
+    pairs = [(place[e.cluster_id], catalogue.position(i)) for e in edits if e.cluster_id in place for i in e.core - e.excluded]
+    return np.array(sorted(p for p in pairs if p[1] >= 0), dtype=np.int32).reshape(-1, 2)
 
 
 def _ties(cluster_ids: np.ndarray, edits: Sequence[ClusterEdit]) -> dict[tuple[int, int], float]:

@@ -175,7 +175,7 @@ def choose(
 
 
 def values(policy: Policy, x: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """(m, O) posterior mean of what each option adds to the reward, 0 where there is no option. Arguments as for `propensities`."""
+    """(m, O) posterior mean of what each option adds to the reward, 0 where there is none. Arguments as for `propensities`."""
     x, codes = _fitting(policy, x, action)
     return np.asarray(np.where(codes >= 0, np.einsum("mod,mod->mo", x, policy.mean[codes]), 0.0))
 
@@ -276,7 +276,10 @@ def learn(prior: Policy, seen: Statistics) -> Policy:
 
 
 def posterior(prior: Policy, precision: np.ndarray, pull: np.ndarray) -> Policy:
-    """Bayesian linear regression, Bishop (2006), equations 3.50 and 3.51. precision : (A, d, d) sum of x x'.  pull : (A, d) of x r."""
+    """Bayesian linear regression, Bishop (2006), equations 3.50 and 3.51.
+
+    precision : (A, d, d) sum of x x'.  pull : (A, d) sum of x r.
+    """
     known = prior.precision + precision / prior.noise
     pulled = np.einsum("aij,aj->ai", prior.precision, prior.mean) + pull / prior.noise
     covariance = np.linalg.inv(known)

@@ -15,6 +15,9 @@ NEAREST = 12
 """Related clusters looked at; beyond them a relation is noise."""
 
 
+_NONE: frozenset[int] = frozenset()
+
+
 class Way(NamedTuple):
     """From one cluster to another. items : positions of what may come in, best first.  bound : what lets nothing in, "" for
     none."""
@@ -33,6 +36,7 @@ class Reach:
         self.clusters, self.catalogue, self.bounds = clusters, catalogue, bounds or Bounds()
         self._near: dict[int, tuple[tuple[int, float], ...]] = {}
         self._ways: dict[tuple[int, int], Way] = {}
+        self._core: dict[int, frozenset[int]] | None = None
 
     def near(self, cluster: int) -> tuple[tuple[int, float], ...]:
         """(cluster position, share of the relations) of the clusters most related to the one at a position, nearest first."""
@@ -53,6 +57,15 @@ class Reach:
         if found is None:
             found = self._ways[source, target] = self._find(source, target)
         return found
+
+    def core(self, cluster: int) -> frozenset[int]:
+        """Positions of the items that never leave the cluster at a position."""
+        if self._core is None:
+            found: dict[int, set[int]] = {}
+            for c, item in self.clusters.core.tolist():
+                found.setdefault(c, set()).add(item)
+            self._core = {c: frozenset(items) for c, items in found.items()}
+        return self._core.get(cluster, _NONE)
 
     def _find(self, source: int, target: int) -> Way:
         held = self.clusters.items

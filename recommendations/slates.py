@@ -21,7 +21,7 @@ from recommendations.ranking.contexts import Context
 from recommendations.ranking.diversity import Spread, likeness_of
 from recommendations.ranking.history import ITEM_CODES
 from recommendations.ranking.opening import Opening, open_with
-from recommendations.ranking.ranker import History, Ranked, affinity, rank, represent
+from recommendations.ranking.ranker import History, Pool, Ranked, affinity, rank, represent
 from recommendations.ranking.removals import Trial
 from recommendations.ranking.rules import NOTHING, Acting, acting, place_pins
 from recommendations.ranking.slate import Chosen, compose
@@ -119,7 +119,7 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         keep=depth if place.goes_with is None or place.pool is None else max(depth, len(place.pool.positions)),
         cluster_weight=cluster_weight,
         opening=None if len(seen.history) else _opening(engine, state, seen.belief, place.opens_among),
-        pool=place.pool,
+        pool=place.pool or _brought(engine, state),
         allowed=place.allowed,
         weigh=ruling.weigh if ruling.weights is not None else None,
         slots=request.count,
@@ -275,10 +275,16 @@ def read_history(catalogue: Catalogue, state: SessionState, *, now: float) -> Hi
 def _item_weights(engine: Engine, state: SessionState) -> dict[int, float]:
     """Multipliers of items that were lessened in their clusters, and of those that the session saw and passed over."""
     kept = engine.clusters.kept
-    if not state.adapted.passed and not state.adapted.brought:
+    if not state.adapted.passed and not state.adapted.weight:
         return dict(kept)
     weights = adaptation.item_weights(engine.reach, state.adapted, engine.catalogue.position)
     return {**kept, **{p: w * kept.get(p, 1.0) for p, w in weights.items()}}
+
+
+def _brought(engine: Engine, state: SessionState) -> Pool | None:
+    """The items that came in with expansions: the experts may know nothing that leads to them."""
+    items = adaptation.brought_in(engine.reach, state.adapted)
+    return Pool(items, np.zeros(len(items), dtype=np.float32), only=False) if len(items) else None
 
 
 def _cluster_weights(engine: Engine, state: SessionState) -> dict[int, float]:
