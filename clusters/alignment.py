@@ -175,7 +175,9 @@ def select(
     here, changed = clusters.position_of, adapted.weight
     mass = _session_mass(clusters, adapted)
     weight = {here[c]: w for c, w in changed.items() if c in here} if changed else {}
-    found = kernels.scored(
+    n = len(clusters.primary)
+    room = max(max_share * n, min(few, 0.5 * n))
+    asked = (
         *clusters.tables,
         clusters.sizes,
         likely,
@@ -189,11 +191,12 @@ def select(
         np.array(list(weight), dtype=np.int64),
         np.array(list(weight.values()), dtype=np.float64),
     )
-    score, n = found[5], len(clusters.primary)
-    room = max(max_share * n, min(few, 0.5 * n))
-    within = kernels.within(score, clusters.worth, clusters.sizes, clusters.shared, count, room)
-    rows, persona = _label(clusters, score, within, likely, active, room)
-    places, values, terms = kernels.arranged(found, rows, persona)
+    wanted = np.array(active, dtype=np.int64)
+    places, values, terms, every = kernels.selected(*asked, clusters.worth, clusters.shared, count, room, wanted)
+    if not every:
+        found = kernels.scored(*asked)
+        within = kernels.within(found[5], clusters.worth, clusters.sizes, clusters.shared, count, room)
+        places, values, terms = kernels.arranged(found, *_label(clusters, found[5], within, likely, active, room))
     return Selection(places[0], values[0], values[1], places[1], terms)
 
 
@@ -210,18 +213,14 @@ def _session_mass(clusters: ItemClusters, adapted: AdaptedClusters) -> dict[int,
 def _label(
     clusters: ItemClusters, score: np.ndarray, within: np.ndarray, belief: np.ndarray, active: tuple[int, ...], room: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The clusters `within` the room, and the persona that each is for: belief x lift is greatest, of the active ones.
+    """The clusters `within` the room, and the persona that each is for: belief x lift is greatest, of the active ones, which
+    must be some.
 
     A persona without a cluster takes over the chosen one that suits it best, if that suits it more than shoppers at
     large; else its best other one comes in, for the least of a persona that has several.
     """
     lift = clusters.tables[3]
-    if not lift.shape[1] or not len(within):
-        return within, np.full(len(within), -1)
-    suits_best = kernels.suited(lift, within, np.array(active or range(lift.shape[1])), belief)
-    label = suits_best.tolist()
-    if all(persona in label for persona in active):
-        return within, suits_best
+    label = kernels.suited(lift, within, np.array(active), belief).tolist()
     chosen = within.tolist()
     for persona in active:
         if persona in label:

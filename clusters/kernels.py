@@ -156,8 +156,14 @@ def arranged(found: np.ndarray, rows: np.ndarray, personas: np.ndarray) -> tuple
 
     found : as `scored` gives it.  rows, personas : (S,) int64.
     """
-    size = len(rows)
-    order = (-found[5][rows]).argsort(kind="mergesort")
+    size, score = len(rows), found[5]
+    order = np.empty(size, dtype=np.int64)
+    for i in range(size):  # by insertion: a dozen, and of equals the first leads
+        place = i
+        while place > 0 and score[rows[order[place - 1]]] < score[rows[i]]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = i
     places, values, terms = np.empty((2, size), np.int32), np.empty((2, size), np.float32), np.empty((size, 4), np.float32)
     for i in range(size):
         row = rows[order[i]]
@@ -166,6 +172,53 @@ def arranged(found: np.ndarray, rows: np.ndarray, personas: np.ndarray) -> tuple
         for t in range(4):
             terms[i, t] = found[t, row]
     return places, values, terms
+
+
+@compiled
+def selected(
+    share: np.ndarray,
+    match: np.ndarray,
+    likeness: np.ndarray,
+    lift: np.ndarray,
+    transitions: np.ndarray,
+    sizes: np.ndarray,
+    belief: np.ndarray,
+    attributes: np.ndarray,
+    learned: float,
+    span: float,
+    held: np.ndarray,
+    mass: np.ndarray,
+    affinity: np.ndarray,
+    weights: np.ndarray,
+    changed: np.ndarray,
+    multipliers: np.ndarray,
+    by_size: np.ndarray,
+    shared: np.ndarray,
+    count: int,
+    room: float,
+    active: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+    """The clusters chosen, as `arranged`, and whether each persona of `active` (a,) int64 has one: else whoever calls sees to it.
+
+    share ... multipliers : of `scored`.  by_size ... room : of `within`.
+    """
+    found = scored(
+        share, match, likeness, lift, transitions, sizes, belief, attributes, learned, span, held, mass, affinity, weights,
+        changed, multipliers,
+    )  # fmt: skip
+    rows = within(found[5], by_size, sizes, shared, count, room)
+    if not lift.shape[1] or not len(rows):
+        places, values, terms = arranged(found, rows, np.full(len(rows), -1, dtype=np.int64))
+        return places, values, terms, True
+    personas = suited(lift, rows, active if len(active) else np.arange(lift.shape[1]), belief)
+    every = True
+    for persona in active:
+        has = False
+        for i in range(len(personas)):
+            has |= personas[i] == persona
+        every &= has
+    places, values, terms = arranged(found, rows, personas)
+    return places, values, terms, every
 
 
 @compiled

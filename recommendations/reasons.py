@@ -14,7 +14,7 @@ from recommendations.ranking import explaining, wording
 from recommendations.ranking.explaining import NO_CAUSE
 from recommendations.ranking.features import EXPERTS
 from recommendations.ranking.history import History
-from recommendations.ranking.naming import name, nothing
+from recommendations.ranking.naming import Named, name, nothing
 from recommendations.ranking.ranker import Ranked
 from recommendations.ranking.removals import Trial
 from recommendations.ranking.rules import Acting
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from recommendations.ranking.contexts import Context
     from recommendations.slates import View
 
+_NOBODYS = np.zeros(0, dtype=np.int32)
 _ENGAGEMENT = [ENGAGEMENT.get(event, 0.0) for event in NAMES]
 
 
@@ -32,7 +33,7 @@ def trial_of(
     engine: Engine, state: SessionState, seen: View, ranked: Ranked, cluster_weight: Mapping[int, float], place: Context
 ) -> Trial:
     """A ranking, ready to be made again without one of its causes. cluster_weight : as `ranker.rank` was given it."""
-    own = engine.catalogue.positions(state.own)
+    own = engine.catalogue.positions(state.own) if state.own else _NOBODYS
     pool = None
     if place.pool is not None:
         weight = dict(zip(place.pool.positions.tolist(), place.pool.log_weight.tolist(), strict=True))
@@ -58,89 +59,81 @@ def slate_items(
     """The items of a slate. ruling : the rules that acted on it.  place : where it stands.  request : what was asked."""
     ranked = trial.ranked
     rows = np.array([chosen.row for chosen in slots], dtype=np.intp)
+    found = ranked.positions[rows]
+    positions = found.tolist()
+    ids, of_cluster, of_persona = engine.catalogue.item_ids, engine.clusters.cluster_ids, engine.personas.ids
+    shown = (
+        ids[found].tolist(),
+        range(len(slots)),
+        ranked.scores[rows].tolist(),
+        [chosen.propensity for chosen in slots],
+        [of_persona[chosen.persona] if chosen.persona >= 0 else 0 for chosen in slots],
+        [of_cluster.item(chosen.cluster) if chosen.cluster >= 0 else 0 for chosen in slots],
+    )
+    rules = [chosen.rules for chosen in slots]
+    if ruling.weights is not None:
+        rules = [held + ruling.on(position) for held, position in zip(rules, positions, strict=True)]
     if not request.reasons:
-        return _unexplained(engine, ranked, rows, slots, ruling)
+        nothing_told = [UNKNOWN_ITEM] * len(slots), [""] * len(slots), [""] * len(slots), [{} for _ in slots]
+        return tuple(map(SlateItem, *shown, *nothing_told, rules))
     why = explaining.explain(engine.ranker, trial.history, ranked, rows)
     if place.relevance is None:
         labels = [chosen.cluster for chosen in slots], [chosen.persona for chosen in slots]
         named = name(trial, rows, why, *labels, beside=place.causes is not None)
     else:  # found by its words: what the session adds has been squeezed into a small part of the score
         named = nothing(len(rows))
-    ids, model, clusters = engine.catalogue.item_ids, engine.personas, engine.clusters
+    because, reasons = _words(engine, state, trial.history, slots, positions, named, ruling, place, request)
+    parts = why.shares.astype(np.float64).round(4).tolist()
+    experts = [{e: s for e, s in zip(EXPERTS, part, strict=False) if s > 0.0} for part in parts]
+    return tuple(map(SlateItem, *shown, because, named.experts, reasons, experts, rules))
+
+
+def _words(
+    engine: Engine,
+    state: SessionState,
+    history: History,
+    slots: list[Chosen],
+    positions: list[int],
+    named: Named,
+    ruling: Acting,
+    place: Context,
+    request: Request,
+) -> tuple[list[int], list[str]]:
+    """The id of the item for which each slot is as it is, and the reason in words; the same reason is put into words once."""
+    titles, ids = engine.catalogue.titles, engine.catalogue.item_ids
     touched, pins = {touch.item for touch in state.touches}, {pin.rule for pin in ruling.pins}
-    # Of each item that is named: its id, its title and what the shopper did with it, read once however many slots it led to.
+    found = request.context == "search" and place.relevance is not None
+    # Of each item that is named: its id, its title and what the shopper did with it.
     causes: dict[int, tuple[int, str, int]] = {NO_CAUSE: (UNKNOWN_ITEM, "", -1)}
-    items = []
-    for slot, (chosen, position, score, parts, cause, expert, of_cluster) in enumerate(
-        zip(
-            slots,
-            ranked.positions[rows].tolist(),
-            ranked.scores[rows].tolist(),
-            why.shares.astype(np.float64).round(4).tolist(),
-            named.because,
-            named.experts,
-            named.clusters,
-            strict=True,
-        )
+    said: dict[tuple[object, ...], str] = {}
+    because, reasons = [], []
+    for slot, (chosen, position, cause, expert, of_cluster) in enumerate(
+        zip(slots, positions, named.because, named.experts, named.clusters, strict=True)
     ):
         if cause not in causes:
             item = int(ids[cause])
-            causes[cause] = item, engine.catalogue.titles[cause], _did(trial.history, cause) if item in touched else -1
-        because, title, did = causes[cause]
+            causes[cause] = item, titles[cause], _did(history, cause) if item in touched else -1
+        item, title, did = causes[cause]
         beside = place.causes.get(position) if place.causes and named.beside[slot] else None
         if beside is not None:
-            because = ids.item(beside.anchor)
-        rules = chosen.rules + (ruling.on(position) if ruling.weights is not None else ())
-        cluster, persona = chosen.cluster, chosen.persona
-        items.append(
-            SlateItem(
-                item=ids.item(position),
-                slot=slot,
-                score=score,
-                propensity=chosen.propensity,
-                persona=model.ids[persona] if persona >= 0 else 0,
-                cluster=clusters.cluster_ids.item(cluster) if cluster >= 0 else 0,
-                because=because,
+            item = ids.item(beside.anchor)
+        cluster = chosen.cluster if of_cluster else NO_CAUSE
+        key = (expert, chosen.explored, chosen.rules, cause, cause == position, cluster, beside)
+        if key not in said:
+            said[key] = wording.reason(
                 expert=expert,
-                reason=wording.reason(
-                    expert=expert,
-                    explored=chosen.explored,
-                    pinned=not pins.isdisjoint(chosen.rules),
-                    because=title,
-                    itself=cause == position,
-                    did=did,
-                    beside=beside.phrase.format(title=engine.catalogue.titles[beside.anchor]) if beside else "",
-                    found=request.context == "search" and place.relevance is not None,
-                    cluster=clusters.names[cluster] if of_cluster else "",
-                ),
-                experts={e: s for e, s in zip(EXPERTS, parts, strict=True) if s > 0.0},
-                rules=rules,
+                explored=chosen.explored,
+                pinned=not pins.isdisjoint(chosen.rules),
+                because=title,
+                itself=cause == position,
+                did=did,
+                beside=beside.phrase.format(title=titles[beside.anchor]) if beside else "",
+                found=found,
+                cluster=engine.clusters.names[cluster] if of_cluster else "",
             )
-        )
-    return tuple(items)
-
-
-def _unexplained(engine: Engine, ranked: Ranked, rows: np.ndarray, slots: list[Chosen], ruling: Acting) -> tuple[SlateItem, ...]:
-    """The items alone, of a slate that nobody is shown."""
-    of_item, of_cluster, of_persona = engine.catalogue.item_ids, engine.clusters.cluster_ids, engine.personas.ids
-    return tuple(
-        SlateItem(
-            item=of_item.item(position),
-            slot=slot,
-            score=score,
-            propensity=chosen.propensity,
-            persona=of_persona[chosen.persona] if chosen.persona >= 0 else 0,
-            cluster=of_cluster.item(chosen.cluster) if chosen.cluster >= 0 else 0,
-            because=UNKNOWN_ITEM,
-            expert="",
-            reason="",
-            experts={},
-            rules=chosen.rules + (ruling.on(position) if ruling.weights is not None else ()),
-        )
-        for slot, (chosen, position, score) in enumerate(
-            zip(slots, ranked.positions[rows].tolist(), ranked.scores[rows].tolist(), strict=True)
-        )
-    )
+        because.append(item)
+        reasons.append(said[key])
+    return because, reasons
 
 
 def _did(history: History, position: int) -> int:

@@ -39,6 +39,11 @@ class ClusterRows:
         """The same as compiled loops read it."""
         return Grouping(readonly(self.rows, np.int32), readonly(self.starts, np.int64), readonly(self.primary, np.int32))
 
+    @cached_property
+    def means(self) -> np.ndarray:
+        """`centroids` as compiled loops read them."""
+        return readonly(self.centroids, np.float32)
+
 
 def lay_out(encoder: Encoder, clusters: ItemClusters) -> ClusterRows:
     """The layout of clusters over the items of `encoder`. Raises ValueError where they aren't of the same items."""

@@ -12,12 +12,12 @@ import numpy as np
 from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters
 from personas.sessions import NO_ITEM
-from recommendations.ranking import blend as blending
+from recommendations.ranking import encoder_kernels, scoring
 from recommendations.ranking.blend import Blend
 from recommendations.ranking.companions import Companions
 from recommendations.ranking.encoder import Encoder, encode
 from recommendations.ranking.features import Evidence, gather, tables_of
-from recommendations.ranking.history import History, Scratch, segments
+from recommendations.ranking.history import History, Scratch
 from recommendations.ranking.kernels import Tables
 from recommendations.ranking.kinship import Kinship
 from recommendations.ranking.layout import ClusterRows
@@ -28,8 +28,11 @@ from recommendations.ranking.transitions import ItemRows
 
 __all__ = ["History", "Pool", "Ranked", "Ranker", "affinity", "rank", "represent"]
 
-DROPPED = np.float32(np.log(1e-6))
+DROPPED = float(np.float32(np.log(1e-6)))
 """Log-weight of what was dropped: below everything else, yet still there if nothing else is left."""
+
+FEW = 100
+"""So many are put in order by insertion, more by sorting all."""
 
 _scratch = Scratch()
 _NONE = np.zeros(0, dtype=np.int64)
@@ -96,12 +99,7 @@ def represent(ranker: Ranker, history: History, *, without: int = NO_ITEM) -> np
 
 def affinity(layout: ClusterRows, h: np.ndarray) -> np.ndarray:
     """(C,) float32 probabilities: softmax(centroid . h / 2), centroids in the encoder's own units."""
-    pull = layout.centroids @ h * np.float32(0.5)
-    if not len(pull):
-        return pull
-    pull -= np.maximum.reduce(pull)
-    np.exp(pull, out=pull)
-    return pull / np.add.reduce(pull)
+    return encoder_kernels.affinities(layout.means, h)
 
 
 def rank(
@@ -133,31 +131,43 @@ def rank(
     weigh : (m,) positions -> (m,) added to the items' log-odds, -inf for what must not appear.  slots : of the slate,
     for `unruled`.
     """
+    weights = cluster_weight if cluster_weight is not None else _changed(selection)
     if len(history):
         also = pool.positions if pool is not None else _NONE
         evidence = gather(ranker, history, h, layout=layout, selection=selection, scratch=_scratch, also=also)
-        positions = evidence.positions
-        scores = blending.score(ranker.blend, evidence.features)
-        opening = None
-    elif opening is not None:
-        evidence, positions, scores = None, opening.positions, opening.scores.copy()
+        positions, opening, n = evidence.positions, None, len(ranker.encoder.row_of)
+        scores = scoring.weighed(
+            ranker.blend.weights,
+            evidence.features,
+            positions,
+            *clusters.held_by[:3],
+            len(clusters),
+            *_arrays(weights),
+            *_arrays(item_weight or {}),
+            DROPPED,
+            np.array(exclude, dtype=np.int64),
+            _scratch.zeros("item_weight", n, np.float32),
+            _scratch.zeros("exclude", n, bool),
+        )
     else:
-        evidence, positions = None, ranker.popularity.top
-        scores = ranker.popularity.facts[positions, 1].copy()
-    weights = cluster_weight if cluster_weight is not None else _changed(selection)
-    if weights:
-        scores = scores + cluster_log_weight(clusters, weights, positions)
-    if item_weight:
-        scores = scores + _item_log_weight(item_weight, positions, ranker)
+        if opening is not None:
+            evidence, positions, scores = None, opening.positions, opening.scores.copy()
+        else:
+            evidence, positions = None, ranker.popularity.top
+            scores = ranker.popularity.facts[positions, 1].copy()
+        if weights:
+            scores = scores + cluster_log_weight(clusters, weights, positions)
+        if item_weight:
+            scores = scores + _item_log_weight(item_weight, positions, ranker)
+        if len(exclude):
+            out = _scratch.zeros("exclude", len(ranker.encoder.row_of), bool)
+            out[exclude] = True
+            scores[out[positions]] = -np.inf
+            out[exclude] = False
     if pool is not None:
         scores = scores + _pool_log_weight(pool, positions, ranker)
     if allowed is not None:
         scores[~allowed[positions]] = -np.inf
-    if len(exclude):
-        out = _scratch.zeros("exclude", len(ranker.encoder.row_of), bool)
-        out[exclude] = True
-        scores[out[positions]] = -np.inf
-        out[exclude] = False
     unruled = None
     if weigh is not None:
         weight = weigh(positions)
@@ -179,22 +189,18 @@ def cluster_log_weight(clusters: ItemClusters, weights: Mapping[int, float], pos
     """(m,) log of the mean multiplier of each item's clusters, weighted by membership."""
     multiplier = np.ones(len(clusters.cluster_ids), dtype=np.float32)
     multiplier[list(weights)] = list(weights.values())
-    of_item = clusters.of_item
-    starts = of_item.indptr[positions].astype(np.int64)
-    lengths = of_item.indptr[positions + 1] - starts
-    entries = segments(starts, lengths)
-    item = np.repeat(np.arange(len(positions)), lengths)
-    membership = of_item.data[entries]
-    total = np.bincount(item, membership, minlength=len(positions))
-    weighted = np.bincount(item, membership * multiplier[of_item.indices[entries]], minlength=len(positions))
-    mean = np.where(total > 0, weighted / np.maximum(total, 1e-12), 1.0)
-    return np.maximum(np.log(np.maximum(mean, 1e-30)), DROPPED).astype(np.float32)
+    return scoring.log_weights(np.array(positions, dtype=np.int64), *clusters.held_by[:3], multiplier, DROPPED)
+
+
+def _arrays(weights: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The positions and what belongs to each."""
+    return np.array(list(weights), dtype=np.int64), np.array(list(weights.values()), dtype=np.float64)
 
 
 def _item_log_weight(weights: Mapping[int, float], positions: np.ndarray, ranker: Ranker) -> np.ndarray:
     changed = np.fromiter(weights, dtype=np.int64)
     log_weight = _scratch.zeros("item_weight", len(ranker.encoder.row_of), np.float32)
-    log_weight[changed] = [max(float(np.log(max(w, 1e-30))), float(DROPPED)) for w in weights.values()]
+    log_weight[changed] = [max(float(np.log(max(w, 1e-30))), DROPPED) for w in weights.values()]
     result = log_weight[positions]
     log_weight[changed] = 0.0
     return result
@@ -224,6 +230,8 @@ def _kept_out(positions: np.ndarray, scores: np.ndarray, weight: np.ndarray, slo
 
 def _best(scores: np.ndarray, keep: int) -> np.ndarray:
     """(<= keep,) indices of the highest finite scores, best first."""
+    if keep <= FEW:
+        return scoring.leading(scores, keep)
     order = (-scores).argsort(kind="stable")[:keep]
     return order[np.isfinite(scores[order])]
 

@@ -95,6 +95,94 @@ def gradients(weights: Weights, x: np.ndarray) -> np.ndarray:
     return out
 
 
+# What the session and the request make of a score
+
+
+@compiled
+def log_weights(
+    positions: np.ndarray, starts: np.ndarray, clusters: np.ndarray, memberships: np.ndarray, multiplier: np.ndarray, least: float
+) -> np.ndarray:
+    """(m,) float32, log of the mean multiplier of each item's clusters, weighted by membership; `least` at least.
+
+    positions : (m,) int64.  starts, clusters, memberships : of the items' clusters, as CSR.  multiplier : (C,) float32.
+    """
+    out = np.empty(len(positions), dtype=np.float32)
+    for i in range(len(positions)):
+        total, weighted = 0.0, 0.0
+        for entry in range(starts[positions[i]], starts[positions[i] + 1]):
+            total += memberships[entry]
+            weighted += np.float32(memberships[entry] * multiplier[clusters[entry]])
+        if weighted == total or total <= 0.0:
+            out[i] = 0.0
+        else:
+            out[i] = max(math.log(max(weighted / max(total, 1e-12), 1e-30)), least)
+    return out
+
+
+@compiled
+def weighed(
+    weights: Weights,
+    features: np.ndarray,
+    positions: np.ndarray,
+    starts: np.ndarray,
+    clusters: np.ndarray,
+    memberships: np.ndarray,
+    groups: int,
+    changed: np.ndarray,
+    multipliers: np.ndarray,
+    items: np.ndarray,
+    item_multipliers: np.ndarray,
+    least: float,
+    exclude: np.ndarray,
+    told: np.ndarray,
+    out: np.ndarray,
+) -> np.ndarray:
+    """(m,) float32: `scores` of features (F, m), with the logarithms of the multipliers of clusters and items; -inf for those at
+    the positions `exclude`.
+
+    starts, clusters, memberships : of the items' clusters, as CSR, of `groups` clusters.  changed, multipliers : (x,) clusters.
+    items, item_multipliers : (y,) positions.  least : of a logarithm.  told, out : (n,) float32 and bool zeros, and left so.
+    """
+    found = scores(weights, features)
+    if len(changed):
+        by = np.ones(groups, dtype=np.float32)
+        for x in range(len(changed)):
+            by[changed[x]] = multipliers[x]
+        found += log_weights(positions, starts, clusters, memberships, by, least)
+    if len(items):
+        for y in range(len(items)):
+            told[items[y]] = max(math.log(max(item_multipliers[y], 1e-30)), least)
+        for j in range(len(positions)):
+            found[j] += told[positions[j]]
+        for y in range(len(items)):
+            told[items[y]] = 0.0
+    for e in range(len(exclude)):
+        out[exclude[e]] = True
+    for j in range(len(positions)):
+        if out[positions[j]]:
+            found[j] = -np.inf
+    for e in range(len(exclude)):
+        out[exclude[e]] = False
+    return found
+
+
+@compiled
+def leading(found: np.ndarray, keep: int) -> np.ndarray:
+    """(<= keep,) int64 places of the highest finite scores (m,) float32, best first, of equals the first; for few."""
+    best, held = np.empty(min(keep, len(found)), dtype=np.int64), 0
+    for j in range(len(found)):
+        score = found[j]
+        if not math.isfinite(score) or not keep or (held == keep and score <= found[best[held - 1]]):
+            continue
+        place = held if held < keep else held - 1
+        while place > 0 and found[best[place - 1]] < score:
+            best[place] = best[place - 1]
+            place -= 1
+        best[place] = j
+        held = min(held + 1, keep)
+    return best[:held].copy()
+
+
 # What carried a score
 
 
@@ -258,27 +346,6 @@ def carried(
 
 
 # Without a cause
-
-
-@compiled
-def log_weights(
-    positions: np.ndarray, starts: np.ndarray, clusters: np.ndarray, memberships: np.ndarray, multiplier: np.ndarray, least: float
-) -> np.ndarray:
-    """(m,) float32, log of the mean multiplier of each item's clusters, weighted by membership; `least` at least.
-
-    positions : (m,) int64.  starts, clusters, memberships : of the items' clusters, as CSR.  multiplier : (C,) float32.
-    """
-    out = np.empty(len(positions), dtype=np.float32)
-    for i in range(len(positions)):
-        total, weighted = 0.0, 0.0
-        for entry in range(starts[positions[i]], starts[positions[i] + 1]):
-            total += memberships[entry]
-            weighted += np.float32(memberships[entry] * multiplier[clusters[entry]])
-        if weighted == total or total <= 0.0:
-            out[i] = 0.0
-        else:
-            out[i] = max(math.log(max(weighted / max(total, 1e-12), 1e-30)), least)
-    return out
 
 
 @compiled

@@ -64,11 +64,13 @@ def compose(
     m = len(ranked.positions)
     count = min(count, m)
     reserved = _reserved(belief, active, count)
+    exploring = explore > 0 and m > count
+    explores = (rng.random(count) < explore).tolist() if exploring else [False] * count
+    if not (reserved or pins or caps or spread):
+        return _plainly(ranked, explores, explore if exploring else 0.0, rng, clusters, selection, belief)
     labels: list[tuple[int, int]] = []
     if reserved:
         labels = _labels(ranked, np.arange(m), clusters=clusters, selection=selection, belief=belief)
-    exploring = explore > 0 and m > count
-    explores = (rng.random(count) < explore).tolist() if exploring else []
     pinned = dict(sorted(pins.items())) if pins else {}
     taken = {row for _, row in pinned.values()}
     free = [row for row in range(m) if row not in taken] if taken else list(range(m))
@@ -109,6 +111,33 @@ def compose(
     return [
         Chosen(row, p, cluster, persona, explored, rules)
         for (row, p, explored, rules), (cluster, persona) in zip(slots, labels, strict=True)
+    ]
+
+
+def _plainly(
+    ranked: Ranked,
+    explores: list[bool],
+    explore: float,
+    rng: np.random.Generator,
+    clusters: ItemClusters,
+    selection: Selection,
+    belief: np.ndarray,
+) -> list[Chosen]:
+    """`compose` where the best come in their order, but for what is explored."""
+    count = len(explores)
+    rows, propensities = list(range(count)), [1.0 - explore] * count
+    if any(explores):
+        free = list(range(len(ranked.positions)))
+        for slot, explored in enumerate(explores):
+            place = 0
+            if explored:
+                others = min(len(free), POOL * count) - 1
+                place, propensities[slot] = 1 + int(rng.integers(others)), explore / others
+            rows[slot] = free.pop(place)
+    labels = _labels(ranked, np.array(rows, dtype=np.intp), clusters=clusters, selection=selection, belief=belief)
+    return [
+        Chosen(row, propensity, cluster, persona, explored)
+        for row, propensity, (cluster, persona), explored in zip(rows, propensities, labels, explores, strict=True)
     ]
 
 
