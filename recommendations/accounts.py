@@ -60,7 +60,7 @@ def explain(slate: ServedSlate, item: int) -> Told:
     session = Session.objects.select_related("shop", "shopper").filter(shop=slate.shop_id, session_id=slate.session_id).first()
     if session is None:
         raise NotThereError("The session of that slate isn't archived any more.")
-    engine, note = stories.engine_then(slate.shop, str(slate.versions.get("release", "")), int(slate.versions.get("overlay", 0)))
+    engine, note = stories.engine_of_slate(slate.shop, slate.versions)
     at = slate.at.timestamp()
     past = read_session(session, most=stories.MOST_EVENTS, till=at)
     how = slate.versions.get("asked", {})
@@ -218,9 +218,7 @@ def what_if(
         engine = stories.engine_of(session.shop)
         note = f"No slate of this session is archived: told on the active release, {engine.release}."
     else:
-        engine, note = stories.engine_then(
-            session.shop, str(last.versions.get("release", "")), int(last.versions.get("overlay", 0))
-        )
+        engine, note = stories.engine_of_slate(session.shop, last.versions)
         if request is None and last.context != "search":  # what was found then was found for what was typed
             request = asked.read(last.versions.get("asked", {}), now=last.at.timestamp(), context=last.context)
     if len(past.events) == MOST_EVENTS and (events := events_of(session).count()) > MOST_EVENTS:

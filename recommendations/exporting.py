@@ -14,6 +14,7 @@ from django.utils import timezone
 from personas.events import NAMES
 from personas.models import ArchivedEvent, Session, Shop, Shopper, in_chunks
 from recommendations import rights
+from recommendations.learning.models import ExperimentSession
 from recommendations.models import AdaptationDecision, ServedSlate
 from recommendations.serving import held
 
@@ -99,6 +100,12 @@ def _session(session: Session) -> dict[str, Any]:
         "decisions": [
             {"at": d.at.isoformat(), "event_id": d.event_id, "cluster": d.cluster, "action": d.action, "target": d.target}
             for d in AdaptationDecision.objects.filter(**mine).order_by("at", "pk")
+        ],
+        "experiments": [
+            {"experiment": e.experiment.name, "at": e.at.isoformat(), "arm": e.arm, "unit": e.unit, "measures": e.measures}
+            for e in ExperimentSession.objects.filter(experiment__shop=session.shop_id, session_id=session.session_id)
+            .select_related("experiment")
+            .order_by("pk")
         ],
     }
 

@@ -24,6 +24,7 @@ from personas.models import ArchivedEvent, Erasure, Session, Shop, Shopper, Shop
 from recommendations import cluster_statistics, releases, search_words
 from recommendations import engine as loop
 from recommendations.engine import Engine
+from recommendations.learning.models import ExperimentSession
 from recommendations.models import AdaptationDecision, ServedSlate
 from recommendations.serving import archiving, held, memory
 from recommendations.serving.problems import Problem, invalid
@@ -320,20 +321,22 @@ def _erase_rows(shop: Shop, found: Holdings) -> dict[str, int]:
     for chunk in in_chunks(found.sessions - set(theirs.values())):  # of sessions that have no row
         counts["slates"] += ServedSlate.objects.filter(shop=shop, session_id__in=chunk).delete()[0]
         counts["decisions"] += AdaptationDecision.objects.filter(shop=shop, session_id__in=chunk).delete()[0]
+        counts["experiments"] += ExperimentSession.objects.filter(experiment__shop=shop, session_id__in=chunk).delete()[0]
     return counts | delete_shoppers(shoppers)
 
 
 def delete_sessions(shop: Shop, sessions: Mapping[int, str]) -> dict[str, int]:
-    """Delete sessions, {pk: session id}, with their events, slates and decisions; how many rows of each.
+    """Delete sessions, {pk: session id}, with their events, slates, decisions and places in experiments; how many rows of each.
 
     The admin's own history goes as well, of these as of shoppers: it names them.
     """
-    counts = {"sessions": 0, "events": 0, "slates": 0, "decisions": 0}
+    counts = {"sessions": 0, "events": 0, "slates": 0, "decisions": 0, "experiments": 0}
     _forget_history(Session, sessions)
     for chunk in in_chunks(sessions):
         ids = [sessions[pk] for pk in chunk]
         counts["slates"] += ServedSlate.objects.filter(shop=shop, session_id__in=ids).delete()[0]
         counts["decisions"] += AdaptationDecision.objects.filter(shop=shop, session_id__in=ids).delete()[0]
+        counts["experiments"] += ExperimentSession.objects.filter(experiment__shop=shop, session_id__in=ids).delete()[0]
         counts["events"] += ArchivedEvent.objects.filter(session__in=chunk).delete()[0]
         counts["sessions"] += Session.objects.filter(pk__in=chunk).delete()[0]
     if sessions:

@@ -21,6 +21,7 @@ from recommendations.models import Release
 from recommendations.overlay import with_overlay
 from recommendations.reading import PastSession, events_of, read_session
 from recommendations.replaying import ReplayedStep, replay
+from recommendations.serving import trials
 from recommendations.serving.payloads import cluster_json
 from recommendations.serving.process import engines_here
 
@@ -108,6 +109,18 @@ def engine_then(shop: Shop, release: str, overlay: int) -> Then:
     if under is None:
         return Then(engine, "The prices, stock and rules of then aren't kept any more: told on those of the training.")
     return Then(under, "")
+
+
+def engine_of_slate(shop: Shop, versions: Mapping[str, Any]) -> Then:
+    """`engine_then` by what a slate says it was served with, as the arm of an experiment where it was in one."""
+    then = engine_then(shop, str(versions.get("release", "")), int(versions.get("overlay", 0)))
+    arm = trials.arm_of(versions)
+    if arm is None or then.note:
+        return then
+    try:
+        return Then(trials.arm_engine(then.engine, arm, *trials.load_parts(shop.pk, then.engine.release, arm)), "")
+    except releases.ReleaseError:
+        return Then(then.engine, "What the experiment served isn't kept any more: told as the shop was served.")
 
 
 @lru_cache(maxsize=4)

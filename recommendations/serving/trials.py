@@ -98,9 +98,20 @@ def running() -> dict[int, Trial]:
     return {shop: Trial(pk, salt.bytes, read_arms(arms)) for shop, pk, salt, arms in rows}
 
 
+def arm_of(versions: Mapping[str, Any]) -> Arm | None:
+    """The arm that a slate was served in, by `ServedSlate.versions`; None for none, or where the experiment is gone."""
+    number, name = versions.get("experiment"), versions.get("arm")
+    if not number:
+        return None
+    told = Experiment.objects.filter(pk=number).values_list("arms", flat=True).first()
+    return next((arm for arm in read_arms(told or ()) if arm.name == name), None)
+
+
 @lru_cache(maxsize=4)
 def load_parts(shop_id: int, release: str, arm: Arm) -> tuple[Policy | None, ItemClusters | None]:
     """What an arm has in the place of the release's. Raises ReleaseError where it can't be read or fits another catalogue."""
+    if not arm.policy and not arm.clusters:
+        return None, None
     shop = Shop.objects.get(pk=shop_id)
     root = releases.root_of(shop)
     policy: Policy | None = releases.load_component(root, "policy", arm.policy) if arm.policy else None
