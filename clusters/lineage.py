@@ -167,8 +167,8 @@ def members_at(cluster: ItemCluster, moment: datetime) -> dict[int, float]:
 
 def factors_at(cluster: ItemCluster, moment: datetime) -> dict[int, float]:
     """Item id -> factor of the items that were lessened in the cluster at a moment; `members_at` has their weights."""
-    now = ClusterItemRule.objects.filter(cluster=cluster, factor__isnull=False).values_list("item_id", "factor")
-    return _at(cluster, moment, dict(now), "factors")
+    rules = ClusterItemRule.objects.filter(cluster=cluster).values_list("item_id", "factor")
+    return _at(cluster, moment, {item: factor for item, factor in rules if factor is not None}, "factors")
 
 
 def ties_at(cluster: ItemCluster, moment: datetime) -> dict[int, float]:
