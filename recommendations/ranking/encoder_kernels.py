@@ -75,20 +75,47 @@ def through_norm(gradient: np.ndarray, unit: np.ndarray, length: np.ndarray) -> 
 
 
 @compiled_sums
-def shift_logits(logits: np.ndarray, own: np.ndarray, correction: np.ndarray, pool: np.ndarray, targets: np.ndarray) -> None:
+def drop_out(x: np.ndarray, dice: np.ndarray, least: int) -> None:
+    """Numbers whose dice (uint8) fall below `least` become 0, the others grow by as much as those are missed. In place."""
+    scale = np.float32(256.0 / (256.0 - least))
+    for r in range(len(x)):
+        for j in range(x.shape[1]):
+            x[r, j] = x[r, j] * scale if dice[r, j] >= least else np.float32(0.0)
+
+
+@compiled_sums
+def shift_logits(
+    logits: np.ndarray, own: np.ndarray, correction: np.ndarray, pool: np.ndarray, targets: np.ndarray, marked: np.ndarray
+) -> None:
     """Ready for exp, in place: corrected, less the list's highest. Where the pool holds the target, it counts as `own` alone.
 
     logits : (B, K) of the pool.  own : (B,) of the target.  correction : (K,).  pool : (K,) items.  targets : (B,) items.
+    marked : (n,) uint8, zero before and after.
     """
+    size = len(pool)
+    for k in range(size):
+        marked[pool[k]] = 1
+    lanes = np.empty(16, dtype=np.float32)  # a maximum of each: one of all can't be taken eight at a time
     for b in range(len(logits)):
-        highest, target = own[b], targets[b]
-        for k in range(len(pool)):
-            value = np.float32(-1e30) if pool[k] == target else logits[b, k] + correction[k]
-            logits[b, k] = value
-            highest = max(highest, value)
+        lanes[:] = own[b]
+        for k in range(0, size - 15, 16):
+            for j in range(16):
+                value = logits[b, k + j] + correction[k + j]
+                logits[b, k + j] = value
+                lanes[j] = value if value > lanes[j] else lanes[j]
+        for k in range(size - size % 16, size):
+            logits[b, k] += correction[k]
+            lanes[0] = max(lanes[0], logits[b, k])
+        highest = lanes.max()
+        if marked[targets[b]]:
+            for k in range(size):
+                if pool[k] == targets[b]:
+                    logits[b, k] = np.float32(-1e30)
         own[b] -= highest
-        for k in range(len(pool)):
+        for k in range(size):
             logits[b, k] -= highest
+    for k in range(size):
+        marked[pool[k]] = 0
 
 
 @compiled_sums
