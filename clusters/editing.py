@@ -39,13 +39,13 @@ from clusters.cluster_drafts import (
 )
 from clusters.lineage import Actor, Delta, delta_of, members_before, shortened
 from clusters.models import ClusterChange, ItemCluster
-from clusters.undoing import undo, undo_batch
+from clusters.undoing import UndoneDay, undo, undo_batch, undo_day
 from personas.models import Shop
 
 __all__ = [
-    "Actor", "EditConflict", "EditError", "add_items", "clear_rule", "create", "define", "drafted", "editing", "exclude",
-    "find_items", "give_back", "items_of_parts", "items_told", "lessen", "merge", "relate", "remove_items", "rename", "restore",
-    "retire", "set_bounds", "set_core", "set_locked", "split", "undo", "undo_batch", "unrelate",
+    "Actor", "EditConflict", "EditError", "UndoneDay", "add_items", "clear_rule", "create", "define", "drafted", "editing",
+    "exclude", "find_items", "give_back", "items_of_parts", "items_told", "lessen", "merge", "relate", "remove_items", "rename",
+    "restore", "retire", "set_bounds", "set_core", "set_locked", "split", "undo", "undo_batch", "undo_day", "unrelate",
 ]  # fmt: skip
 
 Items = Mapping[int, float | None] | Mapping[int, float] | Iterable[int]

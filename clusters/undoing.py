@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NamedTuple, TypeVar
 
 from django.utils import timezone
 
 from clusters.cluster_drafts import Draft, EditConflict, EditError, Operation, count_items, editing, listed, reopened
 from clusters.lineage import Actor, Delta, delta_of, shortened
-from clusters.models import ClusterChange, Item, ItemCluster
+from clusters.models import ClusterChange, ClusterChangeQuerySet, Item, ItemCluster
 from personas.models import Shop, in_chunks
 
 T = TypeVar("T")
@@ -49,6 +49,33 @@ def undo_batch(*, batch: uuid.UUID, shop: Shop, by: Actor, reason: str = "") -> 
         raise EditError("batch", f"{batch} is not of a change in {shop.name}")
     standing = [change for change in changes if not ClusterChange.objects.filter(undoes=change).exists()]
     return _undo(standing or changes, by, reason)
+
+
+class UndoneDay(NamedTuple):
+    """changes : that took something back.  conflicts : those of the day that couldn't be taken back, and why."""
+
+    changes: Changes
+    conflicts: tuple[tuple[ClusterChange, str], ...]
+
+
+def learned_on(shop: Shop, day: date) -> ClusterChangeQuerySet:
+    """What learning changed of the shop's clusters on a day (UTC) and nobody took back, the latest first."""
+    start = datetime.combine(day, time(), UTC)
+    changes = ClusterChange.objects.filter(shop=shop, actor=ClusterChange.Actor.LEARNING, undoes=None, undone_by=None)
+    return changes.filter(at__gte=start, at__lt=start + timedelta(days=1)).order_by("-pk")
+
+
+def undo_day(*, shop: Shop, day: date, by: Actor, reason: str = "") -> UndoneDay:
+    """Take back what learning changed on a day (UTC), the latest first. What somebody else changed since stays, and is told."""
+    made: list[ClusterChange] = []
+    conflicts: list[tuple[ClusterChange, str]] = []
+    with editing(shop):
+        for change in learned_on(shop, day).select_related("shop", "cluster"):
+            try:
+                made += _undo([change], by, reason)
+            except EditConflict as error:
+                conflicts.append((change, error.reason))
+    return UndoneDay(tuple(made), tuple(conflicts))
 
 
 def _undo(changes: Sequence[ClusterChange], by: Actor, reason: str) -> Changes:

@@ -170,6 +170,11 @@ CELERY_BEAT_SCHEDULE = {
     "publish-overlays": {"task": "recommendations.tasks.publish_all_overlays", "schedule": 10.0, "options": {"expires": 10}},
     "prune-overlays": {"task": "recommendations.tasks.prune_overlays", "schedule": crontab(hour=3, minute=50)},
     "sync-keys": {"task": "recommendations.tasks.sync_keys", "schedule": 60.0, "options": {"expires": 30}},
+    # Before the trainings of the night, so that what was seen of a day is proposed by the next morning.
+    "propose-cluster-changes": {
+        "task": "recommendations.learning.tasks.propose_all_cluster_changes",
+        "schedule": crontab(hour=2, minute=40),
+    },
     # At an hour of its own: a training that ran since the day's last events leaves nothing to fit.
     "fit-personas-nightly": {"task": "recommendations.tasks.fit_all_personas", "schedule": crontab(hour=4, minute=10)},
     "expire-nightly": {"task": "recommendations.tasks.expire_all_shops", "schedule": crontab(hour=3, minute=20)},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from personas.models import Shop
-from recommendations.learning import experiments, policies
+from recommendations.learning import experiments, policies, proposals
 
 
 @shared_task(ignore_result=True)
@@ -32,3 +32,16 @@ def look_at_experiments() -> None:
     """`look_at_experiment` of every shop whose experiment runs, or ran lately."""
     for shop_id in experiments.shops_to_look_at():
         look_at_experiment.delay(shop_id)
+
+
+@shared_task(ignore_result=True)
+def propose_cluster_changes(shop_id: int) -> None:
+    """Judge what decisions say of lasting changes; see `proposals.propose_cluster_changes`."""
+    proposals.propose_cluster_changes(Shop.objects.get(pk=shop_id))
+
+
+@shared_task(ignore_result=True)
+def propose_all_cluster_changes() -> None:
+    """`propose_cluster_changes` of every shop."""
+    for shop_id in Shop.objects.order_by("pk").values_list("pk", flat=True):
+        propose_cluster_changes.delay(shop_id)
