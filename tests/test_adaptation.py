@@ -10,47 +10,79 @@ import numpy as np
 import pytest
 
 from clusters import adaptation
-from clusters.adaptation import AdaptedClusters, Bounds, Decision, Step, item_weights, observe, rebase
+from clusters.adaptation import AdaptedClusters, Blocked, Bounds, Decision, Observed, Reach, Step, item_weights, observe, rebase
+from clusters.catalogue import Catalogue, ItemRow, build_catalogue
 from clusters.item_clusters import ItemClusters
-from clusters.policy import ACTIONS, CONTRACT, EXPAND, FEATURES, KEEP, Policy, default_policy
+from clusters.policy import ACTIONS, CONTRACT, EXPAND, FEATURES, KEEP, Policy, default_policy, propensities
 from personas.events import CODE, ENGAGEMENT
 from tests.cluster_worlds import made_clusters
 
 CLUSTERS = made_clusters(12)
-BELIEF = np.array([0.5, 0.5])
+BELIEF = (float(np.log(0.5)), float(np.log(0.5)))
+LOOK = adaptation.LOOK
 BOUNDS = Bounds()
+SURE = Bounds(floor=0.0)
 
 
-def always(action: int) -> Policy:
-    """A policy that all but surely takes the action where it may."""
+def always(action: int, **more: float) -> Policy:
+    """A policy that all but surely takes the action where it may, and of several ways the one with most of the features named."""
     mean = np.zeros((len(ACTIONS), len(FEATURES)))
-    mean[action, FEATURES.index("bias")] = 1e3
-    return replace(default_policy(), mean=mean, floor=0.0)
+    mean[action, FEATURES.index("bias")] = 1e4
+    for name, weight in more.items():
+        mean[action, FEATURES.index(name)] = weight
+    return replace(default_policy(), mean=mean)
+
+
+NEAREST_FEW = always(EXPAND, related=1e3, items=-1e2)
+"""Expands towards the nearest, by the fewest items."""
 
 
 def act(item: int, name: str = "view_item", clusters: ItemClusters = CLUSTERS) -> Step:
     return Step(CODE[name], clusters.of(item - 1), BELIEF, item=item, engagement=ENGAGEMENT.get(name, 0.0))
 
 
-def report(*clusters: int, first_item: int = 1) -> Step:
-    """A reported slate: one item of each cluster id."""
-    shown = tuple((first_item + 10 * (c - 101), c, slot) for slot, c in enumerate(clusters))
+def report(*clusters: int, first_item: int = 1, first_slot: int = 0) -> Step:
+    """A reported slate: one item of each cluster id, in slots that all count as looked at."""
+    shown = tuple((first_item + 10 * (c - 101), c, first_slot) for c in clusters)
     return Step(CODE["view_item_list"], (), BELIEF, shown=shown)
 
 
-def play(
+def seen(
+    policy: Policy,
+    bounds: Bounds,
+    adapted: AdaptedClusters,
+    step: Step,
+    rng: np.random.Generator,
+    clusters: ItemClusters = CLUSTERS,
+) -> Observed:
+    return observe(Reach(clusters, None, bounds), policy, adapted, step, lambda: rng)
+
+
+def told(
     *steps: Step,
     policy: Policy | None = None,
-    bounds: Bounds = BOUNDS,
+    bounds: Bounds = SURE,
     clusters: ItemClusters = CLUSTERS,
+    catalogue: Catalogue | None = None,
     adapted: AdaptedClusters | None = None,
-) -> tuple[AdaptedClusters, list[Decision]]:
-    policy, rng = policy or default_policy(), np.random.default_rng(0)
-    adapted, decisions = adapted or adaptation.start(), []
+) -> tuple[AdaptedClusters, list[Decision], list[Blocked]]:
+    policy, rng, reach = policy or default_policy(), np.random.default_rng(0), Reach(clusters, catalogue, bounds)
+    adapted, decisions, blocked = adapted or adaptation.start(), [], []
     for step in steps:
-        adapted, made = observe(clusters, policy, bounds, adapted, step, rng)
+        adapted, made, stopped = observe(reach, policy, adapted, step, lambda: rng)
         decisions += made
-    return adapted, decisions
+        blocked += stopped
+    return adapted, decisions, blocked
+
+
+def play(*steps: Step, **given: object) -> tuple[AdaptedClusters, list[Decision]]:
+    return told(*steps, **given)[:2]  # type: ignore[arg-type]
+
+
+def weights_of(adapted: AdaptedClusters, bounds: Bounds = SURE, clusters: ItemClusters = CLUSTERS) -> dict[int, float]:
+    """Item id -> multiplier."""
+    found = item_weights(Reach(clusters, None, bounds), adapted, lambda item: item - 1)
+    return {p + 1: w for p, w in found.items()}
 
 
 def test_mass_decays_by_item_action_and_grows_by_engagement():
@@ -73,17 +105,47 @@ def test_events_that_say_nothing_of_clusters_change_nothing(name):
 
 
 def test_two_engagements_outside_expand_towards_where_shoppers_go_next():
-    adapted, decisions = play(act(1), act(2), act(51), act(52), policy=always(EXPAND))
+    adapted, decisions = play(act(1), act(2), act(51), act(52), policy=NEAREST_FEW)
     # Item 51 is in cluster 106, from which shoppers go to 107.
-    assert [(d.cluster, d.action, d.target) for d in decisions] == [(106, "expand", 107)]
+    assert [(d.cluster, d.action, d.target, d.items) for d in decisions] == [(106, "expand", 107, 6)]
     assert adapted.expanded == {107: 106}
+    assert adapted.brought == {107: 6}
     assert adapted.weight == {107: BOUNDS.expand_to}
     assert adapted.outside == 0
+
+
+def test_the_options_are_to_keep_and_two_clusters_by_few_items_or_many():
+    _, (decision,) = play(act(1), act(2), act(51), act(52))
+    assert [(ACTIONS[o.action], o.target, o.items) for o in decision.options] == [
+        ("keep", 0, 0), ("expand", 107, 6), ("expand", 107, 10), ("expand", 102, 6), ("expand", 102, 10)
+    ]  # fmt: skip
+    assert sum(decision.propensities) == pytest.approx(1.0)
+
+
+def test_the_best_items_of_the_target_come_in_as_many_as_were_chosen():
+    gain = np.zeros(120, dtype=np.float32)
+    gain[[62, 64, 69, 61]] = 9, 8, 7, 6  # of cluster 107, items 61 to 70
+    clusters = replace(CLUSTERS, behaviour=replace(CLUSTERS.behaviour, gain=gain))
+    few, _ = play(act(1), act(2), act(51), act(52), policy=NEAREST_FEW, clusters=clusters, bounds=Bounds(floor=0.0, sizes=(3,)))
+    assert weights_of(few, Bounds(sizes=(3,)), clusters) == dict.fromkeys((63, 65, 70), BOUNDS.bring_by)
+    many, _ = play(act(1), act(2), act(51), act(52), policy=always(EXPAND, related=1e3, items=1e2), clusters=clusters)
+    assert many.brought == {107: 10}
+    assert len(weights_of(many, SURE, clusters)) == 10
 
 
 def test_one_engagement_outside_is_an_accident():
     _, decisions = play(act(1), act(51), act(2), act(71), act(3), act(91), policy=always(EXPAND))
     assert decisions == []
+
+
+def test_what_counts_as_consistent_is_a_setting():
+    patient, bold = Bounds(consistent_outside=3), Bounds(consistent_outside=1)
+    run = [act(1), act(51), act(52)]
+    assert play(*run, bounds=patient)[1] == []
+    assert len(play(*run, act(53), bounds=patient)[1]) == 1
+    assert len(play(*run[:2], bounds=bold)[1]) == 1
+    assert play(*[report(105)] * 5, bounds=Bounds(consistent_ignored=5))[1] == []
+    assert len(play(*[report(105)] * 6, bounds=Bounds(consistent_ignored=5))[1]) == 1
 
 
 def test_engagement_within_the_primary_clusters_never_expands():
@@ -100,11 +162,25 @@ def test_keep_is_logged_and_changes_nothing():
 def test_a_decision_logs_features_propensity_and_version():
     _, (decision,) = play(act(1), act(51), act(52))
     assert decision.policy == default_policy().version
-    assert 0.05 <= decision.propensity <= 0.95
+    assert decision.propensity == decision.propensities[decision.choice]
+    assert decision.features == decision.options[decision.choice].features
     named = dict(zip(FEATURES, decision.features, strict=True))
     q = 1.7 / (1.7 + 0.49)
     assert named["mass"] == pytest.approx(np.log(q) / -np.log(0.01), abs=1e-4)
     assert (named["last"], named["outside"], named["ignored"], named["bias"]) == (1.0, 0.5, 0.0, 1.0)
+    assert (named["certainty"], named["weight"], named["shown"]) == (0.0, 0.0, 0.0)
+    keep, near = decision.options[0], dict(zip(FEATURES, decision.options[1].features, strict=True))
+    assert keep.features[FEATURES.index("related") :] == (0.0,) * 5
+    assert near["related"] == pytest.approx(CLUSTERS.related[5, 6], abs=1e-4)
+    assert near["items"] == pytest.approx(6 / 24)
+
+
+def test_logged_propensities_are_those_of_the_logged_features():
+    _, decisions = play(*random_steps(np.random.default_rng(3), CLUSTERS, 200), bounds=BOUNDS)
+    assert len(decisions) > 5
+    for d in decisions:
+        x, action = np.array([[o.features for o in d.options]]), np.array([[o.action for o in d.options]], dtype=np.int8)
+        assert propensities(default_policy(), x, action)[0] == pytest.approx(d.propensities, abs=1e-12)
 
 
 def test_served_is_not_seen():
@@ -121,15 +197,46 @@ def test_served_is_not_seen():
 def test_a_cluster_passed_over_in_three_reports_is_contracted_at_the_fourth_then_dropped():
     adapted, decisions = play(*[report(105)] * 3, policy=always(CONTRACT))
     assert decisions == []
-    assert adapted.ignored == {105: 3}
+    assert adapted.ignored == {105: 3 * LOOK}
     weights = []
-    for _ in range(3):
+    for _ in range(4):
         adapted, decisions = play(*[report(105)] * 4, policy=always(CONTRACT), adapted=replace(adapted, ignored={}))
         assert [d.action for d in decisions] == ["contract"]
         weights.append(adapted.weight[105])
-    assert weights == [0.5, 0.25, 0.0]
+    assert weights == pytest.approx([0.6, 0.36, 0.216, 0.0])
     _, decisions = play(*[report(105)] * 8, policy=always(CONTRACT), adapted=adapted)
     assert decisions == []  # what is dropped can't be contracted further
+
+
+def test_what_stands_far_down_was_hardly_seen():
+    """In the first slot three reports are three looks; in the eleventh it takes ten, by the discount of nDCG."""
+    first, _ = play(*[report(105)] * 3)
+    eleventh, _ = play(*[report(105, first_slot=10)] * 3)
+    assert (first.ignored, eleventh.ignored) == ({105: 30}, {105: 9})
+    assert (first.passed[41], eleventh.passed[41]) == (30, 9)
+    assert play(*[report(105, first_slot=10)] * 10)[1] == []
+    assert [d.cluster for d in play(*[report(105, first_slot=10)] * 11)[1]] == [105]
+
+
+def test_a_contraction_weighs_on_what_was_passed_over_more_than_on_the_rest():
+    adapted, _ = play(*[report(105, first_item=3)] * 4, report(106), policy=always(CONTRACT))
+    assert adapted.weight == {105: pytest.approx(0.6)}
+    # Four looks, and two that the contraction counts for; the cluster's weight comes on top, for all of its items.
+    assert weights_of(adapted) == {43: pytest.approx(0.7**5)}
+
+
+def test_core_items_lose_nothing_by_contraction():
+    core = replace(CLUSTERS, core=np.array([[4, 42], [4, 45]], dtype=np.int32))
+    adapted, _ = play(*[report(105, first_item=3)] * 4, policy=always(CONTRACT), clusters=core)
+    weights = weights_of(adapted, clusters=core)
+    assert weights[46] == pytest.approx(1 / 0.6)  # makes good what the cluster lost
+    assert weights[43] == pytest.approx(0.7**3 / 0.6), "it was passed over four times all the same"
+
+
+def test_a_cluster_of_core_items_alone_is_not_contracted():
+    core = replace(CLUSTERS, core=np.array([[4, i] for i in range(40, 50)], dtype=np.int32))
+    adapted, decisions, blocked = told(*[report(105)] * 4, policy=always(CONTRACT), clusters=core)
+    assert (adapted.weight, decisions, blocked) == ({}, [], [Blocked(105, "contract", "core")])
 
 
 def test_a_click_between_reports_starts_the_count_anew():
@@ -140,44 +247,99 @@ def test_a_click_between_reports_starts_the_count_anew():
 
 def test_engagement_lifts_a_contraction():
     contracted, _ = play(*[report(105)] * 4, policy=always(CONTRACT))
-    assert contracted.weight == {105: 0.5}
+    assert contracted.weight == {105: 0.6}
     adapted, _ = play(act(45), adapted=contracted)
     assert adapted.weight == {}
 
 
 def test_an_expansion_that_is_ignored_goes_back_to_what_it_was():
-    expanded, _ = play(act(1), act(51), act(52), policy=always(EXPAND))
+    expanded, _ = play(act(1), act(51), act(52), policy=NEAREST_FEW)
     adapted, _ = play(*[report(107)] * 4, policy=always(CONTRACT), adapted=expanded)
-    assert (adapted.expanded, adapted.weight) == ({}, {})
+    assert (adapted.expanded, adapted.weight, adapted.brought) == ({}, {}, {})
 
 
 def test_locked_clusters_are_not_contracted():
     locked = replace(CLUSTERS, locked=CLUSTERS.cluster_ids == 105)
-    adapted, decisions = play(*[report(105, 106)] * 4, policy=always(CONTRACT), clusters=locked)
+    adapted, decisions, blocked = told(*[report(105, 106)] * 6, policy=always(CONTRACT), clusters=locked)
     assert [d.cluster for d in decisions] == [106]
-    assert adapted.weight == {106: 0.5}
+    assert adapted.weight == {106: 0.6}
+    assert blocked == [Blocked(105, "contract", "locked")], "told once, not at every report"
 
 
 @pytest.mark.parametrize("least", [0.1, 0.3, 0.5, 1.0])
 def test_weights_never_go_below_the_merchandisers_minimum(least):
-    adapted, _ = play(*[report(105, 106)] * 60, policy=always(CONTRACT), bounds=Bounds(min_weight=least))
+    adapted, _ = play(*[report(105, 106)] * 60, policy=always(CONTRACT), bounds=Bounds(floor=0.0, min_weight=least))
     assert all(w == pytest.approx(least) for w in adapted.weight.values())
 
 
 def test_at_most_half_of_a_small_shops_clusters_are_contracted():
     small = made_clusters(4)
-    adapted, _ = play(*[report(101, 102, 103, 104)] * 40, policy=always(CONTRACT), clusters=small)
+    adapted, _, blocked = told(*[report(101, 102, 103, 104)] * 40, policy=always(CONTRACT), clusters=small)
     assert len(adapted.weight) == 2
+    assert {(b.action, b.bound) for b in blocked} == {("contract", "most_contracted")}
+
+
+def test_at_most_three_clusters_are_decided_on_at_once_the_most_ignored_first():
+    many = (101, 102, 103, 104, 105)
+    _, decisions = play(report(104), *[report(*many)] * 4)
+    assert [d.cluster for d in decisions] == [104, 101, 102, 103]
+
+
+def shop(**of_107: object) -> Catalogue:
+    """120 items; those of cluster 107 are of the given kind, of the others nothing is known but that they cost half."""
+    plain = {"category": "dresses", "price": 10.0, "cost": 5.0}
+    return build_catalogue([ItemRow(i + 1, f"sku-{i}", **{**plain, **(of_107 if 60 <= i < 70 else {})}) for i in range(120)])
+
+
+def test_an_expansion_brings_in_nothing_under_the_margin_floor():
+    run = [act(1), act(2), act(51), act(52)]
+    poor, bounds = shop(cost=9.0), Bounds(floor=0.0, margin_floor=0.3)
+    _, decisions, blocked = told(*run, policy=NEAREST_FEW, catalogue=poor, bounds=bounds)
+    assert [{o.target for o in d.options} & {107} for d in decisions] == [set()]
+    assert blocked == [Blocked(106, "expand", "margin_floor")]
+    unknown = told(*run, policy=NEAREST_FEW, catalogue=shop(cost=None), bounds=bounds)
+    assert [d.target for d in unknown[1]] == [107], "what isn't known is no bar"
+
+
+def test_categories_that_never_mix_are_not_brought_together():
+    run = [act(1), act(2), act(51), act(52)]
+    for pair in (("dresses", "tools"), ("tools", "dresses")):
+        bounds = Bounds(floor=0.0, apart=(pair,))
+        _, decisions, blocked = told(*run, policy=NEAREST_FEW, catalogue=shop(category="tools"), bounds=bounds)
+        assert [{o.target for o in d.options} & {107} for d in decisions] == [set()]
+        assert blocked == [Blocked(106, "expand", "apart")]
+    other = Bounds(floor=0.0, apart=(("hats", "tools"),))
+    assert [d.target for d in play(*run, policy=NEAREST_FEW, catalogue=shop(category="tools"), bounds=other)[1]] == [107]
+
+
+def test_of_a_mixed_target_only_what_the_bounds_allow_comes_in():
+    rows = [ItemRow(i + 1, f"sku-{i}", price=10.0, cost=9.0 if 60 <= i < 66 else 5.0) for i in range(120)]
+    bounds, catalogue = Bounds(floor=0.0, margin_floor=0.3), build_catalogue(rows)
+    adapted, _, blocked = told(act(1), act(2), act(51), act(52), policy=NEAREST_FEW, catalogue=catalogue, bounds=bounds)
+    assert blocked == []
+    assert sorted(item_weights(Reach(CLUSTERS, catalogue, bounds), adapted, lambda i: i - 1)) == [66, 67, 68, 69]
+
+
+def test_where_sessions_do_not_adapt_only_their_mass_goes_on():
+    steps = random_steps(np.random.default_rng(2), CLUSTERS, 150)
+    off = Bounds(adapts=False)
+    still, decisions, blocked = told(*steps, bounds=off)
+    moved, _ = play(*steps, bounds=BOUNDS)
+    assert (decisions, blocked) == ([], [])
+    assert still == AdaptedClusters(mass=moved.mass)
+    assert moved.passed
+    # Switched off in the midst of a visit, what it changed is given up at its next event.
+    assert told(act(1), adapted=moved, bounds=off)[0].weight == {}
 
 
 def test_items_passed_over_weigh_less_and_a_click_forgives():
     adapted, _ = play(*[report(101, first_item=3)] * 3, report(102))
-    assert adapted.passed == {3: 3, 11: 1}
-    assert item_weights(BOUNDS, adapted) == {3: pytest.approx(0.7**2)}  # the first sight is free
+    assert adapted.passed == {3: 3 * LOOK, 11: LOOK}
+    assert weights_of(adapted) == {3: pytest.approx(0.7**2)}  # the first look is free
     seen_off, _ = play(*[report(101, first_item=3)] * 20)
-    assert item_weights(BOUNDS, seen_off) == {3: 0.0}
+    assert weights_of(seen_off)[3] == 0.0
     forgiven, _ = play(act(3), adapted=adapted)
-    assert forgiven.passed == {11: 1}
+    assert forgiven.passed == {11: LOOK}
 
 
 def test_a_click_on_an_item_of_no_cluster_forgives_too():
@@ -190,7 +352,7 @@ def test_impressions_of_clusters_that_are_gone_do_no_harm():
     adapted, decisions = play(*[gone] * 5, policy=always(CONTRACT))
     assert decisions == []
     assert adapted.ignored == {}
-    assert adapted.passed == {3: 5, 4: 5}
+    assert adapted.passed == {3: 5 * LOOK, 4: 3 * LOOK}  # in the second slot a look is six tenths of one
 
 
 def random_steps(rng: np.random.Generator, clusters: ItemClusters, count: int) -> list[Step]:
@@ -213,7 +375,7 @@ def test_the_state_stays_small_and_within_bounds_over_two_thousand_events(seed):
     rng, policy = np.random.default_rng(seed), default_policy()
     adapted, largest, actions = adaptation.start(), 0, set()
     for step in random_steps(rng, clusters, 2_000):
-        adapted, decisions = observe(clusters, policy, BOUNDS, adapted, step, rng)
+        adapted, decisions, _ = seen(policy, BOUNDS, adapted, step, rng, clusters)
         actions |= {d.action for d in decisions}
         largest = max(largest, len(msgspec.msgpack.encode(adapted)))
         assert len(adapted.mass) <= BOUNDS.max_mass
@@ -239,19 +401,18 @@ def test_same_arguments_same_answer_and_arguments_unchanged():
     adapted, policy = adaptation.start(), default_policy()
     for i, step in enumerate(steps):
         before = copy.deepcopy(adapted)
-        first = observe(CLUSTERS, policy, BOUNDS, adapted, step, np.random.default_rng(i))
-        second = observe(CLUSTERS, policy, BOUNDS, adapted, step, np.random.default_rng(i))
+        first = seen(policy, BOUNDS, adapted, step, np.random.default_rng(i))
+        second = seen(policy, BOUNDS, adapted, step, np.random.default_rng(i))
         assert first == second
         assert adapted == before
-        adapted = first[0]
+        adapted = first.adapted
 
 
 def test_logged_propensities_are_the_frequencies_of_the_actions():
     before, _ = play(act(1), act(51))
     rng, policy = np.random.default_rng(6), default_policy()
-    made = [observe(CLUSTERS, policy, BOUNDS, before, act(52), rng)[1][0] for _ in range(4_000)]
-    expanded = [d for d in made if d.action == "expand"]
-    assert len(expanded) / len(made) == pytest.approx(expanded[0].propensity, abs=0.025)
+    made = [seen(policy, BOUNDS, before, act(52), rng).decisions[0] for _ in range(4_000)]
+    assert np.bincount([d.choice for d in made], minlength=5) / len(made) == pytest.approx(made[0].propensities, abs=0.025)
 
 
 def test_rebase_drops_what_is_gone_and_keeps_the_rest():
@@ -263,6 +424,7 @@ def test_rebase_drops_what_is_gone_and_keeps_the_rest():
         ignored={102: 1, 111: 4},
         engaged={102: 1, 112: 1},
         outside=2,
+        brought={103: 6, 104: 18},
     )
     fewer = made_clusters(8)  # ids 101 to 108, items 1 to 80
     assert rebase(CLUSTERS, fewer, adapted) == AdaptedClusters(
@@ -273,6 +435,7 @@ def test_rebase_drops_what_is_gone_and_keeps_the_rest():
         ignored={102: 1},
         engaged={102: 1},
         outside=1,
+        brought={103: 6},
     )
     assert rebase(None, CLUSTERS, adapted) == adapted
 
