@@ -9,6 +9,7 @@ when it is passed over, for it was hardly seen.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -22,12 +23,13 @@ WORTH: Mapping[int, float] = {CODE[name]: worth for name, worth in ENGAGEMENT.it
 
 _LOOK, _CLICK = CODE["view_item"], CODE["select_item"]
 
-_ATTENTION = tuple(1.0 / math.log2(slot + 2) for slot in range(256))
+_FAR = 256
+_ATTENTION = tuple(1.0 / math.log2(slot + 2) for slot in range(_FAR))
 
 
 def attention(slot: int) -> float:
     """How likely a slot is looked at that was on the screen, against the first: 1, 0.63, 0.5, ... by place from 0."""
-    return _ATTENTION[min(max(slot, 0), len(_ATTENTION) - 1)]
+    return _ATTENTION[min(max(slot, 0), _FAR - 1)]
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,11 @@ def looks(rewards: Rewards, reports: Sequence[Report], engagements: Sequence[Eng
             began.append(report.at)
             slots.append({})
             done.append({})
+        here = slots[slate]
         for slot, item in zip(report.slots or range(len(report.items)), report.items, strict=True):
-            slots[slate].setdefault(item, slot)
-            showed[item] = (slate, report.at)
+            if item not in here:
+                here[item] = slot
+        showed.update(dict.fromkeys(report.items, (slate, report.at)))
     return [
         Look(at, shown_at, {item: sum(rewards.weights[code] for code in sorted(codes)) for item, codes in acted.items()})
         for at, shown_at, acted in zip(began, slots, done, strict=True)
@@ -116,7 +120,9 @@ def worths(rewards: Rewards, reports: Sequence[Report], engagements: Sequence[En
     """(when it was first seen, worth) of each slate of one session that was reported, in order of time."""
     found = []
     for at, slots, done in looks(rewards, reports, engagements):
-        passed = sum(attention(slot) for item, slot in slots.items() if item not in done)
+        passed = sum(
+            [_ATTENTION[slot] if 0 <= slot < _FAR else attention(slot) for item, slot in slots.items() if item not in done]
+        )
         found.append((at, sum(done.values()) - rewards.ignored_cost * passed))
     return found
 
@@ -131,11 +137,11 @@ def credit(
     """
     found = np.full(len(decided_at), np.nan)
     slates = worths(rewards, reports, engagements)
-    began = np.array([at for at, _ in slates])
+    began = [at for at, _ in slates]
     worth = [w for _, w in slates]
     for i, at in enumerate(decided_at):
-        first = int(np.searchsorted(began, at, side="right"))
-        last = min(first + rewards.reports, int(np.searchsorted(began, at + rewards.window_s, side="right")))
+        first = bisect_right(began, at)
+        last = min(first + rewards.reports, bisect_right(began, at + rewards.window_s))
         if first < last:
             found[i] = sum(worth[first:last]) / (last - first)
     return found
