@@ -10,7 +10,7 @@ from django.db.models import Max
 
 from clusters.lasting import Criteria, Found, find
 from clusters.models import ClusterItemRule, ClusterMembership, ItemCluster
-from clusters.rewards import Engagement, Report, looks
+from clusters.rewards import looks
 from clusters.sights import slates_of
 from personas.models import Shop
 from recommendations.learning.models import AdaptationSettings
@@ -39,11 +39,7 @@ def find_changes(shop: Shop, given: AdaptationSettings, now: dt.datetime) -> Fou
     rewards = rewards_of(given)
     happened = happenings(shop, read.sessions)
     seen = {
-        n: looks(
-            rewards,
-            [Report(r.at, r.items, r.recommendation_id, r.slots) for r in happened[name].reports],
-            [Engagement(*e) for e in happened[name].engagements],
-        )
+        n: looks(rewards, happened[name].reports, happened[name].engagements)
         for n, name in enumerate(read.sessions)
         if name in happened
     }
