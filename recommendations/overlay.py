@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from clusters import catalogue_changes
+from clusters.bounds import Bounds
 from clusters.catalogue import Catalogue, ItemRow
 from clusters.catalogue_changes import Offers
 from clusters.item_clusters import ItemClusters
@@ -44,7 +45,7 @@ class Overlay:
 
     version : counts the changes; the same on every process, and logged with each slate.
     offers : item id -> what it sells for.  items : new ones.  gone : ids of those taken out of the catalogue.
-    rules : all that are switched on, whatever their dates.
+    rules : all that are switched on, whatever their dates.  bounds : of the adaptation, as the merchandiser set them.
     """
 
     version: int = 0
@@ -52,6 +53,7 @@ class Overlay:
     items: tuple[ItemRow, ...] = ()
     gone: frozenset[int] = frozenset()
     rules: tuple[Rule, ...] = ()
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 NO_OVERLAY = Overlay()
@@ -91,10 +93,10 @@ def with_overlay(engine: Engine, overlay: Overlay) -> Engine:
         return bare
     now = engine.overlay
     if engine.bare is not None and (now.offers, now.items, now.gone) == (overlay.offers, overlay.items, overlay.gone):
-        return _carried((engine,), replace(engine, overlay=overlay))
+        return _carried((engine,), replace(engine, overlay=overlay, bounds=overlay.bounds))
     catalogue = _offered(bare.catalogue, overlay)
     rows = _new(bare.catalogue, overlay)
-    changed = replace(bare, bare=bare, overlay=overlay, catalogue=catalogue)
+    changed = replace(bare, bare=bare, overlay=overlay, catalogue=catalogue, bounds=overlay.bounds)
     if not rows:
         return _carried((bare, engine), replace(changed, personas=_repriced(bare.personas, catalogue)))
     n, catalogue = len(catalogue), catalogue_changes.with_items(catalogue, rows)

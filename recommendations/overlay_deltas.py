@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from clusters.bounds import Bounds
 from clusters.catalogue import ItemRow
 from recommendations.overlay import NO_OVERLAY, Offer, Overlay
 from recommendations.ranking.rules import Rule
@@ -16,7 +17,7 @@ class Delta:
 
     offers : what items sell for now.  as_released : ids of items that sell again for what the release says.
     items : new ones.  left : ids of new ones that are no longer told of.  gone, back : ids of the release's items that were
-    taken out of the catalogue, or put in again.  rules : all of them, None where they stay.
+    taken out of the catalogue, or put in again.  rules : all of them, None where they stay.  bounds : likewise.
     """
 
     whole: bool = False
@@ -27,6 +28,7 @@ class Delta:
     gone: tuple[int, ...] = ()
     back: tuple[int, ...] = ()
     rules: tuple[Rule, ...] | None = None
+    bounds: Bounds | None = None
 
 
 def between(before: Overlay, after: Overlay, *, whole: bool = False) -> Delta:
@@ -43,6 +45,7 @@ def between(before: Overlay, after: Overlay, *, whole: bool = False) -> Delta:
         gone=tuple(sorted(after.gone - before.gone)),
         back=tuple(sorted(before.gone - after.gone)),
         rules=after.rules if after.rules != before.rules else None,
+        bounds=after.bounds if after.bounds != before.bounds else None,
     )
 
 
@@ -59,6 +62,7 @@ def applied(overlay: Overlay, delta: Delta, version: int) -> Overlay:
         items=tuple(row for item, row in sorted(items.items()) if item not in left),
         gone=(overlay.gone | set(delta.gone)) - set(delta.back),
         rules=overlay.rules if delta.rules is None else delta.rules,
+        bounds=overlay.bounds if delta.bounds is None else delta.bounds,
     )
 
 
@@ -82,4 +86,6 @@ def summary(delta: Delta) -> str:
     told = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
     if delta.rules is not None:
         told.append("no rules" if not delta.rules else "1 rule" if len(delta.rules) == 1 else f"{len(delta.rules)} rules")
+    if delta.bounds is not None:
+        told.append("how clusters adapt")
     return ", ".join(told) or "nothing"

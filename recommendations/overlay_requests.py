@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from clusters.models import Item
 from clusters.signals import catalogue_changed
 from personas.models import Shop
+from recommendations.learning.models import AdaptationSettings
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +53,19 @@ def _ask(shop_id: int) -> None:
 
 
 def connect_signals() -> None:
-    """Have every change of an item ask, whoever makes it."""
+    """Have every change of an item, and of how clusters adapt, ask, whoever makes it."""
     post_save.connect(_on_item, sender=Item, dispatch_uid="overlay of a saved item")
     post_delete.connect(_on_item, sender=Item, dispatch_uid="overlay of a deleted item")
+    post_save.connect(_on_settings, sender=AdaptationSettings, dispatch_uid="overlay of saved settings of adaptation")
+    post_delete.connect(_on_settings, sender=AdaptationSettings, dispatch_uid="overlay of deleted settings of adaptation")
     catalogue_changed.connect(_on_catalogue, dispatch_uid="overlay of a catalogue")
 
 
 def _on_item(instance: Item, **_: Any) -> None:
+    request_overlay(instance.shop_id)
+
+
+def _on_settings(instance: AdaptationSettings, **_: Any) -> None:
     request_overlay(instance.shop_id)
 
 

@@ -26,6 +26,7 @@ from clusters.models import Item
 from personas.models import Shop
 from personas.sessions import NO_ITEM
 from recommendations import overlay_deltas, releases
+from recommendations.learning.bounds import read_bounds
 from recommendations.locks import renewed
 from recommendations.models import OverlayChange, Release
 from recommendations.overlay import NO_OVERLAY, Offer, Overlay, over
@@ -157,7 +158,8 @@ def _compared(shop: Shop, catalogue: Catalogue, before: Overlay, *, since: dt.da
     youngest = sorted(new)[-MOST_NEW:]
     if len(youngest) < len(new):
         logger.warning("%s has %d items that its release lacks; the youngest %d are live: train it", shop, len(new), MOST_NEW)
-    return Overlay(offers=offers, items=tuple(new[item] for item in youngest), gone=gone, rules=read_rules(shop))
+    told = tuple(new[item] for item in youngest)
+    return Overlay(offers=offers, items=told, gone=gone, rules=read_rules(shop), bounds=read_bounds(shop))
 
 
 def _offer(catalogue: Catalogue, position: int, row: ItemRow) -> Offer | None:
