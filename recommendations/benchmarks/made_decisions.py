@@ -1,96 +1,159 @@
-"""Made logs of decisions whose truth is known: what off-policy estimators and the gate are tried on. Simulated, seeded.
-
-Sessions of about four decisions share a mood, so that decisions of one depend on each other; two or three options of four
-features; the log's policy is a soft choice with a floor of 0.05 under it, another than the target's. Rewards are of two kinds:
-"even", a mean and noise; "rare", mostly a small cost, now and then 1, and 10 where it is a purchase.
-"""
+"""Decisions of a made shop and what followed them, written as rows: what they are worth is known."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import datetime as dt
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from django.db import connection, models, transaction
 
-from clusters.decision_log import ABSENT, DecisionLog
+from clusters.decision_log import ABSENT
+from clusters.policy import ACTIONS, CONTRACT, EXPAND, FEATURES, KEEP, Policy, choose, default_policy
+from personas.events import CODE
+from personas.models import ArchivedEvent, Session, Shop
+from recommendations.models import AdaptationDecision, ServedSlate
 
-FLOOR = 0.05
-DECISIONS = 3.0
-"""Mean number of a session's decisions after its first."""
+OF_A_SESSION = 10
+"""Decisions of a session, each with a slate that is seen after it."""
 
-MOOD = 0.5
-PURCHASE, LOOK, COST = 10.0, 1.0, 0.05
+SHOWN = 8
+"""Items of a slate, all reported."""
 
-WORTH = np.array([[0.3, 0.0, 0.1, 0.0], [0.0, 0.4, -0.2, 0.1], [-0.2, 0.1, 0.3, -0.1]])
-"""(A, d) what a feature is worth to each action: the truth."""
+LIKED = {KEEP: 0.2, EXPAND: 0.8, CONTRACT: 0.2}
+"""Chance that a look follows on the slate after a decision: expanding is the right thing, always."""
 
-HABIT = np.array([[1.0, 0.0, 0.0, 0.5], [0.0, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, -0.5]])
-"""(A, d) of the policy that logs: its scores."""
+BETWEEN_S = 700.0
+"""Seconds from a decision to the next: of the slates that count to one, the window leaves at most three."""
 
-KINDS = ("even", "rare")
-
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+_PART = 5_000
+"""Sessions made at a time."""
 
 
-class Made(NamedTuple):
-    """A log, and its truth.
+def made_decisions(
+    shop: Shop,
+    *,
+    decisions: int,
+    until: dt.datetime,
+    over_s: float = 86_400.0,
+    seed: int = 0,
+    name: str = "made",
+    policy: Policy | None = None,
+    liked: dict[int, float] = LIKED,
+) -> int:
+    """Write sessions with so many decisions, their slates as reported and looks at their items; how many decisions.
 
-    target : (n, O) propensities of a policy that chooses by what options are worth.  worth : (n, O) expected rewards.
+    until : when the last session ends.  over_s : seconds over which they begin.  name : of the sessions, before a number.
+    policy : that decides, the hand rule by default.  liked : action code -> chance of a look.
     """
-
-    log: DecisionLog
-    target: np.ndarray
-    worth: np.ndarray
-
-    @property
-    def sums(self) -> np.ndarray:
-        """Of the target's and of the log's own expected rewards, and how many decisions there are."""
-        chances = (self.target, self.log.propensities)
-        return np.array([*(float((chance * self.worth).sum()) for chance in chances), float(len(self.log))])
-
-
-def make(seed: int, sessions: int, kind: str, *, sharpness: float = 3.0) -> Made:
-    """A log of one kind. sharpness : of the target's choices; negative for a policy that chooses what is worth least."""
-    if kind not in KINDS:
-        raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
-    rng = np.random.default_rng(seed)
-    session = np.repeat(np.arange(sessions), 1 + rng.poisson(DECISIONS, sessions))
-    n, (options, d) = len(session), WORTH.shape
-    mood = MOOD * rng.normal(size=sessions)[session]
-    x = rng.normal(size=(n, options, d))
-    x[..., -1] = 1.0
-    action = np.tile(np.arange(options, dtype=np.int8), (n, 1))
-    action[rng.random(n) < 0.3, -1] = ABSENT
-    score = np.einsum("nod,od->no", x, WORTH)
-    chances = soft(np.einsum("nod,od->no", x, HABIT), action)
-    choice = np.minimum((rng.random(n)[:, None] > chances.cumsum(1)).sum(1), options - 1)
-    mean = score[np.arange(n), choice] + mood
-    if kind == "even":
-        reward, worth = mean + rng.normal(size=n), score
-    else:
-        hit = rng.random(n) < _wanted(mean)
-        reward = np.where(hit, np.where(rng.random(n) < 0.2, PURCHASE, LOOK), 0.0) - COST
-        wanted = sum(w * _wanted(score + MOOD * z) for w, z in zip(_WEIGHTS / _WEIGHTS.sum(), _NODES, strict=True))
-        worth = wanted * (0.2 * PURCHASE + 0.8 * LOOK) - COST
-    none = np.zeros((n, options), dtype=np.int64)
-    log = DecisionLog(x, action, choice, chances, reward, session, np.arange(n, dtype=float), np.zeros(n, dtype=np.int64), none)
-    return Made(log, soft(sharpness * score, action), np.asarray(worth))
+    rng, policy = np.random.default_rng(seed), policy or default_policy()
+    sessions = -(-decisions // OF_A_SESSION)
+    for start in range(0, sessions, _PART):
+        count = min(_PART, sessions - start)
+        n = min(count * OF_A_SESSION, decisions - start * OF_A_SESSION)
+        x, action, target = _options(rng, n)
+        choice, chances = choose(policy, x, action, rng)
+        taken = action[np.arange(n), choice]
+        looked = rng.random(n) < np.array([liked[a] for a in range(len(ACTIONS))])[taken]
+        length = OF_A_SESSION * BETWEEN_S
+        begun = until.timestamp() - length - np.sort(rng.random(count))[::-1] * max(0.0, over_s - length)
+        at = np.repeat(begun, OF_A_SESSION)[:n] + BETWEEN_S * (np.arange(n) % OF_A_SESSION)
+        items = rng.integers(1, 1_000, size=(n, SHOWN))
+        names = [f"{name}-{start + s}" for s in range(count)]
+        with transaction.atomic():
+            _write(shop, names, begun, at, x, action, target, choice, chances, policy.version, items, looked)
+    return decisions
 
 
-def soft(score: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """(n, O) chances by the exponential of scores, with a floor of `FLOOR`; 0 for options that aren't there."""
-    there = action != ABSENT
-    score = np.where(there, score, -np.inf)
-    chance = np.exp(score - score.max(1, keepdims=True))
-    chance /= chance.sum(1, keepdims=True)
-    return np.where(there, FLOOR + (1.0 - FLOOR * there.sum(1, keepdims=True)) * chance, 0.0)
+def _options(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features (n, O, d), codes and targets (n, O): half may expand towards two clusters by two sizes, half may contract."""
+    action = np.full((n, 5), ABSENT, dtype=np.int8)
+    action[:, 0] = KEEP
+    wide = rng.random(n) < 0.5
+    action[wide, 1:] = EXPAND
+    action[~wide, 1] = CONTRACT
+    at = {name: i for i, name in enumerate(FEATURES)}
+    x = np.zeros((n, 5, len(FEATURES)))
+    x[:] = np.round(rng.random((n, 1, len(FEATURES))), 6)
+    x[:, :, [at["mass"], at["transition"]]] *= -1.0
+    x[:, :, at["bias"]] = 1.0
+    about = [at[name] for name in FEATURES if name.startswith("target_") or name in {"related", "items"}]
+    x[:, :, about] = np.where((action == EXPAND)[:, :, None], np.round(rng.random((n, 5, len(about))), 6), 0.0)
+    x[action == ABSENT] = 0.0
+    target = np.where(action == EXPAND, np.array([0, 2, 2, 3, 3]), 0)
+    return x, action, target
 
 
-def truth(kind: str, *, sharpness: float = 3.0, sessions: int = 20_000, logs: int = 10) -> tuple[float, float]:
-    """The target's value a decision, and by how much it is above the log's policy's, of many sessions' expected rewards."""
-    sums = sum(make(1_000_000 + i, sessions, kind, sharpness=sharpness).sums for i in range(logs))
-    target, own, n = np.asarray(sums).tolist()
-    return target / n, (target - own) / n
+def _write(
+    shop: Shop,
+    names: Sequence[str],
+    begun: np.ndarray,
+    at: np.ndarray,
+    x: np.ndarray,
+    action: np.ndarray,
+    target: np.ndarray,
+    choice: np.ndarray,
+    chances: np.ndarray,
+    version: str,
+    items: np.ndarray,
+    looked: np.ndarray,
+) -> None:
+    date = connection.ops.adapt_datetimefield_value
+    times = [date(dt.datetime.fromtimestamp(t, tz=dt.UTC)) for t in at.tolist()]
+    seen = [date(dt.datetime.fromtimestamp(t + 10.0, tz=dt.UTC)) for t in at.tolist()]
+    acted = [date(dt.datetime.fromtimestamp(t + 20.0, tz=dt.UTC)) for t in at.tolist()]
+    ends = [date(dt.datetime.fromtimestamp(t + OF_A_SESSION * BETWEEN_S, tz=dt.UTC)) for t in begun.tolist()]
+    _insert(
+        Session,
+        ("shop_id", "session_id", "started_at", "last_at", "events", "origin", "clock", "context"),
+        (
+            (shop.pk, name, times[min(s * OF_A_SESSION, len(times) - 1)], ends[s], 0, "live", "second", "{}")
+            for s, name in enumerate(names)
+        ),
+    )
+    pks = Session.objects.ids_of(shop, names)
+    of = [names[n // OF_A_SESSION] for n in range(len(times))]
+
+    def decisions() -> Iterator[tuple[Any, ...]]:
+        for n, name in enumerate(of):
+            there = int((action[n] != ABSENT).sum())
+            options = [
+                [a, t, f, 12 if t else 0]
+                for a, t, f in zip(action[n, :there].tolist(), target[n, :there].tolist(), x[n, :there].tolist(), strict=True)
+            ]
+            c = int(choice[n])
+            code, to, features, _ = options[c]
+            told = [json.dumps(each) for each in (features, options, chances[n, :there].tolist())]
+            yield (shop.pk, name, f"e{n}", times[n], 1, ACTIONS[code], to, float(chances[n, c]), version, c, "", *told)
+
+    columns = ("shop_id", "session_id", "event_id", "at", "cluster", "action", "target", "propensity", "policy", "choice", "arm")
+    _insert(AdaptationDecision, (*columns, "features", "options", "propensities"), decisions())
+    _insert(
+        ServedSlate,
+        ("shop_id", "recommendation_id", "session_id", "at", "context", "items", "versions"),
+        ((shop.pk, f"r-{name}-{n % OF_A_SESSION}", name, times[n], "home", "[]", "{}") for n, name in enumerate(of)),
+    )
+
+    def events() -> Iterator[tuple[Any, ...]]:
+        report, look, slots = CODE["view_item_list"], CODE["view_item"], list(range(SHOWN))
+        for n, name in enumerate(of):
+            shown = items[n].tolist()
+            data = {"items": shown, "refs": [], "slots": slots, "recommendation_id": f"r-{name}-{n % OF_A_SESSION}"}
+            place = 2 * (n % OF_A_SESSION)
+            rest = (1.0, "", "live")
+            yield (shop.pk, pks[name], f"v{n}", report, seen[n], seen[n], place, shown[0], "", *rest, json.dumps(data))
+            if looked[n]:
+                yield (shop.pk, pks[name], f"l{n}", look, acted[n], acted[n], place + 1, shown[0], "", *rest, None)
+
+    columns = ("shop_id", "session_id", "event_id", "code", "at", "received_at", "place", "item", "item_ref", "quantity")
+    _insert(ArchivedEvent, (*columns, "query", "origin", "data"), events())
 
 
-def _wanted(score: np.ndarray) -> np.ndarray:
-    return np.asarray(0.5 / (1.0 + np.exp(3.0 - score)))
+def _insert(model: type[models.Model], columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    """Building a million model objects would cost several times the insert itself."""
+    table, names = connection.ops.quote_name(model._meta.db_table), ", ".join(map(connection.ops.quote_name, columns))
+    sql = f"INSERT INTO {table} ({names}) VALUES ({', '.join(['%s'] * len(columns))})"
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, list(rows))

@@ -22,7 +22,7 @@ from clusters.rewards import Rewards, credit
 from personas.models import Epoch, Shop
 from recommendations import releases
 from recommendations.learning.models import PolicyEvidence
-from recommendations.learning.reading import Happenings, as_one, features_array, happenings
+from recommendations.learning.reading import Happenings, as_one, features_array, happenings, plain
 from recommendations.locks import renewed
 from recommendations.models import AdaptationDecision
 from recommendations.serving.activity import StreamLog
@@ -90,7 +90,7 @@ def claim(shop: Shop, *, before: float, all_of_it: bool = False) -> int:
     chunks: list[PolicyEvidence] = []
     after, ripe = last, True
     while ripe and after < high:
-        rows = list(_of(shop).filter(pk__gt=after, pk__lte=high).order_by("pk").values_list("pk", Epoch("at"))[:CHUNK])
+        rows = plain(_of(shop).filter(pk__gt=after, pk__lte=high).order_by("pk").values_list("pk", Epoch("at"))[:CHUNK])
         at = np.array([row[1] for row in rows])
         late = np.flatnonzero(at >= before)
         count = int(late[0]) if len(late) else len(rows)
@@ -145,17 +145,20 @@ def _seal(shop: Shop, chunk: PolicyEvidence, rewards: Rewards) -> None:
     columns = ("pk", "session_id", Epoch("at"), "action", "policy", *texts)
     rows = _of(shop).filter(pk__gte=chunk.first, pk__lte=chunk.last).order_by("pk").values_list(*columns)
     # Before options were logged the propensities were of three actions; they say nothing of what is chosen among today.
-    taken = [row for row in rows.iterator(chunk_size=5_000) if row[6] != "[]" and row[3] in _CODES]
+    taken = [row for row in plain(rows) if row[6] != "[]" and row[3] in _CODES]
     pks, names, at, actions, policies, features, _ = zip(*taken, strict=True) if taken else ((),) * 7
     followed = happenings(shop, dict.fromkeys(names))
     earned = _credited(rewards, names, np.array(at), followed)
     codes = np.array([_CODES[action] for action in actions], dtype=np.int64)
     has = ~np.isnan(earned)
-    sums = nothing()
+    dates = days_at(np.array(at))
+    sums = {}
     if has.any():
-        decoded = msgspec.json.decode(as_one(features), type=list[list[float]])
-        sums = statistics(features_array(decoded)[has], codes[has], earned[has])
-    told = {"sums": sums.to_json(), "days": days_of(names, at, policies, codes, earned)}
+        x = features_array(msgspec.json.decode(as_one(features), type=list[list[float]]))
+        for day in np.unique(dates[has]):
+            of = has & (dates == day)
+            sums[str(day)] = statistics(x[of], codes[of], earned[of]).to_json()
+    told = {"sums": sums, "days": days_of(names, dates, policies, codes, earned)}
     pairs = [(reward, pk) for pk, reward in zip(pks, earned.tolist(), strict=True) if reward == reward]
     with transaction.atomic():
         mine = PolicyEvidence.objects.filter(pk=chunk.pk, statistics={})
@@ -190,14 +193,19 @@ def _write_rewards(pairs: Sequence[tuple[float, int]]) -> None:
             cursor.executemany(f"UPDATE {table} SET reward = %s WHERE id = %s", pairs)
 
 
+def days_at(at: np.ndarray) -> np.ndarray:
+    """(n,) datetime64[D], in UTC, of seconds since the epoch."""
+    return at.astype(np.int64).astype("datetime64[s]").astype("datetime64[D]")
+
+
 def days_of(
-    names: Sequence[str], at: Sequence[float], policies: Sequence[str], actions: np.ndarray, rewards: np.ndarray
+    names: Sequence[str], dates: np.ndarray, policies: Sequence[str], actions: np.ndarray, rewards: np.ndarray
 ) -> list[Day]:
-    """`Day`s of decisions: their sessions, times in seconds, policies, action codes (n,) and rewards (n,), NaN for none."""
+    """`Day`s of decisions: their sessions, dates (n,), policies, action codes (n,) and rewards (n,), NaN for none."""
     group: dict[tuple[str, str], int] = {}
     session: dict[str, int] = {}
-    days = [dt.datetime.fromtimestamp(t, tz=dt.UTC).date().isoformat() for t in at]
-    of = np.array([group.setdefault(key, len(group)) for key in zip(days, policies, strict=True)], dtype=np.int64)
+    keys = zip(dates.astype(str).tolist(), policies, strict=True)
+    of = np.array([group.setdefault(key, len(group)) for key in keys], dtype=np.int64)
     who = np.array([session.setdefault(name, len(session)) for name in names], dtype=np.int64)
     found = []
     for (day, policy), n in group.items():
@@ -233,16 +241,20 @@ def sealed(shop: Shop, *, upto: int | None = None) -> QuerySet[PolicyEvidence]:
     return chunks if upto is None else chunks.filter(last__lte=upto)
 
 
-def weight(day: dt.date, today: dt.date, half_life_days: float) -> float:
-    """How much a decision of a day counts on another."""
-    return float(0.5 ** (max(0, (today - day).days) / half_life_days))
+def weights(dates: np.ndarray, today: dt.date, half_life_days: float) -> np.ndarray:
+    """(n,) how much decisions of dates (n,) count on another day."""
+    age = (np.datetime64(today, "D") - dates.astype("datetime64[D]")).astype(np.int64)
+    return np.asarray(0.5 ** (np.maximum(age, 0) / half_life_days))
 
 
 def total(chunks: Iterable[PolicyEvidence], today: dt.date, half_life_days: float) -> Statistics:
-    """What sealed chunks teach together, older ones less."""
+    """What sealed chunks teach together, older days less. How decisions were cut into chunks doesn't matter."""
     found = nothing()
     for chunk in chunks:
-        found += Statistics.from_json(chunk.statistics["sums"]).scaled(weight(chunk.day, today, half_life_days))
+        sums: Mapping[str, Any] = chunk.statistics["sums"]
+        by = weights(np.array(list(sums), dtype="datetime64[D]"), today, half_life_days).tolist()
+        for told, weight in zip(sums.values(), by, strict=True):
+            found += Statistics.from_json(told).scaled(weight)
     return found
 
 
@@ -280,8 +292,9 @@ def compact(shop: Shop, today: dt.date, half_life_days: float) -> None:
 
 
 def _join(kept: PolicyEvidence, chunk: PolicyEvidence) -> None:
-    sums = Statistics.from_json(kept.statistics["sums"]) + Statistics.from_json(chunk.statistics["sums"])
-    told: dict[str, Any] = {"sums": sums.to_json(), "days": list(days((kept, chunk)))}
-    kept.last, kept.statistics = chunk.last, told
+    sums: dict[str, Any] = dict(kept.statistics["sums"])
+    for day, told in chunk.statistics["sums"].items():
+        sums[day] = (Statistics.from_json(sums[day]) + Statistics.from_json(told)).to_json() if day in sums else told
+    kept.last, kept.statistics = chunk.last, {"sums": sums, "days": list(days((kept, chunk)))}
     kept.decisions, kept.credited = kept.decisions + chunk.decisions, kept.credited + chunk.credited
     kept.save()

@@ -82,8 +82,9 @@ class PolicyEvidence(models.Model):
     """What a sealed run of decisions taught: sums that add up, so that every fold of them is the same posterior.
 
     first, last : pks of the decisions, both included; a chunk's are never counted again.
-    day : UTC, of its latest decision, by which it ages.  decisions, credited : in all, and with a reward.
-    statistics : as `clusters.policy.Statistics.to_json`.
+    A chunk without statistics is claimed, and not yet sealed.
+    day : UTC, of its latest decision.  decisions, credited : in all, and with a reward.
+    statistics : {"sums": {day: `clusters.policy.Statistics.to_json`}, "days": [`learning.evidence.Day`, ...]}.
     """
 
     shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="policy_evidence", db_index=False)
@@ -109,7 +110,7 @@ class PolicyVersion(models.Model):
     version : `clusters.policy.Policy.version`, as decisions log it.  component : version of the component that holds it.
     against : version of the policy that it was compared with.
     verdict : as `clusters.gate.Verdict.to_json`, {} before there is one.
-    learned : {"decisions", "credited", "first", "last", "half_life_days"}.
+    learned : {"decisions", "credited", "first", "last", "half_life_days", "day"}; {} of a policy that learned nothing.
     """
 
     class State(models.TextChoices):

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from clusters import gate
+from clusters.decision_log import DecisionLog
 from clusters.lineage import Actor
 from clusters.models import ClusterChange
 from clusters.policy import Policy, default_policy, learn, propensities, statistics
@@ -166,11 +167,11 @@ def judge(row: PolicyVersion, serving: PolicyVersion, given: AdaptationSettings)
     shop, learned = row.shop, row.learned
     after = int(serving.learned.get("last", 0))
     rows = AdaptationDecision.objects.filter(shop=shop, pk__gt=after, pk__lte=learned["last"], reward__isnull=False)
-    pks, log, sessions = numbered(rows.order_by("-pk")[:MOST_JUDGED])
+    _, log, sessions = numbered(rows.order_by("-pk")[:MOST_JUDGED])
     if len(log):
         ours = propensities(load(shop, serving.component), log.x, log.action, floor=given.floor)
         chunks = list(evidence.sealed(shop, upto=learned["last"]))
-        theirs = _unlearned(learned, chunks, given, pks, log, sessions)
+        theirs = _unlearned(learned, chunks, given, log, sessions)
         verdict = gate.compare(log, theirs, ours, least_effective_sample=given.least_effective_sample)
     else:
         verdict = gate.Verdict(gate.UNKNOWN, missing="No decision since the policy that serves was learned has a reward yet.")
@@ -183,15 +184,13 @@ def _unlearned(
     learned: dict[str, Any],
     chunks: list[PolicyEvidence],
     given: AdaptationSettings,
-    pks: np.ndarray,
-    log: Any,
+    log: DecisionLog,
     sessions: tuple[str, ...],
 ) -> np.ndarray:
     """(n, O) propensities of the candidate, each decision's from what was learned without its fold of sessions."""
     day, half_life = dt.date.fromisoformat(learned["day"]), learned["half_life_days"]
     everything = evidence.total(chunks, day, half_life)
-    counts = np.array([evidence.weight(chunk.day, day, half_life) for chunk in chunks])
-    weight = counts[np.searchsorted(np.array([chunk.first for chunk in chunks]), pks, side="right") - 1]
+    weight = evidence.weights(evidence.days_at(log.at), day, half_life)
     fold = np.array([zlib.crc32(name.encode()) % FOLDS for name in sessions])[log.session]
     found = np.zeros(log.action.shape)
     for k in range(FOLDS):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from django.db import connection
 from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast
 
@@ -53,7 +54,7 @@ def numbered(rows: QuerySet[AdaptationDecision]) -> Numbered:
     option was described by fewer features than today's, the others are 0.
     """
     texts = (Cast(F("options"), TextField()), Cast(F("propensities"), TextField()))
-    taken = list(rows.values_list("pk", "session_id", Epoch("at"), "cluster", "choice", "reward", *texts))
+    taken = plain(rows.values_list("pk", "session_id", Epoch("at"), "cluster", "choice", "reward", *texts))
     options = msgspec.json.decode(as_one(row[6] for row in taken), type=list[list[_Option]])
     propensities = msgspec.json.decode(as_one(row[7] for row in taken), type=list[list[float]])
     kept = [n for n, row in enumerate(taken) if options[n] and _holds(options[n], propensities[n], row[4])]
@@ -124,7 +125,7 @@ class Happenings:
     engagements: list[Engagement] = field(default_factory=list)
 
 
-class _Data(msgspec.Struct):
+class _Data(msgspec.Struct, gc=False):
     """What of `ArchivedEvent.data` is read here."""
 
     items: tuple[int, ...] = ()
@@ -140,20 +141,30 @@ def happenings(shop: Shop, session_ids: Iterable[str]) -> dict[str, Happenings]:
     names = {pk: name for name, pk in Session.objects.ids_of(shop, session_ids).items()}
     found = {name: Happenings() for name in names.values()}
     columns = ("session_id", "code", Epoch("at"), "item", Cast(F("data"), TextField()))
-    decode = msgspec.json.Decoder(_Data).decode
     for chunk in in_chunks(names):
-        rows = ArchivedEvent.objects.filter(shop=shop, session__in=chunk, code__in=(REPORT, *ENGAGED))
-        for session, code, at, item, text in rows.order_by("session_id", "at", "place", "pk").values_list(*columns):
-            data = decode(text) if text else _NOTHING
-            items, slots, of = data.items or (item,), data.slots, found[names[session]]
+        events = ArchivedEvent.objects.filter(shop=shop, session__in=chunk, code__in=(REPORT, *ENGAGED))
+        rows = plain(events.order_by("session_id", "at", "place", "pk").values_list(*columns))
+        told = msgspec.json.decode(as_one(row[4] or "{}" for row in rows), type=list[_Data])
+        for (session, code, at, item, _), data in zip(rows, told, strict=True):
+            of, items = found[names[session]], data.items or (item,)
             if code != REPORT:
                 of.engagements += [Engagement(at, i, code) for i in items if i != UNKNOWN_ITEM]
-            elif data.recommendation_id:
-                known = [n for n, i in enumerate(items) if i != UNKNOWN_ITEM]
-                seen = tuple(slots[n] for n in known) if len(slots) == len(items) else ()
-                if known:
-                    of.reports.append(Report(at, [items[n] for n in known], data.recommendation_id, seen))
+            elif data.recommendation_id and any(items):
+                of.reports.append(_report(at, items, data.recommendation_id, data.slots))
     return found
 
 
-_NOTHING = _Data()
+def _report(at: float, items: tuple[int, ...], slate: str, slots: tuple[int, ...]) -> Report:
+    if len(slots) != len(items):
+        slots = ()
+    if UNKNOWN_ITEM in items:
+        known = [n for n, i in enumerate(items) if i != UNKNOWN_ITEM]
+        items, slots = tuple(items[n] for n in known), tuple(slots[n] for n in known) if slots else ()
+    return Report(at, items, slate, slots)
+
+
+def plain(rows: QuerySet[Any, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows as the database gives them: of columns that need no conversion, in a third of the time."""
+    with connection.cursor() as cursor:
+        cursor.execute(*rows.query.sql_with_params())
+        return cursor.fetchall()
