@@ -21,6 +21,8 @@ from recommendations import inspecting as inspecting  # registers its pages
 from recommendations import item_pages as item_pages  # registers its pages
 from recommendations import rule_pages as rule_pages  # registers its pages
 from recommendations import shopper_pages as shopper_pages  # registers its pages
+from recommendations.learning import experiment_pages as experiment_pages  # registers its pages
+from recommendations.learning import settings_pages as settings_pages  # registers its page
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
 
 SEEN = {
@@ -31,6 +33,15 @@ SEEN = {
     "ignored": "shown and passed over: 1 again and again",
     "outside": "the visit's run of interest in other clusters: 1 long",
     "persona": "how much more this visit's personas engage with it than shoppers do",
+    "age": "how long the visit has been going on: 1 for fifty events",
+    "certainty": "how sure its personas are: 1 sure",
+    "weight": "what the visit made of its weight so far: 0 as it was, below 0 less, above 0 more",
+    "shown": "its part of the slate just seen",
+    "related": "share of its relations that leads to the cluster it would grow towards",
+    "target_transition": "how likely the next item is in that one: 0 sure, −1 hardly",
+    "target_persona": "how much more this visit's personas engage with that one",
+    "target_share": "how much shoppers in general go for that one",
+    "items": "how many items would come in: 1 for two dozen",
 }
 """The features of a decision in a merchandiser's words; the constant one is left out."""
 
@@ -227,7 +238,5 @@ class AdaptationDecisionAdmin(ReadOnlyAdmin):
     def why(self, decision: AdaptationDecision) -> SafeString | str:
         from clusters.policy import FEATURES  # the numeric stack, which other pages of the admin do without
 
-        if len(decision.features) != len(FEATURES):
-            return ", ".join(map(str, decision.features)) or "–"
-        seen = dict(zip(FEATURES, decision.features, strict=True))
+        seen = dict(zip(FEATURES, decision.features, strict=False))  # rows of before are of the first of them
         return table(("what", "how much"), ((SEEN[name], f"{seen[name]:.2f}") for name in SEEN if name in seen))
