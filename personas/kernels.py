@@ -16,6 +16,108 @@ from personas.compiling import compiled
 STEP, ENRICH = 0, 1
 """What an event is to the courses: a draw of its own, or more about the last one."""
 
+CONSTANTS = 7
+"""Numbers at the head of `updated`'s `chain`, before its tables."""
+
+TOLD = 6
+"""Numbers that `updated` answers between the affinity and the courses."""
+
+
+@compiled
+def updated(
+    numbers: np.ndarray,
+    packed: np.ndarray,
+    chain: np.ndarray,
+    scores: np.ndarray,
+    k: int,
+    factors: int,
+    position: int,
+    elapsed: float,
+    mode: int,
+    is_step: bool,
+    kept_affinity: float,
+    doubt: float,
+    out: np.ndarray,
+    depth: np.ndarray,
+) -> None:
+    """All that one event does to the numbers of a persona's state, `profile.update`: one call instead of a dozen.
+
+    numbers : K log-belief, K log-prior, F rows of `PersonaHMM.rows`, A affinity, and K occupancy or none before the first step.
+    packed : (n,) uint16, `courses.pack`, empty before the first event.
+    chain : hazard of a change, least probability of which a logarithm is taken, least that a course is kept of, probability of a
+    pair, parts of one in which occupancy and affinity are kept, what a step leaves of the occupancy, least log-probability
+    that is told from none; then transition and jumps, (K, K), and `PersonaHMM.rows`, (V, K), row by row.
+    scores : (n, A) float32 of the items.  position : of the event's item where it moves the affinity, else below 0.
+    elapsed : share of the belief that the time gone by leaves; below 0 where no step of the chain is taken.
+    mode : STEP or ENRICH.  is_step : whether the event is one.  kept_affinity : share of the affinity that the item leaves.
+    doubt : the state's.
+    out : for (2 K + A + 6 + n) answers, since what a compiled function returns is dear: log-belief; occupancy, below 0 where
+    there is still none; affinity; the persona that moved most, the factor that spoke most that way, its nats, that persona's
+    probability, mass of the courses that changed, doubt; the courses.  depth : for (n,) uint16, the courses as they are kept.
+    """
+    hazard, rarest, least, pairs_p = chain[0], chain[1], chain[2], chain[3]
+    unit, kept_step, deep = chain[4], chain[5], chain[6]
+    a, n = scores.shape[1], 2 * k + k * (k - 1) // 2
+    square = k * k
+    transition = chain[CONSTANTS : CONSTANTS + square].reshape(k, k)
+    jumps = chain[CONSTANTS + square : CONSTANTS + 2 * square].reshape(k, k)
+    table = chain[CONSTANTS + 2 * square :].reshape((len(chain) - CONSTANTS - 2 * square) // k, k)
+    log_belief, log_prior = numbers[:k], numbers[k : 2 * k]
+    rows = numbers[2 * k : 2 * k + factors].astype(np.int64)
+    affinity, occupancy = numbers[2 * k + factors : 2 * k + factors + a], numbers[2 * k + factors + a :]
+    weights = np.empty(n)
+    if len(packed):
+        for i in range(n):
+            weights[i] = math.exp(-0.01 * packed[i])
+    else:
+        _open(log_prior, pairs_p, weights)
+    moved, kept = filtered(log_belief, log_prior, transition, jumps, table, rows, weights, elapsed, mode, hazard, rarest, least)
+    depth[:] = kept
+    told = out[2 * k + a : 2 * k + a + TOLD]
+    told[0], told[1], told[2], told[4] = moved[3 * k], moved[3 * k + 1], moved[3 * k + 2], moved[3 * k + 4]
+    told[3] = moved[k + int(moved[3 * k])]
+    entropy = moved[3 * k + 3]
+    out[:k] = moved[:k]
+    if len(occupancy) == 0:
+        for j in range(k):
+            out[k + j] = np.rint(unit * moved[k + j]) if is_step else -1.0
+        told[5] = entropy if is_step else 0.0
+    elif is_step:
+        for j in range(k):
+            out[k + j] = math.floor(kept_step * occupancy[j] + unit * moved[k + j] + 0.5)
+        told[5] = kept_step * doubt + entropy
+    else:  # what is no step mends the last one's part
+        spread = 0.0
+        for j in range(k):
+            log_p = max(log_belief[j], deep)
+            before = math.exp(log_p)
+            out[k + j] = max(0.0, occupancy[j] + np.rint(unit * (moved[k + j] - before)))
+            spread += before * log_p
+        told[5] = max(0.0, doubt + entropy + spread)
+    for i in range(a):
+        out[2 * k + i] = affinity[i]
+        if position >= 0:
+            new = unit * (1.0 - kept_affinity) * scores[position, i]
+            out[2 * k + i] = math.floor(kept_affinity * affinity[i] + new + 0.5)
+    out[2 * k + a + TOLD :] = moved[3 * k + 5 :]
+
+
+@compiled
+def _open(log_prior: np.ndarray, pairs_p: float, courses: np.ndarray) -> None:
+    """`courses.opening` of (K,) log-probabilities into (n,) courses."""
+    k, place, total = len(log_prior), 2 * len(log_prior), 0.0
+    if k == 1:
+        courses[0], courses[1] = 1.0, 0.0
+        return
+    for j in range(k):
+        courses[j], courses[k + j] = (1.0 - pairs_p) * math.exp(log_prior[j]), 0.0
+        for i in range(j + 1, k):
+            courses[place] = math.exp(log_prior[j]) * math.exp(log_prior[i]) + 1e-12
+            total += courses[place]
+            place += 1
+    for i in range(2 * k, len(courses)):
+        courses[i] *= pairs_p / total
+
 
 @compiled
 def filtered(

@@ -6,18 +6,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from struct import pack
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from personas import courses, kernels
+from personas.compiling import readonly
 from personas.encoding import ABSENT, FACTORS, STEPS, ItemFacts, encode, searching, value_names
 from personas.events import ENGAGEMENT, ITEM_ACTIONS, NAMES
 from personas.evidence import EvidenceNetwork, log_prior
 from personas.hmm import PersonaHMM, condition, predict, remembered
 from personas.ledger import VALUE_LENGTH, FactorEvidence, LedgerEntry, Shift, StepEvidence, loudest, told_nats, whole
 from personas.repeats import once, same_turn
+from personas.sessions import NO_ITEM
 
 ACTIVE_P = 0.25
 """Share of the latest steps from which a persona counts as active: at most three at once, and none while nothing is known."""
@@ -63,6 +66,9 @@ _RAREST = 1e-300
 _NO_TIME = -1.0
 """For `kernels.filtered`: no step of the chain is taken before the event counts."""
 
+_NO_COURSES = np.frombuffer(bytes(2), dtype="<u2")[:0]
+"""Of a session without an event; read-only, as are those of stored bytes."""
+
 _KEPT = tuple(KEPT_A_VIEW ** ENGAGEMENT[name] if name in ITEM_ACTIONS else 1.0 for name in NAMES)
 
 
@@ -107,6 +113,17 @@ class PersonaModel:
         wide: np.ndarray = self.mix.astype(np.float64)
         wide /= wide.sum(axis=1, keepdims=True)
         return wide
+
+    @cached_property
+    def chain(self) -> np.ndarray:
+        """The chain's tables and the constants of a step, in the order of `kernels.updated`."""
+        constants = (courses.HAZARD, _RAREST, courses.LEAST, courses.PAIRS_P, UNIT, KEPT_A_STEP, _DEEP)
+        return np.concatenate((constants, self.hmm.transition.ravel(), self.hmm.jumps.ravel(), self.hmm.rows.ravel()))
+
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """(n, A) `item_attributes`, as compiled loops read them."""
+        return readonly(self.item_attributes, np.float32)
 
     @cached_property
     def values(self) -> tuple[tuple[str, ...], ...]:
@@ -288,59 +305,53 @@ def update(model: PersonaModel, state: PersonaState, signal: Signal) -> PersonaS
     read = _read(model, state, signal)
     if not read.step and max(read.codes) == ABSENT:
         return state
-    k, hmm = len(model.ids), model.hmm
-    log_prior = np.array(state.log_prior)
-    moved, packed = kernels.filtered(
-        np.array(state.log_belief),
-        log_prior,
-        hmm.transition,
-        hmm.jumps,
-        hmm.rows,
-        np.array(hmm.rows_of(read.codes)),
-        courses.unpack_weights(state.courses) if state.courses else courses.opening(np.exp(log_prior)),
+    k, a, kept = len(model.ids), len(model.attributes), _KEPT[signal.code]
+    if len(state.affinity) != a or signal.position >= len(model.scores):  # the loops check no index
+        raise ValueError(f"an affinity of {len(state.affinity)}, the model has {a}; or no item at {signal.position}")
+    touches = signal.position >= 0 and kept < 1.0
+    given = state.log_belief + state.log_prior + tuple(model.hmm.rows_of(read.codes)) + state.affinity + state.occupancy
+    n = 2 * k + k * (k - 1) // 2
+    out, packed = np.empty(2 * k + a + kernels.TOLD + n), np.empty(n, dtype=np.uint16)
+    kernels.updated(
+        np.frombuffer(pack(f"{len(given)}d", *given)),
+        np.frombuffer(state.courses, dtype="<u2") if state.courses else _NO_COURSES,
+        model.chain,
+        model.scores,
+        k,
+        len(FACTORS),
+        signal.position if touches else NO_ITEM,
         remembered(read.elapsed_s) if state.steps and read.step else _NO_TIME,
         kernels.STEP if read.step and not read.same_turn else kernels.ENRICH,
-        courses.HAZARD,
-        _RAREST,
-        courses.LEAST,
+        read.step,
+        kept,
+        state.doubt,
+        out,
+        packed,
     )
-    log_belief, belief = moved[:k].tolist(), moved[k : 2 * k].tolist()
-    spoke, factor, nats, entropy, changed = moved[3 * k : 3 * k + 5].tolist()
-    entry = LedgerEntry(
-        signal.event_id[:12],
-        signal.at,
-        model.ids[int(spoke)],
-        FACTORS[int(factor)],
-        model.values[int(factor)][read.codes[int(factor)]][:VALUE_LENGTH],
-        whole(nats),
-        round(1000.0 * belief[int(spoke)]),
-    )
+    numbers = out[: 2 * k + a + kernels.TOLD].tolist()
+    spoke, factor, nats, p, changed, doubt = numbers[2 * k + a :]
+    name = FACTORS[int(factor)]
+    value = model.values[int(factor)][read.codes[int(factor)]][:VALUE_LENGTH]
+    entry = LedgerEntry(signal.event_id[:12], signal.at, model.ids[int(spoke)], name, value, whole(nats), round(1000.0 * p))
     held, shift = packed.tobytes(), state.shift
     if changed >= SHIFT_P and state.occupancy:
-        course = moved[3 * k + 5 :]
+        course = out[2 * k + a + kernels.TOLD :]
         shift = _shift(model, state, signal, read, course)
         held = courses.pack(courses.settle(course, k))
-    occupancy, doubt = _occupy(state, read.step, belief, entropy)
-    touched, affinity = state.touched, state.affinity
-    if signal.position >= 0 and _KEPT[signal.code] < 1.0:
-        touched += 1
-        kept, new = _KEPT[signal.code], UNIT * (1.0 - _KEPT[signal.code])
-        scores = model.item_attributes[signal.position].tolist()
-        affinity = tuple([int(kept * a + new * score + 0.5) for a, score in zip(affinity, scores, strict=True)])
     return PersonaState(
-        archetypes=state.archetypes,
-        log_belief=tuple(log_belief),
-        log_prior=state.log_prior,
-        last_at=max(state.last_at, signal.at) if read.step else state.last_at,
-        steps=state.steps + read.step,
-        affinity=affinity,
-        ledger=(*state.ledger, entry)[-LEDGER:],
-        shift=shift,
-        touched=touched,
-        occupancy=occupancy,
-        doubt=doubt,
-        courses=held,
-        searched=searching(state.searched, read.codes),
+        state.archetypes,
+        tuple(numbers[:k]),
+        state.log_prior,
+        max(state.last_at, signal.at) if read.step else state.last_at,
+        state.steps + read.step,
+        tuple(map(int, numbers[2 * k : 2 * k + a])) if touches else state.affinity,
+        (*state.ledger, entry)[-LEDGER:],
+        shift,
+        state.touched + touches,
+        tuple(map(int, numbers[k : 2 * k])) if read.step or state.occupancy else (),
+        doubt,
+        held,
+        searching(state.searched, read.codes),
     )
 
 
@@ -365,20 +376,6 @@ def explain_step(model: PersonaModel, state: PersonaState, signal: Signal) -> St
         step=read.step,
         elapsed_s=read.elapsed_s,
     )
-
-
-def _occupy(state: PersonaState, step: bool, belief: list[float], entropy: float) -> tuple[tuple[int, ...], float]:
-    """Occupancy and doubt once the belief is this; what is no step mends the last one's part."""
-    if not state.occupancy:
-        return (tuple([round(UNIT * p) for p in belief]), entropy) if step else ((), 0.0)
-    if step:
-        acted = [int(KEPT_A_STEP * held + UNIT * p + 0.5) for held, p in zip(state.occupancy, belief, strict=True)]
-        return tuple(acted), KEPT_A_STEP * state.doubt + entropy
-    logs = [max(log_p, _DEEP) for log_p in state.log_belief]
-    before = [math.exp(log_p) for log_p in logs]
-    mended = [max(0, held + round(UNIT * (p - q))) for held, p, q in zip(state.occupancy, belief, before, strict=True)]
-    spread = sum([p * log_p for p, log_p in zip(before, logs, strict=True)])
-    return tuple(mended), max(0.0, state.doubt + entropy + spread)
 
 
 def _shift(model: PersonaModel, state: PersonaState, signal: Signal, read: _Reading, course: np.ndarray) -> Shift:
