@@ -85,15 +85,15 @@ class Scratch(threading.local):
                 slot=np.zeros(n, dtype=np.int32),
                 near=np.zeros(n, dtype=np.float32),
                 ahead=np.zeros(n, dtype=np.float32),
-                voted=np.zeros(n, dtype=np.int32),
+                voted=np.zeros(n + 1, dtype=np.int32),
                 similarity=np.zeros(s, dtype=np.float32),
-                touched=np.zeros(s, dtype=np.int32),
+                touched=np.zeros(s + 1, dtype=np.int32),
                 place=np.zeros(s, dtype=np.int16),
                 cluster=np.zeros(c + 1, dtype=np.float32),
-                keys=np.zeros(k, dtype=np.uint64),
+                keys=np.zeros(k + 1, dtype=np.uint64),
                 spare=np.zeros(n, dtype=np.uint64),
-                columns=np.zeros(n, dtype=np.int32),
-                chosen=np.zeros(n, dtype=np.int32),
+                columns=np.zeros(n + 1, dtype=np.int32),
+                chosen=np.zeros(n + 1, dtype=np.int32),
             )
         return self._space
 

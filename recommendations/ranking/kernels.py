@@ -77,10 +77,10 @@ class Grouping(NamedTuple):
 class Space(NamedTuple):
     """Scratch of one thread. What is said to be zero is so between calls.
 
-    slot : (n,) int32, zero.  near, ahead : (n,) float32, zero.  voted : (n,) int32.
-    similarity : (S,) float32, zero.  touched : (S,) int32.  place : (S,) int16.
+    slot : (n,) int32, zero.  near, ahead : (n,) float32, zero.  voted : (n + 1,) int32.
+    similarity : (S,) float32, zero.  touched : (S + 1,) int32.  place : (S,) int16.
     cluster : (C + 1,) float32, zero.
-    keys : (>= n, S, rows of the layout) uint64.  spare : (n,) uint64.  columns, chosen : (n,) int32.
+    keys : (> n, S, rows of the layout) uint64.  spare : (n,) uint64.  columns, chosen : (n + 1,) int32.
     """
 
     slot: np.ndarray
@@ -235,10 +235,10 @@ def ask_neighbours(visits: Visits, space: Space, positions: np.ndarray, nearest:
         for e in range(visit_starts[item], visit_starts[item + 1]):
             session = visit_session[e]
             so_far = similarity[session]
-            if so_far == 0.0:
-                touched[count] = session
-                place[session] = visit_place[e]
-                count += 1
+            fresh = so_far == 0.0
+            touched[count] = session  # written whether it counts or not: nobody can guess which, and a wrong guess costs more
+            count += fresh
+            place[session] = visit_place[e] if fresh else place[session]
             similarity[session] = so_far + more
         weight *= nearest.lag_decay
     for i in range(count):
@@ -253,9 +253,8 @@ def ask_neighbours(visits: Visits, space: Space, positions: np.ndarray, nearest:
             item = session_items[e]
             vote = likeness * decays[min(abs(e - match), furthest)] * idf[item]
             so_far = near[item]
-            if so_far == 0.0:
-                listed[voted] = item
-                voted += 1
+            listed[voted] = item
+            voted += so_far == 0.0
             near[item] = so_far + vote
             if e > match:
                 ahead[item] += vote
@@ -380,11 +379,10 @@ def ask_encoder(
 
 @compiled
 def _add(slot: np.ndarray, chosen: np.ndarray, item: int, count: int) -> int:
-    if slot[item]:
-        return count
+    known = slot[item]
     chosen[count] = item
-    slot[item] = count + 1
-    return count + 1
+    slot[item] = known if known else count + 1
+    return count + (known == 0)
 
 
 @compiled
@@ -436,19 +434,21 @@ def votes(tables: Tables, space: Space, asked: Asked, reach: Reach, count: int) 
     indptr, indices, values, decayed = tables.rows.indptr, tables.rows.indices, tables.rows.values, tables.rows.decayed
     slot, chosen, near, ahead, columns = space.slot, space.chosen, space.near, space.ahead, space.columns
     voices = asked.voices
+    entries = space.keys.view(np.int64)
     relations, length = len(values), len(voices)
     cast = np.zeros((relations + 3, count), dtype=np.float32)
     for lag in range(min(length, reach.rows_read)):
         item = voices[length - 1 - lag]
         start, stop = indptr[item], indptr[item + 1]
+        held = 0
         for e in range(start, stop):
-            columns[e - start] = slot[indices[e]]
+            column = slot[indices[e]]
+            entries[held], columns[held] = e, column - 1
+            held += column > 0
         for k in range(relations):
             weight, said, row = decayed[k, lag], values[k], cast[k]
-            for e in range(start, stop):
-                column = columns[e - start]
-                if column:
-                    row[column - 1] += weight * said[e]
+            for i in range(held):
+                row[columns[i]] += weight * said[entries[i]]
     for j in range(count):
         item = chosen[j]
         cast[relations, j] = near[item]
@@ -513,16 +513,15 @@ def vote_features(cast: np.ndarray, space: Space, floor: float, out: np.ndarray)
     bits = cast.view(np.uint32)
     keys, spare = space.keys, space.spare
     for v in range(voters):
-        mine, log_share, over, by_place = cast[v], out[v], out[voters + v], out[2 * voters + v]
+        mine, own_bits, log_share, over, by_place = cast[v], bits[v], out[v], out[voters + v], out[2 * voters + v]
         total, most, count = 0.0, np.float32(0.0), 0
         for j in range(m):
             vote = mine[j]
             total += vote
             most = max(most, vote)
             by_place[j] = 0.0
-            if vote > 0.0:
-                keys[count] = (np.uint64(bits[v, j]) << np.uint64(32)) | np.uint64(j)
-                count += 1
+            keys[count] = (np.uint64(own_bits[j]) << np.uint64(32)) | np.uint64(j)
+            count += vote > 0.0
         whole = np.float32(1.0 / max(total, 1e-30))
         scale = np.float32(1.0) / max(most, np.float32(1e-30))
         log_shares(mine, whole, floor, log_share)
@@ -704,9 +703,8 @@ def vote_features_of(cast: np.ndarray, columns: np.ndarray, floor: float, out: n
             total += vote
             most = max(most, vote)
             place[j] = count
-            if vote > 0.0:
-                held[count] = vote
-                count += 1
+            held[count] = vote
+            count += vote > 0.0
         whole = np.float32(1.0 / max(total, 1e-30))
         scale = np.float32(1.0) / max(most, np.float32(1e-30))
         for c in range(len(columns)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -23,5 +24,9 @@ class Kinship:
 
     def voices(self, positions: np.ndarray) -> np.ndarray:
         """Whose rows and visits are read for items: their own where nobody speaks for them."""
-        voice = self.voice[positions]
-        return np.where(voice >= 0, voice, positions)
+        return self._heard.take(positions)
+
+    @cached_property
+    def _heard(self) -> np.ndarray:
+        """(n,) int64."""
+        return np.where(self.voice >= 0, self.voice, np.arange(len(self.voice), dtype=np.int64))

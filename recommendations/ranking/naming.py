@@ -27,6 +27,7 @@ _OF_EXPERTS = (
 
 _NO_FEATURES = np.zeros((0, 0), dtype=np.float32)
 _NOTHING = np.zeros(0, dtype=np.float32)
+_NO_ODDS = np.zeros(0)
 
 NOBODY = ""
 """Stands for the expert where no single one carried the item."""
@@ -81,7 +82,7 @@ def name(
         np.array(clusters, dtype=np.int64),
         item,
         without if without is not None else _NO_FEATURES,
-        trial.without_item(item) if item != NO_CAUSE and without is None else _NOTHING,
+        trial.opening() if item != NO_CAUSE and without is None else _NO_ODDS,
         *_OF_EXPERTS,
         CLUSTER_ROWS,
         *trial.clusters.held_by,

@@ -84,7 +84,7 @@ class Trial:
     def base(self) -> np.ndarray:
         """(k,) of the blend or the opening alone, without the multipliers of clusters, items and rules."""
         if self.ranked.evidence is None:
-            return self._opening(self.shelves, self.belief, self.own)
+            return self.opening()
         return self._silent[0]
 
     @cached_property
@@ -106,7 +106,7 @@ class Trial:
         """(k,) if the session had not touched the item at this position: all its events are left out."""
         features = self.features_without(item)
         if features is None:
-            return self._with(self._opening(self.shelves, self.belief, self.own))
+            return self._with(self.opening())
         return self._with(blending.score(self.ranker.blend, features))
 
     def features_without(self, item: int) -> np.ndarray | None:
@@ -179,6 +179,10 @@ class Trial:
         if expert == "popularity":
             return self._opening(replace(self.shelves, every=np.zeros_like(self.shelves.every)), self.belief, self.own)
         return self.base
+
+    def opening(self) -> np.ndarray:
+        """(k,) float64 of the items if the session had none."""
+        return self._opening(self.shelves, self.belief, self.own)
 
     def _opening(self, shelves: Shelves, belief: np.ndarray | None, own: np.ndarray) -> np.ndarray:
         rates = self.ranker.reminders

@@ -438,8 +438,8 @@ def named(
 
     features : (F, m), their `mean` (F,).  columns, positions : (k,) int64.  scores : (k,) float32 as ranked.
     leading, labels : (r,) int64, the expert and the cluster that may be named, -1 for none.
-    item : the one that is tried, -1 for none; the scores without it are those of features `without` (F, k), or, if that is
-    empty, `instead` (k,) as they are ranked.
+    item : the one that is tried, -1 for none; without it the blend says what it says of features `without` (F, k), or, if that is
+    empty, `instead` (k,) float64 is said in its place.
     of_expert : features, those of expert e from expert_starts[e] on.  of_cluster : features that tell of clusters.
     starts, clusters, memberships, primary : of the items' clusters, as CSR; the first of them.  groups : clusters in all.
     changed, multipliers : (x,) clusters whose weight the session changed.
@@ -463,7 +463,7 @@ def named(
                 np.float64
             )
         else:
-            after = instead.astype(np.float64)
+            after = scores + (instead - base)
         _odds_at(after, rows, power, then)
         for i in range(r):
             if odds[i] - then[i] >= least:
