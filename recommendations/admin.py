@@ -21,7 +21,10 @@ from recommendations import inspecting as inspecting  # registers its pages
 from recommendations import item_pages as item_pages  # registers its pages
 from recommendations import rule_pages as rule_pages  # registers its pages
 from recommendations import shopper_pages as shopper_pages  # registers its pages
+from recommendations.learning import blocked_pages as blocked_pages  # registers its pages
 from recommendations.learning import experiment_pages as experiment_pages  # registers its pages
+from recommendations.learning import policy_pages as policy_pages  # registers its pages
+from recommendations.learning import proposal_pages as proposal_pages  # registers its pages
 from recommendations.learning import settings_pages as settings_pages  # registers its page
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
 

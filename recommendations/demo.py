@@ -34,7 +34,9 @@ from recommendations.reading import read_catalogue
 
 USER = "merchandiser"
 GROUP = "Merchandisers"
-EDITED = ("shop", "attribute", "archetype", "item", "itemcluster", "clustersettings", "release", "merchandisingrule")
+EDITED = (
+    "shop", "attribute", "archetype", "item", "itemcluster", "clustersettings", "release", "merchandisingrule", "clusterproposal",
+)  # fmt: skip
 """Models that a merchandiser may change; all others of ours may be looked at, API keys apart."""
 
 OWNED = ("attribute", "archetype")
