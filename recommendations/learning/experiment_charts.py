@@ -54,7 +54,7 @@ def curve(series: Sequence[Sequence[float]], *, shown: int = 8) -> Curve | None:
         band=" ".join([*upper, *reversed(lower)]),
         line=" ".join(f"{x(t)},{y(v)}" for t, v in zip(at, values, strict=True)),
         zero=y(0.0),
-        ticks=tuple((y(v), signed(v) if v else "0") for v in (high, 0.0, low)),
+        ticks=tuple((y(v), signed(v)) for v in (high, 0.0, low)),
         times=((x(at[0]), "start", _moment(at[0])), (x(at[-1]), "end", _moment(at[-1]))),
         points=tuple(last),
     )
@@ -64,6 +64,8 @@ def signed(value: float | None) -> str:
     """A difference in words: with its sign, to three digits."""
     if value is None:
         return "not known"
+    if value == 0:
+        return "0"
     size = abs(value)
     digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3 if size >= 0.1 else 4
     return f"{'−' if value < 0 else '+'}{size:,.{digits}f}"
