@@ -45,6 +45,12 @@ class Static:
         pass
 
 
+class Off(Static):
+    """Adaptation switched off: nothing is asked, and what was passed over weighs as the rest."""
+
+    name = "off"
+
+
 class Uniform:
     """Any option alike."""
 

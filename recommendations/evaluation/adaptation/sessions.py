@@ -22,8 +22,9 @@ from personas.events import CODE, Event
 from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.evaluation.adaptation.bounds import check
-from recommendations.evaluation.adaptation.learners import Choice, Learner, certain
-from recommendations.evaluation.simulation.browsing import Browser, Worth
+from recommendations.evaluation.adaptation.learners import Choice, Fixed, Learner, certain
+from recommendations.evaluation.simulation.browsing import Browser, Worth, worth_of
+from recommendations.evaluation.simulation.crowd import Crowd
 from recommendations.session import Request, SessionState, Slate
 
 COUNT = 12
@@ -218,6 +219,35 @@ class Walk:
         return Told(
             pages, expected, earned, log, best - value[np.arange(len(choice)), choice], best - np.nanmin(value, axis=1), blocked
         )
+
+
+class _Waiting(Walk):
+    """Keeps the steps at which something was decided."""
+
+    def __init__(self, engine: Engine, learner: Learner, rewards: Rewards, worth: Worth) -> None:
+        super().__init__(engine, learner, rewards, worth, valued=False)
+        self.steps: list[tuple[SessionState, Event]] = []
+
+    def _observe(
+        self, state: SessionState, event: Event, browser: Browser, blocked: dict[str, int]
+    ) -> tuple[SessionState, _Made | None]:
+        found = super()._observe(state, event, browser, blocked)
+        if found[1] is not None:
+            self.steps.append((state, event))
+        return found
+
+
+def waiting_decisions(
+    engine: Engine, crowd: Crowd, *, sessions: int, at: float
+) -> tuple[Engine, Engine, list[tuple[SessionState, Event]]]:
+    """The engine; the same with thresholds that nobody reaches; and steps of some sessions at which the first decides."""
+    rewards = Rewards()
+    walk = _Waiting(engine, Fixed(engine.policy), rewards, worth_of(rewards, COUNT))
+    for s in range(sessions):
+        browser, context = crowd.comes(s, at)
+        walk.session(browser, key=f"waiting-{s}", at=at, context=context)
+    never = replace(engine.bounds, consistent_outside=10**6, consistent_ignored=10**6)
+    return engine, replace(engine, bounds=never), walk.steps
 
 
 @dataclass(frozen=True)

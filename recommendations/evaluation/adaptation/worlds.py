@@ -9,7 +9,7 @@ import numpy as np
 
 from clusters.decision_log import DecisionLog
 from clusters.rewards import Rewards
-from recommendations.evaluation.adaptation.learners import Learner, credited
+from recommendations.evaluation.adaptation.learners import Learner, Off, credited
 from recommendations.evaluation.adaptation.sessions import COUNT, Walk
 from recommendations.evaluation.adaptation.shops import Shop
 from recommendations.evaluation.simulation.browsing import Habits, worth_of
@@ -57,7 +57,10 @@ class Course:
 
 def run(shop: Shop, learner: Learner, plan: Plan, *, seed: int, progress: Callable[[int, int], None] | None = None) -> Course:
     """The learner through the plan's sessions. The same seed brings the same shoppers to every learner."""
-    walk = Walk(shop.engine, learner, plan.rewards, worth_of(plan.rewards, COUNT), valued=plan.valued)
+    engine = shop.engine
+    if isinstance(learner, Off):
+        engine = replace(engine, bounds=replace(engine.bounds, adapts=False))
+    walk = Walk(engine, learner, plan.rewards, worth_of(plan.rewards, COUNT), valued=plan.valued)
     crowd = Crowd(shop.world, plan.habits, seed=seed, drift=plan.drift)
     figures = np.zeros((6, plan.sessions))
     blocked: dict[str, int] = {}
