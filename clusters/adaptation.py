@@ -388,13 +388,14 @@ def _decide(
         age=step.age,
         log_belief=step.log_belief,
     )
-    x, action = described(situation, asked)
+    told, x, action = described(situation, asked)
     choice, chance = policy.choose(x, action, draws(), floor=reach.bounds.floor)
-    decisions = []
-    for (cluster, options), rows, taken, p in zip(asked, x.tolist(), choice.tolist(), chance.tolist(), strict=True):
-        told = tuple([Option(o.action, o.target, o.items, tuple(row)) for o, row in zip(options, rows, strict=False)])
-        decisions.append(Decision(cluster, told, taken, tuple(p[: len(told)]), policy.version))
-    return tuple(decisions)
+    return tuple(
+        [
+            Decision(cluster, options, taken, tuple(p[: len(options)]), policy.version)
+            for (cluster, _), options, taken, p in zip(asked, told, choice.tolist(), chance.tolist(), strict=True)
+        ]
+    )
 
 
 _N = TypeVar("_N", int, float)

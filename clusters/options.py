@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import mul
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +21,13 @@ FULL_AGE = 50.0
 FULL_ITEMS = 24.0
 """Counts, of what is ignored in tenths of looks, at which features are at their full 1."""
 
+DECIMALS = 4
+"""Of a feature: all that is logged."""
+
 _SCALE = -math.log(LEAST)
 _WEIGHT_SCALE = math.log(5.0)
-_WIDTH = len(FEATURES)
+_NOWHERE = (0.0,) * 5
+_NO_FEATURES = (0.0,) * len(FEATURES)
 
 
 class Option(NamedTuple):
@@ -122,56 +127,73 @@ class Situation(NamedTuple):
     log_belief: Sequence[float]
 
 
-def described(situation: Situation, asked: Sequence[tuple[int, Sequence[Proposed]]]) -> tuple[np.ndarray, np.ndarray]:
-    """x (m, O, d) and action (m, O) of what is asked of m clusters: (cluster id, its options). Rounded as it is logged."""
-    most = max(len(options) for _, options in asked)
-    x, action = np.zeros((len(asked), most, _WIDTH)), np.full((len(asked), most), ABSENT, dtype=np.int8)
+def described(
+    situation: Situation, asked: Sequence[tuple[int, Sequence[Proposed]]]
+) -> tuple[list[tuple[Option, ...]], np.ndarray, np.ndarray]:
+    """The options of m clusters, asked as (cluster id, its options); and x (m, O, d) and action (m, O) for the policy.
+
+    Features are rounded first, so that what is logged is what was decided upon. Plain floats: for some dozens of numbers arrays
+    would cost more than what is reckoned.
+    """
     clusters = situation.clusters
-    here, transitions = clusters.position_of, clusters.tables[4]
+    here, (shares, _, _, lifts, transitions) = clusters.position_of, clusters.tables
+    count = len(clusters)
     total = sum(situation.mass.values())
     held = [(here[c], m / total) for c, m in situation.mass.items() if c in here] if total > 0 else []
     belief = [math.exp(b) for b in situation.log_belief]
-    entropy = -sum(p * b for p, b in zip(belief, situation.log_belief, strict=True) if p > 0)
-    certainty = 1.0 - entropy / math.log(len(belief)) if len(belief) > 1 else 1.0
-    age = min(math.log1p(situation.age) / math.log1p(FULL_AGE), 1.0)
-    outside = min(situation.outside / FULL_OUTSIDE, 1.0)
+    personal = bool(belief) and lifts.shape[1] == len(belief)
+    certainty = 1.0
+    if len(belief) > 1:
+        certainty += sum(p * b for p, b in zip(belief, situation.log_belief, strict=True) if p > 0) / math.log(len(belief))
 
     def of_cluster(position: int) -> tuple[float, float, float]:
         """Log chance that the next item is here, log share, how much more the personas engage here."""
-        share = clusters.tables[0].item(position)
-        chance = sum(q * transitions.item(p, position) for p, q in held) if held else share
-        lifts = clusters.tables[3]
-        lift = sum(b * lifts.item(position, k) for k, b in enumerate(belief)) if lifts.shape[1] == len(belief) else 1.0
-        relative = math.log(max(share * len(clusters), LEAST)) / _SCALE
-        return math.log(max(chance, LEAST)) / _SCALE, min(relative, 1.0), (lift - 1.0) / (lift + 1.0)
+        share = shares.item(position)
+        chance = sum([q * transitions.item(p, position) for p, q in held]) if held else share
+        lift = sum(map(mul, belief, lifts[position].tolist())) if personal else 1.0
+        relative = min(_log(share * count), 1.0)
+        return round(_log(chance), DECIMALS), round(relative, DECIMALS), round((lift - 1.0) / (lift + 1.0), DECIMALS)
 
+    common = (
+        round(min(situation.outside / FULL_OUTSIDE, 1.0), DECIMALS),
+        round(min(math.log1p(situation.age) / math.log1p(FULL_AGE), 1.0), DECIMALS),
+        round(certainty, DECIMALS),
+    )
+    told: list[tuple[Option, ...]] = []
     towards: dict[int, tuple[float, float, float]] = {}
-    for row, (cluster, options) in enumerate(asked):
+    for cluster, options in asked:
         position = here[cluster]
         transition, share, persona = of_cluster(position)
-        mass = situation.mass.get(cluster, 0.0) / total if total > 0 else 0.0
-        weight = math.log(max(situation.weight.get(cluster, 1.0), 0.2)) / _WEIGHT_SCALE
-        common = [
-            math.log(max(mass, LEAST)) / _SCALE,
+        of = (
+            round(_log(situation.mass.get(cluster, 0.0) / total), DECIMALS) if total > 0 else -1.0,
             transition,
             share,
             1.0 if position in situation.mine else 0.0,
-            min(situation.ignored.get(cluster, 0) / FULL_IGNORED, 1.0),
-            outside,
+            round(min(situation.ignored.get(cluster, 0) / FULL_IGNORED, 1.0), DECIMALS),
+            common[0],
             persona,
             1.0,
-            age,
-            certainty,
-            weight,
-            situation.shown.get(cluster, 0.0),
-        ]
-        x[row, : len(options), : len(common)] = common
-        for place, option in enumerate(options):
-            action[row, place] = option.action
+            *common[1:],
+            round(math.log(max(situation.weight.get(cluster, 1.0), 0.2)) / _WEIGHT_SCALE, DECIMALS),
+            round(situation.shown.get(cluster, 0.0), DECIMALS),
+        )
+        mine = []
+        for option in options:
+            to = _NOWHERE
             if option.position >= 0:
                 if option.position not in towards:
                     towards[option.position] = of_cluster(option.position)
                 to_transition, to_share, to_persona = towards[option.position]
-                items = min(option.items / FULL_ITEMS, 1.0)
-                x[row, place, len(common) :] = option.related, to_transition, to_persona, to_share, items
-    return x.round(4), action
+                items = round(min(option.items / FULL_ITEMS, 1.0), DECIMALS)
+                to = (round(option.related, DECIMALS), to_transition, to_persona, to_share, items)
+            mine.append(Option(option.action, option.target, option.items, of + to))
+        told.append(tuple(mine))
+    most = max(map(len, told))
+    x = np.array([[o.features for o in each] + [_NO_FEATURES] * (most - len(each)) for each in told])
+    action = np.array([[o.action for o in each] + [ABSENT] * (most - len(each)) for each in told], dtype=np.int8)
+    return told, x, action
+
+
+def _log(share: float) -> float:
+    """Log of a share in units of that of `LEAST`, from -1."""
+    return math.log(share if share > LEAST else LEAST) / _SCALE

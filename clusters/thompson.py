@@ -88,3 +88,22 @@ def chances(x: np.ndarray, action: np.ndarray, mean: np.ndarray, covariance: np.
         for k in range(n):
             out[i, place[k]] = least + (1.0 - least * n) * (chance[k] / total)
     return out
+
+
+@compiled
+def drawn(chance: np.ndarray, dice: np.ndarray) -> np.ndarray:
+    """(m,) int64 places of the options that dice (m,) in [0, 1) fall on, by chances (m, O)."""
+    m, most = chance.shape
+    place = np.zeros(m, dtype=np.int64)
+    for i in range(m):
+        whole = 0.0
+        for o in range(most):
+            whole += chance[i, o]
+        left = dice[i] * whole
+        for o in range(most):
+            if chance[i, o] > 0.0:
+                place[i] = o
+                left -= chance[i, o]
+                if left < 0.0:
+                    break
+    return place

@@ -450,3 +450,48 @@ def test_one_cluster_has_nowhere_to_go():
     adapted, decisions = play(act(1), *[report(101)] * 10, act(2), policy=always(CONTRACT), clusters=one)
     assert decisions == []
     assert adapted.weight == {}
+
+
+class _Hostile:
+    """A stream that makes every dict of the state as long as it gets, with the largest ids there are."""
+
+    def __init__(self, clusters: ItemClusters, seed: int) -> None:
+        self.clusters, self.rng = clusters, np.random.default_rng(seed)
+        self.n, self.at = len(clusters.primary), 0
+
+    def step(self) -> Step:
+        self.at += 1
+        if self.at % 3:
+            items = self.rng.choice(self.n, 200, replace=False).tolist()
+            held = self.clusters.cluster_ids
+            shown = tuple((10**9 + i, int(held[self.rng.integers(len(held))]), s) for s, i in enumerate(items))
+            return Step(CODE["view_item_list"], (), BELIEF, shown=shown, age=self.at)
+        item = int(self.rng.integers(self.n))
+        own = tuple((int(c), 0.1) for c in self.rng.choice(len(self.clusters), 40, replace=False))
+        return Step(CODE["purchase"], own, BELIEF, item=10**9 + item, engagement=1e6, age=self.at)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_stream_makes_the_state_larger_than_a_kilobyte_and_a_half(seed):
+    """With a session's other 2 KB that stays under 4 KB, whatever happens."""
+    clusters = made_clusters(300, first_id=2**40)
+    hostile, adapted, largest = _Hostile(clusters, seed), adaptation.start(), 0
+    wild = Bounds(floor=0.25, consistent_outside=1, consistent_ignored=1)
+    for _ in range(1_500):
+        adapted = seen(default_policy(), wild, adapted, hostile.step(), np.random.default_rng(seed), clusters).adapted
+        largest = max(largest, len(msgspec.msgpack.encode(adapted)))
+        assert (len(adapted.mass), len(adapted.passed), len(adapted.ignored)) <= (16, 40, 16)
+        assert len(adapted.expanded) <= 6
+        assert adapted.brought.keys() == adapted.expanded.keys()
+        assert sum(w < 1 for w in adapted.weight.values()) <= wild.may_contract(300)
+    assert 700 < largest < 1_500
+
+
+def test_states_of_before_are_read():
+    """Stored before looks were counted in tenths and before items came in by number."""
+    old = {"mass": {101: 1.0}, "weight": {107: 1.5}, "expanded": {107: 106}, "passed": {3: 2}, "ignored": {101: 1}}
+    adapted = msgspec.msgpack.decode(msgspec.msgpack.encode(old | {"engaged": {}, "outside": 0}), type=AdaptedClusters)
+    assert (adapted.brought, adapted.weight) == ({}, {107: 1.5})
+    assert weights_of(adapted) == {}
+    again, _ = play(act(1), report(107), adapted=adapted)
+    assert again.expanded == {107: 106}
