@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import redis
 from django.contrib.auth.models import User
 
 from clusters import gate
-from clusters.policy import ACTIONS, CONTRACT, EXPAND, FEATURES, KEEP, default_policy, learn, statistics
+from clusters.policy import ACTIONS, CONTRACT, EXPAND, FEATURES, KEEP, default_policy, learn, propensities, statistics
 from clusters.rewards import Engagement, Report, Rewards, credit
 from personas.events import CODE
 from personas.models import ArchivedEvent, EventRow, Session, Shop, moment
@@ -61,8 +62,6 @@ def decide(shop: Shop, session: str, event: str, at: float, **fields: Any) -> Ad
 
 def happen(shop: Shop, session: str, *events: tuple[str, float, list[int], dict[str, Any] | None]) -> None:
     """events : (name, seconds, items, data)."""
-    import json
-
     row = Session.objects.create(shop=shop, session_id=session, started_at=moment(0.0), last_at=moment(0.0))
     rows = [
         EventRow(
@@ -277,10 +276,10 @@ def test_a_better_policy_is_learned_passes_and_serves_by_itself(shop: Shop) -> N
     assert served.version == row.version
     x = np.zeros((1, 2, len(FEATURES)))
     x[..., FEATURES.index("bias")] = 1.0
-    from clusters.policy import propensities
-
-    asked = np.array([[KEEP, EXPAND]], dtype=np.int8)
-    assert propensities(served, x, asked)[0, 1] > 0.9, "expanding is what the log said is right"
+    x[..., FEATURES.index("ignored")] = 0.5
+    asked = np.array([[KEEP, CONTRACT]], dtype=np.int8)
+    assert propensities(default_policy(), x, asked)[0, 1] < 0.7
+    assert propensities(served, x, asked)[0, 1] > 0.9, "contracting is what the log said is right"
     assert PolicyVersion.objects.get(state=PolicyVersion.State.RETIRED).version == default_policy().version
 
 
@@ -326,8 +325,6 @@ def test_a_candidate_is_judged_without_what_it_learned_from_the_decision(shop: S
     learned = {"day": NOW.date().isoformat(), "half_life_days": 28}
     found = policies._unlearned(learned, chunks, given, log, sessions)
     fold = np.array([zlib.crc32(sessions[s].encode()) % policies.FOLDS for s in log.session])
-    from clusters.policy import propensities
-
     for k in range(policies.FOLDS):
         rest = log.rows(fold != k)
         weight = evidence.weights(evidence.days_at(rest.at), NOW.date(), 28)

@@ -22,8 +22,8 @@ OF_A_SESSION = 10
 SHOWN = 8
 """Items of a slate, all reported."""
 
-LIKED = {KEEP: 0.2, EXPAND: 0.8, CONTRACT: 0.2}
-"""Chance that a look follows on the slate after a decision: expanding is the right thing, always."""
+LIKED = {KEEP: 0.2, EXPAND: 0.2, CONTRACT: 0.8}
+"""Chance that a look follows on the slate after a decision: contracting is the right thing, always."""
 
 BETWEEN_S = 700.0
 """Seconds from a decision to the next: of the slates that count to one, the window leaves at most three."""
