@@ -97,7 +97,9 @@ def _decision(decision: AdaptationDecision, clusters: dict[int, ItemCluster]) ->
     about: object = _name(decision.cluster, clusters)
     if decision.target:
         about = format_html("{} → {}", about, _name(decision.target, clusters))
-    return (f"{decision.at:%Y-%m-%d %H:%M:%S}", f"cluster: {decision.action}", about, f"chance {decision.propensity:.2f}")
+    among = f" of {len(decision.options)} options" if decision.options else ""
+    chance = f"chance {decision.propensity:.2f}{among}"
+    return (f"{decision.at:%Y-%m-%d %H:%M:%S}", f"cluster: {decision.action}", about, chance)
 
 
 def _name(cluster: int, clusters: dict[int, ItemCluster]) -> object:

@@ -183,6 +183,10 @@ def _step(engine: Engine, step: ReplayedStep, items: Mapping[int, str]) -> dict[
         "active": [keys[engine.personas.ids.index(i)] for i in step.after.active],
         "shift": _shift(engine, step.shift) if step.shift else None,
         "decisions": [_decision(engine, decision) for decision in step.decisions],
+        "blocked": [
+            {"cluster": cluster_json(engine, stopped.cluster), "action": stopped.action, "bound": stopped.bound}
+            for stopped in step.blocked
+        ],
         "clusters": [
             {**(cluster_json(engine, cluster) or {"id": cluster, "name": None}), "before": before, "after": after}
             for cluster, (before, after) in step.changed.items()
@@ -201,5 +205,6 @@ def _decision(engine: Engine, decision: Decision) -> dict[str, Any]:
         "cluster": cluster_json(engine, decision.cluster),
         "action": decision.action,
         "target": cluster_json(engine, decision.target),
+        "items": decision.items,
         "propensity": round(decision.propensity, 6),
     }

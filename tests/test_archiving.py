@@ -18,12 +18,15 @@ import redis
 from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 
-from personas.events import CODE
-from personas.models import ArchivedEvent, Session, Shop, Shopper
+from clusters.adaptation import Decision, Option
+from personas.events import CODE, Event
+from personas.models import ArchivedEvent, Session, Shop, Shopper, moment
+from recommendations.learning.models import BlockedAction
 from recommendations.models import AdaptationDecision, MerchandisingRule, Release, RuleTally, ServedSlate
 from recommendations.serving import archiving
 from recommendations.serving.activity import (
     Entry,
+    LoggedBlocked,
     LoggedDecision,
     LoggedEvent,
     LoggedItem,
@@ -99,6 +102,46 @@ def test_everything_of_a_record_is_archived(shop: Shop, log: StreamLog) -> None:
     }  # fmt: skip
     decision = AdaptationDecision.objects.get()
     assert (decision.action, decision.target, decision.propensity, decision.features) == ("expand", 9, 0.25, [1.0, 0.5])
+    assert (decision.options, decision.propensities, decision.reward) == ([], [], None), "a record of before options were logged"
+
+
+def test_a_decision_is_kept_with_all_that_it_chose_among(shop: Shop, log: StreamLog) -> None:
+    options = (Option(0, 0, 0, (0.1, 0.2)), Option(1, 9, 6, (0.3, 0.4)))
+    event = Event("e0.1", "view_item", NOW, NOW, (1,))
+    decision = LoggedDecision.of(event, Decision(4, options, 1, (0.4, 0.6), "p2"))
+    append(log.client, make_record(shop.pk, "s1", 0, decisions=(decision,)))
+    archiving.archive(log, consumer="c")
+    row = AdaptationDecision.objects.get()
+    assert row.options == [[0, 0, [0.1, 0.2], 0], [1, 9, [0.3, 0.4], 6]]
+    assert (row.choice, row.propensities, row.propensity) == (1, [0.4, 0.6], 0.6)
+    assert (row.action, row.target, row.features, row.policy) == ("expand", 9, [0.3, 0.4], "p2")
+
+
+def test_what_bounds_stopped_is_counted_by_day_once_however_often_it_is_delivered(shop: Shop, log: StreamLog) -> None:
+    day = 86_400.0
+    for n, (session, cluster, bound) in enumerate(
+        [("s1", 4, "locked"), ("s2", 4, "locked"), ("s2", 4, "core"), ("s2", 5, "locked")]
+    ):
+        at = NOW + day * (n == 1)
+        append(log.client, make_record(shop.pk, session, n, blocked=(LoggedBlocked(f"e{n}.1", at, cluster, "contract", bound),)))
+    entries = log.read_group("c", count=10, idle_ms=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log, "ack", lambda _entries: None)  # dies between the commit and the acknowledgement
+        archiving.keep(log, entries)
+    archiving.archive(log, consumer="d", idle_ms=0)
+    more = make_record(shop.pk, "s3", 9, blocked=(LoggedBlocked("e9.1", NOW + 5, 4, "contract", "locked"),) * 2)
+    append(log.client, more)
+    archiving.archive(log, consumer="d")
+    told = {
+        (str(b.day), b.cluster, b.bound): (b.times, b.example) for b in BlockedAction.objects.filter(shop=shop, where="session")
+    }
+    today, tomorrow = (str(moment(at).date()) for at in (NOW, NOW + day))
+    assert told == {
+        (today, 4, "locked"): (3, "s3"),
+        (tomorrow, 4, "locked"): (1, "s2"),
+        (today, 4, "core"): (1, "s2"),
+        (today, 5, "locked"): (1, "s2"),
+    }
 
 
 def test_delivered_twice_is_kept_once(shop: Shop, log: StreamLog) -> None:

@@ -145,6 +145,7 @@ class StepOut(serializers.Serializer[Any]):
     active = serializers.ListField(child=serializers.CharField())
     shift = ShiftOut(allow_null=True)
     decisions = serializers.ListField(child=serializers.DictField())
+    blocked = serializers.ListField(child=serializers.DictField())
     clusters = serializers.ListField(child=serializers.DictField(), help_text="Whose weight the event changed.")
 
 
