@@ -276,7 +276,7 @@ def items_told(delta: Delta) -> str:
         (rest, "weighted anew"),
         (after.count(CORE), "now core"),
         (after.count(EXCLUDED), "now excluded"),
-        (sum(factor is not None for _, factor in delta.factors.values()), "weigh less"),
+        (sum(factor is not None for _, factor in delta.factors.values()), "now weighing less"),
         (after.count(None), "without a rule now"),
     ):
         told += [f"{count:,} {words}"] if count else []

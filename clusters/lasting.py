@@ -368,5 +368,7 @@ def _missing(raw: Contrast, criteria: Criteria) -> str:
     if raw.effective < criteria.least_effective_sample:
         return f"The sample is worth {raw.effective:,.0f} decisions; {criteria.least_effective_sample:,} are asked for."
     wanted = raw.effective * (stats.norm.ppf(0.5 + criteria.confidence / 2) * raw.error / max(abs(raw.estimate), 1e-12)) ** 2
+    if wanted <= raw.effective:
+        return "Of so many comparisons, some look like this by chance."
     more = f" At this size of the effect, about {wanted:,.0f} decisions would tell." if wanted < 1e7 else ""
     return f"The difference may be chance.{more}"

@@ -70,6 +70,7 @@ def story(cluster: ItemCluster, *, page: int = 1, part: int = 0) -> dict[str, An
         "part": next((p for p in cluster.parts if p["number"] == part), None),
         "excluded": _excluded(cluster),
         "related": cluster.relations.select_related("target").order_by("-weight")[:SHOWN_RELATED],
+        "ties": cluster.ties.filter(target__retired_at=None).select_related("target").order_by("-weight"),
         "suits": _suits(cluster, engine),
         "untold": missing,
         "made_of": _made_of(cluster),

@@ -95,7 +95,7 @@ def test_a_tie_to_a_cluster_that_is_not_served_has_no_effect(learned) -> None:
 def test_lessening_is_a_rule_with_a_factor_that_another_replaces_and_that_can_be_cleared(shop: Shop) -> None:  # noqa: F811
     cluster = make(shop, "A", 0, 1, 2)
     (change,) = editing.lessen(cluster=cluster, items={ids(0)[0]: 0.5, ids(7)[0]: 0.5}, by=LEARNING, reason="Passed over")
-    assert (rules(cluster), change.summary) == ({0: "lessened"}, "1 weigh less"), "7 isn't in it"
+    assert (rules(cluster), change.summary) == ({0: "lessened"}, "1 now weighing less"), "7 isn't in it"
     assert cluster.memberships.get(item__external_id="i0").weight == pytest.approx(0.5)
     editing.lessen(cluster=cluster, items={ids(0)[0]: 0.2}, by=LEARNING)
     assert cluster.memberships.get(item__external_id="i0").weight == pytest.approx(0.2), "of what it weighs by itself"
