@@ -36,13 +36,14 @@ USER = "merchandiser"
 GROUP = "Merchandisers"
 EDITED = (
     "shop", "attribute", "archetype", "item", "itemcluster", "clustersettings", "release", "merchandisingrule", "clusterproposal",
+    "adaptationsettings",
 )  # fmt: skip
 """Models that a merchandiser may change; all others of ours may be looked at, API keys apart."""
 
 OWNED = ("attribute", "archetype")
 """Models of which they may add and delete rows too."""
 
-MADE = ("personaversion", "itemcluster", "clustersettings", "merchandisingrule")
+MADE = ("personaversion", "itemcluster", "clustersettings", "merchandisingrule", "adaptationsettings")
 """Models of which they may add rows only: publishing a version; a cluster's id is for ever, so that it is retired instead."""
 
 HIDDEN = ("apikey",)
