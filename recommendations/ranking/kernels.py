@@ -688,6 +688,19 @@ def less(asked: Asked, item: int, h: np.ndarray) -> Asked:
 
 
 @compiled
+def _above(held: np.ndarray, start: int, stop: int, vote: float, equal: bool) -> int:
+    """How many of held[start:stop] exceed a vote, or equal it too."""
+    over = np.int32(0)  # in 32 bits, as the votes are: eight are counted at a time
+    if equal:
+        for j in range(start, stop):
+            over = np.int32(over + np.int32(held[j] >= vote))
+    else:
+        for j in range(start, stop):
+            over = np.int32(over + np.int32(held[j] > vote))
+    return over
+
+
+@compiled
 def vote_features_of(cast: np.ndarray, columns: np.ndarray, floor: float, out: np.ndarray) -> np.ndarray:
     """`vote_features` of the candidates at `columns` (k,) alone, into out (3 v, k): the few that are asked for are counted
     into their places, which costs less than to sort all."""
@@ -713,14 +726,11 @@ def vote_features_of(cast: np.ndarray, columns: np.ndarray, floor: float, out: n
         for c in range(len(columns)):
             vote = mine[c]
             over[c] = vote * scale
-            rank = 0
+            by_place[c] = 0.0
             if vote > 0.0:
                 own = place[columns[c]]
-                for j in range(own):
-                    rank += held[j] >= vote
-                for j in range(own + 1, count):
-                    rank += held[j] > vote
-            by_place[c] = 1.0 / (1.0 + rank / 3.0) if vote > 0.0 else 0.0
+                rank = _above(held, 0, own, vote, True) + _above(held, own + 1, count, vote, False)
+                by_place[c] = 1.0 / (1.0 + rank / 3.0)
         peaks[v] = most * whole
     return peaks
 
