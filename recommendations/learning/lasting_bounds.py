@@ -46,7 +46,7 @@ class Allowed(NamedTuple):
 
 @dataclass
 class Held:
-    """A cluster as bounds see it. before : items that it had when the day began.  spent : that learning changed since."""
+    """A cluster as bounds see it. before : items that it has but for what learning changed today.  spent : those items."""
 
     cluster: ItemCluster
     size: int
@@ -58,14 +58,14 @@ class Held:
 def held(cluster: ItemCluster, now: dt.datetime) -> Held:
     """What a cluster has, and what of its day's budget is spent; what was undone was given back."""
     start = day_start(now.astimezone(dt.UTC).date())
-    size, spent, grew = ClusterMembership.objects.filter(cluster=cluster).count(), set(), 0
-    changes = ClusterChange.objects.filter(cluster=cluster, at__gte=start)
-    for change in changes.iterator(chunk_size=50):
+    size = ClusterMembership.objects.filter(cluster=cluster).count()
+    spent: set[int] = set()
+    grew = 0
+    changes = ClusterChange.objects.filter(cluster=cluster, at__gte=start, actor=ClusterChange.Actor.LEARNING)
+    for change in changes.filter(undoes=None, undone_by=None).iterator(chunk_size=50):
         delta = delta_of(change)
+        spent |= delta.items
         grew += delta.entered - delta.left
-    standing = changes.filter(actor=ClusterChange.Actor.LEARNING, undoes=None, undone_by=None)
-    for change in standing.iterator(chunk_size=50):
-        spent |= delta_of(change).items
     core = ClusterItemRule.objects.filter(cluster=cluster, rule=CORE).values_list("item_id", flat=True)
     return Held(cluster, size, size - grew, spent, set(core))
 
@@ -117,12 +117,12 @@ def _too_cheap(given: AdaptationSettings, items: Iterable[int]) -> set[int]:
     """Items that are known to earn less than the margin floor; where cost or price isn't known it is no bar."""
     if given.margin_floor is None:
         return set()
-    low = set()
+    low: set[int] = set()
     for chunk in in_chunks(items):
         priced = Item.objects.filter(pk__in=chunk, price__gt=0, cost__isnull=False)
-        low |= {
-            pk for pk, price, cost in priced.values_list("pk", "price", "cost") if (price - cost) / price < given.margin_floor
-        }
+        for pk, price, cost in priced.values_list("pk", "price", "cost"):
+            if price is not None and cost is not None and float((price - cost) / price) < given.margin_floor:
+                low.add(pk)
     return low
 
 

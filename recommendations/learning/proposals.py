@@ -21,7 +21,7 @@ from clusters.editing import Actor, EditConflict, EditError, UndoneDay
 from clusters.lasting import Finding, Found
 from clusters.lineage import shortened
 from clusters.models import ClusterChange, ClusterItemRule, ClusterMembership, ClusterRelation, ClusterTie, Item, ItemCluster
-from personas.models import Shop
+from personas.models import Shop, in_chunks
 from recommendations.learning import findings
 from recommendations.learning.lasting_bounds import WORDS, Held, allowed, held, tally
 from recommendations.learning.models import AdaptationSettings, ClusterProposal
@@ -331,13 +331,8 @@ def undo_day(*, shop: Shop, day: dt.date, by: Actor, reason: str = "") -> Undone
 def settle_undone(shop: Shop) -> None:
     """Applied proposals all of whose changes were taken back, wherever that was done, say so."""
     applied = ClusterProposal.objects.filter(shop=shop, state=State.APPLIED, change__isnull=False)
-    batches = list(applied.values_list("change", flat=True))
+    batches = {batch for batch in applied.values_list("change", flat=True) if batch is not None}
     standing = ClusterChange.objects.filter(Q(undone_by=None) | Q(undone_by__undone_by__isnull=False), shop=shop)
-    left = {
-        batch
-        for start in range(0, len(batches), 500)
-        for batch in standing.filter(batch__in=batches[start : start + 500]).values_list("batch", flat=True)
-    }
-    gone = [batch for batch in batches if batch not in left]
-    for start in range(0, len(gone), 500):
-        applied.filter(change__in=gone[start : start + 500]).update(state=State.UNDONE)
+    for chunk in in_chunks(batches):
+        left = set(standing.filter(batch__in=chunk).values_list("batch", flat=True))
+        applied.filter(change__in=[batch for batch in chunk if batch not in left]).update(state=State.UNDONE)
