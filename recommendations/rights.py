@@ -24,7 +24,7 @@ from personas.models import ArchivedEvent, Erasure, Session, Shop, Shopper, Shop
 from recommendations import cluster_statistics, releases, search_words
 from recommendations import engine as loop
 from recommendations.engine import Engine
-from recommendations.learning.models import ExperimentSession
+from recommendations.learning.models import BlockedAction, ExperimentSession
 from recommendations.models import AdaptationDecision, ServedSlate
 from recommendations.serving import archiving, held, memory
 from recommendations.serving.problems import Problem, invalid
@@ -322,7 +322,14 @@ def _erase_rows(shop: Shop, found: Holdings) -> dict[str, int]:
         counts["slates"] += ServedSlate.objects.filter(shop=shop, session_id__in=chunk).delete()[0]
         counts["decisions"] += AdaptationDecision.objects.filter(shop=shop, session_id__in=chunk).delete()[0]
         counts["experiments"] += ExperimentSession.objects.filter(experiment__shop=shop, session_id__in=chunk).delete()[0]
+        _forget_examples(shop, chunk)
     return counts | delete_shoppers(shoppers)
+
+
+def _forget_examples(shop: Shop, sessions: Iterable[str]) -> None:
+    """What bounds blocked stays counted, without the visit that it is an example of."""
+    where = BlockedAction.Where.SESSION
+    BlockedAction.objects.filter(shop=shop, where=where, example__in=list(sessions)).update(example="")
 
 
 def delete_sessions(shop: Shop, sessions: Mapping[int, str]) -> dict[str, int]:
@@ -337,6 +344,7 @@ def delete_sessions(shop: Shop, sessions: Mapping[int, str]) -> dict[str, int]:
         counts["slates"] += ServedSlate.objects.filter(shop=shop, session_id__in=ids).delete()[0]
         counts["decisions"] += AdaptationDecision.objects.filter(shop=shop, session_id__in=ids).delete()[0]
         counts["experiments"] += ExperimentSession.objects.filter(experiment__shop=shop, session_id__in=ids).delete()[0]
+        _forget_examples(shop, ids)
         counts["events"] += ArchivedEvent.objects.filter(session__in=chunk).delete()[0]
         counts["sessions"] += Session.objects.filter(pk__in=chunk).delete()[0]
     if sessions:

@@ -14,7 +14,8 @@ from clusters import editing
 from clusters.editing import Actor, EditConflict
 from clusters.lineage import members_at, ties_at
 from clusters.models import ClusterChange, ClusterItemRule, ClusterTie, Item, ItemCluster
-from personas.models import Shop
+from personas.models import Session, Shop
+from recommendations import rights
 from recommendations.learning import proposals
 from recommendations.learning.lasting_bounds import allowed, held
 from recommendations.learning.models import AdaptationSettings, BlockedAction, ClusterProposal
@@ -270,3 +271,14 @@ def test_a_day_of_learning_is_undone_but_for_what_somebody_changed_since(shop: S
     assert [first.state, second.state, third.state] == ["applied", "undone", "applied"]
     assert inside(shop, "Skirts") & {"203", "204"} == set()
     assert proposals.undo_day(shop=shop, day=dt.date(2020, 1, 1), by=by).changes == ()
+
+
+def test_an_erased_visit_is_no_example_of_what_was_blocked(shop: Shop) -> None:
+    visit = Session.objects.create(shop=shop, session_id="visit", started_at=timezone.now(), last_at=timezone.now())
+    for where in BlockedAction.Where.values:
+        BlockedAction.objects.create(
+            shop=shop, day=timezone.now().date(), where=where, cluster=1, action="add", bound="core", times=3, example="visit"
+        )
+    rights.delete_sessions(shop, {visit.pk: "visit"})
+    assert dict(BlockedAction.objects.values_list("where", "example")) == {"session": "", "lasting": "visit"}
+    assert set(BlockedAction.objects.values_list("times", flat=True)) == {3}
