@@ -87,7 +87,7 @@ class Engine:
     @cached_property
     def shelves(self) -> Shelves:
         """What first slates are made from."""
-        return build_shelves(self.ranker.popularity, self.personas)
+        return build_shelves(self.ranker.popularity, self.personas, self.ranker.entry or 0.0)
 
     @cached_property
     def rule_set(self) -> RuleSet:

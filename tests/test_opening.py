@@ -10,11 +10,12 @@ import pytest
 
 from personas.encoding import FACTORS
 from personas.profile import PersonaState
+from personas.sessions import SessionLog
 from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.ranking.features import EXPERTS
-from recommendations.ranking.opening import DEPTH, Shelves, build_shelves, open_with
-from recommendations.ranking.popularity import TOP, Popularity
+from recommendations.ranking.opening import DEPTH, ENTRY, FEW, Shelves, build_shelves, learn_entry, open_with
+from recommendations.ranking.popularity import TOP, Popularity, build_popularity
 from recommendations.session import Request, SessionState, Slate
 from tests.worlds import MONDAY, make_world, train_world
 
@@ -22,18 +23,25 @@ NOBODY = np.zeros(0, dtype=np.intp)
 NO_RATES = np.zeros(0)
 
 
-def made(share: np.ndarray, category: np.ndarray, given: np.ndarray, prior: np.ndarray) -> tuple[Popularity, Shelves]:
-    """A shop of `given` (K, C) P(category | persona) and items of these shares of all visits."""
+def made(
+    share: np.ndarray,
+    category: np.ndarray,
+    given: np.ndarray,
+    prior: np.ndarray,
+    popularity: Popularity | None = None,
+    entry: float = 0.0,
+) -> tuple[Popularity, Shelves]:
+    """A shop of `given` (K, C) P(category | persona) and items of these shares of all visits, or of this popularity."""
     log_share = np.log(share / share.sum()).astype(np.float32)
     facts = np.column_stack([log_share, log_share, *[np.zeros_like(log_share)] * 3])
     top = np.argsort(-log_share, kind="stable")[:TOP].astype(np.int32)
-    popularity = Popularity(facts, top)
+    popularity = popularity or Popularity(facts, top)
     tables = [np.log(given) if name == "category" else np.zeros((len(prior), 4)) for name in FACTORS]
     hmm = SimpleNamespace(log_initial=np.log(prior), log_emission=tuple(tables))
     no_tier, no_prices = np.full(len(share), -1, dtype=np.int8), np.zeros(0, dtype=bool)
     of_items = SimpleNamespace(category=category, price_tier=no_tier, reduced=no_prices)
     model = SimpleNamespace(hmm=hmm, facts=of_items, ids=tuple(range(1, len(prior) + 1)))
-    return popularity, build_shelves(popularity, model)  # type: ignore[arg-type]
+    return popularity, build_shelves(popularity, model, entry)  # type: ignore[arg-type]
 
 
 PRIOR = np.array([0.7, 0.3])
@@ -99,6 +107,34 @@ def test_reminders_are_mixed_in_as_often_as_the_log_says() -> None:
     assert set(opening.positions[reminded > 0.5].tolist()) == {7, 8}
     never = open_with(shelves, belief=PRIOR, own=own, rates=np.zeros(3))
     np.testing.assert_array_equal(never.scores, open_with(shelves, belief=PRIOR, own=NOBODY, rates=NO_RATES).scores)
+
+
+def doors(*, open_with_few: bool, sessions: int = 400, seed: int = 0) -> SessionLog:
+    """Visits of five items, of forty: what they begin with is one of ten items, or like all the rest of what they look at."""
+    rng = np.random.default_rng(seed)
+    position = rng.integers(40, size=(sessions, 5))
+    if open_with_few:
+        position[:, 0] = rng.integers(10, size=sessions)
+    return SessionLog.of(np.repeat(np.arange(sessions), 5), position.ravel(), np.arange(position.size) * 60.0)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_what_visits_begin_with_leads_where_later_visits_begin_with_it_too(few: bool) -> None:
+    log, later = doors(open_with_few=few), doors(open_with_few=few, seed=1)
+    popularity = build_popularity(log, 40, weight=np.ones(len(log)))
+    entry = learn_entry(popularity, later.position[later.offsets[:-1]])
+    assert entry >= 0.75 if few else entry <= 0.25
+    _, shelves = made(np.ones(40), np.zeros(40, dtype=np.int16), GIVEN, PRIOR, popularity, entry)
+    opening = open_with(shelves, belief=PRIOR, own=NOBODY, rates=NO_RATES)
+    first = opening.positions[np.argsort(-opening.scores, kind="stable")][:10]
+    assert (set(first.tolist()) == set(range(10))) == few
+    assert np.exp(shelves.every).sum() == pytest.approx(1.0)
+
+
+def test_too_few_visits_choose_nothing() -> None:
+    log = doors(open_with_few=True)
+    popularity = build_popularity(log, 40, weight=np.ones(len(log)))
+    assert learn_entry(popularity, np.zeros(FEW - 1, dtype=np.int32)) == ENTRY
 
 
 @pytest.fixture(scope="module")

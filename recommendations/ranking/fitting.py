@@ -26,6 +26,7 @@ from recommendations.ranking.layout import lay_out
 from recommendations.ranking.listwise import Lists, joined, train_blend
 from recommendations.ranking.neighbours import build_neighbours
 from recommendations.ranking.new_items import with_unseen
+from recommendations.ranking.opening import learn_entry
 from recommendations.ranking.popularity import build_popularity
 from recommendations.ranking.ranker import Ranker, affinity, represent
 from recommendations.ranking.recency import best_horizon, default_tail, session_weights
@@ -81,6 +82,7 @@ def train_ranker(
     rehearsals = _rehearsals(log, tail, n, most_lists, TAILS if most_examples is None else 1)
     horizon = best_horizon(log.take(~tail), log.take(tail), n)
     select = select or _selecting(clusters)
+    entry = _entry(log.take(~tail), log.take(tail), n, horizon)
     parts: list[Lists] = []
     start: Encoder | None = None
     for i, rehearsal in enumerate(rehearsals):
@@ -103,6 +105,7 @@ def train_ranker(
         blend=blend,
         reminders=learn_reminders(log, np.exp(ranker.popularity.facts[:, 0])),
         companions=learn_companions(log, catalogue, session_weights(log, horizon)),
+        entry=entry,
     )
     return with_unseen(ranker, catalogue.item_descriptors)
 
@@ -135,6 +138,13 @@ def _rehearsals(log: SessionLog, tail: np.ndarray, n: int, most: int, tails: int
         tail[np.flatnonzero(early)[default_tail(log.take(early))]] = True
         early = early & ~tail
     return found
+
+
+def _entry(early: SessionLog, late: SessionLog, n: int, horizon: float) -> float:
+    """What `late` sessions begin with, foretold from the `early` ones: the weight of what those began with."""
+    first = late.position[late.offsets[:-1]]
+    known = np.bincount(early.position, minlength=n) > 0
+    return learn_entry(build_popularity(early, n, weight=session_weights(early, horizon)), first[known[first]])
 
 
 def _telling(progress: Callable[[float, float], None] | None) -> Callable[[float, float], Callable[[float], None]]:

@@ -3,8 +3,9 @@
 Items of one category, price tier and discount stand on one *shelf*, and a persona is known by the shelves it takes from:
 P(item | persona) = P(item) P(shelf | persona) / P(shelf), with the persona model's own tables and its factors independent given
 the persona, as everywhere. A belief then gives log P(item) plus the log of a mean of those ratios, and the belief of nobody in
-particular gives popularity itself. What a returning shopper wanted before is mixed in as often as the log says that shoppers
-want the same again (`reminders`).
+particular gives P(item) itself: what is visited lately, and by how much of what a visit begins with differs from what it goes on
+to, as learned (`learn_entry`). What a returning shopper wanted before is mixed in as often as the log says that shoppers want the
+same again (`reminders`).
 """
 
 from __future__ import annotations
@@ -23,18 +24,26 @@ DEPTH = 40
 MOST_REMINDED = 0.9
 """Part of a slate's odds that reminders may take at most; the rest keeps every other item's odds above zero."""
 
+ENTRY_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""What the log-odds that a visit begins with an item may weigh beside its popularity: not at all, or as the log has it."""
+
+ENTRY = 0.5
+"""Its weight where there are fewer than `FEW` sessions to choose it by: nearly the best in every log that was looked at."""
+
+FEW = 100
+
 _CATEGORY, _TIER, _DISCOUNT = 1, 2, 7
 _EXPERT = {name: i for i, name in enumerate(EXPERTS)}
 
 
 @dataclass(frozen=True)
 class Shelves:
-    """S shelves and the m items that may open, most visited lately first.
+    """S shelves and the m items that may open, the likeliest first.
 
     given : (K, S) P(shelf | persona), up to a factor of the shelf.  usual : (S,) the same of nobody in particular.
-    mass : (S,) share of all visits.  items, shelves : (m,) int32 positions, and the shelf of each.  log_share : (m,) float64.
+    mass : (S,) share of all openings.  items, shelves : (m,) int32 positions, and the shelf of each.  log_share : (m,) float64.
     shelf_of : (n,) int32, shelf of any item.  place : (n,) int32 into `items`, -1 for the others.  every : (n,) float64,
-    log-shares of all items.
+    log P(item) of all items.
     """
 
     given: np.ndarray
@@ -50,7 +59,7 @@ class Shelves:
 
 @dataclass(frozen=True)
 class Opening:
-    """A ranking before the first item, of m candidates, by popularity.
+    """A ranking before the first item, of m candidates, the likeliest first but for what the shopper wanted before.
 
     positions : (m,) intp.  scores : (m,) float32, log of the odds up to a constant.
     personas : (m,) int, whom each item is for most likely.  parts : (m, E) float32, what carried it, rows sum to 1.
@@ -62,8 +71,25 @@ class Opening:
     parts: np.ndarray
 
 
-def build_shelves(popularity: Popularity, model: PersonaModel) -> Shelves:
-    """Shelves of a shop's n items; an item of unknown category, tier or discount says nothing by it."""
+def learn_entry(popularity: Popularity, first: np.ndarray) -> float:
+    """The weight of `ENTRY_WEIGHTS` under which what later sessions began with is likeliest.
+
+    popularity : of the sessions before.  first : (s,) positions of the later ones' first items, those that were seen before.
+    """
+    if len(first) < FEW:
+        return ENTRY
+    return max(ENTRY_WEIGHTS, key=lambda weight: float(_log_opens(popularity, weight)[first].mean()))
+
+
+def _log_opens(popularity: Popularity, entry: float) -> np.ndarray:
+    """(n,) float64, log of how likely a session begins with each item."""
+    score = popularity.facts[:, FACTS.index("log_recent")] + entry * popularity.facts[:, FACTS.index("entry")].astype(np.float64)
+    most = score.max(initial=0.0)
+    return np.asarray(score - most - np.log(np.exp(score - most).sum()))
+
+
+def build_shelves(popularity: Popularity, model: PersonaModel, entry: float = 0.0) -> Shelves:
+    """Shelves of a shop's n items; an item of unknown category, tier or discount says nothing by it. entry : by `learn_entry`."""
     facts = model.facts
     n = len(facts.category)
     codes = {_CATEGORY: facts.category, _TIER: facts.price_tier}
@@ -78,7 +104,7 @@ def build_shelves(popularity: Popularity, model: PersonaModel) -> Shelves:
         table = model.hmm.log_emission[factor]
         log_given += np.where(code[one] >= 0, table[:, code[one]], 0.0)  # -1 reads the last column, which is not used
     given = np.exp(log_given)
-    every = popularity.facts[:, FACTS.index("log_recent")].astype(np.float64)
+    every = _log_opens(popularity, entry)
     order = np.lexsort((np.arange(n), -popularity.facts[:, FACTS.index("log_share")], -every))
     shelf_of = shelf_of.astype(np.int32)
     by_shelf = order[np.argsort(shelf_of[order], kind="stable")]

@@ -54,6 +54,7 @@ class Ranker:
     horizon : chosen recency horizon, in spans of the log.
     reminders : (R,) by `reminders.learn_reminders`; None in a release of before there were any.
     companions : what goes with what; None in a release of before there were any.
+    entry : weight of what visits begin with in a first slate (`opening.learn_entry`); None in a release of before.
     kinship : who speaks for items that nobody has seen; None where all were, or nothing is known of them.
     """
 
@@ -66,6 +67,7 @@ class Ranker:
     reminders: np.ndarray | None = None
     kinship: Kinship | None = None
     companions: Companions | None = None
+    entry: float | None = None
 
     @cached_property
     def tables(self) -> Tables:
