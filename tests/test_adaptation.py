@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -67,7 +68,9 @@ def told(
     adapted: AdaptedClusters | None = None,
 ) -> tuple[AdaptedClusters, list[Decision], list[Blocked]]:
     policy, rng, reach = policy or default_policy(), np.random.default_rng(0), Reach(clusters, catalogue, bounds)
-    adapted, decisions, blocked = adapted or adaptation.start(), [], []
+    decisions: list[Decision] = []
+    blocked: list[Blocked] = []
+    adapted = adapted or adaptation.start()
     for step in steps:
         adapted, made, stopped = observe(reach, policy, adapted, step, lambda: rng)
         decisions += made
@@ -285,10 +288,12 @@ def test_at_most_three_clusters_are_decided_on_at_once_the_most_ignored_first():
     assert [d.cluster for d in decisions] == [104, 101, 102, 103]
 
 
-def shop(**of_107: object) -> Catalogue:
+def shop(**of_107: Any) -> Catalogue:
     """120 items; those of cluster 107 are of the given kind, of the others nothing is known but that they cost half."""
-    plain = {"category": "dresses", "price": 10.0, "cost": 5.0}
-    return build_catalogue([ItemRow(i + 1, f"sku-{i}", **{**plain, **(of_107 if 60 <= i < 70 else {})}) for i in range(120)])
+    plain = ItemRow(1, "sku", category="dresses", price=10.0, cost=5.0)
+    return build_catalogue(
+        [replace(plain, item_id=i + 1, external_id=f"sku-{i}", **(of_107 if 60 <= i < 70 else {})) for i in range(120)]
+    )
 
 
 def test_an_expansion_brings_in_nothing_under_the_margin_floor():
