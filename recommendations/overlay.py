@@ -22,7 +22,6 @@ from recommendations.ranking.new_items import Kin
 from recommendations.ranking.rules import Rule
 
 if TYPE_CHECKING:
-    from clusters.adaptation import Bounds
     from clusters.policy import Policy
     from recommendations.parts import Engine
 
@@ -78,6 +77,9 @@ _DERIVED = {
     "likeness": ("ranker", "catalogue"),
     "sieve": ("ranker", "catalogue"),
     "out_of_stock": ("catalogue",),
+    "gone": ("catalogue", "overlay.gone"),
+    "reach": ("clusters", "catalogue", "bounds"),
+    "rule_set": ("overlay.rules", "catalogue", "clusters", "personas", "ranker"),
 }
 """What an engine derives when it is first needed, and the components that it is made of."""
 

@@ -13,6 +13,7 @@ import redis
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from clusters.cluster_drafts import EditConflict, EditError
 from clusters.policy import default_policy
@@ -257,7 +258,7 @@ def visits(made: Experiment, n: int, gain: float, *, revenue: float = 1.0, seed:
             measures = {"reward": rng.normal(1.0 + gain * place), "engagements": 1.0, "revenue": paid}
             at = moment(NOW + 60.0 * k)
             rows.append(ExperimentSession(experiment=made, session_id=f"{arm.name}{k}", unit=uuid.uuid4().hex, arm=arm.name,
-                                          at=at, measures=measures, counted_at=at))  # fmt: skip
+                                          at=at, measures=measures, counted_at=timezone.now()))  # fmt: skip
     ExperimentSession.objects.bulk_create(rows)
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import pytest_asyncio
 import redis
+from asgiref.sync import sync_to_async
 
 from clusters.policy import default_policy
+from personas.models import Shop
+from recommendations import activation, releases
 from recommendations.engine import Engine
+from recommendations.learning import experiments, policies
+from recommendations.learning.models import Experiment
 from recommendations.overlay import Offer, Overlay, with_arm, with_overlay
 from recommendations.serving import process, turns
 from recommendations.serving.activity import decode_record, log_key, partition
@@ -89,7 +97,7 @@ def test_an_arm_with_another_policy_shares_everything_else(engine: Engine) -> No
     assert arm.policy is policy
     for name in ("catalogue", "personas", "clusters", "ranker", "overlay"):
         assert getattr(arm, name) is getattr(engine, name)
-    for name in ("layout", "shelves", "companions", "likeness", "sieve", "out_of_stock"):
+    for name in ("layout", "shelves", "companions", "likeness", "sieve", "out_of_stock", "gone", "rule_set", "reach"):
         assert vars(arm)[name] is vars(engine)[name], name
 
 
@@ -223,3 +231,38 @@ def test_membership_is_stored_in_few_bytes(engine: Engine) -> None:
     within = replace(state, trial=Membership(7, "as it is", "0" * 32))
     assert decode_state(encode_state(within)).trial == within.trial
     assert len(encode_state(within)) - len(encode_state(state)) < 60
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.asyncio
+async def test_an_experiment_is_served_within_seconds_of_its_start_and_no_longer_than_that_after_its_end(
+    engine: Engine, data_dir: Path, redis_client: redis.Redis, redis_url: str
+) -> None:
+    """A process as it is run, with the database and the channel: nothing is told to it but by the verbs."""
+
+    def made() -> Experiment:
+        shop = Shop.objects.create(slug="boutique", name="Boutique")
+        activation.activate(releases.publish(shop, engine, metrics={}), by=policies._actor(None))
+        arms = [{"name": "as it is", "share": 0.5}, {"name": "still", "share": 0.5, "adapts": False}]
+        return experiments.create(shop, name="x", arms=arms)
+
+    experiment = await sync_to_async(made)()
+    here = await process.start(redis_url, Engines())
+    try:
+        shop = experiment.shop_id
+
+        async def served(*, wanted: bool) -> float:
+            began = time.monotonic()
+            while (shop in here.engines._trials) is not wanted:
+                assert time.monotonic() - began < 4.0
+                await asyncio.sleep(0.02)
+            return time.monotonic() - began
+
+        assert shop not in here.engines._trials
+        await sync_to_async(experiments.start)(experiment)
+        await served(wanted=True)
+        assert set(here.engines._trials[shop].engines) == {"as it is", "still"}
+        await sync_to_async(experiments.stop)(experiment)
+        await served(wanted=False)
+    finally:
+        await here.stop()

@@ -150,10 +150,12 @@ class ExperimentPages(ModelAdmin):
         return TemplateResponse(request, "admin/experiments/experiment.html", context)
 
     def result(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """What it shows by now, as a part of its page."""
+        """What it shows by now, as a part of its page; 204 if it shows what the page does (`since`)."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         row = get_object_or_404(Experiment.objects.select_related("shop"), pk=pk)
+        if row.state == State.RUNNING and request.GET.get("since") == row.result.get("counted_at", ""):
+            return HttpResponse(status=204)  # nothing new: what is open, or under the pointer, stays
         return TemplateResponse(request, "admin/experiments/result.html", {"row": row, **_result(row)})
 
     def _of(self, request: HttpRequest, pk: int) -> Experiment:

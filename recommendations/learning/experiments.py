@@ -11,6 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from clusters.cluster_drafts import EditConflict, EditError
 from clusters.lineage import Actor
@@ -19,7 +20,7 @@ from personas.models import Shop
 from recommendations import activation, releases
 from recommendations.learning import measuring, policies
 from recommendations.learning.measuring import METRICS
-from recommendations.learning.models import AdaptationSettings, Experiment, PolicyVersion
+from recommendations.learning.models import AdaptationSettings, Experiment, ExperimentSession, PolicyVersion
 from recommendations.models import Component, Release
 from recommendations.overlay_requests import request_overlay
 from recommendations.serving.trials import Arm, read_arms
@@ -31,6 +32,9 @@ State = Experiment.State
 MOST_ARMS = 4
 LEAST_SHARE = 0.01
 MAX_NAME = 40
+
+COUNTING = dt.timedelta(minutes=1)
+"""Longer than it takes to count visits in one transaction."""
 
 LATE = dt.timedelta(days=2)
 """After an experiment is stopped, visits that were under way still come in for so long."""
@@ -319,16 +323,21 @@ def look(shop: Shop) -> None:
     measuring.count(shop)
     late = timezone.now() - LATE
     for experiment in Experiment.objects.filter(shop=shop, state=State.RUNNING):
-        _told(experiment)
+        _tell(experiment)
         if why := measuring.broken(experiment.result) or _unservable(experiment):
             stop(experiment, reason=why)
             logger.warning("experiment %s of %s stopped by itself: %s", experiment.pk, shop.slug, why)
     for experiment in Experiment.objects.filter(shop=shop, state=State.STOPPED, stopped_at__gte=late):
-        _told(experiment)
+        _tell(experiment)
 
 
-def _told(experiment: Experiment) -> None:
-    _note(experiment, **measuring.result_of(experiment))
+def _tell(experiment: Experiment) -> None:
+    """Keep what is known by now, unless nothing was counted since it was last told."""
+    told = parse_datetime(experiment.result.get("counted_at", ""))
+    # What was being counted just then wasn't among it.
+    since = ExperimentSession.objects.filter(experiment=experiment, counted_at__gt=told - COUNTING) if told else None
+    if since is None or since.exists():
+        _note(experiment, **measuring.result_of(experiment))
 
 
 def _unservable(experiment: Experiment) -> str:

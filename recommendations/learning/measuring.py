@@ -152,8 +152,9 @@ class Counted:
 
     def _arm(self, metric: str, arm: int, till: float) -> Arm:
         rows = (self.arm == arm) & (self.at <= till)
-        _, unit = np.unique(self.unit[rows], return_inverse=True)
-        return Arm(np.bincount(unit, self.values[metric][rows]), np.bincount(unit).astype(np.float64))
+        unit = self.unit[rows]
+        visits, total = np.bincount(unit), np.bincount(unit, self.values[metric][rows])
+        return Arm(total[visits > 0], visits[visits > 0].astype(np.float64))
 
 
 def read(experiment: Experiment) -> Counted:
