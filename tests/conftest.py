@@ -57,6 +57,13 @@ def stop_servers() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """With `-n`, workers inherit this environment. Without a name of settings in it pytest-django waits for their own conftest,
+    and so for their own servers; with it, all would read this process's, and empty one another's Redis."""
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On PostgreSQL only the tests that use the database run: the others would say the same again."""
     if DATABASE != "postgres":
