@@ -20,7 +20,7 @@ from personas.events import EventError, check_id
 from recommendations.serving import access, process, turns
 from recommendations.serving.access import Principal
 from recommendations.serving.asks import look_up, read_ask, read_parameters
-from recommendations.serving.payloads import profile_json, slate_json
+from recommendations.serving.payloads import ToldSlate, profile_json, slate_json
 from recommendations.serving.problems import Problem, internal, invalid, storage_unavailable
 from recommendations.serving.process import Process
 
@@ -124,7 +124,7 @@ async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], b
     await send({"type": "http.response.body", "body": body})
 
 
-async def answer(scope: Scope, receive: Receive) -> dict[str, Any]:
+async def answer(scope: Scope, receive: Receive) -> dict[str, Any] | ToldSlate:
     """The JSON answer of a request. Raises Problem."""
     path, method = scope["path"], scope["method"]
     allowed = ("GET",) if is_profile(path) else HOT_PATHS[path]
@@ -167,7 +167,7 @@ async def take_events(here: Process, who: Principal, scope: Scope, body: dict[st
     return answer
 
 
-async def recommend(here: Process, who: Principal, scope: Scope, body: dict[str, Any], now: float) -> dict[str, Any]:
+async def recommend(here: Process, who: Principal, scope: Scope, body: dict[str, Any], now: float) -> ToldSlate:
     """A slate for the session as it stands; a session not seen before gets one from its prior."""
     visit = turns.read_visit(who, body)
     who.require("read", visit.session)

@@ -62,7 +62,7 @@ def slate_json(engine: Engine, state: SessionState, slate: Slate) -> ToldSlate:
     for item, slot, score, propensity, persona, cluster, because, expert, reason, experts, _ in slate.items:
         items.append(
             Told(
-                *(told.get(("item", item)) or _item_told(engine, item)),
+                *(told.get(("item", item)) or _item_told(engine, item)),  # type: ignore[call-arg]  # five fields
                 slot,
                 round(score, 4),
                 round(propensity, 4),

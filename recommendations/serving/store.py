@@ -247,7 +247,7 @@ class Store:
         """
         place, data = place_of(state.shop, state.session, self.partitions), encode_state(state)
         told = place.channel if message else ""
-        asked = (3, *place[:3], loaded.header, data, self.ttl_s, record, told, message, *event_ids)
+        asked: Command = (3, *place[:3], loaded.header, data, self.ttl_s, record, told, message, *event_ids)
         if not self._sha:
             self._sha = await self.client.script_load(_COMMIT)
         evaluate = self._synced if self.durability is Durability.WAITAOF else self._wire().ask_one

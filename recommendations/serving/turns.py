@@ -257,7 +257,7 @@ def _parse(engine: Engine, raw_events: Sequence[object], now: float) -> tuple[di
             results.append(Result(event_id=event.event_id, status="duplicate"))
             continue
         parsed[event.event_id] = _Parsed(event, tuple(refs))
-        notes = ("clock_ahead",) if event.clock_ahead else ()
+        notes: tuple[str, ...] = ("clock_ahead",) if event.clock_ahead else ()
         if UNKNOWN_ITEM in event.items:
             notes += ("unknown_item",)
         results.append(Result(event_id=event.event_id, status="accepted", notes=notes))
