@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -74,7 +74,12 @@ def slate_items(
     if ruling.weights is not None:
         rules = [held + ruling.on(position) for held, position in zip(rules, positions, strict=True)]
     if not request.reasons:
-        nothing_told = [UNKNOWN_ITEM] * len(slots), [""] * len(slots), [""] * len(slots), [{} for _ in slots]
+        nothing_told: tuple[list[Any], ...] = (
+            [UNKNOWN_ITEM] * len(slots),
+            [""] * len(slots),
+            [""] * len(slots),
+            [{} for _ in slots],
+        )
         return tuple(map(SlateItem, *shown, *nothing_told, rules))
     why = explaining.explain(engine.ranker, trial.history, ranked, rows)
     if place.relevance is None:

@@ -111,7 +111,8 @@ def learners(seed: int, *, half_life: float, off: bool) -> list[Learner]:
     """One of each, new. half_life : of ours, in batches."""
     a, d = len(ACTIONS), len(FEATURES)
     ours = Thompson(default_policy(), half_life=half_life, name=OURS)
-    return [Static(), Uniform(), EpsilonGreedy(a, d), LinUCB(), ours] + ([Off()] if off else [])
+    rivals: list[Learner] = [Static(), Uniform(), EpsilonGreedy(a, d), LinUCB(), ours]
+    return [*rivals, Off()] if off else rivals
 
 
 def steady(options: argparse.Namespace, report: Report) -> Board:

@@ -147,8 +147,8 @@ def _write(
             if looked[n]:
                 yield (shop.pk, pks[name], f"l{n}", look, acted[n], acted[n], place + 1, shown[0], "", *rest, None)
 
-    columns = ("shop_id", "session_id", "event_id", "code", "at", "received_at", "place", "item", "item_ref", "quantity")
-    _insert(ArchivedEvent, (*columns, "query", "origin", "data"), events())
+    told_of = ("shop_id", "session_id", "event_id", "code", "at", "received_at", "place", "item", "item_ref", "quantity")
+    _insert(ArchivedEvent, (*told_of, "query", "origin", "data"), events())
 
 
 def _insert(model: type[models.Model], columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:

@@ -65,8 +65,17 @@ class Day(NamedTuple):
 
     def plus(self, other: Day) -> Day:
         both = [a + b for a, b in zip(self.actions, other.actions, strict=True)]
-        sums = (a + b for a, b in zip(self[3:], other[3:], strict=True))
-        return Day(self.day, self.policy, both, *sums)
+        return Day(
+            self.day,
+            self.policy,
+            both,
+            self.credited + other.credited,
+            self.sessions + other.sessions,
+            self.reward + other.reward,
+            self.square + other.square,
+            self.cross + other.cross,
+            self.count2 + other.count2,
+        )
 
 
 def ripe_before(rewards: Rewards, *, now: float) -> float:

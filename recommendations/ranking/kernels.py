@@ -293,7 +293,7 @@ def _in_order(bits: int) -> np.uint64:
 
 @compiled
 def coarse_products(
-    encoder: Outputs, rows: np.ndarray, start: int, stop: int, whole: np.ndarray, step: float, keys: np.ndarray, count: int
+    encoder: Outputs, rows: np.ndarray, start: int, stop: int, whole: np.ndarray, step: np.float32, keys: np.ndarray, count: int
 ) -> None:
     """Keys of rows[start:stop] by what a byte a dimension says of them, from keys[count] on. whole : (d,) int16, h in `step`s."""
     coarse, unit, bias = encoder.coarse, encoder.unit, encoder.bias
@@ -476,7 +476,7 @@ def votes(tables: Tables, space: Space, asked: Asked, reach: Reach, count: int) 
 
 
 @compiled_sums
-def log_shares(cast: np.ndarray, whole: float, floor: float, out: np.ndarray) -> None:
+def log_shares(cast: np.ndarray, whole: np.float32, floor: float, out: np.ndarray) -> None:
     """log(cast x whole), at least log(floor), into out (m,); without a call, so that many are worked out at a time.
 
     cast : (m,) float32, none below 0.  After Cephes' logf (Moshier 1989), which is within two units of the last place.
@@ -688,7 +688,7 @@ def less(asked: Asked, item: int, h: np.ndarray) -> Asked:
 
 
 @compiled
-def _above(held: np.ndarray, start: int, stop: int, vote: float, equal: bool) -> int:
+def _above(held: np.ndarray, start: int, stop: int, vote: float, equal: bool) -> np.int32:
     """How many of held[start:stop] exceed a vote, or equal it too."""
     over = np.int32(0)  # in 32 bits, as the votes are: eight are counted at a time
     if equal:

@@ -70,6 +70,7 @@ def name(
     item = _most([touched[event] for event in why.because[told].tolist() if event != NO_CAUSE])
     without = trial.features_without(item) if item != NO_CAUSE else None
     changed = trial.cluster_weight
+    assert why.mean is not None  # what has evidence has candidates
     found = scoring.named(
         trial.ranker.blend.weights,
         trial.ranked.evidence.features,

@@ -111,7 +111,7 @@ def log_weights(
         total, weighted = 0.0, 0.0
         for entry in range(starts[positions[i]], starts[positions[i] + 1]):
             total += memberships[entry]
-            weighted += np.float32(memberships[entry] * multiplier[clusters[entry]])
+            weighted += float(np.float32(memberships[entry] * multiplier[clusters[entry]]))
         if weighted == total or total <= 0.0:
             out[i] = 0.0
         else:
