@@ -43,7 +43,7 @@ PROFILE = "/profile"
 HOT_PATHS = {EVENTS: ("POST",), RECOMMENDATIONS: ("GET", "POST"), TOKENS: ("POST",)}
 """Exact paths and their methods; the profile's path holds the session's id and is matched by its ends."""
 
-COLLECT_AFTER = (20_000, 20, 100)
+COLLECT_AFTER = (2_000, 10, 100)
 """Objects made and not let go until the young are looked at for cycles; such looks until the middle-aged are; and of those until
 all are."""
 
@@ -104,8 +104,9 @@ async def lifespan(receive: Receive, send: Send) -> None:
 def settle_memory() -> None:
     """Have the collector of cycles leave alone what lives as long as the process, and look at the rest seldom.
 
-    A look at everything takes tens of milliseconds, of which each request under way then waits: over the sessions that a process
-    keeps in mind, there was one every second or so. Nearly all that a request makes is in no cycle and goes by itself.
+    A look at all that is loaded takes some 135 ms on `fashion`, of which every request under way waits; among 4,000 requests
+    there was one. The young are looked at in small numbers: 2,000 take a millisecond, 20,000 took 13. Nearly all that a
+    request makes is in no cycle and goes by itself.
     """
     gc.collect()
     gc.freeze()
