@@ -79,7 +79,7 @@ def activate(
     shop = release.shop
     for left in reversed(range(TRIES)):
         edits, serves = read_edits(shop), policy or policy_of(shop)
-        chosen = _as_things_stand(release, edits, serves or release.components["policy"])
+        chosen = _as_things_stand(release, edits, serves or str(release.components.get("policy", "")))
         check = None if policy or not left else serves
         try:
             releases.activate(chosen, by=by.user, also=_rows(chosen, edits, on, by, reason, check, told, last=not left))
@@ -133,7 +133,7 @@ def _as_things_stand(release: Release, edits: tuple[ClusterEdit, ...], policy: s
     now, shop = fingerprint(edits), release.shop
     manifest = {**release.components, "policy": policy}
     if edits_of(release) == now:
-        if release.components["policy"] == policy:
+        if release.components.get("policy", "") == policy:
             return release
         metrics = {**release.metrics, "of": releases.origin(release)}
         return releases.publish_manifest(

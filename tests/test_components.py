@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -60,6 +60,22 @@ def test_a_missing_part_is_named() -> None:
     del arrays["inner.weights"]
     with pytest.raises(KeyError, match=r"inner\.weights"):
         from_parts(Outer, arrays, meta)
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A component that had no `later` when it was first saved."""
+
+    first: np.ndarray
+    later: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+
+def test_an_array_that_came_later_has_its_default_in_what_was_saved_before() -> None:
+    found = from_parts(Grown, {"first": np.ones(3)}, {})
+    assert found.first.tolist() == [1, 1, 1]
+    assert found.later.tolist() == [0, 0]
+    with pytest.raises(KeyError, match="first"):
+        from_parts(Grown, {"later": np.ones(3)}, {})
 
 
 def test_text_holds_any_unicode() -> None:
