@@ -97,7 +97,7 @@ class ItemClusters:
     behaviour: Behaviour
     learned: Learned
     item_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    core: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32))
+    core: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32), metadata={"came_later": True})
 
     def __len__(self) -> int:
         return len(self.cluster_ids)

@@ -78,8 +78,8 @@ def _put(name: str, value: Any, arrays: dict[str, np.ndarray], meta: dict[str, A
 
 
 def from_parts(cls: type[C], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> C:
-    """Inverse of `to_parts`. Raises KeyError, naming the field, where a part is missing; an array that came later than what was
-    saved, and says so by a default of its own, has that default."""
+    """Inverse of `to_parts`. Raises KeyError, naming the field, where a part is missing; a field that is marked as `came_later`
+    (field metadata) has its default where what was saved is older than it."""
     return _get_dataclass(cls, "", arrays, meta)
 
 
@@ -88,14 +88,9 @@ def _get_dataclass(cls: type[C], prefix: str, arrays: Mapping[str, np.ndarray], 
     values = {
         f.name: _get(hints[f.name], f"{prefix}{f.name}", f.name, arrays, meta)
         for f in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if f.init and not (_came_later(f, hints[f.name]) and f"{prefix}{f.name}" not in arrays)
+        if f.init and not (f.metadata.get("came_later") and f"{prefix}{f.name}" not in arrays)
     }
     return cls(**values)
-
-
-def _came_later(f: dataclasses.Field[Any], hint: Any) -> bool:
-    """Whether what was saved may lack an array."""
-    return hint is np.ndarray and f.default_factory is not dataclasses.MISSING
 
 
 def _get(hint: Any, name: str, key: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Any:

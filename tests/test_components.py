@@ -67,7 +67,7 @@ class Grown:
     """A component that had no `later` when it was first saved."""
 
     first: np.ndarray
-    later: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    later: np.ndarray = field(default_factory=lambda: np.zeros(2), metadata={"came_later": True})
 
 
 def test_an_array_that_came_later_has_its_default_in_what_was_saved_before() -> None:
