@@ -272,11 +272,11 @@ def read_history(catalogue: Catalogue, state: SessionState, *, now: float) -> Hi
     )
 
 
-def _item_weights(engine: Engine, state: SessionState) -> dict[int, float]:
+def _item_weights(engine: Engine, state: SessionState) -> Mapping[int, float]:
     """Multipliers of items that were lessened in their clusters, and of those that the session saw and passed over."""
     kept = engine.clusters.kept
     if not state.adapted.passed and not state.adapted.weight:
-        return dict(kept)
+        return kept
     weights = adaptation.item_weights(engine.reach, state.adapted, engine.catalogue.position)
     return {**kept, **{p: w * kept.get(p, 1.0) for p, w in weights.items()}}
 

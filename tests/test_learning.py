@@ -23,6 +23,7 @@ from recommendations import activation, releases
 from recommendations.benchmarks.made_decisions import made_decisions
 from recommendations.engine import Engine
 from recommendations.learning import evidence, policies
+from recommendations.learning.bounds import settings_of
 from recommendations.learning.models import AdaptationSettings, PolicyEvidence, PolicyVersion
 from recommendations.learning.reading import happenings, numbered
 from recommendations.models import AdaptationDecision, Release
@@ -411,7 +412,7 @@ def test_rolling_back_serves_with_the_policy_of_before_and_leaves_the_next_to_pe
     assert serving(shop) == default_policy().version
     candidate.refresh_from_db()
     assert candidate.state == PolicyVersion.State.REFUSED
-    assert not policies.settings_of(shop).goes_live_by_itself
+    assert not settings_of(shop).goes_live_by_itself
     with pytest.raises(policies.PolicyError, match="No other policy"):
         policies.roll_back(shop, by=user)
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 
 from recommendations.benchmarks.load import BenchmarkError
 from recommendations.benchmarks.stages import Stages
+from recommendations.learning.bounds import settings_of
 from recsite import embedded
 
 DAYS = 14
@@ -71,7 +72,7 @@ def measured(decisions: int) -> dict[str, float | int | str]:
     Release.objects.create(shop=shop, number=1, components={"policy": component}, state=Release.State.ACTIVE)
     now = timezone.now()
     made_decisions(shop, decisions=decisions, until=now - dt.timedelta(hours=2), over_s=DAYS * 86_400.0)
-    rewards = policies.rewards_of(policies.settings_of(shop))
+    rewards = policies.rewards_of(settings_of(shop))
     started, worked = time.perf_counter(), time.process_time()
     evidence.claim(shop, before=now.timestamp(), all_of_it=True)
     claimed = time.perf_counter()

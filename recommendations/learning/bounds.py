@@ -7,10 +7,14 @@ from personas.models import Shop
 from recommendations.learning.models import AdaptationSettings
 
 
+def settings_of(shop: Shop) -> AdaptationSettings:
+    """The shop's settings, or the defaults."""
+    return AdaptationSettings.objects.filter(shop=shop).first() or AdaptationSettings(shop=shop)
+
+
 def read_bounds(shop: Shop) -> Bounds:
     """How far the shop's sessions may move their clusters; the defaults where nobody set anything."""
-    given = AdaptationSettings.objects.filter(shop=shop).first()
-    return Bounds() if given is None else bounds_of(given)
+    return bounds_of(settings_of(shop))
 
 
 def bounds_of(given: AdaptationSettings) -> Bounds:

@@ -19,6 +19,7 @@ from clusters.models import ClusterChange
 from personas.models import Shop
 from recommendations import activation, releases
 from recommendations.learning import measuring, policies
+from recommendations.learning.bounds import settings_of
 from recommendations.learning.measuring import METRICS
 from recommendations.learning.models import AdaptationSettings, Experiment, ExperimentSession, PolicyVersion
 from recommendations.models import Component, Release
@@ -214,7 +215,7 @@ def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "
     if arm.clusters and arm.clusters not in dict(cluster_choices(shop)):
         raise EditError("arm", "has clusters of another catalogue than what serves now: build or train anew")
     stop(experiment, by=by, reason=f"“{arm.name}” was made live.")
-    settings = policies.settings_of(shop)
+    settings = settings_of(shop)
     before = {"release": active.number, "policy": active.components["policy"], "enabled": settings.enabled}
     why = reason.strip() or f"Won the experiment “{experiment.name}”."
     if arm.clusters:
@@ -289,7 +290,7 @@ def _serve_clusters(shop: Shop, active: Release, version: str, *, by: Any, why: 
 
 
 def _set_adapts(shop: Shop, *, on: bool) -> None:
-    row = policies.settings_of(shop)
+    row = settings_of(shop)
     row.enabled = on
     AdaptationSettings.objects.update_or_create(shop=shop, defaults={"enabled": on})
     request_overlay(shop)

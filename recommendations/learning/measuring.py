@@ -22,6 +22,7 @@ from clusters.sequential import Arm, Difference
 from personas.events import CODE
 from personas.models import ArchivedEvent, Epoch, Session, Shop, in_chunks
 from recommendations.learning import policies
+from recommendations.learning.bounds import settings_of
 from recommendations.learning.models import Experiment, ExperimentSession
 from recommendations.learning.reading import Happenings, as_one, happenings
 from recommendations.serving.trials import read_arms
@@ -56,7 +57,7 @@ def count(shop: Shop, *, most: int = 20_000) -> int:
 
     Under the shop's lock, as the archiver writes: nothing that comes meanwhile is missed. Safe to run twice, and at once.
     """
-    rewards = policies.rewards_of(policies.settings_of(shop))
+    rewards = policies.rewards_of(settings_of(shop))
     done = 0
     while done < most:
         with transaction.atomic():

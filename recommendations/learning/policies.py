@@ -26,6 +26,7 @@ from personas.events import CODE
 from personas.models import Shop
 from recommendations import activation, releases
 from recommendations.learning import evidence, standing
+from recommendations.learning.bounds import settings_of
 from recommendations.learning.models import AdaptationSettings, PolicyEvidence, PolicyVersion
 from recommendations.learning.reading import numbered
 from recommendations.locks import renewed
@@ -59,11 +60,6 @@ class Outcome(NamedTuple):
     sealed: bool
     candidate: PolicyVersion | None = None
     told: str = ""
-
-
-def settings_of(shop: Shop) -> AdaptationSettings:
-    """The shop's settings, or the defaults."""
-    return AdaptationSettings.objects.filter(shop=shop).first() or AdaptationSettings(shop=shop)
 
 
 def rewards_of(given: AdaptationSettings) -> Rewards:
@@ -102,12 +98,12 @@ def learn_policy(shop: Shop, *, now: dt.datetime | None = None, at_once: bool = 
 def _learn(shop: Shop, given: AdaptationSettings, now: dt.datetime, at_once: bool) -> Outcome:
     serving = serves(shop)
     newest = PolicyVersion.objects.filter(shop=shop, learned__has_key="last").order_by("-pk").first()
-    chunks = list(evidence.sealed(shop))
-    last = chunks[-1].last if chunks else 0
+    chunks = evidence.sealed(shop)
+    last = chunks.order_by("-first").values_list("last", flat=True).first() or 0
     waits = newest is not None and (now - newest.created_at).total_seconds() < LEARN_S and not at_once
     made = None
-    if (newest is None or last > newest.learned["last"]) and not waits and any(chunk.credited for chunk in chunks):
-        newest = made = _candidate(shop, given, chunks, now)
+    if (newest is None or last > newest.learned["last"]) and not waits and chunks.filter(credited__gt=0).exists():
+        newest = made = _candidate(shop, given, list(chunks), now)
         evidence.compact(shop, now.date(), given.half_life_days)
     if newest is None:
         return Outcome(True, told="Nothing that followed a decision has been seen yet.")

@@ -19,6 +19,7 @@ from unfold.admin import ModelAdmin
 from clusters import gate
 from personas.models import Shop
 from recommendations.learning import evidence, policies, policy_charts
+from recommendations.learning.bounds import settings_of
 from recommendations.learning.models import PolicyVersion
 from recommendations.learning.policies import PolicyError
 from recommendations.models import Release
@@ -106,7 +107,7 @@ class PolicyPages(ModelAdmin):
         if row is None:
             response: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return response
-        shop, given = row.shop, policies.settings_of(row.shop)
+        shop, given = row.shop, settings_of(row.shop)
         said, more = verdict_told(row)
         live = PolicyVersion.objects.filter(shop=shop, state=State.LIVE).first()
         context = {
@@ -234,7 +235,7 @@ def _standing(shop: Shop) -> dict[str, Any]:
     today = timezone.now().astimezone(dt.UTC).date()
     rows: QuerySet[PolicyVersion] = PolicyVersion.objects.filter(shop=shop)
     days = evidence.days(evidence.sealed(shop))
-    given = policies.settings_of(shop)
+    given = settings_of(shop)
     return {
         "shop": shop,
         "serves": rows.filter(state=State.LIVE).first(),

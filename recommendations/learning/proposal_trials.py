@@ -9,8 +9,9 @@ from clusters.item_clusters import with_edits
 from clusters.models import ClusterMembership
 from recommendations.cluster_stories import engine_for
 from recommendations.evaluation.adaptation.trial import Trial, simulate_change
+from recommendations.learning.bounds import settings_of
 from recommendations.learning.models import ClusterProposal
-from recommendations.learning.policies import rewards_of, settings_of
+from recommendations.learning.policies import rewards_of
 from recommendations.learning.proposals import LEAST_TIE, ids_of
 from recommendations.reading import read_edits
 

@@ -23,9 +23,9 @@ from clusters.lineage import shortened
 from clusters.models import ClusterChange, ClusterItemRule, ClusterMembership, ClusterRelation, ClusterTie, Item, ItemCluster
 from personas.models import Shop, in_chunks
 from recommendations.learning import findings
+from recommendations.learning.bounds import settings_of
 from recommendations.learning.lasting_bounds import WORDS, Held, allowed, held, tally
 from recommendations.learning.models import AdaptationSettings, ClusterProposal
-from recommendations.learning.policies import settings_of
 
 Kind, State, Verdict = ClusterProposal.Kind, ClusterProposal.State, ClusterProposal.Verdict
 
