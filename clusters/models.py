@@ -85,6 +85,11 @@ class Item(models.Model):
         max_digits=14, decimal_places=4, null=True, blank=True, help_text="What the shop pays for it; rules on margins need it."
     )
     currency = models.CharField(max_length=3, blank=True)
+    item_group_id = models.CharField(
+        max_length=MAX_ID,
+        blank=True,
+        help_text="What the variants of one product, its sizes say, have in common; a slate shows one of them.",
+    )
     tags = models.JSONField(default=list, blank=True)
     attributes = models.JSONField(default=dict, blank=True)
     image_url = models.CharField(max_length=500, blank=True)
@@ -101,10 +106,44 @@ class Item(models.Model):
             models.Index(fields=["shop", "category"]),
             models.Index(fields=["shop", "brand"]),
             models.Index(fields=["shop", "updated_at"]),
+            models.Index(fields=["shop", "item_group_id"], condition=~models.Q(item_group_id=""), name="item_group"),
         ]
 
     def __str__(self) -> str:
         return self.title or self.external_id
+
+
+class CatalogueFeed(models.Model):
+    """A file of a shop's items that is fetched on a schedule.
+
+    etag, last_modified : what the server said of the last file, so that one that hasn't changed isn't sent again.
+    report : of the last fetch that brought a file: {"added", "updated", "rejected", "rejects": [{"line", "field", "reason"}]}.
+    """
+
+    class State(models.TextChoices):
+        NEW = "new", "Not fetched yet"
+        RUNNING = "running", "Fetching"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="feeds")
+    url = models.URLField(max_length=500, verbose_name="address")
+    every_minutes = models.PositiveIntegerField(default=60, help_text="How often to look; a day has 1,440 minutes.")
+    enabled = models.BooleanField(default=True)
+    state = models.CharField(max_length=10, choices=State, default=State.NEW, editable=False)
+    told = models.TextField(blank=True, editable=False)
+    etag = models.CharField(max_length=200, blank=True, editable=False)
+    last_modified = models.CharField(max_length=100, blank=True, editable=False)
+    checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    changed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    report = models.JSONField(default=dict, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = [models.UniqueConstraint(fields=["shop", "url"], name="feed_address_once")]
+
+    def __str__(self) -> str:
+        return self.url
 
 
 class ClusterSettings(models.Model):

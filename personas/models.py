@@ -39,6 +39,7 @@ class Origin(models.TextChoices):
     LIVE = "live", "Live"
     IMPORT = "import", "Imported"
     SIMULATED = "simulated", "Simulated"
+    TEST = "test", "Test"
 
 
 class Clock(models.TextChoices):
@@ -73,6 +74,11 @@ class Shop(models.Model):
     name = models.CharField(max_length=120)
     currency = models.CharField(max_length=3, default="EUR", help_text="ISO 4217, for display.")
     settings = models.JSONField(default=dict, blank=True)
+    allowed_origins = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Whose pages may call with a session token, a list such as https://shop.example; our own hosts always may.",
+    )
     demo = models.BooleanField(default=False, help_text="A demo shop has a public storefront.")
     retention_days = models.PositiveIntegerField(
         null=True, blank=True, help_text="Sessions whose last event is older are deleted every night; empty keeps them."
@@ -131,6 +137,18 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    test = models.BooleanField(
+        default=False, help_text="What a test key sends is answered as ever, marked, and nothing learns from it."
+    )
+    rate = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Requests a second on the live endpoints; empty for the installation's own limit."
+    )
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="The key ends then by itself, as one that was rotated does."
+    )
+    replaced_by = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="replaces", editable=False
+    )
 
     objects = ApiKeyQuerySet.as_manager()
 

@@ -73,6 +73,7 @@ class AdaptationSettings(models.Model):
 
     class Meta:
         verbose_name_plural = "adaptation settings"
+        permissions = [("override_unknown", "Can override a verdict of “not known yet”")]
 
     def __str__(self) -> str:
         return f"adaptation of {self.shop}"
@@ -151,6 +152,7 @@ class ClusterProposal(models.Model):
     effect, low, high : of the change, in reward a slate, with its 95 % interval; null where it can't be told.
     verdict : "better", "worse" or "unknown".  bound : the bound that blocks it, "" for none.
     batch : of one run of proposing.  change : batch of the `ClusterChange`s that applied it.
+    experiment : in which it is tried, with the clusters that hold it as an arm; its result then is the evidence.
     """
 
     class Kind(models.TextChoices):
@@ -187,6 +189,9 @@ class ClusterProposal(models.Model):
     summary = models.CharField(max_length=300, blank=True)
     batch = models.UUIDField(default=uuid.uuid4, db_index=True)
     change = models.UUIDField(null=True, blank=True)
+    experiment = models.ForeignKey(
+        "recommendations.Experiment", null=True, blank=True, on_delete=models.SET_NULL, related_name="proposals"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
