@@ -32,21 +32,20 @@ def shop() -> Shop:
     return Shop(engine, world_of(engine))
 
 
-def plan(sessions: int, *, valued: bool = True) -> Plan:
+def plan(sessions: int, *, valued: float = 1.0) -> Plan:
     return Plan(sessions=sessions, start_at=START, batch=sessions, valued=valued)
 
 
 def test_every_learner_meets_the_same_shoppers_and_regret_is_what_the_oracle_does_not_miss(shop: Shop) -> None:
     known, static, again = (run(shop, learner, plan(25), seed=1) for learner in (Oracle(), Static(), Static()))
-    assert known.regret.sum() == pytest.approx(0.0, abs=1e-12)
+    assert known.regret.sum() <= 1e-12, "what it takes is the best of all throws, which half of them may not know"
     assert static.decisions.sum() > 10
     assert static.regret.sum() > 0.0
-    assert (static.stake + 1e-12 >= static.regret).all()
     assert (static.expected == again.expected).all()
 
 
 def test_logs_hold_the_true_propensities_and_rewards(shop: Shop) -> None:
-    found = run(shop, Uniform(), plan(25, valued=False), seed=2)
+    found = run(shop, Uniform(), plan(25, valued=0.0), seed=2)
     logs = [log for log in found.logs if len(log)]
     for log in logs:
         there = log.action >= 0
@@ -127,7 +126,7 @@ def test_what_is_saved_by_hand_and_its_interval_by_worlds() -> None:
 
 def test_a_fixed_policy_does_not_learn(shop: Shop) -> None:
     learner = Fixed(default_policy())
-    run(shop, learner, plan(10, valued=False), seed=1)
+    run(shop, learner, plan(10, valued=0.0), seed=1)
     assert learner.policy.version == default_policy().version
 
 

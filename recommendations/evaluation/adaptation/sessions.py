@@ -1,10 +1,10 @@
 """One simulated session on the real engine: slates, reports, choices, decisions, and what each option would have brought.
 
 **Regret.** When a decision is asked for, each of its options is tried: the session's clusters as they would be with it (other
-decisions of the same step at "keep"), the slate that the engine makes of them, and what that slate would bring this shopper
-in expectation under the true choice rule (`browsing.Browser.expects`), the slate being asked for there and then. The regret of
-a decision is the best option's value less the chosen one's, in looks a slate; an oracle that knows the shopper has none. This is
-the pseudo-regret of contextual bandits (Lattimore & Szepesvari 2020, "Bandit algorithms", 5.1 and 19), one slate deep.
+decisions of the same step at "keep"), and what the next slates would bring this shopper (`rollouts`). The regret of a decision is
+the best option's value less the chosen one's, in looks a slate; an oracle that knows the shopper has none. This is the
+pseudo-regret of contextual bandits (Lattimore & Szepesvari 2020, "Bandit algorithms", 5.1 and 19), as far ahead as a
+decision is credited.
 """
 
 from __future__ import annotations
@@ -23,15 +23,10 @@ from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.evaluation.adaptation.bounds import check
 from recommendations.evaluation.adaptation.learners import Choice, Fixed, Learner, certain
+from recommendations.evaluation.adaptation.rollouts import COUNT, THROWS, Ahead, brings, missed, positions, request, told_by
 from recommendations.evaluation.simulation.browsing import Browser, Worth, worth_of
 from recommendations.evaluation.simulation.crowd import Crowd
-from recommendations.session import Request, SessionState, Slate
-
-COUNT = 12
-"""Slots of a slate."""
-
-BETWEEN_S = 4.0
-"""Seconds from a page to its report, and from a report to what is done."""
+from recommendations.session import SessionState
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ class Told:
 
     earned : sum of what was done with slates' items, less what was shown in vain, as the choices fell.
     log : its decisions with their rewards, None without any.  regret, stake : (n,) of the decisions: best option less the
-        chosen one, and best less worst.  NaN where options weren't tried.
+        chosen one, and best less worst (`rollouts.missed`).  NaN where options weren't tried.
     blocked : bound -> how often it stopped an action.
     """
 
@@ -73,11 +68,14 @@ class Told:
 class Walk:
     """Sessions of one learner on one engine.
 
-    engine : whose own policy isn't asked.  valued : whether every option is tried, which the oracle and regret need.
+    engine : whose own policy isn't asked.  valued : share of the steps with decisions whose options are all tried, drawn by the
+    session's seed; who knows the shopper needs all of them.  throws : of the dice, an even number.
     """
 
-    def __init__(self, engine: Engine, learner: Learner, rewards: Rewards, worth: Worth, *, valued: bool = True) -> None:
-        self.learner, self.rewards, self.worth, self.valued = learner, rewards, worth, valued
+    def __init__(
+        self, engine: Engine, learner: Learner, rewards: Rewards, worth: Worth, *, valued: float = 1.0, throws: int = THROWS
+    ) -> None:
+        self.learner, self.rewards, self.worth, self.valued, self.throws = learner, rewards, worth, valued, throws
         self.policy = asked(engine.policy, self._answer)
         self.engine = replace(engine, policy=self.policy)
         self._answers: Any = keep
@@ -94,51 +92,38 @@ class Walk:
         made: list[_Made] = []
         blocked: dict[str, int] = {}
         bought: list[int] = []
-        expected, pages, n = 0.0, 0, 0
+        expected, pages = 0.0, 0
 
-        def tell(name: str, item: int | None, **fields: Any) -> None:
-            nonlocal state, n
-            if item is not None:
-                fields["items"] = (item,)
-            event = Event(event_id=f"{key}-{n}", name=name, at=now, received_at=now, **fields)
-            n += 1
-            state, decided = self._observe(state, event, browser, blocked)
+        def happen(event: Event, ahead: Ahead) -> None:
+            nonlocal state
+            state, decided = self._observe(state, event, ahead, blocked)
             if decided is not None:
                 made.append(decided)
-            if item is not None:
-                engagements.append(Engagement(now, item, CODE[name]))
+            if event.name == "view_item_list":
+                reports.append(Report(event.at, event.items, event.recommendation_id, event.slots))
+            else:
+                engagements.append(Engagement(event.at, event.item, CODE[event.name]))
 
         while True:
-            state, slate = loop.recommend(engine, state, _request(now), loop.generator(state))
-            shown = self._positions(slate)
+            state, slate = loop.recommend(engine, state, request(now), loop.generator(state))
+            shown = positions(engine, slate)
             expected += browser.expects(shown, self.worth)
             page = browser.turn(shown)
+            events, now = told_by(engine, page, slate, now=now, key=f"{key}-{pages}")
             pages += 1
-            now += BETWEEN_S
-            if page.told and len(page.screen):
-                ids = tuple(engine.catalogue.item_ids[page.screen].tolist())
-                slots = tuple(range(len(ids)))
-                reports.append(Report(now, ids, slate.recommendation_id, slots))
-                tell("view_item_list", None, items=ids, slots=slots, recommendation_id=slate.recommendation_id)
-            now += BETWEEN_S
+            for i, event in enumerate(events):
+                happen(event, Ahead(events[i + 1 :], browser, now, page.item < 0))
             if page.item < 0:
                 break
-            item = int(engine.catalogue.item_ids[page.item])
-            tell("view_item", item)
-            now += page.dwell_s
-            if page.carted:
-                tell("add_to_cart", item)
             if page.bought:
-                bought.append(item)
-        for item in dict.fromkeys(bought):
-            tell("purchase", item)
+                bought.append(int(engine.catalogue.item_ids[page.item]))
+        for n, item in enumerate(dict.fromkeys(bought)):
+            event = Event(f"{key}-bought-{n}", "purchase", at=now, received_at=now, items=(item,))
+            happen(event, Ahead((), browser, now, over=True))
         return self._told(pages, expected, reports, engagements, made, blocked)
 
-    def _positions(self, slate: Slate) -> np.ndarray:
-        return self.engine.catalogue.positions([i.item for i in slate.items])
-
     def _observe(
-        self, state: SessionState, event: Event, browser: Browser, blocked: dict[str, int]
+        self, state: SessionState, event: Event, ahead: Ahead, blocked: dict[str, int]
     ) -> tuple[SessionState, _Made | None]:
         """The state after the event, as the learner chose; what was decided, and what each option would have brought."""
         policy = self.policy
@@ -151,16 +136,11 @@ class Walk:
                 blocked[stopped.bound] = blocked.get(stopped.bound, 0) + 1
             return kept.state, None
         x, action = policy.asked[0]
-        value = np.full(action.shape, np.nan)
-        if self.valued:
-            value[action == KEEP] = self._brings(kept.state, browser, event.at)
-            for row, option in np.argwhere((action != ABSENT) & (action != KEEP)).tolist():
-                self._answers = _only(row, option)
-                value[row, option] = self._brings(loop.observe(self.engine, state, event), browser, event.at)
+        value = self._values(state, event, kept.state, action, ahead)
         drawn: list[Choice] = []
 
         def chosen(x: np.ndarray, action: np.ndarray, rng: np.random.Generator) -> Choice:
-            drawn.append(self.learner.choose(x, action, value, rng))
+            drawn.append(self.learner.choose(x, action, value.mean(axis=0), rng))
             return drawn[-1]
 
         self._answers = chosen
@@ -172,12 +152,30 @@ class Walk:
         for row, decision in enumerate(after.decisions):
             target[row, : len(decision.options)] = [o.target for o in decision.options]
         cluster = np.array([d.cluster for d in after.decisions], dtype=np.int64)
-        return after.state, _Made(event.at, x, action, *drawn[0], value, cluster, target)
+        choice, propensities = drawn[0]
+        regret, stake = missed(value, action, propensities)
+        return after.state, _Made(event.at, x, action, choice, propensities, value, regret, stake, cluster, target)
 
-    def _brings(self, state: SessionState, browser: Browser, now: float) -> float:
-        """What the slate that the state leads to would bring, were the page asked for now."""
-        _, slate = loop.recommend(self.engine, state, _request(now), loop.generator(state))
-        return browser.expects(self._positions(slate), self.worth)
+    def _values(self, state: SessionState, event: Event, kept: SessionState, action: np.ndarray, ahead: Ahead) -> np.ndarray:
+        """(throws, m, O) what each option of m decisions would bring, NaN where there is none, or where they aren't tried."""
+        value = np.full((self.throws, *action.shape), np.nan)
+        if np.random.default_rng((state.seed, state.version)).random() >= self.valued:
+            return value
+        there = action != ABSENT
+        if ahead.over:
+            value[:, there] = 0.0
+            return value
+        value[:, action == KEEP] = self._brings(kept, ahead)[:, None]
+        for row, option in np.argwhere(there & (action != KEEP)).tolist():
+            self._answers = _only(row, option)
+            value[:, row, option] = self._brings(loop.observe(self.engine, state, event), ahead)
+        return value
+
+    def _brings(self, state: SessionState, ahead: Ahead) -> np.ndarray:
+        """(throws,) what the state leads to."""
+        self._answers = keep
+        slates = self.rewards.reports
+        return np.array([brings(self.engine, state, ahead, self.worth, slates=slates, throw=t) for t in range(self.throws)])
 
     def _told(
         self,
@@ -211,27 +209,21 @@ class Walk:
             cluster=np.concatenate([m.cluster for m in made]),
             target=stacked("target", 0),
         )
-        value = stacked("value", np.nan)
-        if not self.valued:
-            unknown = np.full(len(choice), np.nan)
-            return Told(pages, expected, earned, log, unknown, unknown, blocked)
-        best = np.nanmax(value, axis=1)
-        return Told(
-            pages, expected, earned, log, best - value[np.arange(len(choice)), choice], best - np.nanmin(value, axis=1), blocked
-        )
+        regret = np.concatenate([m.regret for m in made])
+        return Told(pages, expected, earned, log, regret, np.concatenate([m.stake for m in made]), blocked)
 
 
 class _Waiting(Walk):
     """Keeps the steps at which something was decided."""
 
     def __init__(self, engine: Engine, learner: Learner, rewards: Rewards, worth: Worth) -> None:
-        super().__init__(engine, learner, rewards, worth, valued=False)
+        super().__init__(engine, learner, rewards, worth, valued=0.0)
         self.steps: list[tuple[SessionState, Event]] = []
 
     def _observe(
-        self, state: SessionState, event: Event, browser: Browser, blocked: dict[str, int]
+        self, state: SessionState, event: Event, ahead: Ahead, blocked: dict[str, int]
     ) -> tuple[SessionState, _Made | None]:
-        found = super()._observe(state, event, browser, blocked)
+        found = super()._observe(state, event, ahead, blocked)
         if found[1] is not None:
             self.steps.append((state, event))
         return found
@@ -252,7 +244,7 @@ def waiting_decisions(
 
 @dataclass(frozen=True)
 class _Made:
-    """Decisions of one step: shapes as in `DecisionLog`. value : (m, O)."""
+    """Decisions of one step: shapes as in `DecisionLog`. value : (throws, m, O).  regret, stake : (m,)."""
 
     at: float
     x: np.ndarray
@@ -260,6 +252,8 @@ class _Made:
     choice: np.ndarray
     propensities: np.ndarray
     value: np.ndarray
+    regret: np.ndarray
+    stake: np.ndarray
     cluster: np.ndarray
     target: np.ndarray
 
@@ -278,7 +272,3 @@ def _only(row: int, option: int) -> Any:
         return certain(choice, action)
 
     return chooser
-
-
-def _request(now: float) -> Request:
-    return Request(now=now, count=COUNT, explore=0.0, reasons=False)

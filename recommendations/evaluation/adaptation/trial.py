@@ -83,7 +83,7 @@ def simulate_change(
         raise ValueError("after: it has other items than before")
     world = world_of(before)
     plan = Plan(
-        sessions=sessions, start_at=TOLD_AT, habits=habits or Habits(), rewards=rewards or Rewards(), valued=False, batch=sessions
+        sessions=sessions, start_at=TOLD_AT, habits=habits or Habits(), rewards=rewards or Rewards(), valued=0.0, batch=sessions
     )
     told = []
     for i, engine in enumerate((before, after)):

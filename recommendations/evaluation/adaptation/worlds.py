@@ -10,7 +10,8 @@ import numpy as np
 from clusters.decision_log import DecisionLog
 from clusters.rewards import Rewards
 from recommendations.evaluation.adaptation.learners import Learner, Off, credited
-from recommendations.evaluation.adaptation.sessions import COUNT, Walk
+from recommendations.evaluation.adaptation.rollouts import COUNT, THROWS
+from recommendations.evaluation.adaptation.sessions import Walk
 from recommendations.evaluation.adaptation.shops import Shop
 from recommendations.evaluation.simulation.browsing import Habits, worth_of
 from recommendations.evaluation.simulation.crowd import Crowd
@@ -22,6 +23,8 @@ class Plan:
     """Sessions that a learner goes through, evenly over some days.
 
     batch : sessions after which the learner learns.  drift : of tastes, None for none.
+    valued : share of the decisions whose regret is told, by which the sums of those are divided; 0 for no regret.
+    throws : of the dice for each (`rollouts`).
     """
 
     sessions: int
@@ -31,7 +34,8 @@ class Plan:
     drift: Drift | None = None
     habits: Habits = field(default_factory=Habits)
     rewards: Rewards = field(default_factory=Rewards)
-    valued: bool = True
+    valued: float = 1.0
+    throws: int = THROWS
 
 
 FIGURES = ("expected", "earned", "pages", "regret", "stake", "decisions")
@@ -41,7 +45,8 @@ FIGURES = ("expected", "earned", "pages", "regret", "stake", "decisions")
 class Course:
     """What S sessions came to, (S,) each. expected, earned, pages : as in `sessions.Told`.
 
-    regret, stake, decisions : sums and count of the session's decisions.  log : all decisions, `session` counted from 0.
+    regret, stake, decisions : sums and count of the session's decisions; sums as those say that were valued.
+    log : all decisions, `session` counted from 0.
     """
 
     name: str
@@ -60,7 +65,7 @@ def run(shop: Shop, learner: Learner, plan: Plan, *, seed: int, progress: Callab
     engine = shop.engine
     if isinstance(learner, Off):
         engine = replace(engine, bounds=replace(engine.bounds, adapts=False))
-    walk = Walk(engine, learner, plan.rewards, worth_of(plan.rewards, COUNT), valued=plan.valued)
+    walk = Walk(engine, learner, plan.rewards, worth_of(plan.rewards, COUNT), valued=plan.valued, throws=plan.throws)
     crowd = Crowd(shop.world, plan.habits, seed=seed, drift=plan.drift)
     figures = np.zeros((6, plan.sessions))
     blocked: dict[str, int] = {}
@@ -70,9 +75,8 @@ def run(shop: Shop, learner: Learner, plan: Plan, *, seed: int, progress: Callab
         at = plan.start_at + plan.days * 86_400.0 * s / plan.sessions
         browser, context = crowd.comes(s, at)
         told = walk.session(browser, key=f"{seed}-{s}", at=at, context=context)
-        figures[:, s] = (
-            told.expected, told.earned, told.pages, told.regret.sum(), told.stake.sum(), len(told.regret)
-        )  # fmt: skip
+        regret, stake = (np.nansum(each) / max(plan.valued, 1e-9) for each in (told.regret, told.stake))
+        figures[:, s] = told.expected, told.earned, told.pages, regret, stake, len(told.regret)
         for bound, times in told.blocked.items():
             blocked[bound] = blocked.get(bound, 0) + times
         if told.log is not None:

@@ -14,6 +14,7 @@ same shopper in the same mood, so that they can be compared by pairs.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,6 +129,13 @@ class Browser:
         liking = tastes.utility[persona] - tastes.usual[persona]
         self.utility = self.habits.sharpness * liking + self.habits.mission * (self.category == self.wanted)
         self.liking = tastes.liking[persona]
+
+    def beside(self, throw: int) -> Browser:
+        """The same shopper as now, whose dice from here on are others': of `throw`, the same for all who ask for it."""
+        other = copy.copy(self)
+        other.utility, other.sights, other.known = self.utility.copy(), self.sights.copy(), self.known.copy()
+        other._seed = (*self._seed, 5, throw)
+        return other
 
     def turn(self, slate: np.ndarray) -> Page:
         """The next page: a slate of positions is looked at, and something done. Remembers what was seen."""
