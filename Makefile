@@ -11,7 +11,7 @@ run: install ## Serve the demo shop on this machine: make run [SHOP=gifts] [PORT
 
 test: install-dev ## Style and tests; browser tests where Chromium is
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then \
 		echo "$(BIN)/python -m pytest -q -m browser tests/browser"; \
 		DJANGO_ALLOW_ASYNC_UNSAFE=1 $(BIN)/python -m pytest -q -m browser tests/browser; \
