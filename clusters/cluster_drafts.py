@@ -21,7 +21,7 @@ MAX_ITEMS = 5_000
 
 MAX_BOUND = 1_000_000
 CORE, EXCLUDED = ClusterItemRule.Rule.CORE.value, ClusterItemRule.Rule.EXCLUDED.value
-LESSENED = ClusterItemRule.Rule.LESSENED.value
+LESSENED, TAKEN = ClusterItemRule.Rule.LESSENED.value, ClusterItemRule.Rule.TAKEN.value
 BY_HAND = ItemCluster.HAND_KINDS
 """Kinds whose items are the merchandiser's; learning decides on those of the others."""
 
@@ -42,7 +42,7 @@ class Draft:
     """One cluster's fields, items, rules and ties, to be changed at will; `delta` tells what was.
 
     row : the cluster; unsaved for one that is made.  members : item id -> weight, of lessened ones what is left of it.
-    rules : item id -> `CORE`, `EXCLUDED` or `LESSENED`.  factors : item id -> factor, of the lessened ones.
+    rules : item id -> `CORE`, `EXCLUDED`, `LESSENED` or `TAKEN`.  factors : item id -> factor, of the lessened ones.
     ties : id of another cluster -> weight.  via : item id -> how a search found it, for items that an edit brings back.
 
     held, ruled, tied : its rows, (item id, weight, via), (item id, rule, factor) and (cluster id, weight), where they were read
@@ -98,7 +98,7 @@ class Draft:
 
     def forget_factors(self) -> None:
         """Factors of items that are no longer lessened are forgotten."""
-        self.factors = {item: factor for item, factor in self.factors.items() if self.rules.get(item) == LESSENED}
+        self.factors = {item: factor for item, factor in self.factors.items() if self.rules.get(item) in (LESSENED, TAKEN)}
 
     def check(self) -> None:
         """Raises EditError on bounds and numbers of items that can't be; names are checked among the shop's, once written."""

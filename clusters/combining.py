@@ -11,6 +11,7 @@ from clusters.cluster_drafts import (
     CORE,
     EXCLUDED,
     MAX_NAME,
+    TAKEN,
     Draft,
     EditError,
     Operation,
@@ -105,6 +106,8 @@ def _split_off(rest: Draft, name: str, items: list[int]) -> Draft:
         made.members[item] = rest.members.pop(item)
         if rest.rules.get(item) == CORE:
             made.rules[item] = rest.rules.pop(item)
+        elif rest.rules.get(item) == TAKEN:
+            del rest.rules[item]  # it is taken along, and what is split off is the merchandiser's
     return made
 
 

@@ -20,6 +20,7 @@ from clusters.cluster_drafts import (
     CORE,
     EXCLUDED,
     LESSENED,
+    TAKEN,
     Draft,
     EditConflict,
     EditError,
@@ -44,7 +45,8 @@ from personas.models import Shop
 __all__ = [
     "MOST_MERGED", "Actor", "EditConflict", "EditError", "UndoneDay", "add_items", "clear_rule", "create", "define", "drafted",
     "editing", "exclude", "find_items", "give_back", "items_of_parts", "items_told", "lessen", "merge", "relate", "remove_items",
-    "rename", "restore", "retire", "set_bounds", "set_core", "set_locked", "split", "undo", "undo_batch", "undo_day", "unrelate",
+    "rename", "restore", "retire", "set_bounds", "set_core", "set_locked", "split", "take_in", "undo", "undo_batch", "undo_day",
+    "unrelate",
 ]  # fmt: skip
 
 Items = Mapping[int, float | None] | Mapping[int, float] | Iterable[int]
@@ -152,10 +154,23 @@ def remove_items(*, cluster: ItemCluster, items: Items, by: Actor, reason: str =
         for item in given:
             if draft.by_hand:
                 draft.members.pop(item, None)
-                if draft.rules.get(item) in (CORE, LESSENED):
+                if draft.rules.get(item) in (CORE, LESSENED, TAKEN):
                     del draft.rules[item]
-            elif item in draft.members or draft.rules.get(item) == CORE:
+            elif item in draft.members or draft.rules.get(item) in (CORE, TAKEN):
                 _bar(draft, [item])
+
+    return _on_items(cluster, items, by, reason, change)
+
+
+def take_in(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "") -> Changes:
+    """Items that learning takes in: they come back with every rebuild, as core ones do, and yet may weigh less, give way where the
+    cluster is too large, or be let go by learning again. A merchandiser's core items stay core."""
+
+    def change(draft: Draft, given: Mapping[int, float | None]) -> None:
+        fresh = {item: weight for item, weight in given.items() if draft.rules.get(item) != CORE}
+        _take_in(draft, fresh)
+        if not draft.by_hand:
+            draft.rules.update(dict.fromkeys(fresh, TAKEN))
 
     return _on_items(cluster, items, by, reason, change)
 
@@ -202,7 +217,8 @@ def lessen(*, cluster: ItemCluster, items: Mapping[int, float], by: Actor, reaso
             if draft.by_hand:
                 draft.rules.pop(item, None)
             else:
-                draft.rules[item], draft.factors[item] = LESSENED, factor
+                draft.factors[item] = factor
+                draft.rules[item] = TAKEN if draft.rules.get(item) == TAKEN else LESSENED
 
     if wrong := [factor for factor in items.values() if not 0.0 < factor < 1.0]:
         raise EditError("items", f"are given the factor {wrong[0]:g}; factors are above 0 and below 1")
@@ -229,6 +245,7 @@ def define(draft: Draft, items: Mapping[int, float], core: Iterable[int] = (), *
         draft.rules.setdefault(item, CORE)
     if whole:
         draft.members = {i: w for i, w in draft.members.items() if i in items or draft.rules.get(i) == CORE}
+        draft.rules = {i: rule for i, rule in draft.rules.items() if rule != TAKEN or i in draft.members}
 
 
 def _on_items(cluster: ItemCluster, items: Items, by: Actor, reason: str, change: Any) -> Changes:

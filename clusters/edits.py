@@ -32,7 +32,8 @@ class ClusterEdit:
     name : "" where learning names it.  kind : of `ItemClusters.kinds`.  locked : its items stay as they are.
     members : item id -> weight of a cluster whose items are the merchandiser's (hand-made, imported, merged, split, locked);
         None where learning decides on them.
-    core, excluded : item ids that are always, never in it.  lessened : item id -> factor in (0, 1) by which its membership is
+    core, excluded : item ids that are always, never in it.  taken : that learning took in: always in it too, but no more than
+        that.  lessened : item id -> factor in (0, 1) by which its membership is
         multiplied; `members` have it in them already.  ties : cluster id -> least share, in (0, 1], of this cluster's relations
         that goes there; a cluster that isn't served is passed over.
     minimum, maximum : size, None for no bound; of no effect where the items are the merchandiser's, who sees in the rows what
@@ -48,6 +49,7 @@ class ClusterEdit:
     members: Mapping[int, float] | None = None
     core: frozenset[int] = field(default_factory=frozenset)
     excluded: frozenset[int] = field(default_factory=frozenset)
+    taken: frozenset[int] = field(default_factory=frozenset)
     lessened: Mapping[int, float] = field(default_factory=dict)
     ties: Mapping[int, float] = field(default_factory=dict)
     minimum: int | None = None
@@ -77,8 +79,8 @@ class Edited:
 def apply_edits(learned: Learned, behaviour: Behaviour, catalogue: Catalogue, edits: Sequence[ClusterEdit]) -> Edited:
     """What the edits make of the learned clusters.
 
-    An excluded item leaves, a core one weighs at least the cluster's median, a lessened one what its factor leaves. Above its
-    maximum, a cluster loses those that weigh least, core items never; under its minimum it gains the items whose shoppers come
+    An excluded item leaves, a core or taken one weighs at least the cluster's median, a lessened one what its factor leaves. Above
+    its maximum, a cluster loses those that weigh least, core items never; under its minimum it gains the items whose shoppers come
     from or go to it most, then those most like it. An item that is in nothing by then goes where it is next most tied, in the
     same sense; never into a cluster that excludes it, is bounded from above, locked or owned. A learned cluster without items
     isn't made.
@@ -142,7 +144,7 @@ def without_repeats(
 
 @dataclass(frozen=True)
 class _Column:
-    """One cluster before its bounds. place : in `Learned`, -1 for an owned one.  core, excluded, lessened : positions.
+    """One cluster before its bounds. place : in `Learned`, -1 for an owned one.  core, taken, excluded, lessened : positions.
 
     factors : of `lessened`.
     """
@@ -155,6 +157,7 @@ class _Column:
     place: int
     edit: ClusterEdit | None
     core: np.ndarray
+    taken: np.ndarray
     excluded: np.ndarray
     lessened: np.ndarray
     factors: np.ndarray
@@ -178,7 +181,7 @@ def _columns(learned: Learned, catalogue: Catalogue, by_id: Mapping[int, Cluster
             continue
         entries = slice(by_cluster.indptr[place], by_cluster.indptr[place + 1])
         items, weights = by_cluster.indices[entries].astype(np.int64), by_cluster.data[entries]
-        said = (nothing, nothing, nothing, np.zeros(0)) if edit is None else _said(edit, catalogue)
+        said = (nothing, nothing, nothing, nothing, np.zeros(0)) if edit is None else _said(edit, catalogue)
         columns.append(_Column(cluster_id, kind, name, items, weights, place, edit, *said))
     for edit in by_id.values():
         if edit.members is None or edit.retired:
@@ -188,11 +191,13 @@ def _columns(learned: Learned, catalogue: Catalogue, by_id: Mapping[int, Cluster
     return sorted(columns, key=lambda c: c.cluster_id)
 
 
-def _said(edit: ClusterEdit, catalogue: Catalogue) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Positions of core, excluded and lessened items, and the factors of the last."""
+def _said(edit: ClusterEdit, catalogue: Catalogue) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Positions of core, taken, excluded and lessened items, and the factors of the last."""
     lessened = _known(edit.lessened, catalogue)
     factors = np.array([edit.lessened[item] for item in catalogue.item_ids[lessened].tolist()])
-    return _known(edit.core, catalogue), _known(edit.excluded, catalogue), lessened, factors
+    # Where the items are the merchandiser's, those that they kept are among them.
+    taken = _known(edit.taken if edit.members is None else (), catalogue)
+    return _known(edit.core, catalogue), taken, _known(edit.excluded, catalogue), lessened, factors
 
 
 def _left(weights: sparse.csr_matrix, columns: Sequence[_Column]) -> np.ndarray:
@@ -251,10 +256,11 @@ def _bounded(column: _Column, ties: _Ties) -> tuple[np.ndarray, np.ndarray]:
     stays = ~np.isin(column.items, column.excluded)
     items, weights = column.items[stays], column.weights[stays]
     core = np.setdiff1d(column.core, column.excluded)
-    if len(core):
+    kept = np.union1d(core, np.setdiff1d(column.taken, column.excluded))
+    if len(kept):
         median = float(np.median(weights)) if len(weights) else 1.0
-        fresh = np.setdiff1d(core, items)
-        weights = np.where(np.isin(items, core), np.maximum(weights, median), weights)
+        fresh = np.setdiff1d(kept, items)
+        weights = np.where(np.isin(items, kept), np.maximum(weights, median), weights)
         items, weights = np.append(items, fresh), np.append(weights, np.full(len(fresh), median))
     if bounded and edit.maximum is not None and len(items) > edit.maximum:
         counts = weights.astype(np.float64)

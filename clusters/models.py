@@ -297,13 +297,16 @@ class ClusterMembership(models.Model):
 class ClusterItemRule(models.Model):
     """A merchandiser's word on an item in a cluster, or learning's that stands, which outlives every rebuild.
 
-    factor : of "lessened", by which the item's weight is multiplied, in (0, 1); null otherwise.
+    "taken" : as "core", but learning said so and may take it back: a core item is a merchandiser's, and learning leaves it.
+    factor : of "lessened", by which the item's weight is multiplied, in (0, 1); of "taken" where that weighs less since, too;
+        null otherwise.
     """
 
     class Rule(models.TextChoices):
         CORE = "core", "Never leaves"
         EXCLUDED = "excluded", "Never in it"
         LESSENED = "lessened", "Weighs less"
+        TAKEN = "taken", "Taken in by learning"
 
     cluster = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="item_rules", db_index=False)
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="cluster_rules")

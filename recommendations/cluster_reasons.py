@@ -64,12 +64,13 @@ def reasons(
     trace = trace_of(cluster)
     companions = {} if engine is None else _companions(engine, cluster, items)
     brought = brought_in(cluster, items) if cluster.kind in ItemCluster.HAND_KINDS else {}
-    kept_by = brought_in(cluster, [item for item, rule in rules.items() if rule == ClusterItemRule.Rule.CORE])
     found: dict[int, tuple[str, ...]] = {}
     for membership in memberships:
         said: list[str] = []
         if rules.get(membership.item_id) == ClusterItemRule.Rule.CORE:
-            said.append(_core(kept_by.get(membership.item_id)))
+            said.append("A merchandiser made it a core item.")
+        elif rules.get(membership.item_id) == ClusterItemRule.Rule.TAKEN:
+            said.append("Learning took it in for good, as somebody approved; it may let it go again.")
         elif rules.get(membership.item_id) == ClusterItemRule.Rule.LESSENED:
             said.append("It weighs less than it would by itself: visits that like the cluster pass it over.")
         elif cluster.kind in ItemCluster.HAND_KINDS and not membership.via:
@@ -80,13 +81,6 @@ def reasons(
             said.append(f"Shoppers who look at it go on to {' and '.join(f'“{title}”' for title in with_it)}.")
         found[membership.item_id] = tuple(said)
     return found
-
-
-def _core(change: ClusterChange | None) -> str:
-    """Why an item is a core one. change : that brought it in; None where it was in, or none is known to have."""
-    if change is not None and change.actor == Who.LEARNING:
-        return "Learning took it in for good, as somebody approved."
-    return "A merchandiser made it a core item."
 
 
 def _by_hand(cluster: ItemCluster, change: ClusterChange | None) -> str:

@@ -68,6 +68,7 @@ def read_edits(shop: Shop, *, known: Collection[int] | None = None) -> tuple[Clu
             members=members.get(row.pk, {}) if row.pk in holds else None,
             core=frozenset(rules.get((row.pk, ClusterItemRule.Rule.CORE), ())),
             excluded=frozenset(rules.get((row.pk, ClusterItemRule.Rule.EXCLUDED), ())),
+            taken=frozenset(rules.get((row.pk, ClusterItemRule.Rule.TAKEN), ())),
             lessened=lessened.get(row.pk, {}),
             ties=ties.get(row.pk, {}),
             minimum=row.minimum_size,

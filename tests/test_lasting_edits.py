@@ -163,3 +163,51 @@ def test_what_cannot_be_related_is_refused(shop: Shop) -> None:  # noqa: F811
             editing.relate(source=one, target=target, weight=0.3, by=LEARNING)
     with pytest.raises(EditError, match="above 0"):
         editing.relate(source=one, target=make(shop, "B", 1), weight=0.0, by=LEARNING)
+
+
+# What learning takes in, it may take out
+
+
+@pytest.mark.django_db
+def test_what_learning_takes_in_is_no_core_item_and_may_weigh_less_or_go_again(shop: Shop) -> None:  # noqa: F811
+    cluster = make(shop, "A", 0, 1)
+    editing.set_core(cluster=cluster, items=ids(0), by=Actor("merchandiser"))
+    (taken,) = editing.take_in(cluster=cluster, items=ids(0, 5, 6), by=LEARNING)
+    assert (rules(cluster), numbers(cluster)) == ({0: "core", 5: "taken", 6: "taken"}, {0, 1, 5, 6})
+    (edit,) = read_edits(shop)
+    assert (edit.core, edit.taken) == ({ids(0)[0]}, set(ids(5, 6)))
+    editing.lessen(cluster=cluster, items={ids(5)[0]: 0.5}, by=LEARNING)
+    (edit,) = read_edits(shop)
+    assert (edit.lessened, edit.taken) == ({ids(5)[0]: 0.5}, set(ids(5, 6))), "it stays in, and weighs less"
+    editing.remove_items(cluster=cluster, items=ids(6), by=LEARNING)
+    assert rules(cluster) == {0: "core", 5: "taken", 6: "excluded"}
+    editing.undo(change=ClusterChange.objects.latest("pk"), by=LEARNING)
+    editing.undo(change=ClusterChange.objects.filter(delta__has_key="factors").latest("pk"), by=LEARNING)
+    editing.undo(change=taken, by=LEARNING)
+    assert (rules(cluster), numbers(cluster)) == ({0: "core"}, {0, 1})
+
+
+@pytest.mark.django_db
+def test_a_merchandiser_may_keep_what_learning_took_in_and_a_cluster_of_their_own_needs_no_rule(shop: Shop) -> None:  # noqa: F811
+    one, own = make(shop, "A", 0), make(shop, "B", 1, kind="manual")
+    editing.take_in(cluster=one, items=ids(5), by=LEARNING)
+    editing.set_core(cluster=one, items=ids(5), by=Actor("merchandiser"))
+    editing.take_in(cluster=one, items=ids(5), by=LEARNING)
+    editing.take_in(cluster=own, items=ids(5), by=LEARNING)
+    assert (rules(one), rules(own), numbers(own)) == ({5: "core"}, {}, {1, 5})
+
+
+def test_what_was_taken_in_outlives_a_rebuild_gives_way_above_the_maximum_and_is_no_core_item_of_a_session(learned) -> None:
+    clusters, catalogue = learned
+    cluster, own = int(clusters.cluster_ids[0]), weights_of(clusters, 0)
+    fresh = next(i for i in catalogue.item_ids.tolist() if i not in own)
+    edit = ClusterEdit(cluster, CO_VISIT, taken=frozenset({fresh}))
+    edited = with_edits(clusters, catalogue, [edit])
+    assert weights_of(edited, 0)[fresh] > 0
+    assert not len(edited.core)
+    core = with_edits(clusters, catalogue, [replace(edit, taken=frozenset(), core=frozenset({fresh}))])
+    assert weights_of(core, 0) == pytest.approx(weights_of(edited, 0)), "but for that they are the same"
+    assert len(core.core) == 1
+    least = with_edits(clusters, catalogue, [replace(edit, lessened={fresh: 0.01}, maximum=len(own))])
+    assert fresh not in weights_of(least, 0)
+    assert fresh not in weights_of(with_edits(clusters, catalogue, [replace(edit, excluded=frozenset({fresh}))]), 0)

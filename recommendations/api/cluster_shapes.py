@@ -57,7 +57,7 @@ class MemberOut(serializers.Serializer[Any]):
     in_stock = serializers.BooleanField(source="item.in_stock")
     weight = serializers.FloatField(help_text="Above 0, at most 1 for the most typical.")
     part = serializers.IntegerField(allow_null=True, help_text="Number of the cluster's part that it is shown in.")
-    rule = serializers.SerializerMethodField(help_text="`core`, `lessened`, or null.")
+    rule = serializers.SerializerMethodField(help_text="`core`, `taken` (in by learning), `lessened`, or null.")
     why = serializers.SerializerMethodField(help_text="Sentences, the strongest reason first.")
 
     @extend_schema_field(serializers.CharField(allow_null=True))

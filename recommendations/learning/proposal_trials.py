@@ -58,8 +58,8 @@ def edited(proposal: ClusterProposal, edit: ClusterEdit | None) -> ClusterEdit:
                 members[int(each["item"])] = max(float(each["weight"]), 1e-6)
         return replace(edit, members=members)
     if proposal.kind == Kind.ADD:
-        return replace(edit, core=edit.core | items, excluded=edit.excluded - items)
+        return replace(edit, taken=edit.taken | (items - edit.core), excluded=edit.excluded - items)
     if proposal.kind == Kind.DROP:
-        return replace(edit, excluded=edit.excluded | items)
+        return replace(edit, excluded=edit.excluded | items, taken=edit.taken - items)
     factors = {int(each["item"]): float(each["evidence"]["factor"]) for each in proposal.items}
     return replace(edit, lessened={**edit.lessened, **factors})

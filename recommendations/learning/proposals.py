@@ -282,7 +282,7 @@ def _made(row: ClusterProposal, chosen: Sequence[int], user: Any, reason: str) -
     }
     row.items = [each for each in row.items if each["item"] in lets.items]
     if row.kind == Kind.ADD:
-        changes = editing.add_items(cluster=row.cluster, items=lets.items, **told)
+        changes = editing.take_in(cluster=row.cluster, items=lets.items, **told)
     elif row.kind == Kind.DROP:
         changes = editing.remove_items(cluster=row.cluster, items=lets.items, **told)
     else:
