@@ -30,20 +30,21 @@ from recommendations.evaluation.simulation.missions import (
     plant,
     shop_for,
 )
+from recommendations.learning.overriding import RIGHT
 from recommendations.reading import read_catalogue
 
 USER = "merchandiser"
-GROUP = "Merchandisers"
+GROUP, MANAGERS = "Merchandisers", "Managers"
 EDITED = (
     "shop", "attribute", "archetype", "item", "itemcluster", "clustersettings", "release", "merchandisingrule", "clusterproposal",
-    "adaptationsettings",
+    "adaptationsettings", "policyversion", "experiment",
 )  # fmt: skip
 """Models that a merchandiser may change; all others of ours may be looked at, API keys apart."""
 
 OWNED = ("attribute", "archetype")
 """Models of which they may add and delete rows too."""
 
-MADE = ("personaversion", "itemcluster", "clustersettings", "merchandisingrule", "adaptationsettings")
+MADE = ("personaversion", "itemcluster", "clustersettings", "merchandisingrule", "adaptationsettings", "experiment")
 """Models of which they may add rows only: publishing a version; a cluster's id is for ever, so that it is retired instead."""
 
 HIDDEN = ("apikey",)
@@ -252,6 +253,14 @@ def merchandisers() -> Group:
     return group
 
 
+def managers() -> Group:
+    """The group of those who answer for the shop: all that merchandisers may, and letting through what isn't known yet."""
+    group, _ = Group.objects.get_or_create(name=MANAGERS)
+    app, _, name = RIGHT.partition(".")
+    group.permissions.add(*merchandisers().permissions.all(), Permission.objects.get(content_type__app_label=app, codename=name))
+    return group
+
+
 def merchandiser(users: type[AbstractUser], password: str) -> AbstractUser:
     """The demo's user, whose password is the one given: it is what the start of the demo prints."""
     user, _ = users._default_manager.get_or_create(username=USER, defaults={"first_name": "Demo", "last_name": "Merchandiser"})
@@ -260,4 +269,5 @@ def merchandiser(users: type[AbstractUser], password: str) -> AbstractUser:
     user.is_staff = user.is_active = True
     user.save()
     user.groups.add(merchandisers())
+    managers()
     return user

@@ -53,7 +53,7 @@ def shop(settings: Any, tmp_path: Path, engine: Engine, redis_client: redis.Redi
 
 @pytest.fixture
 def user() -> User:
-    return User.objects.create_user("ada")
+    return User.objects.create_superuser("ada")
 
 
 def decide(shop: Shop, session: str, event: str, at: float, **fields: Any) -> AdaptationDecision:

@@ -61,7 +61,7 @@ def url(name: str, *args: object) -> str:
     return reverse(f"admin:recommendations_policyversion_{name}", args=args)
 
 
-BOTH = ("view_policyversion", "change_policyversion")
+BOTH = ("view_policyversion", "change_policyversion", "override_unknown")
 
 
 def test_a_shop_that_learned_nothing_says_what_it_takes(shop: Shop) -> None:

@@ -49,7 +49,7 @@ def merchandiser() -> Client:
 
 @pytest.fixture
 def manager() -> Client:
-    return person("view_clusterproposal", "change_clusterproposal", "change_adaptationsettings")
+    return person("view_clusterproposal", "change_clusterproposal", "override_unknown")
 
 
 def page_of(client: Client, proposal: ClusterProposal) -> str:

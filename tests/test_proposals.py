@@ -40,7 +40,7 @@ def shop() -> Shop:
 
 @pytest.fixture
 def user() -> Any:
-    return get_user_model().objects.create(username="ann")
+    return get_user_model().objects.create_superuser("ann")
 
 
 def cluster(shop: Shop, name: str) -> ItemCluster:

@@ -25,6 +25,8 @@ from recommendations.learning.experiment_charts import curve, figure, signed
 from recommendations.learning.experiment_forms import ExperimentForm
 from recommendations.learning.measuring import METRICS
 from recommendations.learning.models import Experiment
+from recommendations.learning.overriding import WORDS as WHO_MAY
+from recommendations.learning.overriding import may_override
 from recommendations.learning.policies import PolicyError
 from recommendations.models import Release
 from recommendations.releases import ReleaseError
@@ -132,6 +134,8 @@ class ExperimentPages(ModelAdmin):
             response: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return response
         arms = read_arms(row.arms)
+        challengers = [arm for arm in arms if not arm.plain]
+        known = [arm for arm in challengers if row.result.get("verdicts", {}).get(arm.name) == "better"]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -139,7 +143,8 @@ class ExperimentPages(ModelAdmin):
             "title": row.name,
             "row": row,
             "arms": [(arm, _served(arm)) for arm in arms],
-            "challengers": [arm for arm in arms if not arm.plain],
+            "challengers": challengers if may_override(request.user) else known,
+            "who_may": "" if may_override(request.user) or known == challengers else WHO_MAY,
             "rails": [(METRICS[r["metric"]], f"{-r['least']:.0%}") for r in row.guardrails],
             "metric": METRICS.get(row.metric, row.metric),
             "may": self.has_change_permission(request, row),

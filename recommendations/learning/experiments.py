@@ -22,6 +22,7 @@ from recommendations.learning import measuring, policies
 from recommendations.learning.bounds import settings_of
 from recommendations.learning.measuring import METRICS
 from recommendations.learning.models import AdaptationSettings, Experiment, ExperimentSession, PolicyVersion
+from recommendations.learning.overriding import check_override
 from recommendations.models import Component, Release
 from recommendations.overlay_requests import request_overlay
 from recommendations.serving.trials import Arm, read_arms
@@ -192,7 +193,8 @@ def announce(shop: Shop) -> None:
 def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "") -> Release:
     """Serve everybody as an arm was, and end the experiment; the release that now serves.
 
-    reason : needed where the arm isn't known to be better than the control. Raises EditError, ReleaseError.
+    reason : needed where the arm isn't known to be better than the control, which takes the right to override. Raises EditError,
+    PermissionDenied, ReleaseError.
     """
     shop, arms = experiment.shop, read_arms(experiment.arms)
     arm = next((arm for arm in arms if arm.name == arm_name), None)
@@ -205,6 +207,8 @@ def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "
     if experiment.result.get("live"):
         raise EditConflict("experiment", "has an arm that was made live already: take that back first")
     known = experiment.result.get("verdicts", {}).get(arm.name) == "better"
+    if not known:
+        check_override(by)
     if not known and not reason.strip():
         raise EditError(
             "reason", "is needed: the arm is not known to be better, and what is decided all the same is kept on record"
@@ -221,7 +225,7 @@ def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "
     if arm.clusters:
         _serve_clusters(shop, active, arm.clusters, by=by, why=f"“{arm.name}” of “{experiment.name}”.")
     if arm.policy:
-        _serve_policy(shop, arm.policy, by=by, why=why)
+        _serve_policy(shop, arm.policy, by=by, why=why, overridden=not known)
     if arm.adapts != settings.enabled:
         _set_adapts(shop, on=arm.adapts)
     serving = Release.objects.active(shop)
@@ -260,7 +264,7 @@ def roll_back(experiment: Experiment, *, by: Any) -> Release:
             raise EditConflict("experiment", "can't be taken back: the release of before isn't kept any more")
         activation.activate(earlier, by=_actor(by), reason=why)
     if arm.policy:
-        _serve_policy(shop, before["policy"], by=by, why=why)
+        _serve_policy(shop, before["policy"], by=by, why=why, overridden=False)
     if arm.adapts != before["enabled"]:
         _set_adapts(shop, on=before["enabled"])
     _note(experiment, live=None, taken_back={**live, "taken_back_at": timezone.now().isoformat(), "by": by.get_username()})
@@ -269,12 +273,12 @@ def roll_back(experiment: Experiment, *, by: Any) -> Release:
     return serving
 
 
-def _serve_policy(shop: Shop, component: str, *, by: Any, why: str) -> None:
+def _serve_policy(shop: Shop, component: str, *, by: Any, why: str, overridden: bool) -> None:
     row = PolicyVersion.objects.filter(shop=shop, component=component).first()
     if row is None:
         raise EditError("policy", "is not on record any more")
     if row.state != PolicyVersion.State.LIVE:
-        policies.go_live(row, by=by, reason=why)
+        policies.go_live(row, by=by, reason=why, overridden=overridden)
 
 
 def _serve_clusters(shop: Shop, active: Release, version: str, *, by: Any, why: str) -> None:

@@ -28,6 +28,7 @@ from recommendations import activation, releases
 from recommendations.learning import evidence, standing
 from recommendations.learning.bounds import settings_of
 from recommendations.learning.models import AdaptationSettings, PolicyEvidence, PolicyVersion
+from recommendations.learning.overriding import check_override
 from recommendations.learning.reading import numbered
 from recommendations.locks import renewed
 from recommendations.models import AdaptationDecision, Release
@@ -220,20 +221,25 @@ def passed(row: PolicyVersion) -> bool:
     return row.state == PolicyVersion.State.CANDIDATE and row.verdict.get("verdict") == gate.BETTER and row.against == live
 
 
-def go_live(row: PolicyVersion, *, by: Any = None, reason: str = "") -> Release:
+def go_live(row: PolicyVersion, *, by: Any = None, reason: str = "", overridden: bool | None = None) -> Release:
     """Let a policy serve, within seconds and without a training; the release that now does.
 
-    by : the user who says so, None for the gate.  reason : needed where the gate didn't say that it may.
-    Raises PolicyError, ReleaseError.
+    by : the user who says so, None for the gate.  reason : needed where the gate didn't say that it may, which takes the right to
+    override.  overridden : whether it goes on record as let through without being known to be better, where whoever calls knows,
+    and has looked whether the user may; None where the gate is to tell.
+    Raises PolicyError, PermissionDenied, ReleaseError.
     """
     if row.state == PolicyVersion.State.LIVE:
         raise PolicyError(f"{row.version} serves already.")
-    overridden = not passed(row)
-    if overridden and (by is None or not reason.strip()):
-        raise PolicyError("The gate did not say that it is better: give a reason, which is kept.")
+    if overridden is None:
+        overridden = not passed(row)
+        if overridden and by is not None:
+            check_override(by)
+        if overridden and (by is None or not reason.strip()):
+            raise PolicyError("The gate did not say that it is better: give a reason, which is kept.")
 
     def told() -> None:
-        _decided(row, by, reason, overridden=overridden)
+        _decided(row, by, reason, overridden=bool(overridden))
 
     return activation.serve_policy(
         row.shop, row.component, by=_actor(by), reason=f"Policy {row.version} serves from now on.", told=told

@@ -21,6 +21,7 @@ from personas.models import Shop
 from recommendations.learning import evidence, policies, policy_charts
 from recommendations.learning.bounds import settings_of
 from recommendations.learning.models import PolicyVersion
+from recommendations.learning.overriding import WORDS, may_override
 from recommendations.learning.policies import PolicyError
 from recommendations.models import Release
 from recommendations.releases import ReleaseError
@@ -120,6 +121,8 @@ class PolicyPages(ModelAdmin):
             "more": more,
             "may": self.has_change_permission(request, row),
             "passed": policies.passed(row),
+            "may_override": may_override(request.user),
+            "who_may": WORDS,
             "waits": row.state == State.CANDIDATE,
             "live": live,
             "earlier": policies.earlier(shop) if row.state == State.LIVE else None,

@@ -30,12 +30,10 @@ from recommendations.cluster_items import numbers
 from recommendations.cluster_stories import picture
 from recommendations.learning import proposal_words as words
 from recommendations.learning.models import ClusterProposal
+from recommendations.learning.overriding import check_override, may_override
 from recommendations.models import Release
 
 LIST = "admin:recommendations_clusterproposal_changelist"
-MANAGES = "recommendations.change_adaptationsettings"
-"""Who may set what the gate asks for may also say that it is enough: managers."""
-
 MOST_CHOSEN = 100
 """Proposals that are decided on at once."""
 
@@ -250,8 +248,7 @@ class ProposalPages(ModelAdmin):
             if verb == "reject":
                 reject_proposal(proposal=proposal, user=request.user, reason=reason)
             else:
-                override = verb == "override" and request.user.has_perm(MANAGES)
-                apply_proposal(proposal=proposal, user=request.user, reason=reason, items=items, override=override)
+                apply_proposal(proposal=proposal, user=request.user, reason=reason, items=items, override=verb == "override")
                 request_publish(proposal.shop)
         except EditError as error:
             refused(request, error)
@@ -290,7 +287,7 @@ class ProposalPages(ModelAdmin):
             "gone": len(proposal.items) - len(known),
             "form": DecisionForm(),
             "may_approve": may and open_ and proposal.verdict == Verdict.BETTER,
-            "may_override": may and open_ and proposal.verdict == Verdict.UNKNOWN and request.user.has_perm(MANAGES),
+            "may_override": may and open_ and proposal.verdict == Verdict.UNKNOWN and may_override(request.user),
             "unknown": open_ and proposal.verdict == Verdict.UNKNOWN,
             "may_reject": may and proposal.state in (State.OPEN, State.BLOCKED),
             "may_undo": may and proposal.state == State.APPLIED,
@@ -309,8 +306,8 @@ class ProposalPages(ModelAdmin):
         if verb not in ("approve", "override", "reject", "undo") or not form.is_valid():
             messages.error(request, "Nothing was changed: choose what to do, with a reason of at most 300 characters.")
             return back
-        if verb == "override" and not request.user.has_perm(MANAGES):
-            raise PermissionDenied
+        if verb == "override":
+            check_override(request.user)
         reason = form.cleaned_data["reason"]
         if verb == "undo":
             return self._undone(request, proposal, reason) or back
