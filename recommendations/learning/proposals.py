@@ -26,6 +26,7 @@ from recommendations.learning import findings
 from recommendations.learning.bounds import settings_of
 from recommendations.learning.lasting_bounds import WORDS, Held, allowed, held, tally
 from recommendations.learning.models import AdaptationSettings, ClusterProposal
+from recommendations.learning.overriding import check_override
 
 Kind, State, Verdict = ClusterProposal.Kind, ClusterProposal.State, ClusterProposal.Verdict
 
@@ -198,14 +199,16 @@ def apply_proposal(
 ) -> Sequence[ClusterChange]:
     """Make the change that is proposed, with some of its items or all, as far as the bounds still let it be made.
 
-    override : make it though it isn't known to be better; that goes on record and asks for a reason. Whoever calls has looked
-    whether the user may. Raises EditError, with the proposal as it was, or EditConflict where it has become stale or blocked: its
+    override : make it though it isn't known to be better; that goes on record, asks for a reason and takes the right to override.
+    Raises PermissionDenied, or EditError, with the proposal as it was, or EditConflict where it has become stale or blocked: its
     state says so then. To be called outside of a transaction that is rolled back on errors.
     """
     with editing.editing(proposal.shop):
         row, error = _opened(proposal), None
         if row.verdict != Verdict.BETTER and not (override and row.verdict == Verdict.UNKNOWN):
             raise ProposalError("verdict", f"is “{row.get_verdict_display().lower()}”: only what is better is applied")
+        if row.verdict != Verdict.BETTER:
+            check_override(user)
         if row.verdict != Verdict.BETTER and not reason.strip():
             raise ProposalError("reason", "must be given for what isn't known to be better")
         if unknown := set(items or ()) - set(ids_of(row)):
