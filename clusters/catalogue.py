@@ -6,6 +6,7 @@ are all that is stored outside a release.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from clusters.currencies import number_of_currency
 from personas.components import Text
 from personas.events import UNKNOWN_ITEM
 from personas.sessions import NO_ITEM
@@ -27,7 +29,10 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 
 @dataclass(frozen=True)
 class ItemRow:
-    """One item as it comes from the database or a file; "" and None where unknown."""
+    """One item as it comes from the database or a file; "" and None where unknown.
+
+    group : by `group_number`, what its variants have in common; 0 for none.  currency : its own, "" for the shop's.
+    """
 
     item_id: int
     external_id: str
@@ -40,6 +45,8 @@ class ItemRow:
     tags: tuple[str, ...] = ()
     regular_price: float | None = None
     cost: float | None = None
+    group: int = 0
+    currency: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Catalogue:
         "tag=x", "term=lace".
     item_descriptors : (n, D) float32 CSR, 1.0 where the item has the descriptor.
     cost : (n,) float32 what the shop pays for the item, NaN where unknown; None where no item has one.
+    group : (n,) int64 by `group_number`, the same for the variants of one product, 0 for an item of its own; None where all are.
+    currency : (n,) int16 by `number_of_currency`, 0 where it is the shop's; None where it is everywhere.
     """
 
     item_ids: np.ndarray
@@ -74,6 +83,8 @@ class Catalogue:
     descriptors: tuple[str, ...]
     item_descriptors: sparse.csr_matrix
     cost: np.ndarray | None = None
+    group: np.ndarray | None = None
+    currency: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -101,6 +112,21 @@ class Catalogue:
     def ids_of(self, externals: Sequence[str]) -> list[int]:
         """Item ids of external ids, `UNKNOWN_ITEM` for those that the catalogue lacks."""
         return [self.id_of.get(e, UNKNOWN_ITEM) for e in externals]
+
+    @cached_property
+    def _by_group(self) -> tuple[np.ndarray, np.ndarray]:
+        """The items that have a group, by it: their positions, and their groups, ascending."""
+        group = self.group if self.group is not None else np.zeros(0, dtype=np.int64)
+        order = np.argsort(group, kind="stable")[int((group == 0).sum()) :]
+        return order, group[order]
+
+    def variants(self, position: int) -> list[int]:
+        """Positions of the other items of an item's group; none of an item of its own."""
+        if self.group is None or not (group := self.group.item(position)):
+            return []
+        order, groups = self._by_group
+        first, last = np.searchsorted(groups, (group, group + 1)).tolist()
+        return [p for p in order[first:last].tolist() if p != position]
 
     def position(self, item_id: int) -> int:
         """Position of an item id, `NO_ITEM` if the catalogue lacks it."""
@@ -141,7 +167,26 @@ def build_catalogue(rows: Iterable[ItemRow]) -> Catalogue:
         descriptors=names,
         item_descriptors=matrix,
         cost=_costs(items),
+        group=groups_of(items),
+        currency=currencies_of(items),
     )
+
+
+def group_number(name: str) -> int:
+    """A group's id, as the shop writes it, as a number above 0, the same in all catalogues, so that none keeps names; 0 for ""."""
+    return 1 + (int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) >> 2) if name else 0
+
+
+def groups_of(items: Sequence[ItemRow]) -> np.ndarray | None:
+    """`Catalogue.group`."""
+    return np.array([r.group for r in items], dtype=np.int64) if any(r.group for r in items) else None
+
+
+def currencies_of(items: Sequence[ItemRow]) -> np.ndarray | None:
+    """`Catalogue.currency`."""
+    if not any(r.currency for r in items):
+        return None
+    return np.array([number_of_currency(r.currency) for r in items], dtype=np.int16)
 
 
 def price_tiers(price: np.ndarray, category: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from clusters.catalogue import MISSING, PRICE_TIERS, Catalogue, ItemRow, terms
+from clusters.catalogue import MISSING, PRICE_TIERS, Catalogue, ItemRow, currencies_of, groups_of, terms
 from personas.components import Text
 
 REDUCED = "discount=reduced"
@@ -23,6 +23,7 @@ class Offers(NamedTuple):
     """What items sell for now, as arrays of m.
 
     positions : (m,) int, each once.  price, regular_price, cost : (m,) float, NaN where unknown.  in_stock : (m,) bool.
+    group, currency : (m,) int, as `Catalogue` has them.
     """
 
     positions: np.ndarray
@@ -30,6 +31,8 @@ class Offers(NamedTuple):
     regular_price: np.ndarray
     in_stock: np.ndarray
     cost: np.ndarray
+    group: np.ndarray
+    currency: np.ndarray
 
 
 def with_offers(catalogue: Catalogue, offers: Offers) -> Catalogue:
@@ -51,6 +54,8 @@ def with_offers(catalogue: Catalogue, offers: Offers) -> Catalogue:
         reduced=catalogue.reduced if had_reduced is None and not reduced.any() else _changed(_or_none(catalogue), at, reduced),
         item_descriptors=told,
         cost=_costs(catalogue.cost, len(catalogue), at, offers.cost),
+        group=_numbers(catalogue.group, len(catalogue), at, offers.group, np.int64),
+        currency=_numbers(catalogue.currency, len(catalogue), at, offers.currency, np.int16),
     )
     return _finding(changed, catalogue)
 
@@ -94,6 +99,8 @@ def with_items(catalogue: Catalogue, rows: Sequence[ItemRow]) -> Catalogue:
             sparse.vstack([catalogue.item_descriptors, described(catalogue.descriptors, rows, tier)]), dtype=np.float32
         ),
         cost=catalogue.cost if catalogue.cost is None and np.isnan(cost).all() else np.append(before, cost),
+        group=_longer_numbers(catalogue.group, len(catalogue), groups_of(rows), len(rows)),
+        currency=_longer_numbers(catalogue.currency, len(catalogue), currencies_of(rows), len(rows)),
     )
     return _finding(longer, catalogue, rows)
 
@@ -172,6 +179,25 @@ def _costs(cost: np.ndarray | None, n: int, at: np.ndarray, values: np.ndarray) 
             return None
         cost = np.full(n, np.nan, dtype=np.float32)
     return _changed(cost, at, values.astype(np.float32))
+
+
+def _numbers(held: np.ndarray | None, n: int, at: np.ndarray, values: np.ndarray, dtype: type) -> np.ndarray | None:
+    """Numbers of which 0 says nothing, None where all do, with other values at some places."""
+    if held is None:
+        if not values.any():
+            return None
+        held = np.zeros(n, dtype=dtype)
+    return _changed(held, at, values.astype(dtype))
+
+
+def _longer_numbers(held: np.ndarray | None, n: int, more: np.ndarray | None, m: int) -> np.ndarray | None:
+    """The same of n items with those of m more after them."""
+    if held is None and more is None:
+        return None
+    dtype = (held if held is not None else more).dtype  # type: ignore[union-attr]
+    return np.append(
+        held if held is not None else np.zeros(n, dtype=dtype), more if more is not None else np.zeros(m, dtype=dtype)
+    )
 
 
 def _said(

@@ -10,7 +10,8 @@ from django.conf import settings
 from django.db import connections, models
 from django.utils import timezone
 
-from clusters.catalogue import ItemRow
+from clusters.catalogue import ItemRow, group_number
+from clusters.currencies import CURRENCIES
 from clusters.search_index import Document
 from personas.events import MAX_ID
 from personas.models import Shop, in_chunks
@@ -23,8 +24,8 @@ class ItemQuerySet(models.QuerySet["Item"]):
     def as_rows(self) -> Iterator[ItemRow]:
         """What `clusters.catalogue.build_catalogue` reads, ascending by id, streamed."""
         words = ("external_id", "title", "category", "brand", "colour")
-        columns = ("pk", *words, "price", "in_stock", "tags", "regular_price", "cost")
-        for pk, external, title, category, brand, colour, price, in_stock, tags, regular, cost in (
+        columns = ("pk", *words, "price", "in_stock", "tags", "regular_price", "cost", "item_group_id", "currency")
+        for pk, external, title, category, brand, colour, price, in_stock, tags, regular, cost, group, currency in (
             self.order_by("pk").values_list(*columns).iterator(chunk_size=5_000)
         ):
             yield ItemRow(
@@ -39,6 +40,8 @@ class ItemQuerySet(models.QuerySet["Item"]):
                 tags=tuple(tags),
                 regular_price=None if regular is None else float(regular),
                 cost=None if cost is None else float(cost),
+                group=group_number(group),
+                currency=currency if currency in CURRENCIES else "",
             )
 
     def as_documents(self) -> Iterator[Document]:

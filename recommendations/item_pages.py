@@ -93,7 +93,7 @@ class OverlayChangeAdmin(ReadOnlyAdmin):
         names = _items(item for item, _ in offers)
         rows = [
             (names.get(item, f"item {item}"), _number(price), _number(regular), _number(cost), "yes" if in_stock else "sold out")
-            for item, (price, regular, in_stock, cost) in offers
+            for item, (price, regular, in_stock, cost, *_) in offers
         ]
         as_released = change.delta.get("as_released", [])[:SHOWN]
         names = _items(as_released)

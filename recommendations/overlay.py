@@ -14,6 +14,7 @@ from clusters import catalogue_changes
 from clusters.bounds import Bounds
 from clusters.catalogue import Catalogue, ItemRow
 from clusters.catalogue_changes import Offers
+from clusters.currencies import currency_of_number, number_of_currency
 from clusters.item_clusters import ItemClusters
 from personas.profile import PersonaModel
 from personas.sessions import NO_ITEM
@@ -30,12 +31,14 @@ MEMBERSHIPS = 3
 
 
 class Offer(NamedTuple):
-    """What an item sells for now. price, regular_price, cost : None where unknown."""
+    """What an item sells for now. price, regular_price, cost : None where unknown.  group, currency : as `ItemRow` has them."""
 
     price: float | None
     regular_price: float | None
     in_stock: bool
     cost: float | None = None
+    group: int = 0
+    currency: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Overlay:
     version : counts the changes; the same on every process, and logged with each slate.
     offers : item id -> what it sells for.  items : new ones.  gone : ids of those taken out of the catalogue.
     rules : all that are switched on, whatever their dates.  bounds : of the adaptation, as the merchandiser set them.
+    currency : the shop's, of items that have none of their own; "" of an overlay of before it was told.
     """
 
     version: int = 0
@@ -53,6 +57,7 @@ class Overlay:
     gone: frozenset[int] = frozenset()
     rules: tuple[Rule, ...] = ()
     bounds: Bounds = field(default_factory=Bounds)
+    currency: str = ""
 
 
 NO_OVERLAY = Overlay()
@@ -165,6 +170,8 @@ def _offered(catalogue: Catalogue, overlay: Overlay) -> Catalogue:
         regular_price=_floats([offer.regular_price for offer in offers]),
         in_stock=np.array([o.in_stock and item not in gone for item, o in zip(ids, offers, strict=True)], dtype=bool),
         cost=_floats([offer.cost for offer in offers]),
+        group=np.array([offer.group for offer in offers], dtype=np.int64),
+        currency=np.array([number_of_currency(offer.currency) for offer in offers], dtype=np.int16),
     )
     return catalogue_changes.with_offers(catalogue, told)
 
@@ -179,6 +186,8 @@ def _offer_of(catalogue: Catalogue, position: int) -> Offer:
         np.inf if reduced else None,
         bool(catalogue.in_stock[position]),
         None if np.isnan(cost) else cost,
+        0 if catalogue.group is None else catalogue.group.item(position),
+        "" if catalogue.currency is None else currency_of_number(catalogue.currency.item(position)),
     )
 
 

@@ -17,7 +17,7 @@ class Delta:
 
     offers : what items sell for now.  as_released : ids of items that sell again for what the release says.
     items : new ones.  left : ids of new ones that are no longer told of.  gone, back : ids of the release's items that were
-    taken out of the catalogue, or put in again.  rules : all of them, None where they stay.  bounds : likewise.
+    taken out of the catalogue, or put in again.  rules : all of them, None where they stay.  bounds, currency : likewise.
     """
 
     whole: bool = False
@@ -29,6 +29,7 @@ class Delta:
     back: tuple[int, ...] = ()
     rules: tuple[Rule, ...] | None = None
     bounds: Bounds | None = None
+    currency: str | None = None
 
 
 def between(before: Overlay, after: Overlay, *, whole: bool = False) -> Delta:
@@ -46,6 +47,7 @@ def between(before: Overlay, after: Overlay, *, whole: bool = False) -> Delta:
         back=tuple(sorted(before.gone - after.gone)),
         rules=after.rules if after.rules != before.rules else None,
         bounds=after.bounds if after.bounds != before.bounds else None,
+        currency=after.currency if after.currency != before.currency else None,
     )
 
 
@@ -63,6 +65,7 @@ def applied(overlay: Overlay, delta: Delta, version: int) -> Overlay:
         gone=(overlay.gone | set(delta.gone)) - set(delta.back),
         rules=overlay.rules if delta.rules is None else delta.rules,
         bounds=overlay.bounds if delta.bounds is None else delta.bounds,
+        currency=overlay.currency if delta.currency is None else delta.currency,
     )
 
 
@@ -88,4 +91,6 @@ def summary(delta: Delta) -> str:
         told.append("no rules" if not delta.rules else "1 rule" if len(delta.rules) == 1 else f"{len(delta.rules)} rules")
     if delta.bounds is not None:
         told.append("how clusters adapt")
+    if delta.currency is not None and not delta.whole:
+        told.append("the shop's currency")
     return ", ".join(told) or "nothing"

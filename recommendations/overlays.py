@@ -22,6 +22,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from clusters.catalogue import Catalogue, ItemRow
+from clusters.currencies import number_of_currency
 from clusters.models import Item
 from personas.models import Shop
 from personas.sessions import NO_ITEM
@@ -159,7 +160,7 @@ def _compared(shop: Shop, catalogue: Catalogue, before: Overlay, *, since: dt.da
     if len(youngest) < len(new):
         logger.warning("%s has %d items that its release lacks; the youngest %d are live: train it", shop, len(new), MOST_NEW)
     told = tuple(new[item] for item in youngest)
-    return Overlay(offers=offers, items=told, gone=gone, rules=read_rules(shop), bounds=read_bounds(shop))
+    return Overlay(offers=offers, items=told, gone=gone, rules=read_rules(shop), bounds=read_bounds(shop), currency=shop.currency)
 
 
 def _offer(catalogue: Catalogue, position: int, row: ItemRow) -> Offer | None:
@@ -170,8 +171,10 @@ def _offer(catalogue: Catalogue, position: int, row: ItemRow) -> Offer | None:
         and _same(row.cost, np.nan if catalogue.cost is None else catalogue.cost.item(position))
         and row.in_stock == bool(catalogue.in_stock[position])
         and reduced == bool(len(catalogue.reduced) and catalogue.reduced[position])
+        and row.group == (0 if catalogue.group is None else catalogue.group.item(position))
+        and number_of_currency(row.currency) == (0 if catalogue.currency is None else catalogue.currency.item(position))
     )
-    return None if same else Offer(row.price, row.regular_price, row.in_stock, row.cost)
+    return None if same else Offer(row.price, row.regular_price, row.in_stock, row.cost, row.group, row.currency)
 
 
 def _same(value: float | None, held: float) -> bool:

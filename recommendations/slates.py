@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from recommendations.ranking.ranker import History, Pool, Ranked, affinity, rank
 from recommendations.ranking.removals import Trial
 from recommendations.ranking.rules import NOTHING, Acting, acting, place_pins
 from recommendations.ranking.slate import Chosen, compose
+from recommendations.ranking.variants import one_of_each
 from recommendations.reasons import slate_items, trial_of
 from recommendations.session import MAX_PENDING, NO_FILTERS, Pending, Request, SessionState, Slate, SlateItem
 
@@ -34,6 +36,8 @@ BALANCED_DEPTH = 25
 FIRST_RANKED = 200
 """Items ranked for a slate before the first item: deep enough for each persona that shares the slots to have its own."""
 
+MOST_DEEPER = 4
+"""How often a ranking is made anew, each time four times as deep, for items that aren't variants of each other."""
 
 LEAST_SHARE = 1e-6
 """Share of the steps that no persona's falls below where slots are shared: two may take turns who both took none lately."""
@@ -107,22 +111,27 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         exclude = np.append(exclude, np.array(place.exclude, dtype=np.intp))
     item_weight, cluster_weight = _item_weights(engine, state), _cluster_weights(engine, state)
     depth = _depth(request, seen, ruling, place)
-    ranked = rank(
-        engine.ranker,
-        seen.history,
-        seen.representation,
-        clusters=engine.clusters,
-        layout=engine.layout,
-        selection=seen.selection,
-        item_weight=item_weight,
-        exclude=exclude,
+    ranked = _ranked_deep_enough(
+        engine,
+        partial(
+            rank,
+            engine.ranker,
+            seen.history,
+            seen.representation,
+            clusters=engine.clusters,
+            layout=engine.layout,
+            selection=seen.selection,
+            item_weight=item_weight,
+            exclude=exclude,
+            cluster_weight=cluster_weight,
+            opening=None if len(seen.history) else _opening(engine, state, seen.belief, place.opens_among),
+            pool=place.pool or _brought(engine, state),
+            allowed=place.allowed,
+            weigh=ruling.weigh if ruling.weights is not None else None,
+            slots=request.count,
+        ),
         keep=depth if place.goes_with is None or place.pool is None else max(depth, len(place.pool.positions)),
-        cluster_weight=cluster_weight,
-        opening=None if len(seen.history) else _opening(engine, state, seen.belief, place.opens_among),
-        pool=place.pool or _brought(engine, state),
-        allowed=place.allowed,
-        weigh=ruling.weigh if ruling.weights is not None else None,
-        slots=request.count,
+        count=request.count,
     )
     if place.relevance is not None or place.goes_with is not None:
         added = ruling.weigh(ranked.positions) if ruling.weights is not None else None
@@ -130,9 +139,14 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
             ranked = contexts.settle(place, ranked, added)
         else:
             place, ranked = contexts.level(place, ranked, added, keep=depth)
+    group = engine.catalogue.group
+    if group is not None:
+        ranked = one_of_each(ranked, group)
     pins = None
     if ruling.pins:
         ranked, pins = _pinned(ruling, ranked, _may_appear(exclude, ruling, len(engine.catalogue)), place, request.count)
+        if group is not None and pins:
+            ranked, pins = _beside_pins(ranked, pins, group)
     slots = compose(
         ranked,
         clusters=engine.clusters,
@@ -161,6 +175,30 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
     served = Pending(slate.recommendation_id, tuple([i.item for i in items]), tuple([i.cluster for i in items]))
     given = replace(state, version=state.version + 1, pending=(*state.pending, served)[-MAX_PENDING:])
     return Made(given, slate, seen, place, trial, slots, ruling, item_weight)
+
+
+def _ranked_deep_enough(engine: Engine, ranked_to: Callable[..., Ranked], *, keep: int, count: int) -> Ranked:
+    """A ranking of `keep` items; deeper where so many of them are variants of each other that a slate would be short."""
+    ranked = ranked_to(keep=keep)
+    group = engine.catalogue.group
+    if group is None:
+        return ranked
+    for _ in range(MOST_DEEPER):
+        if len(ranked.positions) < keep or len(one_of_each(ranked, group).positions) >= count:
+            break
+        keep *= 4
+        ranked = ranked_to(keep=keep)
+    return ranked
+
+
+def _beside_pins(
+    ranked: Ranked, pins: dict[int, tuple[int, int]], group: np.ndarray
+) -> tuple[Ranked, dict[int, tuple[int, int]]]:
+    """What is pinned stands, two of a group too, for somebody said so; other variants of it don't."""
+    pinned = {slot: (rule, ranked.positions.item(row)) for slot, (rule, row) in pins.items()}
+    ranked = one_of_each(ranked, group, taken={row for _, row in pins.values()})
+    rows = {position: row for row, position in enumerate(ranked.positions.tolist())}
+    return ranked, {slot: (rule, rows[position]) for slot, (rule, position) in pinned.items()}
 
 
 def _acting(engine: Engine, seen: View, request: Request) -> Acting:

@@ -42,6 +42,7 @@ PURE = (
     "clusters.catalogue",
     "clusters.catalogue_changes",
     "clusters.correlated_attributes",
+    "clusters.currencies",
     "clusters.communities",
     "clusters.contrasts",
     "clusters.covisitation",

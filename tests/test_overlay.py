@@ -11,6 +11,7 @@ import pytest
 from clusters import catalogue_changes
 from clusters.catalogue import ItemRow, build_catalogue
 from clusters.catalogue_changes import Offers
+from clusters.currencies import number_of_currency
 from recommendations import engine as loop
 from recommendations import overlay, overlay_deltas
 from recommendations.engine import Engine
@@ -77,7 +78,8 @@ def test_offers_give_what_a_build_gives_under_the_old_cuts(seed: int) -> None:
     for n, row in changed.items():
         other = rows[int(rng.integers(len(rows)))]
         in_stock = bool(rng.random() < 0.5)
-        rows[n] = replace(row, price=row.price, regular_price=other.regular_price, in_stock=in_stock, cost=float(n))
+        offer = {"regular_price": other.regular_price, "in_stock": in_stock, "cost": float(n)}
+        rows[n] = replace(row, group=n % 3, currency=("", "USD", "PLN")[n % 3], **offer)
     old = build_catalogue(rows_of(seed))
     new = build_catalogue(rows)
     at = np.array(sorted(changed))
@@ -89,8 +91,12 @@ def test_offers_give_what_a_build_gives_under_the_old_cuts(seed: int) -> None:
             np.array([np.nan if rows[n].regular_price is None else rows[n].regular_price for n in at]),
             np.array([rows[n].in_stock for n in at]),
             np.array([rows[n].cost for n in at], dtype=float),
+            np.array([rows[n].group for n in at]),
+            np.array([number_of_currency(rows[n].currency) for n in at]),
         ),
     )
+    np.testing.assert_array_equal(got.group, new.group)
+    np.testing.assert_array_equal(got.currency, new.currency)
     np.testing.assert_array_equal(got.reduced, new.reduced)
     np.testing.assert_array_equal(got.in_stock, new.in_stock)
     np.testing.assert_array_equal(got.cost, new.cost)

@@ -40,9 +40,9 @@ def shop(trained: Engine, data_dir: Path, redis_client: redis.Redis) -> Shop:
 def test_nothing_changed_and_the_first_version_says_so(shop: Shop, redis_client: redis.Redis) -> None:
     first = overlays.publish_overlay(shop)
     assert first is not None
-    assert (first.version, first.release, first.delta) == (1, 1, {"whole": True})
+    assert (first.version, first.release, first.delta) == (1, 1, {"whole": True, "currency": "EUR"})
     assert overlays.publish_overlay(shop) is None
-    assert overlays.read_overlay(shop.pk) == Overlay(version=1)
+    assert overlays.read_overlay(shop.pk) == Overlay(version=1, currency="EUR")
 
 
 def test_a_change_of_each_kind_is_told_once_and_taken_back(shop: Shop) -> None:
@@ -70,7 +70,7 @@ def test_a_change_of_each_kind_is_told_once_and_taken_back(shop: Shop) -> None:
     rule.enabled = False
     rule.save()
     overlays.publish_overlay(shop)
-    assert overlays.read_overlay(shop.pk) == Overlay(version=3, gone=frozenset({5}))
+    assert overlays.read_overlay(shop.pk) == Overlay(version=3, gone=frozenset({5}), currency="EUR")
 
 
 def test_every_version_is_known_by_its_number_and_by_its_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,8 @@ def test_a_new_release_begins_anew_and_a_roll_back_too(shop: Shop, trained: Engi
     row = overlays.publish_overlay(shop)
     assert row is not None
     assert row.release == second.number
-    assert overlays.read_overlay(shop.pk) == Overlay(2, {4: Offer(float(Item.objects.get(pk=4).price), None, False)})
+    offers = {4: Offer(float(Item.objects.get(pk=4).price), None, False)}
+    assert overlays.read_overlay(shop.pk) == Overlay(2, offers, currency="EUR")
     Release.objects.filter(pk=second.pk).update(state=Release.State.RETIRED)
     Release.objects.filter(number=1).update(state=Release.State.ACTIVE)
     overlays.publish_overlay(shop)

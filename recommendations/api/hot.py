@@ -110,6 +110,7 @@ class SlateItemOut(serializers.Serializer[Any]):
     item_id = serializers.CharField()
     title = serializers.CharField()
     price = serializers.FloatField(allow_null=True)
+    currency = serializers.CharField(allow_null=True, help_text="ISO 4217; the shop's, where the item has none of its own.")
     category = serializers.CharField(allow_null=True)
     colour = serializers.CharField(allow_null=True)
     slot = serializers.IntegerField()

@@ -192,6 +192,7 @@ def prepare(
         place = _among_found(engine, request)
     elif request.context in BESIDE_ITEMS and anchors:
         place = _like(engine, anchors) if request.context == "similar" else _going_with(engine, anchors, request)
+        place = _without_variants(engine.catalogue, place, anchors)
         place = _enough(engine, place, passed, may, request.count)
     else:
         place = OPEN if request.context not in BESIDE_ITEMS else replace(OPEN, notes=(NO_ANCHORS,))
@@ -255,6 +256,21 @@ def level(place: Context, ranked: Ranked, given: np.ndarray | None, *, keep: int
     told = place.pool.log_weight + np.array([lifted.get(p, 0.0) for p in place.pool.positions.tolist()], dtype=np.float32)
     levelled = replace(ranked, positions=ranked.positions[order], scores=scores[order], columns=ranked.columns[order])
     return replace(place, pool=place.pool._replace(log_weight=told)), levelled
+
+
+def _without_variants(catalogue: Catalogue, place: Context, anchors: Sequence[int]) -> Context:
+    """The context without other variants of what the slate stands beside: another size of a thing is no alternative to it."""
+    variants = [v for anchor in anchors for v in catalogue.variants(anchor) if v not in anchors]
+    if not variants or place.pool is None:
+        return place
+    kept = ~np.isin(place.pool.positions, variants)
+    positions, weight, only = place.pool
+    return replace(place, pool=Pool(positions[kept], weight[kept], only), exclude=(*place.exclude, *dict.fromkeys(variants)))
+
+
+def _products(groups: np.ndarray) -> int:
+    """How many products items are of, by their groups."""
+    return int((groups == 0).sum()) + len(np.unique(groups[groups != 0]))
 
 
 def _like(engine: Engine, anchors: Sequence[int]) -> Context:
@@ -322,7 +338,7 @@ def _enough(
     fit = may(positions)
     if passed is not None:
         fit &= passed.mask[positions]
-    missing = count - int(fit.sum())
+    missing = count - (int(fit.sum()) if engine.catalogue.group is None else _products(engine.catalogue.group[positions[fit]]))
     if missing <= 0:
         return place
     order = passed.best if passed is not None else engine.ranker.popularity.top

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from clusters.alignment import TERMS
+from clusters.currencies import currency_of_number
 from personas.evidence import used
 from personas.ledger import Shift
 from recommendations import engine as loop
@@ -26,6 +27,7 @@ class Told(msgspec.Struct):
     item_id: str
     title: str
     price: float | None
+    currency: str | None
     category: str | None
     colour: str | None
     slot: int
@@ -62,7 +64,7 @@ def slate_json(engine: Engine, state: SessionState, slate: Slate) -> ToldSlate:
     for item, slot, score, propensity, persona, cluster, because, expert, reason, experts, _ in slate.items:
         items.append(
             Told(
-                *(told.get(("item", item)) or _item_told(engine, item)),  # type: ignore[call-arg]  # five fields
+                *(told.get(("item", item)) or _item_told(engine, item)),  # type: ignore[call-arg]  # six fields
                 slot,
                 round(score, 4),
                 round(propensity, 4),
@@ -78,7 +80,7 @@ def slate_json(engine: Engine, state: SessionState, slate: Slate) -> ToldSlate:
 
 
 def _item_told(engine: Engine, item: int) -> tuple[Any, ...]:
-    """The first five fields of `Told`, in their order."""
+    """The first six fields of `Told`, in their order."""
     facts = engine.told["item", item] = tuple(item_json(engine, item).values())
     return facts
 
@@ -98,11 +100,13 @@ def item_json(engine: Engine, item: int) -> dict[str, Any]:
     catalogue = engine.catalogue
     row = catalogue.position(item)
     price = catalogue.price.item(row)
+    own = 0 if catalogue.currency is None else catalogue.currency.item(row)
     category, colour = catalogue.category.item(row), catalogue.colour.item(row)
     return {
         "item_id": catalogue.external_ids[row],
         "title": catalogue.titles[row],
         "price": None if math.isnan(price) else round(price, 4),
+        "currency": currency_of_number(own) if own else engine.overlay.currency or None,
         "category": catalogue.categories[category] if category >= 0 else None,
         "colour": catalogue.colours[colour] if colour >= 0 else None,
     }
