@@ -6,9 +6,10 @@ Ids are append-only: an attribute, archetype or event keeps its id for ever, and
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -16,8 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import connections, models
-from django.db.models import Func
+from django.db import connections, models, transaction
+from django.db.models import Func, Q
 from django.utils import timezone
 
 from personas.archetypes import PersonaError, parse_personas
@@ -29,7 +30,18 @@ SCOPES = ("ingest", "read", "manage")
 KEY_PREFIX = 8
 """Characters of an API key that stay readable, so that a person can tell one from another."""
 
+ROTATION_GRACE = timedelta(hours=24)
+"""How long a key that was rotated still works, unless said otherwise: time to put the new one onto every server."""
+
+USE_TOLD = timedelta(minutes=1)
+"""How exactly it is told when a key was used last: no key's row is written more often."""
+
+MAX_ORIGINS = 50
+
 _SLUG = RegexValidator(r"^[a-z0-9][a-z0-9-]*\Z", "Use lower-case letters, digits and hyphens.")
+_ORIGIN = re.compile(
+    r"https?://(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])(?::\d{1,5})?"
+)
 _COLOUR = RegexValidator(r"^#[0-9a-fA-F]{6}\Z", "Write a colour as #rrggbb.")
 
 
@@ -67,6 +79,19 @@ class Epoch(Func):
         return f"EXTRACT(EPOCH FROM {sql})::double precision", params
 
 
+def validate_origins(value: object) -> None:
+    """A list of origins as browsers send them, scheme://host[:port] in lower case. Raises ValidationError."""
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValidationError('Write a list of origins, such as ["https://shop.example"].')
+    if len(value) > MAX_ORIGINS:
+        raise ValidationError(f"{len(value)} origins are more than {MAX_ORIGINS}.")
+    for each in value:
+        if not _ORIGIN.fullmatch(each):
+            raise ValidationError(
+                f"{each[:80]!r} is no origin: write scheme://host[:port] in lower case, without a path or a star."
+            )
+
+
 class Shop(models.Model):
     """One web shop; every other row, key and release belongs to one."""
 
@@ -91,6 +116,13 @@ class Shop(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """Raises ValidationError on `allowed_origins` that no browser would send."""
+        try:
+            validate_origins(self.allowed_origins)
+        except ValidationError as error:
+            raise ValidationError({"allowed_origins": error.messages}) from error
+
 
 def in_chunks(values: Iterable[T]) -> Iterator[list[T]]:
     """Lists of at most 500: SQLite takes no more than 999 parameters in a statement."""
@@ -107,17 +139,43 @@ def validate_scopes(value: object) -> None:
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def live(self) -> ApiKeyQuerySet:
-        return self.filter(revoked_at__isnull=True)
+        """Those that open something now: neither revoked nor at their end."""
+        return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()), revoked_at__isnull=True)
 
-    def issue(self, *, shop: Shop, name: str, scopes: Sequence[str]) -> tuple[ApiKey, str]:
+    def note_uses(self, uses: Mapping[int, datetime]) -> None:
+        """Tell when keys were used last, by their primary keys; nothing else of them is written, and no signal is sent."""
+        for pk, at in sorted(uses.items()):
+            self.filter(pk=pk).exclude(last_used_at__gt=at - USE_TOLD).update(last_used_at=at)
+
+    def issue(
+        self,
+        *,
+        shop: Shop,
+        name: str,
+        scopes: Sequence[str],
+        test: bool = False,
+        rate: int | None = None,
+        expires_at: datetime | None = None,
+    ) -> tuple[ApiKey, str]:
         """A new key's row and its plaintext, which is stored nowhere and can't be had again.
 
-        Raises ValidationError on an unknown scope.
+        Raises ValidationError on an unknown scope, and on a test key that may manage: what that changes would be real.
         """
         chosen = list(dict.fromkeys(scopes))
         validate_scopes(chosen)
-        plaintext = f"pc_{secrets.token_urlsafe(32)}"
-        key = self.create(shop=shop, name=name, scopes=chosen, prefix=plaintext[:KEY_PREFIX], sha256=hash_key(plaintext))
+        if test and "manage" in chosen:
+            raise ValidationError("A test key can't have the scope manage: what it changes would be no test.")
+        plaintext = f"{'pct' if test else 'pc'}_{secrets.token_urlsafe(32)}"
+        key = self.create(
+            shop=shop,
+            name=name,
+            scopes=chosen,
+            prefix=plaintext[:KEY_PREFIX],
+            sha256=hash_key(plaintext),
+            test=test,
+            rate=rate,
+            expires_at=expires_at,
+        )
         return key, plaintext
 
 
@@ -164,6 +222,34 @@ class ApiKey(models.Model):
         if self.revoked_at is None:
             self.revoked_at = timezone.now()
             self.save(update_fields=["revoked_at"])
+
+    def note_use(self) -> None:
+        """Tell when the key was used last, to the minute."""
+        if self.last_used_at is None or timezone.now() - self.last_used_at >= USE_TOLD:
+            ApiKey.objects.note_uses({self.pk: timezone.now()})
+
+    @property
+    def ended(self) -> bool:
+        """Whether the key opens nothing any more."""
+        return self.revoked_at is not None or (self.expires_at is not None and self.expires_at <= timezone.now())
+
+    def rotate(self, *, grace: timedelta = ROTATION_GRACE) -> tuple[ApiKey, str]:
+        """A new key with all that this one may, and its plaintext; this one ends after `grace`, or earlier if it was to.
+
+        Raises ValidationError if the key has ended, or was rotated already.
+        """
+        with transaction.atomic():
+            row = ApiKey.objects.select_for_update().select_related("shop").get(pk=self.pk)
+            if row.ended or row.replaced_by_id is not None:
+                raise ValidationError(f"{row} {'has ended' if row.ended else 'was rotated already'}; issue a new key.")
+            new, plaintext = ApiKey.objects.issue(
+                shop=row.shop, name=row.name, scopes=row.scopes, test=row.test, rate=row.rate, expires_at=row.expires_at
+            )
+            end = timezone.now() + grace
+            row.expires_at, row.replaced_by = min(end, row.expires_at or end), new
+            row.save(update_fields=["expires_at", "replaced_by"])
+        self.refresh_from_db()
+        return new, plaintext
 
 
 class Attribute(models.Model):
@@ -340,9 +426,14 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return self.select_related("shop", "shopper")
 
     def for_training(self, shop: Shop) -> Iterator[SessionEvidence]:
-        """Every session of a shop, ascending by pk, the order of `ArchivedEvent.objects.for_training`."""
+        """Every session of a shop but those of test keys, ascending by pk, the order of `ArchivedEvent.objects.for_training`."""
         person = ("shopper__external_id", "shopper__consent_demographics", "shopper__demographics")
-        rows = self.filter(shop=shop).order_by("pk").values_list("pk", "session_id", "context", "clock", *person)
+        rows = (
+            self.filter(shop=shop)
+            .exclude(origin=Origin.TEST)
+            .order_by("pk")
+            .values_list("pk", "session_id", "context", "clock", *person)
+        )
         for pk, session_id, context, clock, shopper, consent, demographics in rows.iterator(chunk_size=5_000):
             yield SessionEvidence(pk, session_id, shopper or "", context, demographics if consent else {}, clock)
 
@@ -428,8 +519,9 @@ class EventRow(NamedTuple):
 
 class ArchivedEventQuerySet(models.QuerySet["ArchivedEvent"]):
     def for_training(self, shop: Shop) -> Iterator[tuple[int, int, int, float, int, float | None, float | None, float, str]]:
-        """Every event of a shop as plain tuples in the columns of `TrainingEvent`, by session pk, then place, then pk."""
-        rows = self.filter(shop=shop).order_by("session_id", "place", "pk")
+        """Every event of a shop but those of test keys as plain tuples in the columns of `TrainingEvent`, by session pk, then
+        place, then pk."""
+        rows = self.filter(shop=shop).exclude(origin=Origin.TEST).order_by("session_id", "place", "pk")
         columns = ("session_id", "code", "item", Epoch("at"), "place", "dwell_s", "price", "quantity", "query")
         return rows.values_list(*columns).iterator(chunk_size=10_000)
 

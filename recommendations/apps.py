@@ -8,8 +8,9 @@ class RecommendationsConfig(AppConfig):
 
     def ready(self) -> None:
         from recommendations import overlay_requests
-        from recommendations.serving import access, memory
+        from recommendations.serving import access, memory, shops
 
         access.connect_signals()
         memory.connect_signals()
+        shops.connect_signals()
         overlay_requests.connect_signals()

@@ -11,7 +11,7 @@ from recommendations import cluster_runs, overlays, releases, retention, runs
 from recommendations.models import Release
 from recommendations.releases import ReleaseError
 from recommendations.run_records import TrainingBusy
-from recommendations.serving import access, archiving, memory
+from recommendations.serving import access, archiving, memory, shops
 
 logger = logging.getLogger(__name__)
 
@@ -164,5 +164,6 @@ def expire_all_shops() -> None:
 
 @shared_task(ignore_result=True)
 def sync_keys() -> None:
-    """Mend the hot path's copy of the API keys: a revocation while Redis was away, or a Redis that lost its data."""
+    """Mend the hot path's copies of the API keys and shops: a revocation while Redis was away, or a Redis that lost its data."""
     access.sync_keys()
+    shops.sync_shops()

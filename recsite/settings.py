@@ -46,6 +46,9 @@ TRUSTED_PROXIES = env.whole("TRUSTED_PROXIES", 0)
 WEATHER_URL = env.web_address("WEATHER_URL")
 """Forecasts in Open-Meteo's form; empty for no weather."""
 SESSION_TOKEN_TTL_S = env.whole("SESSION_TOKEN_TTL_S", 12 * 3600, minimum=60)
+THROTTLE_KEY_PER_S = env.whole("THROTTLE_KEY_PER_S", 500)
+THROTTLE_TOKEN_PER_S = env.whole("THROTTLE_TOKEN_PER_S", 20)
+"""Requests a second of an API key that has no limit of its own, and of a session token; 0 for no limit."""
 TRAINING_JOBS = env.whole("TRAINING_JOBS", 1, minimum=1)
 """Threads of a fit of personas. One leaves the other processors to the shoppers."""
 

@@ -23,7 +23,7 @@ KEY = "pc_test_key"
 
 
 def put_key(client: redis.Redis, plaintext: str, *, shop: int = SHOP, scopes: tuple[str, ...] = ("ingest", "read")) -> None:
-    client.hset(access.KEYS, hash_key(plaintext), json.dumps({"shop": shop, "scopes": scopes}))
+    client.hset(access.KEYS, hash_key(plaintext), json.dumps({"shop": shop, "scopes": scopes, "rate": 0}))
 
 
 async def start_process(url: str, engine: Engine | None) -> Process:

@@ -29,8 +29,8 @@ def test_a_key_is_written_through_when_saved_and_gone_when_revoked_or_deleted(
         key, plaintext = ApiKey.objects.issue(shop=shop, name="server", scopes=["read"])
         other, _ = ApiKey.objects.issue(shop=shop, name="other", scopes=["ingest", "read"])
     assert copied(redis_client) == {
-        key.sha256: {"shop": shop.pk, "scopes": ["read"]},
-        other.sha256: {"shop": shop.pk, "scopes": ["ingest", "read"]},
+        key.sha256: {"shop": shop.pk, "scopes": ["read"], "key": key.pk},
+        other.sha256: {"shop": shop.pk, "scopes": ["ingest", "read"], "key": other.pk},
     }
     assert plaintext not in str(copied(redis_client)), "only the hash is kept"
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
@@ -73,7 +73,8 @@ def test_a_copy_that_is_right_is_left_alone(shop: Shop, redis_client: redis.Redi
 
 def test_a_token_names_its_shop_and_session_until_it_expires() -> None:
     token = access.issue_session_token(5, "s:1", ttl_s=60, now=1_000.0)
-    assert access.read_session_token(token, now=1_059.0) == access.Principal(5, access.TOKEN_SCOPES, "s:1", 1_060.0)
+    who = access.read_session_token(token, now=1_059.0)
+    assert (who.shop, who.scopes, who.session, who.expires, who.key) == (5, access.TOKEN_SCOPES, "s:1", 1_060.0, 0)
     with pytest.raises(Problem, match="expired_token"):
         access.read_session_token(token, now=1_060.0)
 

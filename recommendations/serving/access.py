@@ -6,6 +6,8 @@ The hot path knows keys from the Redis hash `apikeys`, a copy of the database wr
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hmac
 import json
 import logging
@@ -26,6 +28,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from personas.models import ApiKey, hash_key
 from recommendations.serving.problems import Problem
+from recommendations.serving.throttling import limit_of_key, subject_of_key
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ REMEMBER_S = 2.0
 REMEMBERED = 4_096
 SALT = "recommendations.session-token"
 TOKEN_SCOPES = frozenset({"ingest", "read"})
-_BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+_CREDENTIAL = re.compile(r"(bearer|basic) +(\S+)", re.IGNORECASE)
 _MAX_BEARER = 1_024
 
 
@@ -48,7 +51,9 @@ class Principal:
     """Who asks. session : the only session it may touch, "" for any session of its shop.
 
     shopper : the one shopper that a session token vouches for, "" for none; API keys may name any.
-    expires : seconds since the epoch; keys hold until they are revoked.
+    expires : seconds since the epoch.
+    test : whether what it sends is a test.  subject, limit : whose requests are counted together; of them a second, 0 for any.
+    key : number of the API key, 0 for none.
     """
 
     shop: int
@@ -56,6 +61,10 @@ class Principal:
     session: str = ""
     expires: float = math.inf
     shopper: str = ""
+    test: bool = False
+    subject: str = ""
+    limit: float = 0.0
+    key: int = 0
 
     def require(self, scope: str, session: str = "") -> None:
         """Raises Problem unless the scope is granted and the session, if one is named, is this principal's."""
@@ -77,15 +86,15 @@ class Principal:
 
 
 def issue_session_token(
-    shop_id: int, session_id: str, *, ttl_s: int | None = None, now: float | None = None, shopper: str = ""
+    shop_id: int, session_id: str, *, ttl_s: int | None = None, now: float | None = None, shopper: str = "", test: bool = False
 ) -> str:
     """A token that opens this session of this shop, to post its events and read its profile and slates.
 
-    shopper : id of the shopper who is logged in, as the shop's own server knows it.
+    shopper : id of the shopper who is logged in, as the shop's own server knows it.  test : whether the session is one.
     """
     issued = time.time() if now is None else now
     expires = int(issued + (settings.SESSION_TOKEN_TTL_S if ttl_s is None else ttl_s))
-    claims = {"s": shop_id, "i": session_id, "e": expires} | ({"u": shopper} if shopper else {})
+    claims = {"s": shop_id, "i": session_id, "e": expires} | ({"u": shopper} if shopper else {}) | ({"t": 1} if test else {})
     return signing.Signer(salt=SALT).sign_object(claims)
 
 
@@ -93,8 +102,16 @@ def read_session_token(token: str, *, now: float) -> Principal:
     """Raises Problem on a token that is forged, damaged or expired. The signature is compared in constant time."""
     try:
         claims = signing.Signer(salt=SALT).unsign_object(token)
+        shop, session = int(claims["s"]), str(claims["i"])
         principal = Principal(
-            int(claims["s"]), TOKEN_SCOPES, str(claims["i"]), float(claims["e"]), shopper=str(claims.get("u", ""))
+            shop,
+            TOKEN_SCOPES,
+            session,
+            float(claims["e"]),
+            shopper=str(claims.get("u", "")),
+            test=bool(claims.get("t")),
+            subject=f"session:{shop}:{session}",
+            limit=float(settings.THROTTLE_TOKEN_PER_S),
         )
     except (signing.BadSignature, ValueError, KeyError, TypeError) as error:
         raise Problem(401, "invalid_token", "The session token is not one of ours, or was changed.") from error
@@ -130,11 +147,7 @@ class Keys:
 
     async def principal(self, authorization: str, *, now: float) -> Principal:
         """Who an `Authorization` header names. now : seconds since the epoch. Raises Problem 401."""
-        match = _BEARER.fullmatch(authorization.strip())
-        if match is None or len(authorization) > _MAX_BEARER:
-            detail = "Send `Authorization: Bearer KEY` with an API key of the shop or a session token."
-            raise Problem(401, "missing_credentials", detail, headers={"www-authenticate": "Bearer"})
-        credential = match[1]
+        credential = _credential(authorization)
         if ":" in credential:  # signed tokens hold one, keys never do
             return read_session_token(credential, now=now)
         digest = hash_key(credential)
@@ -174,11 +187,43 @@ class Keys:
         if raw is None:
             return None
         row = json.loads(raw)
-        return Principal(int(row["shop"]), frozenset(row["scopes"]))
+        return Principal(
+            int(row["shop"]),
+            frozenset(row["scopes"]),
+            expires=float(row.get("expires", math.inf)),
+            test=bool(row.get("test")),
+            subject=subject_of_key(digest),
+            limit=limit_of_key(row.get("rate")),
+            key=int(row.get("key", 0)),
+        )
+
+
+def _credential(authorization: str) -> str:
+    """What a header holds: `Bearer KEY`, or, as Segment's libraries send their write key, `Basic` with the key as the user's
+    name and no password. Raises Problem 401."""
+    match = _CREDENTIAL.fullmatch(authorization.strip())
+    if match is not None and len(authorization) <= _MAX_BEARER:
+        if match[1].lower() == "bearer":
+            return match[2]
+        try:
+            name, mark, password = base64.b64decode(match[2], validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            name = mark = password = ""
+        if name and mark and not password:
+            return name
+    detail = "Send `Authorization: Bearer KEY` with an API key of the shop or a session token."
+    raise Problem(401, "missing_credentials", detail, headers={"www-authenticate": "Bearer"})
 
 
 def _row(key: ApiKey) -> str:
-    return json.dumps({"shop": key.shop_id, "scopes": key.scopes})
+    row: dict[str, Any] = {"shop": key.shop_id, "scopes": key.scopes, "key": key.pk}
+    if key.test:
+        row["test"] = True
+    if key.rate is not None:
+        row["rate"] = key.rate
+    if key.expires_at is not None:
+        row["expires"] = key.expires_at.timestamp()
+    return json.dumps(row)
 
 
 def sync_keys(client: Redis | None = None) -> int:
@@ -203,7 +248,7 @@ def _live_rows() -> dict[str, str]:
 
 def write_through(sender: type[ApiKey], instance: ApiKey, *, signal: Any, **_: object) -> None:
     """Carry a saved, revoked or deleted key to Redis once the database has it for good."""
-    gone = signal is post_delete or instance.revoked_at is not None
+    gone = signal is post_delete or instance.ended
     transaction.on_commit(lambda: _write(instance.sha256, None if gone else _row(instance)))
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from django.conf import settings
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import RedisError
 
 from recommendations import overlays, releases
-from recommendations.serving import access
+from recommendations.serving import access, shops
 from recommendations.serving.bus import Bus
 from recommendations.serving.engines import Engines
+from recommendations.serving.shops import Shops
 from recommendations.serving.store import Durability, Store
 from recommendations.serving.surroundings import Surroundings
+from recommendations.serving.throttling import EXCHANGE_S, Exchange, Limits
+from recommendations.serving.usage import Usage
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +36,9 @@ class Process:
         self.client = Redis(connection_pool=pool)
         self.engines = engines
         self.keys = access.Keys(self.client)
+        self.shops = Shops(self.client)
+        self.limits = Limits()
+        self.usage = Usage()
         self.bus = Bus(Redis.from_url(url))
         self.store = Store(
             self.client,
@@ -39,7 +47,8 @@ class Process:
             durability=Durability(settings.DURABILITY),
         )
         self.surroundings = Surroundings(self)
-        self._watch: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._shops_moved = asyncio.Event()
 
     async def start(self) -> None:
         """Connect, load every active release, and begin to follow changes. Raises if Redis can't be reached."""
@@ -49,22 +58,52 @@ class Process:
                 releases.CHANNEL: self.engines.look,
                 overlays.CHANNEL: self.engines.look,
                 access.CHANNEL: lambda _message: self.keys.forget(),
+                shops.CHANNEL: lambda _message: self._shops_moved.set(),
             },
         )
+        await self.shops.refresh()
         await self.engines.refresh()
-        self._watch = asyncio.create_task(self.engines.watch(), name="watch releases")
+        self._tasks = [
+            asyncio.create_task(self.engines.watch(), name="watch releases"),
+            asyncio.create_task(self._watch_shops(), name="watch shops"),
+            asyncio.create_task(self._share_limits(), name="share limits"),
+            asyncio.create_task(self.usage.keep(), name="tell of keys' use"),
+        ]
         self.surroundings.start()
 
     async def stop(self) -> None:
         await self.surroundings.stop()
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.bus.stop()
         self.engines.close()
         self.store.close()
         await self.client.aclose()
         await self.client.connection_pool.disconnect()
+
+    async def _watch_shops(self) -> None:
+        """Read the shops anew when they moved, or may have."""
+        while True:
+            await self._shops_moved.wait()
+            self._shops_moved.clear()
+            try:
+                await self.shops.refresh()
+            except (RedisError, OSError, ValueError, LookupError):
+                logger.exception("shops can't be read; they are as they were")
+
+    async def _share_limits(self) -> None:
+        """Tell the other processes what was asked of this one, and learn of them. Without Redis each holds limits by itself."""
+        exchange = Exchange(self.limits)
+        while True:
+            await asyncio.sleep(EXCHANGE_S)
+            try:
+                pipe = self.client.pipeline(transaction=False)
+                asked = exchange.queue(pipe, now=time.time())
+                if len(pipe):
+                    exchange.answered(asked, await pipe.execute())
+            except (RedisError, OSError):
+                logger.warning("limits can't be shared with other processes: Redis can't be reached")
 
 
 _current: tuple[asyncio.AbstractEventLoop, asyncio.Task[Process]] | None = None
