@@ -73,7 +73,8 @@ export class Live {
     const batch = this.queue.splice(0, 100);
     if (!batch.length) return null;
     const device = matchMedia("(pointer: coarse)").matches ? "mobile" : "desktop";
-    const body = { session_id: this.settings.session, context: { device }, events: batch };
+    // `settings.context` holds circumstances that the visitor tries on; they go before what is so.
+    const body = { session_id: this.settings.session, context: { device, ...this.settings.context }, events: batch };
     try {
       const answer = await this.call("/api/v1/events", { method: "POST", body: JSON.stringify(body), keepalive });
       if (answer.ok) {
