@@ -163,8 +163,8 @@ def remove_items(*, cluster: ItemCluster, items: Items, by: Actor, reason: str =
 
 
 def take_in(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "") -> Changes:
-    """Items that learning takes in: they come back with every rebuild, as core ones do, and yet may weigh less, give way where the
-    cluster is too large, or be let go by learning again. A merchandiser's core items stay core."""
+    """Items that learning takes in: they come back with every rebuild, as core ones do, and yet may weigh less, give way where
+    the cluster is too large, or be let go by learning again. A merchandiser's core items stay core."""
 
     def change(draft: Draft, given: Mapping[int, float | None]) -> None:
         fresh = {item: weight for item, weight in given.items() if draft.rules.get(item) != CORE}

@@ -45,6 +45,12 @@ MOST_UNKNOWN = 20
 MOST_ITEMS = 20
 """Items of one proposal, the best first."""
 
+SORTS = 3
+"""Sorts of findings, relations, items that come and items that go, each of which has a third of what may be chance."""
+
+SCREENED = 0.05
+"""Greatest share, in the mean, of the items picked as passed over that may be chance: it is the other half that judges them."""
+
 SHARE_TO_TELL = 0.25
 """Part of the effective sample that is asked for, from which something that isn't known yet is told."""
 
@@ -54,7 +60,8 @@ class Criteria:
     """What it takes to be let through.
 
     least_effective_sample : decisions that a comparison must be worth.  confidence : of intervals.
-    false_discoveries : greatest share, in the mean, of what a run lets through that may be chance.
+    false_discoveries : greatest share, in the mean, of what is let through as better at one look that may be chance. Whoever
+        looks again and again shares out what may be chance in all: the shares of any looks together are at most their sum.
     """
 
     least_effective_sample: int = 200
@@ -86,7 +93,8 @@ class Finding:
     """A lasting change that the log speaks of. cluster, target : ids, target 0 where there is none.
 
     effect, low, high : in reward a slate, shrunk, with the interval.  raw : the comparison by itself.
-    p : two-sided, of no effect.  verdict : `BETTER` where it is let through and the interval is above 0.
+    p : two-sided, of no effect; who asks only for a gain needs half of it.
+    verdict : `BETTER` where it is let through and the interval is above 0.
     """
 
     kind: str
@@ -247,7 +255,7 @@ def _contractions(
     criteria: Criteria,
 ) -> Iterator[_Test]:
     """Items that are passed over more than their slots and their cluster lead to expect, each kind judged by contractions."""
-    flagged = passed_over(slates, own, among=~judges, least=LEAST_SIGHTS, rate=criteria.false_discoveries)
+    flagged = passed_over(slates, own, among=~judges, least=LEAST_SIGHTS, rate=SCREENED)
     for kind, group in ((DROP, [f for f in flagged if f.goes]), (DOWNWEIGHT, [f for f in flagged if not f.goes])):
         if not group:
             continue
@@ -285,7 +293,8 @@ def _told(tests: Sequence[_Test], criteria: Criteria) -> list[Finding]:
     """What of all comparisons is worth telling, the surest first."""
     known: list[Finding] = []
     guesses: list[Finding] = []
-    # Each sort by itself: what a whole slate gains is more than what an item adds to it, and there are many more items.
+    # Each sort by itself: what a whole slate gains is more than what an item adds to it, and there are many more items. The
+    # share of chance among all of them is at most the sum of the sorts' shares, whatever they have to do with each other.
     for kinds in ((RELATE,), (ADD,), (DROP, DOWNWEIGHT)):
         sort = [test for test in tests if test.kind in kinds]
         for finding in _add_items(_judged(sort, criteria), criteria) if ADD in kinds else map(_finding, _judged(sort, criteria)):
@@ -312,16 +321,23 @@ def _judged(tests: Sequence[_Test], criteria: Criteria) -> list[_Judged]:
         return []
     contrasts = [test.contrast for test in tests]
     enough = np.array([c.effective >= criteria.least_effective_sample for c in contrasts])
-    p, through = p_values(contrasts), np.zeros(len(tests), dtype=bool)
-    through[enough] = discoveries(p[enough], criteria.false_discoveries)
+    p, rose = p_values(contrasts), np.array([c.estimate > 0 for c in contrasts])
+    gains, falls = (_through(np.where(way, p / 2, 1.0 - p / 2), enough, criteria) for way in (rose, ~rose))
     believed, tail = shrunk(contrasts), (1.0 - criteria.confidence) / 2
     low, high = believed.quantile(tail), believed.quantile(1.0 - tail)
     found = []
     for n, test in enumerate(tests):
-        verdict = BETTER if through[n] and low[n] > 0 else WORSE if through[n] and high[n] < 0 else UNKNOWN
+        verdict = BETTER if gains[n] and low[n] > 0 else WORSE if falls[n] and high[n] < 0 else UNKNOWN
         missing = _missing(test.contrast, criteria) if verdict == UNKNOWN else ""
         found.append(_Judged(test, float(believed.effect[n]), float(low[n]), float(high[n]), float(p[n]), verdict, missing))
     return found
+
+
+def _through(p: np.ndarray, enough: np.ndarray, criteria: Criteria) -> np.ndarray:
+    """(k,) bool, whom to believe by one-sided p among those with a sample that is large enough."""
+    through = np.zeros(len(p), dtype=bool)
+    through[enough] = discoveries(p[enough], criteria.false_discoveries / SORTS)
+    return through
 
 
 def _finding(of: _Judged) -> Finding:

@@ -36,13 +36,13 @@ def bare_shop(slug: str = "s") -> Shop:
 
 
 def planted_shop(slug: str = "s", *, seed: int = 0, decisions: int = 5_000, pays: bool = True) -> Shop:
-    """`bare_shop` with the world's log in its rows, of three days ago; rewards are credited."""
+    """`bare_shop` with the world's log in its rows, of ten days ago, before the last Monday; rewards are credited."""
     shop = bare_shop(slug)
     pk = dict(Item.objects.filter(shop=shop).values_list("external_id", "pk"))
     cluster = {c: ItemCluster.objects.get(shop=shop, name=name).pk for c, name in NAMES.items()} | {0: 0}
     log, slates = world(seed, decisions=decisions, pays=pays)
     count = int(slates.session.max()) + 1
-    start = (timezone.now() - dt.timedelta(days=3)).timestamp()
+    start = (timezone.now() - dt.timedelta(days=10)).timestamp()
     Session.objects.bulk_create(
         Session(shop=shop, session_id=f"{slug}-{n}", started_at=moment(start + 10 * n), last_at=moment(start + 10 * n))
         for n in range(count)

@@ -21,6 +21,18 @@ from recommendations.models import AdaptationDecision
 HALF_LIVES = 2
 """Decisions older than so many half lives are left out: they are of other tastes."""
 
+CHANCE_A_YEAR = 0.05
+"""Greatest share, in the mean, of what is let through as better in a year that may be chance.
+
+A change is looked at week after week on decisions that are partly the same, so that rules which hold for one look, or for looks
+that have nothing to do with each other (online rules such as LORD, Javanmard & Montanari 2018), don't hold. What may be chance is
+spent instead, as looks at a trial spend it (Lan & DeMets 1983): a fifty-second for each week. Each look keeps to its part by
+Benjamini & Hochberg's rule (1995), and of all that is let through the share of chance is at most the sum of the looks' shares,
+whatever they have to do with each other: V / R <= V1 / R1 + V2 / R2 where V = V1 + V2 and R is no less than R1 and R2.
+"""
+
+WEEKS = 365.25 / 7
+
 MOST_DECISIONS = 200_000
 """The latest that are read; more would tell little more, and take long to read."""
 
@@ -28,10 +40,13 @@ MOST_DECISIONS = 200_000
 def find_changes(shop: Shop, given: AdaptationSettings, now: dt.datetime) -> Found:
     """What the shop's decisions of late say, of those whose reward is known.
 
+    Decisions since the last Monday (UTC) are left for the next: a run looks at the same ones all week, however often it is run.
+
     Sessions are split in two by their names: one half says what is passed over, the other judges it, in every run the same.
     """
-    since = now - dt.timedelta(days=HALF_LIVES * given.half_life_days)
-    rows = AdaptationDecision.objects.filter(shop=shop, at__gte=since, reward__isnull=False)
+    until = week_start(now)
+    since = until - dt.timedelta(days=HALF_LIVES * given.half_life_days)
+    rows = AdaptationDecision.objects.filter(shop=shop, at__gte=since, at__lt=until, reward__isnull=False)
     last = rows.aggregate(last=Max("pk"))["last"]
     if last is None:
         return Found((), 0, 0, 0)
@@ -54,8 +69,15 @@ def find_changes(shop: Shop, given: AdaptationSettings, now: dt.datetime) -> Fou
     )
 
 
+def week_start(now: dt.datetime) -> dt.datetime:
+    """The last Monday's midnight (UTC)."""
+    day = now.astimezone(dt.UTC).date()
+    return dt.datetime.combine(day - dt.timedelta(days=day.weekday()), dt.time(), dt.UTC)
+
+
 def criteria_of(given: AdaptationSettings) -> Criteria:
-    return Criteria(least_effective_sample=given.least_effective_sample)
+    """What it takes to be let through in one week."""
+    return Criteria(least_effective_sample=given.least_effective_sample, false_discoveries=CHANCE_A_YEAR / WEEKS)
 
 
 def members_of(shop: Shop) -> dict[int, set[int]]:

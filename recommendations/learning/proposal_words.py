@@ -85,8 +85,8 @@ def sentences(proposal: ClusterProposal) -> list[str]:
     if e.get("missing"):
         told.append(e["missing"])
     told.append(
-        f"The run made {e['tests']:,} comparisons. Of what a run lets through, at most {100 * e['false_discoveries']:.0f} in 100 "
-        "are chance, in the mean. Only what pages reported as seen was counted."
+        f"Of {e['tests']:,} comparisons. Of all that is let through in a year, at most {100 * e['false_discoveries']:.0f} in 100 "
+        "are chance, in the mean; each week's look may spend its part of that. Only what pages reported as seen was counted."
     )
     return told
 
