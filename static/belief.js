@@ -153,7 +153,7 @@ function tell(element, said) {
 }
 
 /** In the order of the page's list, which is the merchandiser's; personas that the page didn't have come last. */
-function inPlace(belief) {
+export function inPlace(belief) {
   const rows = [...document.getElementById("personas").children].map((row) => row.dataset.id);
   const place = (persona) => (rows.includes(String(persona.id)) ? rows.indexOf(String(persona.id)) : rows.length);
   return [...belief].sort((a, b) => place(a) - place(b) || a.id - b.id);

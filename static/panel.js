@@ -2,13 +2,15 @@
 
 import "./progress.js";
 import { Bag } from "./bag.js";
-import { colourFaces, show } from "./belief.js";
+import { colourFaces, inPlace, show } from "./belief.js";
+import { Circumstances } from "./circumstances.js";
 import { Live, newId } from "./live.js";
 import { Order } from "./order.js";
 import { Rail } from "./rail.js";
+import { drawCourse, extended } from "./timeline.js";
 
 const settings = JSON.parse(document.getElementById("panel-settings").textContent);
-const memory = `panel:${settings.shop}:${settings.session}`;
+const memory = `panel:${settings.shop}:${settings.visit}`;
 const kept = JSON.parse(sessionStorage.getItem(memory) ?? "{}");
 const remembered = kept.events ?? {};
 const words = { live: "Live", down: "Live updates are off; asking every few seconds" };
@@ -70,8 +72,13 @@ async function tell(events, { passive = false } = {}) {
 
 function addRail(name, root, recommend) {
   const report = (recommendation_id, items) => tell([event("view_item_list", { recommendation_id, items })], { passive: true });
-  const rail = new Rail(root, settings, report);
+  const rail = new Rail(root, settings, settings.paused ? () => {} : report);
   rails.set(name, rail);
+  if (settings.paused) {
+    // As somebody of whom nothing is known, once, and nothing of it is told.
+    live.slate(recommend).then((slate) => slate && rail.show(slate, { animate: false }), () => {});
+    return rail;
+  }
   live.ask(name, recommend);
   rail.list.addEventListener("click", (click) => {
     const card = click.target.closest("a")?.closest(".rail-card");
@@ -85,7 +92,12 @@ function addRail(name, root, recommend) {
 
 const live = new Live(settings, {
   slate: offer,
-  profile: (profile) => { show(profile, remembered); keep({ profile }); },
+  profile: (profile) => {
+    show(profile, remembered);
+    keep({ profile });
+    circumstances?.found(profile);
+    follow(profile);
+  },
   state: (state, detail) => {
     const said = words[state] ?? detail;
     if (linkState.textContent !== said) linkState.textContent = said;
@@ -98,17 +110,24 @@ const besideBag = {
   show: (root, recommend) => (rails.has("cart") ? live.ask("cart", recommend) : addRail("cart", root, recommend)),
   hide: () => { if (live.asks.has("cart")) live.ask("cart", null); },
 };
-new Bag(settings, toldOfBag, settings.live ? besideBag : null);
+const followed = settings.live && !settings.paused;
 
 colourFaces();
 // What was last shown is there at once, so that the next answer is seen as a change.
-if (kept.profile) show(kept.profile, remembered);
+if (kept.profile && followed) { show(kept.profile, remembered); drawCourse(kept.course ?? [], inPlace(kept.profile.belief)); }
+
+const switches = document.getElementById("circumstances");
+const circumstances = followed && switches ? new Circumstances(switches, tryOn, kept, keep) : null;
 
 if (settings.live) {
   for (const root of document.querySelectorAll(".rail[data-rail]")) {
     const context = root.dataset.rail || "home";
-    addRail(root.dataset.rail, root, { context, count: 12, ...(context === "home" ? {} : { item_id: settings.item }) });
+    const beside = context === "cart" ? { items: settings.bag.lines.map((line) => line.item_id) } : context === "home" ? {} : { item_id: settings.item };
+    addRail(root.dataset.rail, root, { context, count: 12, ...beside });
   }
+}
+if (followed) {
+  settings.context = kept.tried ?? {};
   if (kept.slate) rails.get("")?.show(kept.slate, { animate: false });
   live.start();
   if (settings.item) {
@@ -126,6 +145,24 @@ if (settings.live) {
     });
   }
   watchDwell();
+}
+new Bag(settings, followed ? toldOfBag : null, followed ? besideBag : null);
+
+/** The belief's course over the visit, a column wherever it moved. */
+function follow(profile) {
+  const course = extended(kept.course ?? [], profile);
+  if (course) keep({ course });
+  drawCourse(kept.course ?? [], inPlace(profile.belief));
+}
+
+/** Sends circumstances to try, which stand for the rest of the visit. Resolves to whether they were taken. */
+async function tryOn(context) {
+  const body = JSON.stringify({ session_id: settings.session, context, events: [] });
+  const answer = await live.call("/api/v1/events", { method: "POST", body }).catch(() => null);
+  if (!answer?.ok) return false;
+  settings.context = { ...settings.context, ...context };
+  if (!live.open) live.poll();
+  return true;
 }
 
 document.getElementById("new-session").addEventListener("submit", () => sessionStorage.removeItem(memory));

@@ -6,21 +6,28 @@ const SLOTS = 12;
 const SEEN_AFTER_MS = 1000;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Why an item is shown, in a dialog: the words that its card has no room for. */
-function explain(title, reason) {
+/** Why an item is shown, in a dialog: the words that its card has no room for, whom it is for and where it comes from. */
+function explain(item, base) {
   let dialog = document.getElementById("why");
   if (!dialog) {
     dialog = el("dialog", { id: "why", "aria-labelledby": "why-title" },
-      el("h2", { id: "why-title" }, "Why am I seeing this?"), el("p", { class: "why-item" }), el("p", { class: "why-words" }),
-      el("p", { class: "why-note" }, "What is shown here follows what you do on this visit."),
+      el("h2", { id: "why-title" }, "Why am I seeing this?"), el("p", { class: "why-item" }), el("p", { class: "why-words" }), el("dl", { class: "why-facts" }),
+      el("p", { class: "why-note" }, "What is shown here follows what you do on this visit. You can pause that in the panel."),
       el("form", { method: "dialog" }, el("button", { class: "button" }, "Close")));
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
     document.body.append(dialog);
   }
-  dialog.querySelector(".why-item").textContent = title;
-  dialog.querySelector(".why-words").textContent = reason;
+  dialog.querySelector(".why-item").textContent = readable(item.title);
+  dialog.querySelector(".why-words").textContent = calm(item.reason);
+  const facts = [];
+  if (item.persona) facts.push(["For", el("span", { class: "why-persona" }, face(item.persona), item.persona.name)]);
+  if (item.because) facts.push(["Because of", el("a", { href: addressOf(base, item.because) }, "an item of this visit")]);
+  if (item.cluster) facts.push(["From the group", calm(item.cluster.name)]);
+  dialog.querySelector(".why-facts").replaceChildren(...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
   dialog.showModal();
 }
+
+const addressOf = (base, id) => `${base}item/${id.split("/").map(encodeURIComponent).join("/")}/`;
 
 export class Rail {
   /** root: the rail's section. report(recommendationId, [{item_id, index}]) is called once for each item seen since the
@@ -91,7 +98,7 @@ export class Rail {
   }
 
   card(item) {
-    const at = `${this.settings.base}item/${item.item_id.split("/").map(encodeURIComponent).join("/")}/`;
+    const at = addressOf(this.settings.base, item.item_id);
     const image = el("img", { src: `${at}picture.svg`, alt: "", width: 240, height: 300, decoding: "async" });
     return el("li", { class: "rail-card", "data-item": item.item_id },
       el("a", { href: at }, el("span", { class: "shot" }, image), el("span", { class: "title" }), el("span", { class: "price" }), el("span", { class: "for" }), el("span", { class: "why" })));
@@ -110,7 +117,7 @@ export class Rail {
     card.querySelector(".for").replaceChildren(...whom);
     const ask = card.querySelector(".ask") ?? el("button", { type: "button", class: "ask", "aria-haspopup": "dialog" }, "?");
     ask.setAttribute("aria-label", `Why am I seeing this? ${readable(item.title)}`);
-    ask.onclick = () => explain(readable(item.title), calm(item.reason));
+    ask.onclick = () => explain(item, this.settings.base);
     card.append(ask);
     return card;
   }

@@ -25,7 +25,8 @@ from clusters.search_index import FACETS, Filters, Found, SearchIndex
 from clusters.searching import index_of
 from personas.events import MAX_QUERY
 from personas.models import Shop
-from recommendations.web.storefront import PAGE_SIZE, card, demo_shop, largest_categories, money, readable, shop_page
+from recommendations.web.cards import card, money, readable
+from recommendations.web.storefront import PAGE_SIZE, demo_shop, largest_categories, shop_page
 
 LABELS = {"category": "Category", "brand": "Brand", "colour": "Colour", "price_tier": "Price tier"}
 SHOWN_VALUES = 24

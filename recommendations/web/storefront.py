@@ -9,15 +9,14 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
-from decimal import Decimal
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, F, Min, QuerySet
 from django.db.models.functions import Mod
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET, require_POST, require_safe
@@ -28,27 +27,25 @@ from personas import versions
 from personas.models import Session, Shop
 from recommendations.models import Release, TrainingRun
 from recommendations.serving.access import issue_session_token
-from recommendations.web import shoppers
+from recommendations.web import bags, circumstances, kept, shoppers
+from recommendations.web.cards import Card, card, readable
 from recommendations.web.drawing.pictures import STYLE, picture
 
-COOKIE = "shop_session"
-COOKIE_AGE_S = 12 * 3600
 PAGE_SIZE = 24
 RAIL_SIZE = 12
 DOOR_PICTURES = 5
-SIGNS = {"EUR": "€", "GBP": "£", "USD": "$"}
+DOORS = 6
+"""Categories that the first page opens with a picture."""
 
+MOST_VARIANTS = 24
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """An item as a page shows it."""
-
-    external_id: str
-    title: str
-    price: str
-    url: str
-    picture: str
-    in_stock: bool
+SORTS = {
+    "": ("Mixed", ()),
+    "cheapest": ("Cheapest first", (F("price").asc(nulls_last=True), "pk")),
+    "dearest": ("Dearest first", (F("price").desc(nulls_last=True), "pk")),
+    "name": ("A to Z", ("title", "pk")),
+}
+"""Orders of a list of goods: the address's word, what the page calls it, and the columns; () for the mixture."""
 
 
 @require_safe
@@ -83,7 +80,25 @@ def home(request: HttpRequest, slug: str) -> HttpResponse:
     if is_preparing(shop):
         return render(request, "storefront/preparing.html", {"shop": shop, "simulated": is_simulated(shop), **_progress(shop)})
     items = Item.objects.of_shop(shop).filter(in_stock=True)
-    return _listing(request, shop, _shuffled(items), heading="")
+    more: dict[str, object] = {}
+    if request.GET.keys().isdisjoint({"page", "sort"}):
+        reduced = items.filter(regular_price__gt=F("price"))
+        more = {
+            "seen": bags.in_order(shop, kept.items_of(request, shop, kept.SEEN)),
+            "reduced": [card(shop, i) for i in _shuffled(reduced, step=2_741)[:RAIL_SIZE]],
+            "doors": _doors_in(shop),
+        }
+    return _listing(request, shop, items, heading="", **more)
+
+
+def _doors_in(shop: Shop) -> list[tuple[str, int, Card]]:
+    """The largest categories, each with its size and one of its goods for a picture."""
+    shown = list(largest_categories(shop))[:DOORS]
+    names = [name for name, _ in shown]
+    firsts = Item.objects.of_shop(shop).filter(category__in=names, in_stock=True).order_by().values("category")
+    pks = dict(firsts.annotate(first=Min("pk")).values_list("category", "first"))
+    rows = Item.objects.in_bulk(list(pks.values()))
+    return [(name, size, card(shop, rows[pks[name]])) for name, size in shown if pks.get(name) in rows]
 
 
 @require_safe
@@ -94,7 +109,7 @@ def category(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     items = Item.objects.of_shop(shop).filter(category=name)
     if not items.exists():
         raise Http404(f"{shop.name} has no category “{name}”.")
-    return _listing(request, shop, _shuffled(items), heading=name.capitalize(), chosen=name)
+    return _listing(request, shop, items, heading=name.capitalize(), chosen=name)
 
 
 @require_safe
@@ -105,21 +120,58 @@ def item(request: HttpRequest, slug: str, external_id: str) -> HttpResponse:
     found = Item.objects.of_shop(shop).filter(external_id=external_id).first()
     if found is None:
         raise Http404(f"{shop.name} has no item “{external_id}”. It may have been taken out of the catalogue.")
-    tier = price_tier(found)
-    facts = [("Category", found.category), ("Colour", found.colour), ("Brand", found.brand)]
-    if tier is not None:
-        facts.append(("Price tier", f"{PRICE_TIERS[tier]} in {found.category or 'this shop'}"))
     more = _shuffled(Item.objects.of_shop(shop).filter(category=found.category).exclude(pk=found.pk))[:RAIL_SIZE]
-    return shop_page(
+    seen = kept.items_of(request, shop, kept.SEEN)
+    response = shop_page(
         request,
         shop,
         "storefront/item.html",
         chosen=found.category,
         item=found,
         card=card(shop, found),
-        facts=[(name, value) for name, value in facts if value],
+        facts=_facts(found),
+        tags=[str(tag) for tag in found.tags][:12],
+        variants=_variants(shop, found),
+        wished=found.pk in kept.items_of(request, shop, kept.WISHES),
+        pieces=range(1, 11),
         more=[card(shop, i) for i in more],
+        seen=bags.in_order(shop, [pk for pk in seen if pk != found.pk]),
     )
+    session = kept.session_of(request)
+    if session is not None:
+        looked_at = [found.pk, *(pk for pk in seen if pk != found.pk)][: kept.MAX_SEEN]
+        kept.keep(request, response, shop, session, kept.SEEN, looked_at)
+    return response
+
+
+def _facts(found: Item) -> list[tuple[str, str]]:
+    """What the catalogue knows of an item beside its price: names and values, in the page's words."""
+    tier = price_tier(found)
+    facts = [("Category", found.category), ("Brand", found.brand), ("Colour", found.colour)]
+    facts += [(str(name).replace("_", " ").capitalize(), _in_words(value)) for name, value in found.attributes.items()]
+    if tier is not None:
+        facts.append(("Price tier", f"{PRICE_TIERS[tier]} in {found.category or 'this shop'}"))
+    return [(name, value) for name, value in facts if value]
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
+
+
+def _variants(shop: Shop, found: Item) -> list[tuple[str, Card]]:
+    """The item and its siblings, each by what sets it apart from the others; nothing where it has none."""
+    if not found.item_group_id:
+        return []
+    rows = list(Item.objects.of_shop(shop).filter(item_group_id=found.item_group_id).order_by("pk")[:MOST_VARIANTS])
+    if len(rows) < 2:
+        return []
+    facts = [dict([("Colour", row.colour), *((str(k), _in_words(v)) for k, v in row.attributes.items())]) for row in rows]
+    apart = [name for name in facts[0] if len({told.get(name, "") for told in facts}) > 1]
+    shown = [card(shop, row) for row in rows]
+    words = [", ".join(told[name] for name in apart if told.get(name)) for told in facts]
+    return [(said or each.title, each) for said, each in zip(words, shown, strict=True)]
 
 
 @require_safe
@@ -184,8 +236,8 @@ def sign_in(request: HttpRequest, slug: str) -> HttpResponse:
         return shop_page(request, shop, "storefront/sign_in.html", chosen="", known=shoppers.on_offer(shop))
     response = redirect("storefront:home", slug=shop.slug)
     before = shoppers.signed_in(request, shop)
-    if shoppers.sign_in(request, response, shop, max_age=COOKIE_AGE_S) != before and before:
-        _keep_session(response, uuid.uuid4().hex, secure=request.is_secure())  # what one did is not the other's
+    if shoppers.sign_in(request, response, shop, max_age=kept.AGE_S) != before and before:
+        kept.keep_session(request, response, uuid.uuid4().hex)  # what one did is not the other's
     return response
 
 
@@ -193,7 +245,7 @@ def sign_in(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 def token(request: HttpRequest, slug: str) -> JsonResponse:
     """A fresh token for the page's session, for a page that was left open until its own expired."""
-    shop, session = demo_shop(slug), _session_of(request)
+    shop, session = demo_shop(slug), kept.session_of(request)
     if session is None:
         raise Http404("This browser has no session here; load a page of the shop first.")
     shopper = shoppers.signed_in(request, shop)
@@ -206,7 +258,19 @@ def new_session(request: HttpRequest, slug: str) -> HttpResponse:
     shop = demo_shop(slug)
     response = redirect("storefront:home", slug=shop.slug)
     shoppers.sign_out(response, shop)
-    _keep_session(response, uuid.uuid4().hex, secure=request.is_secure())
+    kept.keep_session(request, response, uuid.uuid4().hex)
+    return response
+
+
+@require_POST
+def pause(request: HttpRequest, slug: str) -> HttpResponse:
+    """Go on without being followed, or be followed again; kept for the visit."""
+    shop = demo_shop(slug)
+    at = request.POST.get("next", "")
+    response = redirect(at if is_own_page(shop, at) else reverse("storefront:home", kwargs={"slug": shop.slug}))
+    session = kept.session_of(request) or uuid.uuid4().hex
+    kept.keep_session(request, response, session)
+    kept.keep(request, response, shop, session, kept.PAUSED, request.POST.get("paused") == "1")
     return response
 
 
@@ -223,30 +287,9 @@ def price_tier(found: Item) -> int | None:
     return sum(k * (count - 1) / 4 < cheaper for k in (1, 2, 3))
 
 
-def readable(title: str) -> str:
-    """A title in sentence case where a shop shouts it."""
-    return title.capitalize() if title.isupper() else title
-
-
-def money(shop: Shop, price: Decimal | None) -> str:
-    """A price with its sign, "" if there is none."""
-    if price is None:
-        return ""
-    sign = SIGNS.get(shop.currency)
-    return f"{sign}{price:,.2f}" if sign else f"{price:,.2f} {shop.currency}"
-
-
-def card(shop: Shop, found: Item) -> Card:
-    """The item's card."""
-    where = {"slug": shop.slug, "external_id": found.external_id}
-    return Card(
-        external_id=found.external_id,
-        title=readable(found.title) or found.external_id,
-        price=money(shop, found.price),
-        url=reverse("storefront:item", kwargs=where),
-        picture=reverse("storefront:picture", kwargs=where),
-        in_stock=found.in_stock,
-    )
+def is_own_page(shop: Shop, address: str) -> bool:
+    """Whether an address that a form sent leads to a page of this shop."""
+    return address.startswith(f"/shop/{shop.slug}/") and url_has_allowed_host_and_scheme(address, allowed_hosts=None)
 
 
 def is_simulated(shop: Shop) -> bool:
@@ -272,8 +315,13 @@ def _shuffled(items: QuerySet[Item], *, step: int = 7_919) -> QuerySet[Item]:
     return items.order_by(Mod(F("pk") * step, 10_007), "pk")
 
 
-def _listing(request: HttpRequest, shop: Shop, items: QuerySet[Item], *, heading: str, chosen: str = "") -> HttpResponse:
-    page: Page[Item] = Paginator(items, PAGE_SIZE).get_page(request.GET.get("page"))
+def _listing(
+    request: HttpRequest, shop: Shop, items: QuerySet[Item], *, heading: str, chosen: str = "", **more: object
+) -> HttpResponse:
+    sort = request.GET.get("sort", "")
+    sort = sort if sort in SORTS else ""
+    ordered = items.order_by(*SORTS[sort][1]) if sort else _shuffled(items)
+    page: Page[Item] = Paginator(ordered, PAGE_SIZE).get_page(request.GET.get("page"))
     return shop_page(
         request,
         shop,
@@ -283,36 +331,41 @@ def _listing(request: HttpRequest, shop: Shop, items: QuerySet[Item], *, heading
         page=page,
         total=f"{page.paginator.count:,}",
         cards=[card(shop, i) for i in page.object_list],
+        everything=not chosen,
+        sorts=[(word, said, word == sort) for word, (said, _) in SORTS.items()],
+        carry=f"sort={sort}&" if sort else "",
+        **more,
     )
 
 
 def shop_page(request: HttpRequest, shop: Shop, template: str, *, chosen: str, **values: object) -> HttpResponse:
-    """A page of the shop with the panel's settings and, if the visitor is new, a new session."""
-    session = _session_of(request)
+    """A page of the shop with the panel's settings and, if the visitor is new, a new session.
+
+    While personalisation is paused the page has a token of a session that nobody is in: its rails are those of somebody of
+    whom nothing is known, and nothing that is done reaches the visit's own.
+    """
+    session = kept.session_of(request)
     session_id = session or uuid.uuid4().hex
     shopper = shoppers.signed_in(request, shop)
-    found = values.get("item")
-    about: dict[str, object] = {"item": None, "price": None}
-    if isinstance(found, Item):
-        tier = price_tier(found)
-        about = {
-            "item": found.external_id,
-            "price": None if found.price is None else float(found.price),
-            "title": readable(found.title),
-            "category": found.category,
-            "tier": None if tier is None else PRICE_TIERS[tier],
-        }
+    paused = bool(kept.read(request, shop, kept.PAUSED))
+    bag = bags.read_bag(request, shop)
     progress = _progress(shop)
     ready = progress["ready"]
+    asks_as = uuid.uuid4().hex if paused else session_id
     settings = {
         "shop": shop.slug,
         "base": reverse("storefront:home", kwargs={"slug": shop.slug}),
         "currency": shop.currency,
-        "session": session_id,
-        "token": issue_session_token(shop.pk, session_id, shopper=shopper),
-        **about,
+        "session": asks_as,
+        "visit": session_id,
+        "token": issue_session_token(shop.pk, asks_as, shopper="" if paused else shopper),
+        **_about(values.get("item")),
         "query": values.get("query") or None,
         "live": ready,
+        "paused": paused,
+        "bag": bags.as_json(bag),
+        "wishes": [found.external_id for found in bags.in_order(shop, kept.items_of(request, shop, kept.WISHES))],
+        "order": kept.read(request, shop, kept.ORDER),
     }
     in_stock = Item.objects.of_shop(shop).filter(in_stock=True)
     response = render(
@@ -323,9 +376,13 @@ def shop_page(request: HttpRequest, shop: Shop, template: str, *, chosen: str, *
             "categories": largest_categories(shop),
             "chosen": chosen,
             "panel": settings,
+            "bag": bag,
             "rail": [card(shop, i) for i in _shuffled(in_stock, step=4_241)[:RAIL_SIZE]],
             "personas": versions.shown(shop) if ready else (),
             "ready": ready,
+            "paused": paused,
+            "here": request.get_full_path(),
+            "circumstances": circumstances.known_to(shop) if ready and not paused else (),
             "progress": progress,
             "shopper": {"id": shopper, "name": shoppers.short_name(shopper)} if shopper else None,
             "simulated": is_simulated(shop),
@@ -334,23 +391,25 @@ def shop_page(request: HttpRequest, shop: Shop, template: str, *, chosen: str, *
         },
     )
     if session is None:
-        _keep_session(response, session_id, secure=request.is_secure())
+        kept.keep_session(request, response, session_id)
     return response
+
+
+def _about(found: object) -> dict[str, object]:
+    """What the page's script tells of the item that it shows."""
+    if not isinstance(found, Item):
+        return {"item": None, "price": None}
+    tier = price_tier(found)
+    return {
+        "item": found.external_id,
+        "price": None if found.price is None else float(found.price),
+        "title": readable(found.title),
+        "category": found.category,
+        "tier": None if tier is None else PRICE_TIERS[tier],
+    }
 
 
 def largest_categories(shop: Shop) -> Iterable[tuple[str, int]]:
     """Names and sizes of the largest categories."""
     named = Item.objects.of_shop(shop).exclude(category="").order_by()
     return named.values_list("category").annotate(size=Count("pk")).order_by("-size", "category")[:12]
-
-
-def _session_of(request: HttpRequest) -> str | None:
-    """The visitor's session id, None if the cookie is not one that we set."""
-    try:
-        return uuid.UUID(hex=request.COOKIES.get(COOKIE, "")).hex
-    except ValueError:
-        return None
-
-
-def _keep_session(response: HttpResponse, session_id: str, *, secure: bool) -> None:
-    response.set_cookie(COOKIE, session_id, max_age=COOKIE_AGE_S, samesite="Lax", httponly=True, secure=secure)
