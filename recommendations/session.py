@@ -35,11 +35,15 @@ class Pending(NamedTuple):
 
 
 class Membership(NamedTuple):
-    """The experiment that a session is in, and in which arm, for good. unit : keyed hash of who was assigned, 32 characters."""
+    """The experiment that a session is in, and in which arm, for good. unit : keyed hash of who was assigned, 32 characters.
+
+    clusters : component version of the arm's own clusters, as they were at its last turn; "" for the release's.
+    """
 
     experiment: int
     arm: str
     unit: str
+    clusters: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class SessionState:
     remembered : the names in `context` that come from the shopper's memory and not from this visit.
     earlier : archetype id -> share that earlier sessions of the shopper left, summing to at most 1; {} for a guest.
     own : at most `reminders.REMINDERS` ids of items that the shopper wanted on earlier visits, the most likely first.
+    test : whether a test key began the session: nothing learns from it.
     """
 
     shop: int
@@ -72,6 +77,7 @@ class SessionState:
     earlier: dict[int, float] = field(default_factory=dict)
     own: tuple[int, ...] = ()
     trial: Membership | None = None
+    test: bool = False
 
 
 CONTEXTS = ("home", "similar", "complementary", "cart", "search")

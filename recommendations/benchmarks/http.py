@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> dict[str, float | int | str]:
             with serve("recommendations.benchmarks.bare:application", valkey.url) as port:
                 bare = asyncio.run(measure(port, requests(shop, items, ""), seconds, count))
             with serve("recsite.asgi:application", valkey.url) as port:
-                client.hset(KEYS, hash_key(key), json.dumps({"shop": shop.pk, "scopes": ["ingest", "read"]}))
+                client.hset(KEYS, hash_key(key), json.dumps({"shop": shop.pk, "scopes": ["ingest", "read"], "rate": 0}))
                 ours = asyncio.run(measure(port, requests(shop, items, key), seconds, count))
             sizes = [int(client.memory_usage(k) or 0) for k in client.scan_iter("*:state:*", count=1_000)]
         finally:

@@ -20,6 +20,9 @@ from personas.events import CODE, Event
 if TYPE_CHECKING:
     from clusters.adaptation import Decision
 
+LIVE, TEST = "live", "test"
+"""Of `personas.models.Origin`: where a record came from."""
+
 FIELD = b"r"
 """The one field of a stream entry; it holds the record."""
 
@@ -165,6 +168,7 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     shares : archetype id -> share of the session's steps so far.  steps : of the persona, so far.
     earlier, history : what the shopper's memory gave the prior: archetype id -> share, and evidence of purchases.
     experiment, arm, unit : as of `session.Membership`; 0 and "" outside of experiments.
+    alone : whether it is a slate's that belongs to no session; `session` is then a name made for it.
     """
 
     shop: int
@@ -179,7 +183,7 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     decisions: tuple[LoggedDecision, ...] = ()
     slate: LoggedSlate | None = None
     belief: dict[int, float] = {}
-    origin: str = "live"
+    origin: str = LIVE
     shares: dict[int, float] = {}
     steps: int = 0
     earlier: dict[int, float] = {}
@@ -188,6 +192,7 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     experiment: int = 0
     arm: str = ""
     unit: str = ""
+    alone: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()

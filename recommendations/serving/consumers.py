@@ -67,7 +67,7 @@ class SessionConsumer(AsyncJsonWebsocketConsumer):
         except Problem:
             await self.close(code=UNAUTHORISED)
             return
-        self.visit = turns.Visit(self.who.shop, self.who.session, self.who.shopper)
+        self.visit = turns.Visit(self.who.shop, self.who.session, self.who.shopper, test=self.who.test)
         self.channel_name_of_session = channel(self.who.shop, self.who.session)
         # Listening comes before reading: an event between the two is pushed, not lost.
         await self.here.bus.listen(self.channel_name_of_session, self.moved)

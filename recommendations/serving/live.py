@@ -9,7 +9,7 @@ import gc
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -17,12 +17,14 @@ from asgiref.sync import sync_to_async
 from redis.exceptions import RedisError
 
 from personas.events import EventError, check_id
-from recommendations.serving import access, process, turns
+from recommendations.serving import access, aliased, alone, cors, idempotency, process, shops, turns
 from recommendations.serving.access import Principal
 from recommendations.serving.asks import look_up, read_ask, read_parameters
+from recommendations.serving.bodies import read_body
 from recommendations.serving.payloads import ToldSlate, profile_json, slate_json
 from recommendations.serving.problems import Problem, internal, invalid, storage_unavailable
 from recommendations.serving.process import Process
+from recommendations.serving.throttling import rate_limited
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +32,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-
-MAX_BODY = 1_000_000
-"""Bytes of a request's body; 500 events of ordinary size are a tenth of it."""
+Headers = list[tuple[bytes, bytes]]
 
 EVENTS = "/api/v1/events"
 RECOMMENDATIONS = "/api/v1/recommendations"
@@ -40,7 +40,12 @@ TOKENS = "/api/v1/session-tokens"
 SESSIONS = "/api/v1/sessions/"
 PROFILE = "/profile"
 
-HOT_PATHS = {EVENTS: ("POST",), RECOMMENDATIONS: ("GET", "POST"), TOKENS: ("POST",)}
+HOT_PATHS = {
+    EVENTS: ("POST",),
+    RECOMMENDATIONS: ("GET", "POST"),
+    TOKENS: ("POST",),
+    **dict.fromkeys(aliased.TRANSLATORS, ("POST",)),
+}
 """Exact paths and their methods; the profile's path holds the session's id and is matched by its ends."""
 
 TOKEN_IN_BODY = frozenset({EVENTS, RECOMMENDATIONS})
@@ -58,8 +63,8 @@ _decode = msgspec.json.Decoder().decode
 
 
 def handles(path: str, method: str = "GET") -> bool:
-    """Whether this app answers the path, if only to refuse the method."""
-    return path in HOT_PATHS or is_profile(path)
+    """Whether this app answers the path, if only to refuse the method. What is asked of an event by its id is Django's."""
+    return (path in HOT_PATHS and not (method == "GET" and path in aliased.TRANSLATORS)) or is_profile(path)
 
 
 def is_profile(path: str) -> bool:
@@ -71,18 +76,19 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
         return
+    headers: Headers = [cors.VARY]
     try:
-        body = _encode(await answer(scope, receive))
+        status, body = await answer(scope, receive, headers)
     except Problem as problem:
-        await refuse(send, problem)
+        await refuse(send, problem, headers)
     except (RedisError, OSError):
         logger.exception("%s %s: the session store failed", scope["method"], scope["path"])
-        await refuse(send, storage_unavailable())
+        await refuse(send, storage_unavailable(), headers)
     except Exception:
         logger.exception("%s %s failed", scope["method"], scope["path"])
-        await refuse(send, internal())
+        await refuse(send, internal(), headers)
     else:
-        await respond(send, 200, [(b"content-type", b"application/json")], body)
+        await respond(send, status, headers, body)
 
 
 async def lifespan(receive: Receive, send: Send) -> None:
@@ -93,6 +99,7 @@ async def lifespan(receive: Receive, send: Send) -> None:
             try:
                 await process.current()
                 await sync_to_async(access.sync_keys)()
+                await sync_to_async(shops.sync_shops)()
                 settle_memory()
             except Exception as error:
                 logger.exception("the live process can't start")
@@ -117,51 +124,126 @@ def settle_memory() -> None:
     gc.set_threshold(*COLLECT_AFTER)
 
 
-async def refuse(send: Send, problem: Problem) -> None:
-    headers = [(b"content-type", b"application/problem+json")]
+async def refuse(send: Send, problem: Problem, headers: Headers) -> None:
+    """headers : that the answer would have had."""
+    headers.append((b"content-type", b"application/problem+json"))
     headers += [(name.encode(), value.encode()) for name, value in problem.headers.items()]
     await respond(send, problem.status, headers, _encode(problem.as_json()))
 
 
-async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
     headers += [(b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def answer(scope: Scope, receive: Receive) -> dict[str, Any] | ToldSlate:
-    """The JSON answer of a request. Raises Problem."""
+class Asked(NamedTuple):
+    """A request as far as every endpoint reads it. body : b"" of a GET.  now : seconds since the epoch."""
+
+    here: Process
+    who: Principal
+    scope: Scope
+    body: bytes
+    now: float
+
+
+async def answer(scope: Scope, receive: Receive, headers: Headers) -> tuple[int, bytes]:
+    """Status and JSON of the answer to a request, and to `headers` what it has of them beside. Raises Problem."""
     path, method = scope["path"], scope["method"]
     allowed = ("GET",) if is_profile(path) else HOT_PATHS[path]
+    given = dict(scope["headers"])
+    here = await process.current()
+    origin = given.get(b"origin")
+    if method == "OPTIONS":
+        headers += [(b"allow", ", ".join(allowed).encode())] + (cors.preflight(here.shops, origin, allowed) if origin else [])
+        return 204, b""
+    if origin is not None:
+        headers += cors.told(here.shops, origin)
     if method not in allowed:
         detail = f"{path} answers {' and '.join(allowed)}."
         raise Problem(405, "method_not_allowed", detail, headers={"allow": ", ".join(allowed)})
     now = time.time()
-    here = await process.current()
-    headers = dict(scope["headers"])
-    authorization = headers.get(b"authorization", b"").decode("latin-1")
-    body: dict[str, Any] | None = None
-    if not authorization and method == "POST" and path in TOKEN_IN_BODY:
-        body = await read_json(headers, receive)
-        authorization = token_in(body)
+    authorization = given.get(b"authorization", b"").decode("latin-1")
+    body: bytes | None = None
+    if not authorization and method == "POST":  # what a page sends as it is left can't carry the header
+        body = await read_body(given, receive)
+        authorization = _within(path, body)
     who = here.keys.at_once(authorization) or await here.keys.principal(authorization, now=now)
+    admit(here, who, headers, origin, now)
+    if body is None:
+        body = await read_body(given, receive) if method == "POST" else b""
+    asked = Asked(here, who, scope, body, now)
+    key = given.get(idempotency.HEADER.encode()) if method == "POST" else None
+    text = _encode(await reply(asked)) if key is None else await once(asked, key.decode("latin-1"), headers)
+    headers.append((b"content-type", b"application/json"))
+    return 200, text
+
+
+def admit(here: Process, who: Principal, headers: Headers, origin: bytes | None, now: float) -> None:
+    """Let a credential in, if it hasn't ended, comes from where it may, and not too often. Raises Problem."""
+    if now >= who.expires:
+        detail = "The API key has ended, as one does that was rotated. Use the new one."
+        raise Problem(401, "invalid_key", detail, headers={"www-authenticate": "Bearer"})
+    if origin is not None:
+        cors.check(here.shops, who, origin)
+    if who.limit:
+        standing = here.limits.take(who.subject, who.limit)
+        if not standing.allowed:
+            raise rate_limited(standing)
+        headers += [(name.encode(), value.encode()) for name, value in standing.headers().items()]
+    here.usage.note(who.key, now)
+
+
+def _within(path: str, body: bytes) -> str:
+    """The credential that a body brings: a page's session `token`, or the `writeKey` of Segment's libraries; "" for none."""
+    try:
+        given = _decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return ""
+    credential = given.get("token") if isinstance(given, dict) else None
+    if isinstance(credential, str) and ":" in credential:
+        return f"Bearer {credential}"
+    credential = given.get("writeKey") if isinstance(given, dict) and path == aliased.SEGMENT else None
+    return f"Bearer {credential}" if isinstance(credential, str) and credential.isascii() else ""
+
+
+async def once(asked: Asked, key: str, headers: Headers) -> bytes:
+    """The answer to a request with an `Idempotency-Key`: made now, or as it was made before. Raises Problem."""
+    scope, client = asked.scope, asked.here.client
+    parts = (scope["method"].encode(), scope["path"].encode(), scope["query_string"], asked.body)
+    held = idempotency.ticket(asked.who.shop, asked.who.session, key, *parts)
+    kept = await idempotency.begin(client, held)
+    if kept is not None:
+        headers.append((b"idempotent-replayed", b"true"))
+        return kept.body
+    try:
+        text = _encode(await reply(asked))
+    except BaseException:
+        await idempotency.let_go(client, held)
+        raise
+    await idempotency.keep(client, held, idempotency.Answer(200, "application/json", text))
+    return text
+
+
+async def reply(asked: Asked) -> dict[str, Any] | ToldSlate:
+    """What the endpoint answers. Raises Problem."""
+    here, who, scope, text, now = asked
+    path = scope["path"]
     if is_profile(path):
         return await read_profile(here, who, scope, now)
-    if method == "GET":
+    if scope["method"] == "GET":
         return await recommend(here, who, scope, read_parameters(scope["query_string"].decode("latin-1")), now)
-    if body is None:
-        body = await read_json(headers, receive)
+    body = decode_object(text)
     if path == EVENTS:
         return await take_events(here, who, scope, body, now)
     if path == RECOMMENDATIONS:
         return await recommend(here, who, scope, body, now)
-    return issue_token(who, body, now)
-
-
-def token_in(body: dict[str, Any]) -> str:
-    """A body's session token as a header would have it, "" without one. Keys are not taken from there: they stay on servers."""
-    token = body.get("token")
-    return f"Bearer {token}" if isinstance(token, str) and ":" in token else ""
+    if path == TOKENS:
+        return issue_token(who, body, now)
+    told, taken = await aliased.take(here, who, path, body, now)
+    for turn in taken:
+        look_around(here, who, scope, turn)
+    return told
 
 
 async def take_events(here: Process, who: Principal, scope: Scope, body: dict[str, Any], now: float) -> dict[str, Any]:
@@ -184,10 +266,14 @@ async def take_events(here: Process, who: Principal, scope: Scope, body: dict[st
 
 
 async def recommend(here: Process, who: Principal, scope: Scope, body: dict[str, Any], now: float) -> ToldSlate:
-    """A slate for the session as it stands; a session not seen before gets one from its prior."""
-    visit = turns.read_visit(who, body)
+    """A slate for the session as it stands; a session not seen before gets one from its prior. Without a session, a slate alone;
+    a token's is its own."""
+    session = body.get("session_id") or who.session
+    visit = turns.read_visit(who, {**body, "session_id": session or alone.name()})
     who.require("read", visit.session)
     ask = await look_up(who.shop, read_ask(body.get("recommend") or {}))
+    if not session:
+        return await alone.slate(here, visit, ask, now)
     turn = await turns.take(here, visit, ask=ask, now=now)
     look_around(here, who, scope, turn)
     if turn.slate is None:
@@ -226,28 +312,8 @@ def issue_token(who: Principal, body: dict[str, Any], now: float) -> dict[str, A
     ttl_s = body.get("ttl_s")
     if ttl_s is not None and (type(ttl_s) is not int or not MIN_TOKEN_S <= ttl_s <= MAX_TOKEN_S):
         raise invalid(EventError("ttl_s", f"must be a whole number of seconds, {MIN_TOKEN_S} to {MAX_TOKEN_S}"))
-    token = access.issue_session_token(who.shop, session, ttl_s=ttl_s, now=now, shopper=shopper)
+    token = access.issue_session_token(who.shop, session, ttl_s=ttl_s, now=now, shopper=shopper, test=who.test)
     return {"token": token, "session_id": session, "websocket": "/ws/v1/session"}
-
-
-async def read_json(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]:
-    """The body as a JSON object, read no further than `MAX_BODY`. Raises Problem."""
-    length = headers.get(b"content-length", b"0")
-    if not length.isdigit() or len(length) > 18 or int(length) > MAX_BODY:  # Python refuses to read thousands of digits
-        raise too_large()
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Problem(400, "cut_off", "The request ended before its body did.")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > MAX_BODY:
-            raise too_large()
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            break
-    return decode_object(b"".join(chunks))
 
 
 def decode_object(text: bytes | str) -> dict[str, Any]:
@@ -264,7 +330,3 @@ def decode_object(text: bytes | str) -> dict[str, Any]:
 def encode_text(content: Any) -> str:
     """JSON as text, with the same encoder as every answer."""
     return _encode(content).decode()
-
-
-def too_large() -> Problem:
-    return Problem(413, "body_too_large", f"The body has more than {MAX_BODY} bytes.", headers={"connection": "close"})

@@ -35,13 +35,25 @@ def invalid(error: EventError) -> Problem:
     return Problem(422, "invalid_field", f"{error.field} {error.reason}", field=error.field)
 
 
-def no_release(shop: int, refused: str = "") -> Problem:
-    """refused : number of the active release, if there is one and it can't be loaded."""
+def no_release(shop: str, refused: str = "") -> Problem:
+    """shop : its slug.  refused : number of the active release, if there is one and it can't be loaded."""
     if refused:
         detail = f"Release {refused} of shop {shop} can't be loaded; the log says why. Roll back in the admin, or train again."
         return Problem(503, "release_unusable", detail, headers={"retry-after": "5"})
     detail = f"Shop {shop} has no active release yet. Train one (manage.py train SHOP) or activate one in the admin."
     return Problem(503, "no_release", detail, headers={"retry-after": "5"})
+
+
+def mixed_session(*, test: bool) -> Problem:
+    """test : whether it is a test key that came to the session of another."""
+    kinds = ("a live", "a test key") if test else ("a test", "a live key")
+    detail = f"This session was begun by {kinds[0]} key, and {kinds[1]} can't go on with it: choose another session_id."
+    return Problem(409, "mixed_session", detail, field="session_id")
+
+
+def session_full() -> Problem:
+    detail = "This session has counted as many events as one may. Nothing of this request was kept; begin a new session."
+    return Problem(422, "session_full", detail, field="session_id")
 
 
 def busy() -> Problem:

@@ -28,6 +28,7 @@ class Visit(NamedTuple):
 
     context : evidence by name that the request brought.  offered : evidence that is taken only where nothing of that name is
     known: what an adapter found out.  withheld : the request states that the shopper does not consent to demographics.
+    test : whether it is a test key's, or a token's that one asked for; None for whatever the session is.
     """
 
     shop: int
@@ -36,6 +37,7 @@ class Visit(NamedTuple):
     context: Mapping[str, str] = {}
     offered: Mapping[str, str] = {}
     withheld: bool = False
+    test: bool | None = None
 
 
 def comes_in(visit: Visit, state: SessionState | None) -> bool:
@@ -71,6 +73,8 @@ def resume(
             earlier=_earlier(engine, earlier),
             own=memory.own if memory else (),
         )
+        if visit.test:
+            started = replace(started, test=True)
         return replace(started, remembered=tuple(remembered), earlier=earlier) if memory else started
     if state.release != engine.release:
         state = loop.rebase(process.engines.made_under(visit.shop, state.release), engine, state)

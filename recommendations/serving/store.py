@@ -38,6 +38,9 @@ CACHED_STATES = 4_096
 
 WAIT_AOF_MS = 5_000
 
+MAX_EVENTS = 20_000
+"""Events of one session: their ids are some 100 bytes each in Redis, and no shopper makes so many."""
+
 HOLDS = 0.98
 """Share of sessions found as this process left them from which on it supposes so, and leaves the asking to the commit. To have
 supposed wrongly costs a whole turn, which is dozens of times what asking costs; where processes share sessions, they ask."""
@@ -46,7 +49,7 @@ REMEMBERS = 0.99
 """Of that share, what is kept at each look."""
 
 # KEYS: state, ids, log.  ARGV: expected header, new state, TTL, record, channel, message, event ids...
-# Answers 1 (committed), 0 (someone else committed first), or the list of places (1-based) of ids already counted.
+# Answers 1 (committed), 0 (someone else committed first), -1 (too many events), or the places (1-based) of ids already counted.
 _COMMIT = """
 if redis.call('GETRANGE', KEYS[1], 0, %d) ~= ARGV[1] then return 0 end
 if #ARGV > 6 then
@@ -54,6 +57,7 @@ if #ARGV > 6 then
   local found = {}
   for i = 1, #seen do if seen[i] == 1 then found[#found + 1] = i end end
   if #found > 0 then return found end
+  if redis.call('SCARD', KEYS[2]) + #seen > %d then return -1 end
   redis.call('SADD', KEYS[2], unpack(ARGV, 7))
 end
 redis.call('EXPIRE', KEYS[2], ARGV[3])
@@ -61,7 +65,7 @@ redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 if ARGV[4] ~= '' then redis.call('XADD', KEYS[3], '*', '%s', ARGV[4]) end
 if ARGV[5] ~= '' then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
 return 1
-""" % (HEADER - 1, FIELD.decode())  # noqa: UP031 - braces are Lua's
+""" % (HEADER - 1, MAX_EVENTS, FIELD.decode())  # noqa: UP031 - braces are Lua's
 
 
 class Durability(Enum):
@@ -74,6 +78,10 @@ class Durability(Enum):
 
 class NotDurableError(RuntimeError):
     """The server did not confirm in time that a commit is on its disk."""
+
+
+class SessionFullError(RuntimeError):
+    """The session has counted `MAX_EVENTS` events."""
 
 
 class StateError(ValueError):
@@ -243,7 +251,8 @@ class Store:
 
         False means that nothing was written, because another commit came first: load again and replay.
         message : what the session's subscribers are told, b"" for nothing.
-        Raises NotDurableError if the state is in place but the server's disk did not confirm in time.
+        Raises NotDurableError if the state is in place but the server's disk did not confirm in time; SessionFullError if the
+        session has counted too many events, and then nothing was written.
         """
         place, data = place_of(state.shop, state.session, self.partitions), encode_state(state)
         told = place.channel if message else ""
@@ -256,6 +265,8 @@ class Store:
         except NoScriptError:  # the server was restarted or flushed its scripts
             self._sha = await self.client.script_load(_COMMIT)
             answer = await evaluate(("EVALSHA", self._sha, *asked))
+        if answer == -1:
+            raise SessionFullError(f"{state.session} of shop {state.shop} has counted {MAX_EVENTS} events")
         if loaded.supposed:
             self._found(held=answer == 1)
         if answer != 1:
@@ -264,6 +275,11 @@ class Store:
         self._remember((state.shop, state.session), data[:HEADER], state)
         return True
 
+    async def append(self, part: int, record: bytes) -> None:
+        """Log a record that moves no session, as durably as was set. Raises NotDurableError."""
+        command: Command = ("XADD", log_key(part), "*", FIELD, record)
+        await (self._synced(command) if self.durability is Durability.WAITAOF else self._wire().ask_one(command))
+
     async def _synced(self, command: Command) -> Any:
         """The answer to a command, once what it wrote is on the server's disk. Raises NotDurableError."""
         # WAITAOF speaks of the connection's own last write, so it travels with the command, on one that may wait.
@@ -271,6 +287,8 @@ class Store:
         pipe.execute_command(*command)
         pipe.execute_command("WAITAOF", 1, 0, WAIT_AOF_MS)
         answer, synced = await pipe.execute()
-        if answer == 1 and synced[0] < 1:
-            raise NotDurableError(f"the commit of {command[3]!r} was not on disk after {WAIT_AOF_MS} ms")
+        if (answer == 1 or isinstance(answer, bytes)) and synced[0] < 1:
+            raise NotDurableError(
+                f"what was written to {command[1 if answer != 1 else 3]!r} was not on disk after {WAIT_AOF_MS} ms"
+            )
         return answer

@@ -22,6 +22,8 @@ from recommendations.serving import memory as memories
 from recommendations.serving.access import Principal
 from recommendations.serving.activity import (
     DEMOGRAPHIC,
+    LIVE,
+    TEST,
     LoggedBlocked,
     LoggedDecision,
     LoggedEvent,
@@ -32,9 +34,17 @@ from recommendations.serving.activity import (
 )
 from recommendations.serving.asks import Ask, request_of
 from recommendations.serving.memory import Memory
-from recommendations.serving.problems import Problem, busy, invalid, no_release, storage_unavailable
+from recommendations.serving.problems import (
+    Problem,
+    busy,
+    invalid,
+    mixed_session,
+    no_release,
+    session_full,
+    storage_unavailable,
+)
 from recommendations.serving.resuming import MAX_CONTEXT, Visit, comes_in, resume
-from recommendations.serving.store import Durability, Loaded, NotDurableError
+from recommendations.serving.store import Durability, Loaded, NotDurableError, SessionFullError
 from recommendations.serving.trials import taken_up
 from recommendations.session import SessionState, Slate
 
@@ -94,7 +104,7 @@ def read_visit(who: Principal, body: Mapping[str, object]) -> Visit:
         context = _read_context(body.get("context"), consent=body.get("consent") is True)
     except EventError as error:
         raise invalid(error) from error
-    return Visit(who.shop, session, who.shopper_of(shopper), context, withheld=body.get("consent") is False)
+    return Visit(who.shop, session, who.shopper_of(shopper), context, withheld=body.get("consent") is False, test=who.test)
 
 
 def _read_context(raw: object, *, consent: bool) -> dict[str, str]:
@@ -123,7 +133,7 @@ def engine_of(process: Process, shop: int) -> Engine:
     """The engine that serves the shop now. Raises Problem 503."""
     engine = process.engines.get(shop)
     if engine is None:
-        raise no_release(shop, process.engines.refused(shop))
+        raise no_release(process.shops.name(shop), process.engines.refused(shop))
     return engine
 
 
@@ -150,6 +160,8 @@ async def take(process: Process, visit: Visit, raw_events: Sequence[object] = ()
                     return turn
                 if attempt >= AT_ONCE:
                     await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE_S, PAUSE_S * (attempt - AT_ONCE + 1))))
+    except SessionFullError as error:
+        raise session_full() from error
     except (RedisError, OSError, NotDurableError) as error:
         logger.exception("the session store failed")
         raise storage_unavailable() from error
@@ -172,7 +184,10 @@ async def _attempt(
     now: float,
 ) -> Turn | None:
     """The turn upon what was loaded, or None if another commit came first."""
-    engine, member = process.engines.arm(visit.shop, engine, visit.session, visit.shopper, loaded.state)
+    test = _is_test(visit, loaded.state)
+    member = None
+    if not test:
+        engine, member = process.engines.arm(visit.shop, engine, visit.session, visit.shopper, loaded.state)
     state = taken_up(engine, resume(process, engine, visit, loaded.state, memory, now=now), member)
     told = _told(loaded.state, state)
     moved = loaded.state is not None and told and state.persona.log_prior != loaded.state.persona.log_prior
@@ -205,11 +220,12 @@ async def _attempt(
             version=state.version,
             started_at=state.started_at,
             at=now,
+            origin=TEST if test else LIVE,
             events=tuple([LoggedEvent.of(event, refs) for event, refs in fresh]),
             decisions=tuple(decisions),
             blocked=tuple(blocked),
             **({} if member is None else member._asdict()),
-            slate=_logged(slate, now, asked),
+            slate=None if slate is None else logged(slate, now, asked),
             belief=_by_id(state, map(math.exp, state.persona.log_belief)),
             shares=_by_id(state, shares(state.persona)),
             steps=state.persona.steps,
@@ -228,6 +244,17 @@ async def _attempt(
     elif loaded.supposed:
         return None
     return Turn(engine, state, final, slate, opened=loaded.state is None)
+
+
+def _is_test(visit: Visit, state: SessionState | None) -> bool:
+    """Whether a session is a test, by what it began as. Raises Problem 409 if the visit is of the other kind: what is learned
+    from, and what isn't, must not flow into one another.
+    """
+    if state is None:
+        return bool(visit.test)
+    if visit.test is not None and visit.test is not state.test:
+        raise mixed_session(test=visit.test)
+    return state.test
 
 
 def _told(before: SessionState | None, state: SessionState) -> bool:
@@ -269,9 +296,8 @@ def _id_of(raw: object) -> str:
     return given[:128] if isinstance(given, str) else ""
 
 
-def _logged(slate: Slate | None, now: float, asked: dict[str, Any]) -> LoggedSlate | None:
-    if slate is None:
-        return None
+def logged(slate: Slate, now: float, asked: dict[str, Any]) -> LoggedSlate:
+    """A slate as the log keeps it. asked : by `asked.told`."""
     items = tuple(
         [LoggedItem(i.item, i.slot, i.score, i.propensity, i.persona, i.cluster, i.expert, i.rules) for i in slate.items]
     )
