@@ -52,7 +52,8 @@ class Principal:
 
     shopper : the one shopper that a session token vouches for, "" for none; API keys may name any.
     expires : seconds since the epoch.
-    test : whether what it sends is a test.  subject, limit : whose requests are counted together; of them a second, 0 for any.
+    test : whether what it sends is a test.  simulated : whether a simulated visitor sends it.
+    subject, limit : whose requests are counted together; of them a second, 0 for any.
     key : number of the API key, 0 for none.
     """
 
@@ -62,6 +63,7 @@ class Principal:
     expires: float = math.inf
     shopper: str = ""
     test: bool = False
+    simulated: bool = False
     subject: str = ""
     limit: float = 0.0
     key: int = 0
@@ -86,15 +88,24 @@ class Principal:
 
 
 def issue_session_token(
-    shop_id: int, session_id: str, *, ttl_s: int | None = None, now: float | None = None, shopper: str = "", test: bool = False
+    shop_id: int,
+    session_id: str,
+    *,
+    ttl_s: int | None = None,
+    now: float | None = None,
+    shopper: str = "",
+    test: bool = False,
+    simulated: bool = False,
 ) -> str:
     """A token that opens this session of this shop, to post its events and read its profile and slates.
 
     shopper : id of the shopper who is logged in, as the shop's own server knows it.  test : whether the session is one.
+    simulated : whether the visitor is, whose session then is marked as such.
     """
     issued = time.time() if now is None else now
     expires = int(issued + (settings.SESSION_TOKEN_TTL_S if ttl_s is None else ttl_s))
-    claims = {"s": shop_id, "i": session_id, "e": expires} | ({"u": shopper} if shopper else {}) | ({"t": 1} if test else {})
+    claims: dict[str, Any] = {"s": shop_id, "i": session_id, "e": expires}
+    claims |= ({"u": shopper} if shopper else {}) | ({"t": 1} if test else {}) | ({"o": "simulated"} if simulated else {})
     return signing.Signer(salt=SALT).sign_object(claims)
 
 
@@ -110,6 +121,7 @@ def read_session_token(token: str, *, now: float) -> Principal:
             float(claims["e"]),
             shopper=str(claims.get("u", "")),
             test=bool(claims.get("t")),
+            simulated=claims.get("o") == "simulated",
             subject=f"session:{shop}:{session}",
             limit=float(settings.THROTTLE_TOKEN_PER_S),
         )

@@ -20,7 +20,7 @@ from personas.events import CODE, Event
 if TYPE_CHECKING:
     from clusters.adaptation import Decision
 
-LIVE, TEST = "live", "test"
+LIVE, TEST, SIMULATED = "live", "test", "simulated"
 """Of `personas.models.Origin`: where a record came from."""
 
 FIELD = b"r"

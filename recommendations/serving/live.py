@@ -282,7 +282,10 @@ async def recommend(here: Process, who: Principal, scope: Scope, body: dict[str,
 
 
 def look_around(here: Process, who: Principal, scope: Scope, turn: turns.Turn) -> None:
-    """Have the world asked about a new session. Only a page's own request comes from where its shopper is."""
+    """Have the world asked about a new session. Only a page's own request comes from where its shopper is; a simulated visitor
+    is nowhere."""
+    if who.simulated:
+        return
     here.surroundings.look(turn, scope if who.session else None)
 
 
@@ -312,7 +315,12 @@ def issue_token(who: Principal, body: dict[str, Any], now: float) -> dict[str, A
     ttl_s = body.get("ttl_s")
     if ttl_s is not None and (type(ttl_s) is not int or not MIN_TOKEN_S <= ttl_s <= MAX_TOKEN_S):
         raise invalid(EventError("ttl_s", f"must be a whole number of seconds, {MIN_TOKEN_S} to {MAX_TOKEN_S}"))
-    token = access.issue_session_token(who.shop, session, ttl_s=ttl_s, now=now, shopper=shopper, test=who.test)
+    simulated = body.get("simulated", False)
+    if type(simulated) is not bool:
+        raise invalid(EventError("simulated", "must be true or false"))
+    token = access.issue_session_token(
+        who.shop, session, ttl_s=ttl_s, now=now, shopper=shopper, test=who.test, simulated=simulated
+    )
     return {"token": token, "session_id": session, "websocket": "/ws/v1/session"}
 
 

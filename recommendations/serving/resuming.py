@@ -29,6 +29,7 @@ class Visit(NamedTuple):
     context : evidence by name that the request brought.  offered : evidence that is taken only where nothing of that name is
     known: what an adapter found out.  withheld : the request states that the shopper does not consent to demographics.
     test : whether it is a test key's, or a token's that one asked for; None for whatever the session is.
+    simulated : whether the token is that of a simulated visitor.
     """
 
     shop: int
@@ -38,6 +39,7 @@ class Visit(NamedTuple):
     offered: Mapping[str, str] = {}
     withheld: bool = False
     test: bool | None = None
+    simulated: bool = False
 
 
 def comes_in(visit: Visit, state: SessionState | None) -> bool:

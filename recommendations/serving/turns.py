@@ -23,6 +23,7 @@ from recommendations.serving.access import Principal
 from recommendations.serving.activity import (
     DEMOGRAPHIC,
     LIVE,
+    SIMULATED,
     TEST,
     LoggedBlocked,
     LoggedDecision,
@@ -96,6 +97,11 @@ class _Parsed(NamedTuple):
     refs: tuple[str, ...]
 
 
+def visit_of(who: Principal) -> Visit:
+    """The visit that a session token opens, before it says anything."""
+    return Visit(who.shop, who.session, who.shopper, test=who.test, simulated=who.simulated)
+
+
 def read_visit(who: Principal, body: Mapping[str, object]) -> Visit:
     """`session_id`, `shopper_id`, `context` and `consent` of a request, as far as `who` may name them. Raises Problem."""
     try:
@@ -104,7 +110,8 @@ def read_visit(who: Principal, body: Mapping[str, object]) -> Visit:
         context = _read_context(body.get("context"), consent=body.get("consent") is True)
     except EventError as error:
         raise invalid(error) from error
-    return Visit(who.shop, session, who.shopper_of(shopper), context, withheld=body.get("consent") is False, test=who.test)
+    withheld = body.get("consent") is False
+    return Visit(who.shop, session, who.shopper_of(shopper), context, withheld=withheld, test=who.test, simulated=who.simulated)
 
 
 def _read_context(raw: object, *, consent: bool) -> dict[str, str]:
@@ -186,7 +193,7 @@ async def _attempt(
     """The turn upon what was loaded, or None if another commit came first."""
     test = _is_test(visit, loaded.state)
     member = None
-    if not test:
+    if not test and not visit.simulated:
         engine, member = process.engines.arm(visit.shop, engine, visit.session, visit.shopper, loaded.state)
     state = taken_up(engine, resume(process, engine, visit, loaded.state, memory, now=now), member)
     told = _told(loaded.state, state)
@@ -220,7 +227,7 @@ async def _attempt(
             version=state.version,
             started_at=state.started_at,
             at=now,
-            origin=TEST if test else LIVE,
+            origin=TEST if test else SIMULATED if visit.simulated else LIVE,
             events=tuple([LoggedEvent.of(event, refs) for event, refs in fresh]),
             decisions=tuple(decisions),
             blocked=tuple(blocked),
