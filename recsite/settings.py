@@ -49,6 +49,8 @@ SESSION_TOKEN_TTL_S = env.whole("SESSION_TOKEN_TTL_S", 12 * 3600, minimum=60)
 THROTTLE_KEY_PER_S = env.whole("THROTTLE_KEY_PER_S", 500)
 THROTTLE_TOKEN_PER_S = env.whole("THROTTLE_TOKEN_PER_S", 20)
 """Requests a second of an API key that has no limit of its own, and of a session token; 0 for no limit."""
+VISITORS_URL = env.web_address("VISITORS_URL") or f"http://localhost:{PORT}"
+"""By which address simulated visitors come in."""
 TRAINING_JOBS = env.whole("TRAINING_JOBS", 1, minimum=1)
 """Threads of a fit of personas. One leaves the other processors to the shoppers."""
 
