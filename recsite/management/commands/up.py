@@ -156,7 +156,7 @@ def manage(*arguments: str) -> list[str]:
 def programs(host: str, port: int, web_workers: int) -> list[Program]:
     """Web, worker and schedule, in the order of starting."""
     python = [sys.executable, "-m"]
-    environ = {"DJANGO_SETTINGS_MODULE": "recsite.settings", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    environ = {"DJANGO_SETTINGS_MODULE": "recsite.settings", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "PORT": str(port)}
     celery = [*python, "celery", "-A", "recsite", "--workdir", str(settings.BASE_DIR), "--quiet"]
     return [
         Program(
