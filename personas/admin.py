@@ -6,23 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
-from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils.cache import add_never_cache_headers
+from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from personas import key_pages as _key_pages  # noqa: F401 - Django finds pages where an app's `admin` leads
 from personas import versions
 from personas.forms import ArchetypeForm, AttributeForm
-from personas.models import SCOPES, ApiKey, Archetype, ArchivedEvent, Attribute, Session, Shop
+from personas.models import Archetype, ArchivedEvent, Attribute, Session, Shop
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -114,68 +110,6 @@ class ShopAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Shop | None = None) -> bool:
         return False
-
-
-class ApiKeyForm(forms.ModelForm):
-    scopes = forms.MultipleChoiceField(
-        choices=[(scope, scope) for scope in SCOPES],
-        widget=forms.CheckboxSelectMultiple,
-        initial=["ingest", "read"],
-        help_text="ingest: send events. read: profiles and recommendations. manage: everything else.",
-    )
-
-    class Meta:
-        model = ApiKey
-        fields = ("shop", "name", "scopes")
-
-
-@admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
-    form = ApiKeyForm
-    list_display = ("name", "shop", "prefix", "shown_scopes", "created_at", "last_used_at", "revoked_at")
-    list_filter = ("shop", ("revoked_at", admin.EmptyFieldListFilter))
-    list_select_related = ("shop",)
-    search_fields = ("name", "prefix")
-    readonly_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
-    actions = ("revoke",)
-
-    @admin.display(description="scopes")
-    def shown_scopes(self, key: ApiKey) -> str:
-        return ", ".join(key.scopes)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        return ("shop", *self.readonly_fields) if obj else ()
-
-    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        return False  # revoked keys stay on record
-
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm[ApiKey], change: bool) -> None:
-        if change:
-            super().save_model(request, obj, form, change)
-            return
-        key, plaintext = ApiKey.objects.issue(shop=obj.shop, name=obj.name, scopes=obj.scopes)
-        obj.pk, obj.prefix, obj.sha256, obj._state.adding = key.pk, key.prefix, key.sha256, False
-        request.issued_key = plaintext  # type: ignore[attr-defined]
-
-    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
-        """The key itself, on a page that is never cached, and nowhere else."""
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"API key {obj.name} of {obj.shop}",
-            "plaintext": request.issued_key,  # type: ignore[attr-defined]
-            "back": reverse("admin:personas_apikey_changelist"),
-        }
-        response = TemplateResponse(request, "admin/personas/apikey/issued.html", context)
-        add_never_cache_headers(response)
-        return response
-
-    @admin.action(description="Revoke the chosen keys", permissions=["change"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        keys = list(queryset.filter(revoked_at=None))
-        for key in keys:
-            key.revoke()
-            self.log_change(request, key, "Revoked.")
-        self.message_user(request, f"{len(keys)} revoked.")
 
 
 class AttributeAdmin(ModelAdmin):

@@ -58,15 +58,18 @@ def explain(slate: ServedSlate, item: int) -> Told:
     if entry is None:
         raise NotThereError("That slate doesn't hold this item.")
     session = Session.objects.select_related("shop", "shopper").filter(shop=slate.shop_id, session_id=slate.session_id).first()
-    if session is None:
+    at = slate.at.timestamp()
+    if session is not None:
+        past = read_session(session, most=stories.MOST_EVENTS, till=at)
+    elif slate.versions.get("alone"):
+        past = PastSession(slate.session_id, shopper="", context={}, started_at=at, events=(), served=(), earlier={})
+    else:
         raise NotThereError("The session of that slate isn't archived any more.")
     engine, note = stories.engine_of_slate(slate.shop, slate.versions)
-    at = slate.at.timestamp()
-    past = read_session(session, most=stories.MOST_EVENTS, till=at)
     how = slate.versions.get("asked", {})
     state = stand(
         engine,
-        shop=session.shop_id,
+        shop=slate.shop_id,
         session=past.session,
         shopper=past.shopper,
         context=past.context,
@@ -92,7 +95,7 @@ def why_json(told: Told) -> dict[str, Any]:
     rules = MerchandisingRule.objects.filter(pk__in=entry.get("rules", ())).order_by("pk")
     return {
         "recommendation_id": slate.recommendation_id,
-        "session_id": slate.session_id,
+        "session_id": "" if slate.versions.get("alone") else slate.session_id,
         "item_id": _external(engine, account.item),
         "slot": entry["slot"],
         "context": slate.context,

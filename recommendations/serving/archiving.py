@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 from redis import Redis
 
-from personas.models import ArchivedEvent, EventRow, Session, Shop, Shopper, ShopperAlias, in_chunks, moment
+from personas.models import ArchivedEvent, EventRow, Origin, Session, Shop, Shopper, ShopperAlias, in_chunks, moment
 from recommendations.models import AdaptationDecision, Release, ServedSlate
 from recommendations.serving import held, memory
 from recommendations.serving.activity import (
@@ -119,7 +119,12 @@ def _write_all(read: Sequence[tuple[Entry, Record]], shoppers: dict[int, set[str
 
 
 def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
-    """Rows of one shop's records; writing the same ones again changes nothing."""
+    """Rows of one shop's records; writing the same ones again changes nothing.
+
+    What a test key sent is kept as such. Its decisions are not, nor is it counted anywhere: nothing may be learned from it.
+    """
+    _write_slates(shop, records)
+    records = [(entry, record) for entry, record in records if not record.alone]
     sessions = _write_sessions(shop, [record for _, record in records])
     rows: dict[str, list[EventRow]] = {}
     for entry, record in records:
@@ -127,13 +132,13 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
         rows.setdefault(record.origin, []).extend(
             _event_row(session, event, place(entry.entry_id, i)) for i, event in enumerate(record.events)
         )
+    real = [record for _, record in records if record.origin != Origin.TEST]
     # Before the events are there: by them it is told what comes again.
-    count_blocked(shop, [(sessions[record.session], record.session, each) for _, record in records for each in record.blocked])
+    count_blocked(shop, [(sessions[record.session], record.session, each) for record in real for each in record.blocked])
     for origin, of_origin in rows.items():
         ArchivedEvent.objects.append(shop=shop, rows=of_origin, origin=origin)
     Session.objects.recount(sessions.values())
-    write_exposures(shop.pk, [record for _, record in records])
-    _write_slates(shop, records)
+    write_exposures(shop.pk, real)
     AdaptationDecision.objects.bulk_create(
         [
             AdaptationDecision(
@@ -152,7 +157,7 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
                 propensities=list(decision.propensities),
                 arm=record.arm,
             )
-            for _, record in records
+            for record in real
             for decision in record.decisions
         ],
         ignore_conflicts=True,
@@ -312,13 +317,15 @@ def _write_slates(shop: Shop, records: Iterable[tuple[Entry, Record]]) -> None:
                     "overlay": slate.overlay,
                     **({"asked": slate.asked} if slate.asked else {}),
                     **({"experiment": record.experiment, "arm": record.arm} if record.experiment else {}),
+                    **({"test": True} if record.origin == Origin.TEST else {}),
+                    **({"alone": True} if record.alone else {}),
                 },
             )
             for record, slate in slates.values()
         ],
         batch_size=200,
     )
-    count(shop, [slate for _, slate in slates.values()])
+    count(shop, [slate for record, slate in slates.values() if record.origin != Origin.TEST])
 
 
 def _item_entry(item: LoggedItem) -> dict[str, object]:
