@@ -8,19 +8,22 @@ seen teaches nothing, and what stood far down was hardly seen (`rewards.attentio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from clusters.adapted import LOOK, AdaptedClusters, start
 from clusters.bounds import Bounds
+from clusters.expansions import brought_in, brought_with, expansions, faded, left_of, looked_at
 from clusters.item_clusters import ItemClusters
 from clusters.options import KEPT, Blocked, Decision, Option, Proposed, Situation, described
-from clusters.policy import CONTRACT, EXPAND, Policy
+from clusters.policy import CONTRACT, Policy
 from clusters.reach import Reach
 from clusters.rewards import attention
 
 __all__ = [
+    "LOOK",
     "AdaptedClusters",
     "Blocked",
     "Bounds",
@@ -37,36 +40,8 @@ __all__ = [
 ]
 
 
-LOOK = 10
-"""One look as the state counts it: in tenths, which take a byte where a fraction takes nine."""
-
-
 GONE = 1e-6
 """What the ranking takes for 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptedClusters:
-    """What a session's clusters differ in from the release. Keys are ids, never positions; every dict is bounded.
-
-    mass : cluster id -> engagement, decayed at each item action; the session's q before it is normalised.
-    weight : cluster id -> multiplier, where it isn't 1; below 1 contracted, 0 dropped, above 1 expanded.
-    expanded : cluster id that was pulled in -> cluster id from which.
-    passed : item id -> looks at it since the shopper last engaged with it, in reported impressions; in tenths.
-    ignored : cluster id -> looks at it since the shopper last engaged with it, at most one a report; in tenths.
-    engaged : cluster id -> engagements that fell outside the primary clusters, in the present run of them.
-    outside : length of the present run of engagements outside the primary clusters.
-    brought : cluster id that was pulled in -> how many of its best items came with it.
-    """
-
-    mass: dict[int, float] = field(default_factory=dict)
-    weight: dict[int, float] = field(default_factory=dict)
-    expanded: dict[int, int] = field(default_factory=dict)
-    passed: dict[int, int] = field(default_factory=dict)
-    ignored: dict[int, int] = field(default_factory=dict)
-    engaged: dict[int, int] = field(default_factory=dict)
-    outside: int = 0
-    brought: dict[int, int] = field(default_factory=dict)
 
 
 class Step(NamedTuple):
@@ -100,11 +75,6 @@ Draws = Callable[[], np.random.Generator]
 """Makes the step's generator: most steps decide nothing, and draw nothing."""
 
 
-def start() -> AdaptedClusters:
-    """The clusters as the release has them."""
-    return AdaptedClusters()
-
-
 def observe(reach: Reach, policy: Policy, adapted: AdaptedClusters, step: Step, draws: Draws) -> Observed:
     """The session's clusters after one event, with what was decided.
 
@@ -129,13 +99,18 @@ def item_weights(reach: Reach, adapted: AdaptedClusters, position: Callable[[int
     """Item position -> multiplier of its odds, of the items that the session changed by themselves.
 
     Below 1 where an item was seen and passed over: the first look is free, a later one costs. Above 1 where it came in with an
-    expansion, or is a core item of a cluster that was contracted, whose loss it is spared.
+    expansion, or is spared the loss of a cluster that was contracted (`Reach.spared`).
     position : of an item id, negative where there is none.
     """
     bounds = reach.bounds
     weights = _spared(reach, adapted)
-    for p in brought_in(reach, adapted).tolist():
-        weights[p] = weights.get(p, 1.0) * bounds.bring_by
+    more: dict[int, float] = {}
+    for target in adapted.brought:
+        by = bounds.bring_by ** left_of(bounds, adapted.weight.get(target, 1.0))
+        for p in brought_with(reach, adapted, target):
+            more[p] = max(more.get(p, 1.0), by)
+    for p, by in more.items():
+        weights[p] = weights.get(p, 1.0) * by
     for item, looks in adapted.passed.items():
         if looks > LOOK and (p := position(item)) >= 0:
             dropped = looks >= bounds.drop_item_after * LOOK
@@ -143,27 +118,16 @@ def item_weights(reach: Reach, adapted: AdaptedClusters, position: Callable[[int
     return weights
 
 
-def brought_in(reach: Reach, adapted: AdaptedClusters) -> np.ndarray:
-    """(m,) int64 positions of the items that came in with expansions, each once."""
-    here = reach.clusters.position_of
-    items: dict[int, None] = {}
-    for target, count in adapted.brought.items():
-        source = adapted.expanded.get(target, 0)
-        if target in here and source in here:
-            items.update(dict.fromkeys(reach.way(here[source], here[target]).items[:count]))
-    return np.array(list(items), dtype=np.int64)
-
-
 def _spared(reach: Reach, adapted: AdaptedClusters) -> dict[int, float]:
-    """Item position -> what makes good that a cluster of which the item is core weighs less."""
+    """Item position -> what makes good that a cluster weighs less that spares the item."""
     clusters = reach.clusters
     less = {clusters.position_of[c]: w for c, w in adapted.weight.items() if w < 1.0 and c in clusters.position_of}
     spared: dict[int, float] = {}
     for cluster in less:
-        for item in reach.core(cluster):
+        for item in reach.spared(cluster):
             memberships = clusters.of(item)
             now = sum(m * less.get(c, 1.0) for c, m in memberships)
-            without = sum(m * (1.0 if item in reach.core(c) else less.get(c, 1.0)) for c, m in memberships)
+            without = sum(m * (1.0 if item in reach.spared(c) else less.get(c, 1.0)) for c, m in memberships)
             spared[item] = without / max(now, GONE)
     return spared
 
@@ -214,7 +178,7 @@ def _after_engagement(reach: Reach, policy: Policy, adapted: AdaptedClusters, st
         mass[c] = mass.get(c, 0.0) + step.engagement * membership
     moved = AdaptedClusters(
         mass=_largest(mass, bounds.max_mass),
-        weight={c: w for c, w in adapted.weight.items() if c not in mine or w > 1.0},
+        weight={c: bounds.expand_to if c in mine else w for c, w in adapted.weight.items() if c not in mine or w > 1.0},
         expanded=adapted.expanded,
         passed=passed,
         ignored={c: n for c, n in adapted.ignored.items() if c not in mine},
@@ -222,10 +186,12 @@ def _after_engagement(reach: Reach, policy: Policy, adapted: AdaptedClusters, st
         outside=adapted.outside + 1 if is_outside else 0,
         brought=adapted.brought,
     )
+    if moved.expanded:
+        moved = faded(bounds, moved, dict.fromkeys((c for c in moved.expanded if c not in mine), 1.0))
     if moved.outside < bounds.consistent_outside:
         return Observed(moved)
     # The run has become an interest of its own: decide once, then begin anew with its clusters among the primary.
-    asked, blocked = _expansions(reach, moved)
+    asked, blocked = expansions(reach, moved)
     after = replace(moved, engaged={}, outside=0)
     if not asked:
         return Observed(after, (), blocked)
@@ -236,42 +202,7 @@ def _after_engagement(reach: Reach, policy: Policy, adapted: AdaptedClusters, st
             expanded[decision.target] = decision.cluster
             brought[decision.target] = decision.items
             weight[decision.target] = bounds.expand_to
-    for oldest in list(expanded)[: max(len(expanded) - bounds.max_expanded, 0)]:
-        del expanded[oldest]
-        brought.pop(oldest, None)
-        weight.pop(oldest, None)
     return Observed(replace(after, weight=weight, expanded=expanded, brought=brought), decisions, blocked)
-
-
-def _expansions(reach: Reach, adapted: AdaptedClusters) -> tuple[list[tuple[int, Sequence[Proposed]]], tuple[Blocked, ...]]:
-    """The clusters of the run outside that have somewhere to expand to, with their options; and what the bounds rule out.
-
-    A target is one that the session hasn't met, and is put to one cluster only.
-    """
-    clusters, bounds = reach.clusters, reach.bounds
-    here = clusters.position_of
-    met = {*adapted.mass, *adapted.expanded, *(c for c, w in adapted.weight.items() if w < 1.0)}
-    asked: list[tuple[int, Sequence[Proposed]]] = []
-    blocked: list[Blocked] = []
-    for cluster in list(adapted.engaged)[-bounds.most_decided :]:
-        options, barred, found = [KEPT], "", 0
-        for position, related in reach.near(here[cluster]):
-            target = clusters.cluster_ids.item(position)
-            if target in met or found == bounds.targets:
-                continue
-            items, bound = reach.way(here[cluster], position)
-            if bound:
-                barred = barred or bound
-                continue
-            found += 1
-            met.add(target)
-            sizes = sorted({min(size, len(items)) for size in bounds.sizes})
-            options += [Proposed(EXPAND, target, size, position, related) for size in sizes]
-        if barred:
-            blocked.append(Blocked(cluster, "expand", barred))
-        if found:
-            asked.append((cluster, options))
-    return asked, tuple(blocked)
 
 
 def _after_impressions(reach: Reach, policy: Policy, adapted: AdaptedClusters, step: Step, draws: Draws) -> Observed:
@@ -325,6 +256,8 @@ def _after_impressions(reach: Reach, policy: Policy, adapted: AdaptedClusters, s
         outside=adapted.outside,
         brought=brought,
     )
+    if expanded:
+        after = faded(bounds, after, looked_at(reach, after, step.shown))
     return Observed(after, decisions, blocked)
 
 
@@ -345,8 +278,9 @@ def _contractions(
             continue
         if clusters.locked[clusters.position_of[c]]:
             blocked.append(Blocked(c, "contract", "locked"))
-        elif len(reach.core(clusters.position_of[c])) >= clusters.sizes[clusters.position_of[c]]:
-            blocked.append(Blocked(c, "contract", "core"))
+        elif len(reach.spared(clusters.position_of[c])) >= clusters.sizes[clusters.position_of[c]]:
+            whole = len(reach.core(clusters.position_of[c])) >= clusters.sizes[clusters.position_of[c]]
+            blocked.append(Blocked(c, "contract", "core" if whole else "min_size"))
         elif now == 1.0 and room <= 0:
             blocked.append(Blocked(c, "contract", "most_contracted"))
         else:
@@ -356,14 +290,14 @@ def _contractions(
 
 
 def _losing(reach: Reach, cluster: int, items: Iterable[int]) -> list[int]:
-    """Those item ids that the cluster holds, but for its core."""
+    """Those item ids that the cluster holds, but for those that are spared."""
     clusters = reach.clusters
     held, position, ids = clusters.items, clusters.position_of[cluster], clusters.item_ids
     if not len(ids):
         return []
-    core = reach.core(position)
+    spared = reach.spared(position)
     entries = held.indices[held.indptr[position] : held.indptr[position + 1]]
-    inside = {ids.item(p) for p in entries.tolist() if p not in core}
+    inside = {ids.item(p) for p in entries.tolist() if p not in spared}
     return [item for item in items if item in inside]
 
 

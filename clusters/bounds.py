@@ -22,12 +22,16 @@ class Bounds:
         becomes `min_weight`, and 0 there drops the cluster. Weights never go below `min_weight`.
     contract_looks : looks more that its items count as passed over for by then: they lose more than the rest of the cluster.
     expand_to : weight of a cluster that was pulled in.  bring_by : multiplier of the odds of the items that come in with it.
+    fade_by, ends_below : a look in vain at what came in leaves `fade_by` of an expansion, and so does an engagement elsewhere; it
+        ends where less than `ends_below` is left. Engagement with the cluster that was pulled in makes it whole.
     targets, sizes : clusters that an expansion may choose among, and how many of the target's best items come in.
     max_expanded, max_contracted, max_mass, max_passed, max_counters : sizes, which keep the state small.
     max_contracted_share : of a shop's clusters, or a small one would have nothing left to show.
     pass_by, drop_item_after : item multiplier for each look after the first, and looks after which it is out.
     margin_floor : least (price - cost) / price of what an expansion brings in, None for none; where it isn't known it's no bar.
     apart : pairs of categories that no expansion brings together.
+    limits : (cluster id, least size, greatest size) of the clusters that have either, None for no bound. A contraction spares as
+        many of a cluster's items as its least size says, an expansion brings no more than its greatest size leaves room for.
     """
 
     adapts: bool = True
@@ -43,6 +47,8 @@ class Bounds:
     contract_looks: int = 2
     expand_to: float = 1.5
     bring_by: float = 3.0
+    fade_by: float = 0.7
+    ends_below: float = 0.3
     targets: int = 2
     sizes: tuple[int, ...] = (6, 18)
     max_expanded: int = 6
@@ -55,6 +61,7 @@ class Bounds:
     drop_item_after: int = 8
     margin_floor: float | None = None
     apart: tuple[tuple[str, str], ...] = ()
+    limits: tuple[tuple[int, int | None, int | None], ...] = ()
 
     def may_contract(self, clusters: int) -> int:
         """How many of a shop's clusters a session may contract."""

@@ -86,7 +86,8 @@ class Decision(NamedTuple):
 class Blocked(NamedTuple):
     """An action that a bound stopped before it could be chosen.
 
-    cluster : id.  action : of `policy.ACTIONS`.  bound : "locked", "core", "most_contracted", "margin_floor" or "apart".
+    cluster : id.  action : of `policy.ACTIONS`.  bound : of a contraction "locked", "core", "min_size" or "most_contracted"; of
+    an expansion "margin_floor", "apart", "max_size" or "most_expanded".
     """
 
     cluster: int

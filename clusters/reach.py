@@ -37,6 +37,8 @@ class Reach:
         self._near: dict[int, tuple[tuple[int, float], ...]] = {}
         self._ways: dict[tuple[int, int], Way] = {}
         self._core: dict[int, frozenset[int]] | None = None
+        self._spared: dict[int, frozenset[int]] = {}
+        self._limits = {cluster: (least, most) for cluster, least, most in self.bounds.limits}
 
     def near(self, cluster: int) -> tuple[tuple[int, float], ...]:
         """(cluster position, share of the relations) of the clusters most related to the one at a position, nearest first."""
@@ -66,6 +68,24 @@ class Reach:
                 found.setdefault(c, set()).add(item)
             self._core = {c: frozenset(items) for c, items in found.items()}
         return self._core.get(cluster, _NONE)
+
+    def limits(self, cluster: int) -> tuple[int, int | None]:
+        """Least and greatest size of the cluster at a position, 0 and None for no bound."""
+        least, most = self._limits.get(self.clusters.cluster_ids.item(cluster), (None, None))
+        return least or 0, most
+
+    def spared(self, cluster: int) -> frozenset[int]:
+        """Positions of the items of the cluster at a position that lose nothing by its contraction: its core, and then those that
+        belong to it most, as many as its least size."""
+        found = self._spared.get(cluster)
+        if found is None:
+            core, (least, _) = self.core(cluster), self.limits(cluster)
+            held = self.clusters.items
+            entries = slice(held.indptr[cluster], held.indptr[cluster + 1])
+            items, membership = held.indices[entries], held.data[entries]
+            best = [i for i in items[np.lexsort((items, -membership))].tolist() if i not in core]
+            found = self._spared[cluster] = core | frozenset(best[: max(least - len(core), 0)])
+        return found
 
     def _find(self, source: int, target: int) -> Way:
         held = self.clusters.items

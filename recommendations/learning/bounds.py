@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clusters.bounds import Bounds
+from clusters.models import ItemCluster
 from personas.models import Shop
 from recommendations.learning.models import AdaptationSettings
 
@@ -13,8 +16,11 @@ def settings_of(shop: Shop) -> AdaptationSettings:
 
 
 def read_bounds(shop: Shop) -> Bounds:
-    """How far the shop's sessions may move their clusters; the defaults where nobody set anything."""
-    return bounds_of(settings_of(shop))
+    """How far the shop's sessions may move their clusters, and the sizes of those that have bounds; the defaults where nobody set
+    anything."""
+    sized = ItemCluster.objects.filter(shop=shop, retired_at=None).exclude(minimum_size=None, maximum_size=None)
+    limits = sized.order_by("pk").values_list("pk", "minimum_size", "maximum_size")
+    return replace(bounds_of(settings_of(shop)), limits=tuple(limits))
 
 
 def bounds_of(given: AdaptationSettings) -> Bounds:
