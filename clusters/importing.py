@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from django.db import transaction
 
+from clusters.catalogue_writing import write_items
+from clusters.item_records import item_fields
 from clusters.models import Item
 from clusters.signals import catalogue_changed
 from personas.event_records import COLUMNS, USED, EventRecord, EventRecords
-from personas.events import UNKNOWN_ITEM, EventError, check_id
-from personas.importing import Batches, ImportReport, Progress, flag_of, number_of, renamed, text_of, words_of
+from personas.events import UNKNOWN_ITEM, EventError
+from personas.importing import Batches, ImportReport, Progress
 from personas.models import ArchivedEvent, Clock, EventRow, Origin, Session, Shop, Shopper, moment
 
 CACHE = 200_000
 """Ids kept between batches; beyond that the cache starts anew, so that memory doesn't grow with the file."""
-
-ITEM_COLUMNS = {
-    "id": "item_id",
-    "itemid": "item_id",
-    "product_id": "item_id",
-    "sku": "item_id",
-    "external_id": "item_id",
-    "name": "title",
-    "color": "colour",
-    "image": "image_url",
-    "image_link": "image_url",
-    "availability": "in_stock",
-    "stock": "in_stock",
-    "list_price": "regular_price",
-    "original_price": "regular_price",
-    "compare_at_price": "regular_price",
-    "cost_price": "cost",
-    "cost_per_item": "cost",
-    "cost_of_goods_sold": "cost",
-}
-_TEXTS = {"title": 300, "description": 20_000, "category": 120, "brand": 120, "colour": 60, "currency": 3, "image_url": 500}
-_STOCK = {"in_stock": True, "in stock": True, "available": True}
-_STOCK |= {"out_of_stock": False, "out of stock": False, "unavailable": False}
-_PIECES = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
 def import_catalogue(shop: Shop, path: Path, *, rejects: Path | None = None, progress: Progress | None = None) -> ImportReport:
@@ -69,66 +45,6 @@ def import_catalogue(shop: Shop, path: Path, *, rejects: Path | None = None, pro
         batches.report.known += known
     catalogue_changed.send(sender=Item, shop_id=shop.pk)
     return batches.report
-
-
-def item_fields(raw: Mapping[str, object]) -> dict[str, Any]:
-    """Model fields of one record; only those that it has, and `external_id`. Raises EventError."""
-    values = renamed(raw, ITEM_COLUMNS)
-    external = values.pop("item_id", None)
-    fields: dict[str, Any] = {"external_id": check_id("item_id", external.strip() if isinstance(external, str) else external)}
-    for name, limit in _TEXTS.items():
-        if name in values:
-            fields[name] = text_of(name, values.pop(name), limit)
-    for name in ("price", "regular_price", "cost"):
-        if name in values:
-            price = number_of(name, values.pop(name))
-            fields[name] = None if price is None else Decimal(repr(round(price, 4)))
-    if "in_stock" in values:
-        fields["in_stock"] = _in_stock(values.pop("in_stock"))
-    if "tags" in values:
-        fields["tags"] = _tags(values.pop("tags"))
-    if values:
-        fields["attributes"] = words_of(values, limit=300, most=60)
-    return fields
-
-
-def _in_stock(value: object) -> bool:
-    """True from a number of pieces above 0, a word of `_STOCK`, yes or true; where nothing is said, too. Raises EventError."""
-    word = str(value).strip().lower()
-    if word in _STOCK:
-        return _STOCK[word]
-    if _PIECES.fullmatch(word):
-        return float(word) > 0
-    stock = flag_of("in_stock", value)
-    return True if stock is None else stock
-
-
-def _tags(value: object) -> list[str]:
-    """Tags from a list, or from text split at "|", ";" or ",", whichever it has first in that order."""
-    if value is None or value == "":
-        return []
-    if isinstance(value, str):
-        value = value.split(next((c for c in "|;," if c in value), "|"))
-    if not isinstance(value, list):
-        raise EventError("tags", "must be a list, or text split at |")
-    tags = [tag for v in value if (tag := text_of("tags", v, 60))]
-    if len(tags) > 50:
-        raise EventError("tags", f"has {len(tags)} tags, more than 50")
-    return list(dict.fromkeys(tags))
-
-
-def write_items(shop: Shop, items: Iterable[dict[str, Any]]) -> None:
-    """Upsert, of fields by `item_fields`. JSON lines may differ in their fields: one statement for each set of fields."""
-    groups: dict[frozenset[str], list[Item]] = {}
-    for values in items:
-        groups.setdefault(frozenset(values), []).append(Item(shop=shop, **values))
-    for fields, rows in groups.items():
-        Item.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["shop", "external_id"],
-            update_fields=[*sorted(fields - {"external_id"}), "updated_at"],
-        )
 
 
 def import_events(

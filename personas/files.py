@@ -11,6 +11,7 @@ import gzip
 import zlib
 from collections import deque
 from collections.abc import Iterator
+from os import SEEK_END
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -48,27 +49,29 @@ class Reject(NamedTuple):
 class RecordFile:
     """A file being read. Use as a context manager, iterate over its records and rejects.
 
+    source : its path, or a file that is open for reading at its beginning and can be rewound; it is closed at the end.
     size, done : bytes in the file, and read so far, as stored (compressed); what progress is measured by.
     columns : of a CSV file, its normalised header; columns without a name are left out.
     broke : after the last record, why the file ended early; "" if it didn't.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, source: Path | IO[bytes]) -> None:
+        self.path = source if isinstance(source, Path) else "what was sent"
         self.columns: tuple[str, ...] = ()
         self.broke = ""
         self.line = 0
         try:
-            self.size = path.stat().st_size
-            self._raw: IO[bytes] = path.open("rb")
+            self._raw: IO[bytes] = source.open("rb") if isinstance(source, Path) else source
+            self.size = self._raw.seek(0, SEEK_END)
+            self._raw.seek(0)
         except OSError as error:
-            raise FileError(f"can't open {path}: {error.strerror or error}") from error
+            raise FileError(f"can't open {self.path}: {error.strerror or error}") from error
         try:
             magic = self._raw.read(2)
             self._raw.seek(0)
         except OSError as error:
             self._raw.close()
-            raise FileError(f"can't read {path}: {error.strerror or error}") from error
+            raise FileError(f"can't read {self.path}: {error.strerror or error}") from error
         self._lines: IO[bytes] = gzip.GzipFile(fileobj=self._raw, mode="rb") if magic == GZIP_MAGIC else self._raw  # type: ignore[assignment]
         self._pushed: deque[tuple[int, bytes | Reject]] = deque()
 

@@ -49,6 +49,10 @@ SESSION_TOKEN_TTL_S = env.whole("SESSION_TOKEN_TTL_S", 12 * 3600, minimum=60)
 THROTTLE_KEY_PER_S = env.whole("THROTTLE_KEY_PER_S", 500)
 THROTTLE_TOKEN_PER_S = env.whole("THROTTLE_TOKEN_PER_S", 20)
 """Requests a second of an API key that has no limit of its own, and of a session token; 0 for no limit."""
+SOCKETS_MAX = env.whole("SOCKETS_MAX", 5_000, minimum=1)
+"""Websockets that one process holds, at most."""
+SOCKET_PING_S = env.whole("SOCKET_PING_S", 25, minimum=1)
+"""Seconds between two looks whether the other end of a websocket is there; proxies cut what is silent for a minute."""
 VISITORS_URL = env.web_address("VISITORS_URL") or f"http://localhost:{PORT}"
 """By which address simulated visitors come in."""
 TRAINING_JOBS = env.whole("TRAINING_JOBS", 1, minimum=1)
@@ -193,11 +197,10 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "recommendations.api.access.problem_response",
-    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
+    "DEFAULT_PAGINATION_CLASS": "recommendations.api.pages.Pages",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     # A form's body would be taken for an object without the fields that were sent, and change nothing in silence.
     "DEFAULT_PARSER_CLASSES": ["recommendations.api.bodies.JsonBody"],
-    "PAGE_SIZE": 50,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Persona clusters",

@@ -44,10 +44,9 @@ def test_what_is_not_there_is_no_500(client: Client, key: str, path: str, status
         assert (answer["content-type"], answer.json()["code"]) == ("application/problem+json", code)
 
 
-@pytest.mark.parametrize("query", ["limit=99999999999999999999", "offset=99999999999999999999"])
-def test_absurd_pages_are_cut_to_what_is_allowed(client: Client, key: str, query: str) -> None:
-    answer = get(client, f"/api/v1/items/?{query}", key)
-    assert (answer.status_code, answer.json()["count"]) == (200, 3)
+def test_absurd_pages_are_cut_to_what_is_allowed(client: Client, key: str) -> None:
+    answer = get(client, "/api/v1/items/?limit=99999999999999999999", key)
+    assert (answer.status_code, len(answer.json()["results"])) == (200, 3)
 
 
 @pytest.mark.parametrize(("given", "code"), [("", "missing_credentials"), ("wrong", "invalid_key")])
@@ -74,4 +73,4 @@ def test_staff_name_the_shop_of_a_row(admin_client: Client, key: str) -> None:
     answer = get(admin_client, "/api/v1/items/sku-1/")
     assert (answer.status_code, answer.json()["field"]) == (400, "shop")
     assert get(admin_client, "/api/v1/items/sku-1/?shop=two").json()["title"] == "two 1"
-    assert get(admin_client, "/api/v1/items/").json()["count"] == 6
+    assert len(get(admin_client, "/api/v1/items/").json()["results"]) == 6

@@ -181,8 +181,9 @@ def test_a_change_is_undone_once_and_as_a_whole(client: Client, shop: Shop, key:
     assert whole["undone_by"] in [c["id"] for c in undone.json()["changes"]]
     assert whole["delta"]["fields"]["retired_at"][0] is None
     listed = call(client, "GET", f"cluster-changes/?batch={change['batch']}", key).json()
-    assert listed["count"] == 2
-    assert call(client, "GET", f"cluster-changes/?cluster={b.pk}&action=restored", key).json()["count"] == 1
+    assert len(listed["results"]) == 2
+    restored = call(client, "GET", f"cluster-changes/?cluster={b.pk}&action=restored", key).json()["results"]
+    assert [change["name"] for change in restored] == ["B"]
 
 
 def test_clusters_are_imported(client: Client, shop: Shop, key: str) -> None:
@@ -303,7 +304,7 @@ def test_lists_cost_the_same_however_long(client: Client, shop: Shop, key: str, 
     with django_assert_max_num_queries(9):
         call(client, "GET", f"clusters/{cluster.pk}/items/", key)
     with django_assert_max_num_queries(5):
-        assert call(client, "GET", "cluster-changes/", key).json()["count"] == 12
+        assert len(call(client, "GET", "cluster-changes/", key).json()["results"]) == 12
 
 
 def test_edits_are_asked_to_be_published_when_they_are_committed(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 from decimal import Decimal
 
@@ -172,3 +174,118 @@ def test_every_door_asks_for_the_overlay(
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         Item.objects.get(external_id="n").delete()
     assert asks()
+
+
+# Whole items, many, and none
+
+
+def send_lines(client: Client, key: str, lines: list[object] | bytes, *, kind: str = "application/x-ndjson") -> HttpResponse:
+    body = lines if isinstance(lines, bytes) else b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    return client.generic("POST", "/api/v1/items/bulk", body, content_type=kind, headers={"authorization": f"Bearer {key}"})
+
+
+def test_an_item_is_written_as_a_whole(client: Client, shop: Shop, key: str) -> None:
+    made = call(client, "PUT", "items/n/", key, {"title": "New", "price": "15.00 USD", "item_group_id": "g", "fabric": "wool"})
+    assert made.status_code == 201
+    assert {name: made.json()[name] for name in ("price", "currency", "item_group_id", "attributes", "in_stock")} == {
+        "price": "15.0000", "currency": "USD", "item_group_id": "g", "attributes": {"fabric": "wool"}, "in_stock": True,
+    }  # fmt: skip
+    again = call(client, "PUT", "items/a/", key, {"item_id": "a", "price": 3})
+    assert (again.status_code, again.json()["title"], again.json()["tags"], again.json()["currency"]) == (200, "", [], "EUR")
+    other = call(client, "PUT", "items/a/", key, {"item_id": "b"})
+    assert (other.status_code, other.json()["field"]) == (400, "item_id")
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"currency": "XYZ"}, "currency"),
+        ({"currency": "euro"}, "currency"),
+        ({"currency": "EUR", "price": "3 USD"}, "currency"),
+        ({"price": "3 USD", "cost": "2 EUR"}, "cost"),
+        ({"price": "3 XYZ"}, "price"),
+        ({"item_group_id": ["g"]}, "item_group_id"),
+    ],
+)
+def test_money_and_groups_that_can_not_be_are_refused(
+    client: Client, shop: Shop, key: str, given: dict[str, object], field: str
+) -> None:
+    answer = call(client, "PUT", "items/n/", key, given)
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert not Item.objects.filter(external_id="n").exists()
+
+
+def test_a_deleted_item_is_gone_and_so_are_many(client: Client, shop: Shop, key: str) -> None:
+    assert call(client, "DELETE", "items/a/", key).status_code == 204
+    assert call(client, "DELETE", "items/a/", key).status_code == 404
+    Item.objects.bulk_create(Item(shop=shop, external_id=f"i{n}") for n in range(4))
+    answer = call(client, "POST", "items/bulk-delete", key, {"items": ["i0", "i2", "far", "i0", "none"]})
+    assert (answer.status_code, answer.json()) == (200, {"deleted": 2, "unknown": ["far", "none"]})
+    assert sorted(Item.objects.values_list("external_id", flat=True)) == ["far", "i1", "i3"]
+    for items in ([], None, [{}], ["x"] * 501):
+        assert call(client, "POST", "items/bulk-delete", key, {"items": items}).json()["field"] == "items"
+
+
+def test_lines_are_taken_one_by_one_and_may_be_sent_again(client: Client, shop: Shop, key: str) -> None:
+    lines = [{"item_id": f"n{n}", "title": f"Item {n}", "price": n, "tags": ["x"]} for n in range(1_203)]
+    lines[700] = {"item_id": "n700", "price": "dear"}
+    lines[900] = {"title": "nobody"}
+    told = send_lines(client, key, [*lines, {"item_id": "a", "price": 10}]).json()
+    assert {name: told[name] for name in ("read", "added", "updated", "unchanged", "rejected")} == {
+        "read": 1_204, "added": 1_201, "updated": 0, "unchanged": 1, "rejected": 2,
+    }  # fmt: skip
+    assert [(reject["line"], reject["field"]) for reject in told["rejects"]] == [(701, "price"), (901, "item_id")]
+    times = dict(Item.objects.values_list("external_id", "updated_at"))
+    lines[5]["price"] = 99
+    again = send_lines(client, key, gzip.compress(b"\n".join(json.dumps(line).encode() for line in lines[:600]))).json()
+    assert (again["read"], again["updated"], again["unchanged"]) == (600, 1, 599)
+    moved = [e for e, at in Item.objects.values_list("external_id", "updated_at") if at != times[e]]
+    assert moved == ["n5"]
+
+
+def test_rejects_are_listed_to_a_thousand_and_all_counted(client: Client, shop: Shop, key: str) -> None:
+    told = send_lines(client, key, b'{"title": "nobody"}\n' * 1_500 + b'{"item_id": "last"}\n[1]\nnull\n').json()
+    assert (told["rejected"], len(told["rejects"]), told["added"]) == (1_502, 1_000, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "code"),
+    [
+        (b"\n", "application/x-ndjson", 400, "malformed_json"),
+        (b'[{"item_id": "x"}]', "application/x-ndjson", 400, "malformed_json"),
+        (b"\xff\xfe", "application/x-ndjson", 400, "malformed_json"),
+        (b'{"item_id": "x"}', "application/json", 415, "json_needed"),
+        (b'{"item_id": "x"}', "text/csv", 415, "json_needed"),
+    ],
+)
+def test_what_is_no_lines_of_json_is_refused(
+    client: Client, shop: Shop, key: str, body: bytes, kind: str, status: int, code: str
+) -> None:
+    answer = send_lines(client, key, body, kind=kind)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert Item.objects.filter(shop=shop).count() == 1
+
+
+def test_a_gzip_that_breaks_off_keeps_what_came_before(client: Client, shop: Shop, key: str) -> None:
+    noise = [{"item_id": f"n{n}", "title": hashlib.sha256(str(n).encode()).hexdigest()} for n in range(2_000)]
+    packed = gzip.compress(b"\n".join(json.dumps(line).encode() for line in noise))
+    told = send_lines(client, key, packed[: len(packed) // 2]).json()
+    assert 0 < told["added"] < 2_000
+    assert "breaks off" in told["broke"]
+
+
+def test_many_are_written_and_deleted_with_the_rights_for_it_only(client: Client, shop: Shop, key: str) -> None:
+    reads = ApiKey.objects.issue(shop=shop, name="reads", scopes=["read"])[1]
+    assert send_lines(client, reads, [{"item_id": "z"}]).status_code == 403
+    for method, path, body in (
+        ("PUT", "items/z/", {}),
+        ("DELETE", "items/a/", None),
+        ("POST", "items/bulk-delete", {"items": ["a"]}),
+    ):
+        assert call(client, method, path, reads, body).status_code == 403
+    user = get_user_model().objects.create_user("m", password="m", is_staff=True)
+    client.force_login(user)
+    assert call(client, "POST", "items/bulk-delete?shop=one", body={"items": ["a"]}).status_code == 403
+    user.user_permissions.set(Permission.objects.filter(codename__in=["delete_item", "view_item"]))
+    assert call(client, "PUT", "items/z/?shop=one", body={}).status_code == 403
+    assert call(client, "POST", "items/bulk-delete?shop=one", body={"items": ["a"]}).json()["deleted"] == 1

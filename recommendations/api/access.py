@@ -11,11 +11,12 @@ from django.db.models import QuerySet
 from django.http import Http404
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from redis.exceptions import RedisError
-from rest_framework import authentication, exceptions, pagination, permissions, views, viewsets
+from rest_framework import authentication, exceptions, permissions, views, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from personas.models import ApiKey, Shop, hash_key
+from recommendations.api.pages import Pages
 from recommendations.serving.problems import Problem
 
 logger = logging.getLogger(__name__)
@@ -27,8 +28,10 @@ CODES = {
     403: "missing_scope",
     404: "not_found",
     405: "method_not_allowed",
+    406: "not_acceptable",
     409: "conflict",
     415: "json_needed",
+    429: "rate_limited",
 }
 """Codes by status, for what the framework raises; an error with a code of ours keeps it."""
 
@@ -93,7 +96,8 @@ class KeyAuthentication(authentication.BaseAuthentication):
             return None
         key = ApiKey.objects.live().select_related("shop").filter(sha256=hash_key(credential.strip())).first()
         if key is None:
-            raise exceptions.AuthenticationFailed("The API key is unknown or was revoked.", code="invalid_key")
+            raise exceptions.AuthenticationFailed("The API key is unknown, has ended or was revoked.", code="invalid_key")
+        key.note_use()
         from django.contrib.auth.models import AnonymousUser
 
         return AnonymousUser(), key
@@ -139,10 +143,6 @@ class Conflict(exceptions.APIException):
 
     status_code = 409
     default_code = "conflict"
-
-
-class Pages(pagination.LimitOffsetPagination):
-    max_limit = 500
 
 
 def whole(request: Request, name: str, *, default: int, most: int) -> int:

@@ -40,6 +40,7 @@ from recommendations.api.cluster_shapes import (
     SplitIn,
     WholeChangeSerializer,
 )
+from recommendations.api.tagged import TaggedRows, check_match
 from recommendations.cluster_reasons import alignment, reasons
 from recommendations.cluster_runs import request_publish
 from recommendations.engine import Engine
@@ -105,14 +106,24 @@ class EditsClusters(ShopRows):
         return Actor(ClusterChange.Actor.MERCHANDISER, user=self.request.user)
 
     def edited(
-        self, shop: Shop, edit: Callable[[], Iterable[ClusterChange]], *, code: int = 200, shown: Iterable[ItemCluster] = ()
+        self,
+        shop: Shop,
+        edit: Callable[[], Iterable[ClusterChange]],
+        *,
+        code: int = 200,
+        shown: Iterable[ItemCluster] = (),
+        seen: ItemCluster | None = None,
     ) -> Response:
         """What an edit changed, once it is asked to be published. shown : clusters to tell of where it changed nothing.
+        seen : the one that `If-Match` speaks of.
 
         All of it is done while nobody else edits the shop's clusters: what it reads first is so when it writes.
         """
         try:
             with editing.editing(shop):
+                if seen is not None:
+                    seen.refresh_from_db()
+                    check_match(self.request, OneClusterSerializer(seen).data)
                 changes = list(edit())
                 if changes:
                     request_publish(shop)
@@ -135,7 +146,7 @@ class EditsClusters(ShopRows):
         return values
 
 
-class Clusters(EditsClusters):
+class Clusters(TaggedRows, EditsClusters):
     """Clusters, live ones unless `?retired=true`. An edit is shown at once and reaches shoppers within seconds."""
 
     queryset = ItemCluster.objects.exclude(name="").select_related("shop").order_by("pk")
@@ -188,7 +199,7 @@ class Clusters(EditsClusters):
                 bounds = {name: given.get(name, getattr(cluster, name)) for name in ("minimum_size", "maximum_size")}
                 yield from editing.set_bounds(**bounds, **by)
 
-        return self.edited(cluster.shop, edit, shown=[cluster])
+        return self.edited(cluster.shop, edit, shown=[cluster], seen=cluster)
 
     @extend_schema(
         request=None,
@@ -198,7 +209,8 @@ class Clusters(EditsClusters):
     def destroy(self, request: Request, pk: str) -> Response:
         """Take a cluster out. It keeps its id and items, and can be restored."""
         cluster, reason = self.get_object(), request.query_params.get("reason", "")
-        return self.edited(cluster.shop, lambda: editing.retire(cluster=cluster, by=self.actor(), reason=reason))
+        edit = {"cluster": cluster, "by": self.actor(), "reason": reason}
+        return self.edited(cluster.shop, lambda: editing.retire(**edit), seen=cluster)
 
     @extend_schema(responses=MemberOut(many=True), filters=False)
     @action(detail=True, methods=["get"])
@@ -228,7 +240,7 @@ class Clusters(EditsClusters):
                 if given[name]:
                     yield from verb(items=_found(shop, given[name], name), **by)
 
-        return self.edited(shop, edit, shown=[cluster])
+        return self.edited(shop, edit, shown=[cluster], seen=cluster)
 
     @extend_schema(request=MergeClustersIn, responses=EditOut)
     @action(detail=False, methods=["post"])

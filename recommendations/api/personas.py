@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.db import IntegrityError, transaction
 from drf_spectacular.utils import extend_schema, extend_schema_field
-from rest_framework import mixins, serializers, status
+from rest_framework import mixins, permissions, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +16,7 @@ from personas.archetypes import MAX_ARCHETYPES, MAX_ATTRIBUTES, PersonaError, pa
 from personas.models import ApiKey, Archetype, Attribute, PersonaVersion, Shop
 from recommendations import publishing, vocabulary
 from recommendations.api.access import Conflict, MayManage, ShopRows
+from recommendations.api.tagged import TaggedRows, check_match
 
 BARE_ARCHETYPE = {"key": "any", "name": "Any", "icon": "tag", "colour": "#000000"}
 
@@ -69,6 +70,7 @@ class ArchetypeSerializer(DraftSerializer):
 
 
 class DraftRows(
+    TaggedRows,
     mixins.CreateModelMixin,
     mixins.UpdateModelMixin,
     mixins.DestroyModelMixin,
@@ -78,6 +80,13 @@ class DraftRows(
 
     permission_classes = (MayManage,)
     most: ClassVar[int]
+
+    def get_object(self) -> Any:
+        """The row, as `If-Match` would have it where it is to be changed."""
+        row = super().get_object()
+        if self.request.method not in permissions.SAFE_METHODS:
+            check_match(self.request, self.told(row))
+        return row
 
     def perform_create(self, serializer: Any) -> None:
         shop = self.written_shop()
@@ -140,7 +149,7 @@ class DraftOut(serializers.Serializer[Any]):
     problem = serializers.CharField(allow_null=True, help_text="Why it can't be published, by field; null if it can.")
 
 
-class PersonaVersions(ShopRows):
+class PersonaVersions(TaggedRows, ShopRows):
     """What was published, and when. Training reads the latest."""
 
     queryset = PersonaVersion.objects.select_related("published_by").order_by("-number")

@@ -23,6 +23,7 @@ from clusters.cluster_drafts import MAX_NAME, EditConflict, EditError, external_
 from personas.models import ApiKey, Shop
 from recommendations import rule_editing, rule_words
 from recommendations.api.access import Conflict, MayManage, ShopRows, whole
+from recommendations.api.tagged import TaggedRows, check_match
 from recommendations.models import MerchandisingRule
 from recommendations.rule_editing import MOST_ITEMS, MOST_NAMES
 from recommendations.session import CONTEXTS
@@ -173,7 +174,7 @@ class MayEditRules(MayManage):
         return bool(user and user.is_active and user.is_staff and user.has_perm(f"recommendations.{right}_merchandisingrule"))
 
 
-class Rules(ShopRows):
+class Rules(TaggedRows, ShopRows):
     """What merchandisers want of slates. A change acts within seconds; nothing is deleted, for logs name rules."""
 
     queryset = MerchandisingRule.objects.select_related("shop").order_by("pk")
@@ -210,6 +211,7 @@ class Rules(ShopRows):
         """Change a rule, or switch it on or off by `enabled`."""
         rule = self.get_object()
         fields = self._given(RulePatch, rule.shop)
+        check_match(request, self.told(rule))
         if fields.keys() == {"enabled"}:
             changed = ["enabled"] if self._done(lambda: rule_editing.switch(rule=rule, on=fields["enabled"])) else []
         else:
@@ -222,6 +224,7 @@ class Rules(ShopRows):
     def destroy(self, request: Request, pk: str) -> Response:
         """Take a rule out. It keeps its id and its tallies, and can be restored."""
         rule = self.get_object()
+        check_match(request, self.told(rule))
         if self._done(lambda: rule_editing.retire(rule=rule)):
             self._log(rule, "Taken out.")
         return Response(RuleOut(rule).data)

@@ -117,7 +117,7 @@ class Search(Call):
         count = whole(request, "count", default=SHOWN, most=MOST_SHOWN)
         offset = whole(request, "offset", default=0, most=MAX_OFFSET)
         found = search(index_of(shop), query, filters=filters, count=count, offset=offset)
-        rows = Item.objects.of_shop(shop).in_bulk(found.item_ids.tolist())
+        rows = Item.objects.of_shop(shop).select_related("shop").in_bulk(found.item_ids.tolist())
         items = []
         for pk, score in zip(found.item_ids.tolist(), found.scores.tolist(), strict=True):
             if pk in rows:  # one that was erased a moment ago is still in the index

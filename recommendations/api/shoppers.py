@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import authentication, exceptions, generics, pagination, serializers
+from rest_framework import authentication, generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -178,19 +177,6 @@ class SessionFilter(filters.FilterSet):
         return rows.filter(Q(shopper__external_id=value) | alias).distinct()
 
 
-class LatestFirst(pagination.CursorPagination):
-    ordering = ("-last_at", "-pk")
-    page_size_query_param = "limit"
-    max_page_size = 500
-    offset_cutoff = 10_000_000  # files that know only the day end thousands of sessions at one moment
-
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
-        try:
-            return super().paginate_queryset(queryset, request, view)
-        except ValidationError as error:  # a cursor that nobody was given, with a position that is no time
-            raise exceptions.NotFound(self.invalid_cursor_message) from error
-
-
 class Call(OneShop, APIView):
     """What every call of this module shares: a key with `read` to read, with `manage` to change, or staff who may."""
 
@@ -201,11 +187,10 @@ class Call(OneShop, APIView):
 class Sessions(OneShop, generics.ListAPIView[Session]):
     """Visits, the latest first, a page after the other: follow `next`."""
 
-    queryset = Session.objects.select_related("shopper")
+    queryset = Session.objects.select_related("shopper").order_by("-last_at", "-pk")
     serializer_class = SessionSerializer
     authentication_classes = Call.authentication_classes
     permission_classes = Call.permission_classes
-    pagination_class = LatestFirst
     filterset_class = SessionFilter
 
     def get_queryset(self) -> QuerySet[Session]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.urls import include, path
 from rest_framework import routers
 
+from recommendations.api.arrivals import Arrivals
 from recommendations.api.clusters import ClusterChanges, Clusters
 from recommendations.api.hot import EventsView, ProfileView, RecommendationsView, TokensView
-from recommendations.api.items import Items
+from recommendations.api.items import BulkItems, DeleteItems, Items
 from recommendations.api.personas import Attributes, Personas, PersonaVersions
 from recommendations.api.rows import Releases, Shops
 from recommendations.api.rules import Rules
@@ -45,6 +46,7 @@ urlpatterns = [
     path(RECOMMENDATIONS.removeprefix("/api/"), RecommendationsView.as_view()),
     path(TOKENS.removeprefix("/api/"), TokensView.as_view()),
     # Ids as shops write them may hold a slash.
+    path("v1/events/<path:event_id>", Arrivals.as_view()),
     path("v1/sessions/<path:session_id>/profile", ProfileView.as_view()),
     path("v1/sessions", Sessions.as_view()),
     path("v1/sessions/<path:session_id>/ledger", Ledger.as_view()),
@@ -56,6 +58,8 @@ urlpatterns = [
     path("v1/shoppers/<path:shopper_id>/merge", Merge.as_view()),
     path("v1/shoppers/<path:shopper_id>/export", Export.as_view()),
     path("v1/shoppers/<path:shopper_id>", OneShopper.as_view()),
+    path("v1/items/bulk", BulkItems.as_view()),
+    path("v1/items/bulk-delete", DeleteItems.as_view()),
     path("v1/search", Search.as_view()),
     path("v1/search/suggest", Suggest.as_view()),
     path("v1/", include(router.urls)),
