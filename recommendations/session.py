@@ -45,6 +45,11 @@ class Membership(NamedTuple):
     unit: str
     clusters: str = ""
 
+    @property
+    def logged(self) -> dict[str, int | str]:
+        """What the log keeps of it."""
+        return {"experiment": self.experiment, "arm": self.arm, "unit": self.unit}
+
 
 @dataclass(frozen=True, slots=True)
 class SessionState:

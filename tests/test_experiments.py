@@ -165,7 +165,7 @@ def record(shop: Shop, session: str, made: Experiment, shopper: str = "", **fiel
     member = assign(trial, session, shopper)
     assert member is not None
     told: dict[str, Any] = {"context": {}, "release": str(active(shop).number), "version": 1, "started_at": NOW, "at": NOW}
-    return Record(shop=shop.pk, session=session, shopper=shopper, **(told | member._asdict() | fields))
+    return Record(shop=shop.pk, session=session, shopper=shopper, **(told | member.logged | fields))
 
 
 def keep(shop: Shop, *records: Record) -> None:

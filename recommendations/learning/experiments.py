@@ -18,7 +18,7 @@ from clusters.lineage import Actor
 from clusters.models import ClusterChange
 from personas.models import Shop
 from recommendations import activation, releases
-from recommendations.learning import measuring, policies
+from recommendations.learning import arm_clusters, measuring, policies, proposal_outcomes
 from recommendations.learning.bounds import settings_of
 from recommendations.learning.measuring import METRICS
 from recommendations.learning.models import AdaptationSettings, Experiment, ExperimentSession, PolicyVersion
@@ -77,7 +77,7 @@ def _checked_arm(shop: Shop, place: int, told: Mapping[str, Any]) -> Arm:
     for kind, version in (("policy", policy), ("clusters", clusters)):
         if version and not Component.objects.filter(shop=shop, kind=kind, version=version).exists():
             raise EditError(f"{field}.{kind}", "is not kept any more: choose another")
-    if clusters and clusters not in dict(cluster_choices(shop)):
+    if clusters and not arm_clusters.fits(shop, clusters):
         raise EditError(f"{field}.clusters", "are of another catalogue than what serves now: build or train anew")
     adapts = told.get("adapts", True)
     if not isinstance(adapts, bool):
@@ -154,6 +154,9 @@ def create(
 def start(experiment: Experiment) -> None:
     """Let it run; every process follows within seconds. Raises EditError, EditConflict where another runs."""
     shop = experiment.shop
+    arm_clusters.follow(experiment)  # what was edited since it was made
+    if any(arm.get("tries") == [] for arm in experiment.arms):
+        raise EditError("experiment", "has nothing left to try: its proposals are decided, or would change nothing any more")
     with transaction.atomic():
         Shop.objects.select_for_update(no_key=True).get(pk=shop.pk)
         experiment.refresh_from_db()
@@ -183,6 +186,14 @@ def stop(experiment: Experiment, *, by: Any = None, reason: str = "") -> bool:
             transaction.on_commit(lambda: announce(experiment.shop))
     experiment.refresh_from_db()
     return bool(changed)
+
+
+def discard(experiment: Experiment) -> None:
+    """Take out one that was never started: what it would have tried waits again. Raises EditConflict for any other."""
+    with transaction.atomic():
+        Shop.objects.select_for_update(no_key=True).get(pk=experiment.shop_id)
+        if not Experiment.objects.filter(pk=experiment.pk, state=State.DRAFT).delete()[0]:
+            raise EditConflict("experiment", "was started: what it showed is kept")
 
 
 def announce(shop: Shop) -> None:
@@ -216,14 +227,20 @@ def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "
     active = Release.objects.active(shop)
     if active is None:
         raise EditError("experiment", "needs a release that serves")
-    if arm.clusters and arm.clusters not in dict(cluster_choices(shop)):
+    if arm.clusters and not arm_clusters.fits(shop, arm.clusters):
         raise EditError("arm", "has clusters of another catalogue than what serves now: build or train anew")
-    stop(experiment, by=by, reason=f"“{arm.name}” was made live.")
     settings = settings_of(shop)
     before = {"release": active.number, "policy": active.components["policy"], "enabled": settings.enabled}
     why = reason.strip() or f"Won the experiment “{experiment.name}”."
-    if arm.clusters:
-        _serve_clusters(shop, active, arm.clusters, by=by, why=f"“{arm.name}” of “{experiment.name}”.")
+    told = next(each for each in experiment.arms if each["name"] == arm.name)
+    approved: list[int] | None = None
+    if told.get("tries") is not None:  # first: where none can be approved, the experiment goes on
+        approved = proposal_outcomes.approve(experiment, by=by, reason=why, override=not known)
+    stop(experiment, by=by, reason=f"“{arm.name}” was made live.")
+    if approved is not None:
+        activation.publish_edits(shop)
+    elif arm.clusters:
+        _serve_clusters(shop, active, told, by=by, why=f"“{arm.name}” of “{experiment.name}”.")
     if arm.policy:
         _serve_policy(shop, arm.policy, by=by, why=why, overridden=not known)
     if arm.adapts != settings.enabled:
@@ -240,6 +257,7 @@ def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "
             "before": before,
             "overridden": not known,
             "reason": why[:300],
+            "approved": approved,
         },
     )
     return serving
@@ -258,7 +276,10 @@ def roll_back(experiment: Experiment, *, by: Any) -> Release:
         if version and active.components[kind] != version:
             raise EditConflict("experiment", f"can't be taken back: another {kind} serves by now")
     before, why = live["before"], f"Took back “{arm.name}” of “{experiment.name}”."
-    if arm.clusters:
+    if live.get("approved") is not None:
+        proposal_outcomes.take_back(shop, live["approved"], by=_actor(by))
+        activation.publish_edits(shop)
+    elif arm.clusters:
         earlier = Release.objects.filter(shop=shop, number=before["release"]).first()
         if earlier is None:
             raise EditConflict("experiment", "can't be taken back: the release of before isn't kept any more")
@@ -281,12 +302,9 @@ def _serve_policy(shop: Shop, component: str, *, by: Any, why: str, overridden: 
         policies.go_live(row, by=by, reason=why, overridden=overridden)
 
 
-def _serve_clusters(shop: Shop, active: Release, version: str, *, by: Any, why: str) -> None:
-    made = Release.objects.filter(shop=shop, components__clusters=version).order_by("-number").first()
-    if made is None:
-        raise EditError("clusters", "are not on record any more")
-    manifest = {**active.components, "clusters": version}
-    metrics = {**releases.metrics_of(active), "edits": made.metrics.get("edits", "")}
+def _serve_clusters(shop: Shop, active: Release, arm: Mapping[str, Any], *, by: Any, why: str) -> None:
+    manifest = {**active.components, "clusters": arm["clusters"]}
+    metrics = {**releases.metrics_of(active), "edits": arm_clusters.edits_in(shop, arm)}
     release = releases.publish_manifest(
         shop, manifest, metrics=metrics, notes=f"Release {active.number} with other clusters: {why}"
     )
@@ -329,11 +347,18 @@ def look(shop: Shop) -> None:
     late = timezone.now() - LATE
     for experiment in Experiment.objects.filter(shop=shop, state=State.RUNNING):
         _tell(experiment)
+        try:
+            if arm_clusters.follow(experiment):
+                announce(shop)
+        except releases.ReleaseError as error:
+            logger.warning("the arms of experiment %s of %s don't follow what is edited: %s", experiment.pk, shop.slug, error)
         if why := measuring.broken(experiment.result) or _unservable(experiment):
             stop(experiment, reason=why)
             logger.warning("experiment %s of %s stopped by itself: %s", experiment.pk, shop.slug, why)
+        proposal_outcomes.settle(experiment)
     for experiment in Experiment.objects.filter(shop=shop, state=State.STOPPED, stopped_at__gte=late):
         _tell(experiment)
+        proposal_outcomes.settle(experiment)
 
 
 def _tell(experiment: Experiment) -> None:
@@ -347,8 +372,8 @@ def _tell(experiment: Experiment) -> None:
 
 def _unservable(experiment: Experiment) -> str:
     """Why an arm can't be served any more, "" where all can."""
-    arms = read_arms(experiment.arms)
-    clusters = [arm.clusters for arm in arms if arm.clusters]
-    if clusters and not set(clusters) <= set(dict(cluster_choices(experiment.shop))):
+    if not all(arm_clusters.fits(experiment.shop, arm.clusters) for arm in read_arms(experiment.arms) if arm.clusters):
         return "A training brought another catalogue, which the clusters of an arm don't fit."
+    if any(arm.get("tries") == [] for arm in experiment.arms):
+        return "There is nothing left to tell: what it tries is decided, or is so for everybody by now."
     return ""

@@ -25,7 +25,7 @@ from personas.models import Shop, in_chunks
 from recommendations.learning import findings
 from recommendations.learning.bounds import settings_of
 from recommendations.learning.lasting_bounds import WORDS, Held, allowed, held, tally
-from recommendations.learning.models import AdaptationSettings, ClusterProposal
+from recommendations.learning.models import AdaptationSettings, ClusterProposal, Experiment
 from recommendations.learning.overriding import check_override
 
 Kind, State, Verdict = ClusterProposal.Kind, ClusterProposal.State, ClusterProposal.Verdict
@@ -78,8 +78,11 @@ class _Run:
         self.shop, self.given, self.now, self.found = shop, given, now, found
         self.batch = uuid.uuid4()
         self.clusters = ItemCluster.objects.live().filter(shop=shop).in_bulk()
-        standing = ClusterProposal.objects.filter(shop=shop, state__in=(State.OPEN, State.BLOCKED))
+        standing = ClusterProposal.objects.filter(shop=shop, state__in=(State.OPEN, State.BLOCKED)).select_related("experiment")
         self.standing = {(p.kind, p.cluster_id, p.target_id or 0): p for p in standing.order_by("pk")}
+        # What is tried by shoppers, or was of late, is judged by that, not by this.
+        self.tried = {key for key, p in self.standing.items() if is_tried(p, now)}
+        self.standing = {key: p for key, p in self.standing.items() if key not in self.tried}
         since = now - dt.timedelta(days=findings.HALF_LIVES * given.half_life_days)
         self.rejected: dict[tuple[str, int, int], set[int]] = {}
         for p in ClusterProposal.objects.filter(shop=shop, state=State.REJECTED, decided_at__gte=since):
@@ -92,6 +95,8 @@ class _Run:
             if finding.verdict == Verdict.WORSE:
                 continue  # what makes things worse isn't proposed
             key = (finding.kind, finding.cluster, finding.target)
+            if key in self.tried:
+                continue
             items = self._items(finding, key)
             if items is None:
                 continue
@@ -170,6 +175,21 @@ def tie_of(source: int, target: int) -> float:
     """The weight of a tie that learning proposes: a half more than the two are related by already, within bounds."""
     now = ClusterRelation.objects.filter(source=source, target=target).values_list("weight", flat=True).first() or 0.0
     return round(min(max(STRONGER * now, LEAST_TIE), MOST_TIE), 4)
+
+
+def is_tried(proposal: ClusterProposal, now: dt.datetime) -> bool:
+    """Whether an experiment tries a proposal, or has told what it is worth not too long ago."""
+    experiment = proposal.experiment
+    if experiment is None:
+        return False
+    if experiment.state != Experiment.State.STOPPED:
+        return True
+    told = proposal.evidence.get("experiment") == experiment.pk and proposal.verdict != Verdict.UNKNOWN
+    return told and now - _judged_at(proposal, now) <= dt.timedelta(days=FRESH_DAYS)
+
+
+def _judged_at(proposal: ClusterProposal, now: dt.datetime) -> dt.datetime:
+    return dt.datetime.fromisoformat(str(proposal.evidence.get("judged_at", now.isoformat())))
 
 
 def ids_of(proposal: ClusterProposal) -> list[int]:
@@ -255,7 +275,7 @@ def _opened(proposal: ClusterProposal) -> ClusterProposal:
 def _made(row: ClusterProposal, chosen: Sequence[int], user: Any, reason: str) -> Sequence[ClusterChange]:
     """Raises _Unmade."""
     now = timezone.now()
-    told_at = dt.datetime.fromisoformat(str(row.evidence.get("judged_at", now.isoformat())))
+    told_at = _judged_at(row, now)
     if now - told_at > dt.timedelta(days=FRESH_DAYS):
         raise _Unmade(
             State.STALE, f"was judged on {told_at:%-d %b %Y}, more than {FRESH_DAYS} days ago: the next run judges it anew"
@@ -264,15 +284,10 @@ def _made(row: ClusterProposal, chosen: Sequence[int], user: Any, reason: str) -
         if cluster.retired_at is not None:
             raise _Unmade(State.STALE, f"is about “{cluster}”, which was taken out since")
     by = Actor(ClusterChange.Actor.LEARNING, user=user, who=f"Proposal {row.pk}")
-    told: dict[str, Any] = {"by": by, "reason": reason.strip() or shortened(row.summary)}
+    reason = reason.strip() or shortened(row.summary)
     if row.kind == Kind.RELATE:
-        assert row.target is not None
-        weight = float(row.evidence.get("tie") or LEAST_TIE)
-        changes = editing.relate(source=row.cluster, target=row.target, weight=weight, **told)
-        return changes or _nothing_left()
-    inside = set(ClusterMembership.objects.filter(cluster=row.cluster, item__in=chosen).values_list("item_id", flat=True))
-    there = set(Item.objects.filter(shop=row.shop_id, pk__in=chosen).values_list("pk", flat=True))
-    left = [item for item in chosen if item in there and (item in inside) != (row.kind == Kind.ADD)]
+        return make_change(row, (), by=by, reason=reason) or _nothing_left()
+    left = still_to_change(row, chosen)
     lets = allowed(settings_of(row.shop), held(row.cluster, now), row.kind, left)
     tally(row.shop, row, lets.stopped)
     if lets.bound:
@@ -284,14 +299,28 @@ def _made(row: ClusterProposal, chosen: Sequence[int], user: Any, reason: str) -
         "stopped": {**row.evidence.get("stopped", {}), **{b: list(i) for b, i in lets.stopped.items()}},
     }
     row.items = [each for each in row.items if each["item"] in lets.items]
+    return make_change(row, lets.items, by=by, reason=reason) or _nothing_left()
+
+
+def still_to_change(row: ClusterProposal, items: Sequence[int]) -> list[int]:
+    """Those of a proposal's items that are still in the catalogue, and not yet as it would have them."""
+    inside = set(ClusterMembership.objects.filter(cluster=row.cluster_id, item__in=items).values_list("item_id", flat=True))
+    there = set(Item.objects.filter(shop=row.shop_id, pk__in=items).values_list("pk", flat=True))
+    return [item for item in items if item in there and (item in inside) != (row.kind == Kind.ADD)]
+
+
+def make_change(row: ClusterProposal, items: Sequence[int], *, by: Actor, reason: str = "") -> Sequence[ClusterChange]:
+    """The edit that a proposal is, with these of its items; whoever calls has looked whether it may be made. Raises EditError."""
+    told: dict[str, Any] = {"by": by, "reason": reason}
+    if row.kind == Kind.RELATE:
+        assert row.target is not None
+        return editing.relate(source=row.cluster, target=row.target, weight=float(row.evidence.get("tie") or LEAST_TIE), **told)
     if row.kind == Kind.ADD:
-        changes = editing.take_in(cluster=row.cluster, items=lets.items, **told)
-    elif row.kind == Kind.DROP:
-        changes = editing.remove_items(cluster=row.cluster, items=lets.items, **told)
-    else:
-        factors = {int(each["item"]): float(each["evidence"]["factor"]) for each in row.items}
-        changes = editing.lessen(cluster=row.cluster, items=factors, **told)
-    return changes or _nothing_left()
+        return editing.take_in(cluster=row.cluster, items=items, **told)
+    if row.kind == Kind.DROP:
+        return editing.remove_items(cluster=row.cluster, items=items, **told)
+    factors = {int(each["item"]): float(each["evidence"]["factor"]) for each in row.items if each["item"] in items}
+    return editing.lessen(cluster=row.cluster, items=factors, **told)
 
 
 def _nothing_left() -> Any:

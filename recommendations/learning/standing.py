@@ -32,6 +32,7 @@ def components_in_use(shop: Shop) -> set[tuple[str, str]]:
 
 
 def in_experiments(shop: Shop) -> set[tuple[str, str]]:
-    """(kind, version) of components that experiments serve with, or will."""
-    arms = Experiment.objects.filter(shop=shop).exclude(state=Experiment.State.STOPPED).values_list("arms", flat=True)
+    """(kind, version) of components that experiments serve with, will, or did: an arm may be made live, and a slate of it
+    explained, long after the experiment ended."""
+    arms = Experiment.objects.filter(shop=shop).values_list("arms", flat=True)
     return {(kind, arm[kind]) for each in arms for arm in each for kind in ("policy", "clusters") if arm.get(kind)}

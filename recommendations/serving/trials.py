@@ -68,7 +68,10 @@ class ServedTrial:
             found = assign(self.trial, session, shopper)
         else:
             found = state.trial if state.trial is not None and state.trial.experiment == self.trial.number else None
-        return found if found is not None and found.arm in self.engines else None
+        if found is None or found.arm not in self.engines:
+            return None
+        # An arm's clusters follow what is edited: a state that was made under others is brought in line with these.
+        return found._replace(clusters=next(arm.clusters for arm in self.trial.arms if arm.name == found.arm))
 
 
 def read_arms(told: Sequence[Mapping[str, Any]]) -> tuple[Arm, ...]:
@@ -88,7 +91,7 @@ def assign(trial: Trial, session: str, shopper: str) -> Membership | None:
     for arm in trial.arms:
         upper += arm.share
         if drawn < upper:
-            return Membership(trial.number, arm.name, unit.hexdigest())
+            return Membership(trial.number, arm.name, unit.hexdigest(), arm.clusters)
     return None
 
 
@@ -133,7 +136,8 @@ def arm_engine(base: Engine, arm: Arm, policy: Policy | None, clusters: ItemClus
 
 
 def taken_up(engine: Engine, state: SessionState, member: Membership | None) -> SessionState:
-    """The state as of a session in this arm. One whose experiment has ended keeps what the clusters of today know."""
+    """The state as of a session in this arm. One whose experiment has ended, or whose arm has other clusters by now, keeps what
+    these know."""
     if state.trial == member:
         return state
     if state.trial is None:

@@ -231,7 +231,7 @@ async def _attempt(
             events=tuple([LoggedEvent.of(event, refs) for event, refs in fresh]),
             decisions=tuple(decisions),
             blocked=tuple(blocked),
-            **({} if member is None else member._asdict()),
+            **({} if member is None else member.logged),
             slate=None if slate is None else logged(slate, now, asked),
             belief=_by_id(state, map(math.exp, state.persona.log_belief)),
             shares=_by_id(state, shares(state.persona)),
