@@ -257,6 +257,29 @@ class RuleTally(models.Model):
         return f"{self.rule}, {self.day}"
 
 
+class HourTally(models.Model):
+    """How much of one thing there was in one hour (UTC): pages tell numbers from these rows, and none scans the archive.
+
+    measure, key : as `recommendations.hourly` says.  origin : of `personas.models.Origin`; what test keys send is not counted.
+    """
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="+", db_index=False)
+    hour = models.DateTimeField()
+    measure = models.CharField(max_length=12)
+    key = models.CharField(max_length=60, blank=True)
+    origin = models.CharField(max_length=10)
+    value = models.FloatField(default=0.0)
+
+    class Meta:
+        ordering = ("hour",)
+        constraints = [
+            models.UniqueConstraint(fields=["shop", "hour", "measure", "key", "origin"], name="hour_tally_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.measure} {self.key}, {self.hour:%Y-%m-%d %H}"
+
+
 class OverlayChange(models.Model):
     """One version of a shop's live overlay, as what it changed of the one before: with it, what was so at any time is known.
 

@@ -20,13 +20,14 @@ from redis import Redis
 
 from personas.models import ArchivedEvent, EventRow, Origin, Session, Shop, Shopper, ShopperAlias, in_chunks, moment
 from recommendations.models import AdaptationDecision, Release, ServedSlate
-from recommendations.serving import held, memory
+from recommendations.serving import held, hours, memory
 from recommendations.serving.activity import (
     DEMOGRAPHIC,
     ActivityLog,
     Entry,
     LoggedEvent,
     LoggedItem,
+    LoggedSlate,
     Record,
     StreamLog,
     decode_record,
@@ -123,21 +124,25 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
 
     What a test key sent is kept as such. Its decisions are not, nor is it counted anywhere: nothing may be learned from it.
     """
-    _write_slates(shop, records)
+    slates = _write_slates(shop, records)
     records = [(entry, record) for entry, record in records if not record.alone]
     sessions = _write_sessions(shop, [record for _, record in records])
-    rows: dict[str, list[EventRow]] = {}
+    rows: dict[str, list[tuple[EventRow, Record, LoggedEvent]]] = {}
     for entry, record in records:
         session = sessions[record.session]
         rows.setdefault(record.origin, []).extend(
-            _event_row(session, event, place(entry.entry_id, i)) for i, event in enumerate(record.events)
+            (_event_row(session, event, place(entry.entry_id, i)), record, event) for i, event in enumerate(record.events)
         )
     real = [record for _, record in records if record.origin != Origin.TEST]
     # Before the events are there: by them it is told what comes again.
     count_blocked(shop, [(sessions[record.session], record.session, each) for record in real for each in record.blocked])
+    silent = set(Session.objects.filter(pk__in=sessions.values(), events=0).order_by().values_list("session_id", flat=True))
+    new: list[tuple[Record, LoggedEvent]] = []
     for origin, of_origin in rows.items():
-        ArchivedEvent.objects.append(shop=shop, rows=of_origin, origin=origin)
+        kept = _append(shop, of_origin, origin)
+        new += kept if origin != Origin.TEST else []
     Session.objects.recount(sessions.values())
+    hours.count(shop, hours.News(silent, new, slates))
     write_exposures(shop.pk, real)
     AdaptationDecision.objects.bulk_create(
         [
@@ -163,6 +168,31 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
         ignore_conflicts=True,
         batch_size=500,
     )
+
+
+class _Again(Exception):
+    """Some of what is to be written is there already."""
+
+
+def _append(
+    shop: Shop, rows: Sequence[tuple[EventRow, Record, LoggedEvent]], origin: str
+) -> list[tuple[Record, LoggedEvent]]:
+    """Write events; those that weren't there yet. Hardly ever is one: only then is it looked up which."""
+    try:
+        with transaction.atomic():
+            if ArchivedEvent.objects.append(shop=shop, rows=[row for row, _, _ in rows], origin=origin) < len(rows):
+                raise _Again
+    except _Again:
+        there: set[tuple[int, str]] = set()
+        for sessions in in_chunks({row.session for row, _, _ in rows}):
+            of_these = set(sessions)
+            for chunk in in_chunks({row.event_id for row, _, _ in rows if row.session in of_these}):
+                known = ArchivedEvent.objects.filter(session__in=sessions, event_id__in=chunk).order_by()
+                there.update(known.values_list("session_id", "event_id"))
+        first = {(row.session, row.event_id): (row, record, event) for row, record, event in reversed(rows)}
+        rows = [told for name, told in first.items() if name not in there]
+        ArchivedEvent.objects.append(shop=shop, rows=[row for row, _, _ in rows], origin=origin)
+    return [(record, event) for _, record, event in rows]
 
 
 def _read(entries: Iterable[Entry]) -> tuple[list[tuple[Entry, Record]], list[Entry]]:
@@ -289,15 +319,18 @@ def _event_row(session: int, event: LoggedEvent, place: int) -> EventRow:
     )
 
 
-def _write_slates(shop: Shop, records: Iterable[tuple[Entry, Record]]) -> None:
-    """Slates, and with those that weren't there yet what merchandisers' rules did: a record that comes again counts nothing."""
+def _write_slates(shop: Shop, records: Iterable[tuple[Entry, Record]]) -> list[tuple[Record, LoggedSlate]]:
+    """Slates, and with those that weren't there yet what merchandisers' rules did: a record that comes again counts nothing.
+
+    Those that are new and no test's.
+    """
     slates = {record.slate.recommendation_id: (record, record.slate) for _, record in records if record.slate is not None}
     for chunk in in_chunks(list(slates)):
         kept = ServedSlate.objects.filter(shop=shop, recommendation_id__in=chunk)
         for there in kept.values_list("recommendation_id", flat=True):
             del slates[there]
     if not slates:
-        return
+        return []
     numbers = {int(record.release) for record, _ in slates.values() if record.release.isdigit()}
     components = dict(Release.objects.filter(shop=shop, number__in=numbers).values_list("number", "components"))
     arms = components_of(record for record, _ in slates.values())
@@ -325,7 +358,9 @@ def _write_slates(shop: Shop, records: Iterable[tuple[Entry, Record]]) -> None:
         ],
         batch_size=200,
     )
-    count(shop, [slate for record, slate in slates.values() if record.origin != Origin.TEST])
+    real = [(record, slate) for record, slate in slates.values() if record.origin != Origin.TEST]
+    count(shop, [slate for _, slate in real])
+    return real
 
 
 def _item_entry(item: LoggedItem) -> dict[str, object]:

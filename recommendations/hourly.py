@@ -1,0 +1,198 @@
+"""What happened, by the hour: counted as the log is archived, so that a page reads some rows and never scans the archive.
+
+| measure | key | counts |
+|---|---|---|
+| `session` | | visits that began |
+| `event` | name | events |
+| `order`, `revenue` | | purchases, and what they came to in the shop's currency |
+| `slate` | context | slates that were served |
+| `seen`, `click` | context | items of slates that pages reported as seen; `select_item` of one, under its slate's id |
+| `persona` | archetype id | events, each shared among the personas by the belief after it |
+| `decision` | action | what the agent did with clusters |
+
+An hour is that in which a thing happened by its own clock, so that what comes late counts where it belongs.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from django.db import connections, router, transaction
+from django.db.models import Count, F, Sum
+from django.db.models.functions import TruncHour
+
+from personas.events import CODE, NAMES
+from personas.models import ArchivedEvent, Origin, Session, Shop, in_chunks
+from recommendations.models import AdaptationDecision, HourTally, ServedSlate
+
+HOUR = dt.timedelta(hours=1)
+
+Tally = Counter[tuple[dt.datetime, str, str, str]]
+"""(hour, measure, key, origin) -> how much more of it."""
+
+TOLD_BY_ARCHIVE = ("session", "event", "order", "revenue", "slate", "seen", "click", "decision")
+"""What `recount` can tell again; beliefs on the way are kept nowhere else."""
+
+SHOWN = (Origin.LIVE, Origin.SIMULATED)
+"""What pages tell of: an import is history, and a test is nobody's visit."""
+
+
+def hour_of(moment: dt.datetime) -> dt.datetime:
+    """The beginning of its hour."""
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def add(shop: Shop, tally: Mapping[tuple[dt.datetime, str, str, str], float]) -> None:
+    """Add to what was counted, within the caller's transaction."""
+    if not tally:
+        return
+    connection = connections[router.db_for_write(HourTally)]
+    quote, date = connection.ops.quote_name, connection.ops.adapt_datetimefield_value
+    table = quote(HourTally._meta.db_table)
+    names = ", ".join(quote(name) for name in ("shop_id", "hour", "measure", "key", "origin", "value"))
+    once = ", ".join(quote(name) for name in ("shop_id", "hour", "measure", "key", "origin"))
+    value = quote("value")
+    sql = (
+        f"INSERT INTO {table} ({names}) VALUES (%s, %s, %s, %s, %s, %s) "
+        f"ON CONFLICT ({once}) DO UPDATE SET {value} = {table}.{value} + excluded.{value}"
+    )
+    # In one order, so that two who count never wait for each other's rows.
+    rows = [(shop.pk, date(hour), *rest, float(much)) for (hour, *rest), much in sorted(tally.items())]
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, rows)
+
+
+# Reading
+
+
+@dataclass(frozen=True)
+class Hours:
+    """What was counted in n hours from `start` on. values : (measure, key) -> (n,) float64; what there is none of is absent."""
+
+    start: dt.datetime
+    length: int
+    values: Mapping[tuple[str, str], np.ndarray]
+
+    def of(self, measure: str, key: str | None = None) -> np.ndarray:
+        """(n,) of a measure under a key, or under all of them."""
+        rows = [row for (of, under), row in self.values.items() if of == measure and (key is None or under == key)]
+        return np.sum(rows, axis=0) if rows else np.zeros(self.length)
+
+    def keys(self, measure: str) -> list[str]:
+        """Under which the measure was counted at all."""
+        return sorted(under for of, under in self.values if of == measure)
+
+    def part(self, first: int, last: int) -> Hours:
+        """Hours `first` to `last`, the latter not included."""
+        values = {name: row[first:last] for name, row in self.values.items()}
+        return Hours(self.start + first * HOUR, last - first, values)
+
+
+def read(shop: Shop, since: dt.datetime, until: dt.datetime, origins: Sequence[str] = SHOWN) -> Hours:
+    """What was counted of a shop from the hour of `since` to that of `until`, the latter included."""
+    start, end = hour_of(since), hour_of(until) + HOUR
+    length = max(0, round((end - start) / HOUR))
+    values: dict[tuple[str, str], np.ndarray] = {}
+    rows = HourTally.objects.filter(shop=shop, hour__gte=start, hour__lt=end, origin__in=origins).order_by()
+    for hour, measure, key, value in rows.values_list("hour", "measure", "key", "value"):
+        into = values.setdefault((measure, key), np.zeros(length))
+        into[round((hour - start) / HOUR)] += value
+    return Hours(start, length, values)
+
+
+# Counting anew
+
+
+def recount(shop: Shop, since: dt.datetime | None = None) -> int:
+    """Count again what the archive tells, from the hour of `since` on or all of it; how many rows that made.
+
+    Under the shop's lock, as the archiver counts: nothing that comes meanwhile is missed or counted twice.
+    """
+    with transaction.atomic():
+        Shop.objects.select_for_update(no_key=True).get(pk=shop.pk)
+        tally: Tally = Counter()
+        start = hour_of(since) if since is not None else None
+        _count_events(shop, start, tally)
+        _count_slates(shop, start, tally)
+        _count_reports(shop, start, tally)
+        old = HourTally.objects.filter(shop=shop, measure__in=TOLD_BY_ARCHIVE)
+        (old.filter(hour__gte=start) if start is not None else old).delete()
+        add(shop, tally)
+    return len(tally)
+
+
+def _count_events(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:
+    events = ArchivedEvent.objects.filter(shop=shop).exclude(origin=Origin.TEST).order_by()
+    events = events.filter(at__gte=start) if start is not None else events
+    by_hour = events.annotate(hour=TruncHour("at")).values("hour", "origin", "code")
+    for row in by_hour.annotate(n=Count("pk"), worth=Sum(F("price") * F("quantity"))):
+        hour, origin = row["hour"], row["origin"]
+        tally[hour, "event", NAMES[row["code"]], origin] += row["n"]
+        if row["code"] == CODE["purchase"]:
+            tally[hour, "order", "", origin] += row["n"]
+            if row["worth"]:
+                tally[hour, "revenue", "", origin] += row["worth"]
+    sessions = Session.objects.filter(shop=shop, events__gt=0).exclude(origin=Origin.TEST).order_by()
+    sessions = sessions.filter(started_at__gte=start) if start is not None else sessions
+    for row in sessions.annotate(hour=TruncHour("started_at")).values("hour", "origin").annotate(n=Count("pk")):
+        tally[row["hour"], "session", "", row["origin"]] += row["n"]
+
+
+def _count_slates(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:
+    slates = ServedSlate.objects.filter(shop=shop).order_by()
+    slates = slates.filter(at__gte=start) if start is not None else slates
+    rows = slates.annotate(hour=TruncHour("at")).values_list("hour", "session_id", "context", "versions__test")
+    for chunk in _chunks(rows.iterator(chunk_size=2_000)):
+        origins = _origins(shop, {session for _, session, _, _ in chunk})
+        for hour, session, context, test in chunk:
+            if not test:
+                tally[hour, "slate", context, origins.get(session, Origin.LIVE)] += 1
+    decisions = AdaptationDecision.objects.filter(shop=shop).order_by()
+    decisions = decisions.filter(at__gte=start) if start is not None else decisions
+    made = decisions.annotate(hour=TruncHour("at")).values("hour", "session_id", "action").annotate(n=Count("pk"))
+    for part in _chunks(made.iterator(chunk_size=2_000)):
+        origins = _origins(shop, {row["session_id"] for row in part})
+        for row in part:
+            tally[row["hour"], "decision", row["action"], origins.get(row["session_id"], Origin.LIVE)] += row["n"]
+
+
+def _count_reports(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:
+    told = (CODE["view_item_list"], CODE["select_item"])
+    events = ArchivedEvent.objects.filter(shop=shop, code__in=told, data__isnull=False).exclude(origin=Origin.TEST).order_by()
+    events = events.filter(at__gte=start) if start is not None else events
+    rows = events.annotate(hour=TruncHour("at")).values_list("hour", "origin", "code", "data")
+    for chunk in _chunks(rows.iterator(chunk_size=2_000)):
+        contexts = contexts_of(shop, {data["recommendation_id"] for *_, data in chunk if data.get("recommendation_id")})
+        for hour, origin, code, data in chunk:
+            context = contexts.get(data.get("recommendation_id", ""))
+            if context is not None and code == CODE["view_item_list"]:
+                tally[hour, "seen", context, origin] += len(data.get("items", ()))
+            elif context is not None:
+                tally[hour, "click", context, origin] += 1
+
+
+def contexts_of(shop: Shop, recommendation_ids: Iterable[str]) -> dict[str, str]:
+    """Recommendation id -> the context that its slate was for, of those that the archive holds."""
+    found: dict[str, str] = {}
+    for chunk in in_chunks(recommendation_ids):
+        slates = ServedSlate.objects.filter(shop=shop, recommendation_id__in=chunk)
+        found.update(slates.order_by().values_list("recommendation_id", "context"))
+    return found
+
+
+def _origins(shop: Shop, sessions: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for chunk in in_chunks(sessions):
+        found.update(Session.objects.filter(shop=shop, session_id__in=chunk).order_by().values_list("session_id", "origin"))
+    return found
+
+
+def _chunks(rows: Iterator[Any], size: int = 2_000) -> Iterator[list[Any]]:
+    while chunk := list(islice(rows, size)):
+        yield chunk

@@ -1,0 +1,65 @@
+"""What records of the activity log add to the hours of `recommendations.hourly`, as they are archived."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from personas.events import CODE, NAMES
+from personas.models import Shop, moment
+from recommendations import hourly
+from recommendations.hourly import Tally, contexts_of, hour_of
+from recommendations.serving.activity import LoggedDecision, LoggedEvent, LoggedSlate, Record
+
+
+class News(NamedTuple):
+    """What of a batch of records wasn't in the archive before, each beside its record.
+
+    silent : ids of the sessions that had no event yet: the first one begins the visit.
+    """
+
+    silent: Collection[str]
+    events: Sequence[tuple[Record, LoggedEvent]]
+    slates: Sequence[tuple[Record, LoggedSlate]]
+
+
+def count(shop: Shop, news: News) -> None:
+    """Add what is new to its hours. Whoever calls holds the shop's lock, within a transaction, and has written the slates."""
+    tally: Tally = Counter()
+    begun: dict[str, tuple[float, str]] = {}
+    for record, event in news.events:
+        if record.session in news.silent:
+            begun[record.session] = min(begun.get(record.session, (event.at, record.origin)), (event.at, record.origin))
+    for at, origin in begun.values():
+        tally[hour_of(moment(at)), "session", "", origin] += 1
+    for record, slate in news.slates:
+        tally[hour_of(moment(slate.at)), "slate", slate.context, record.origin] += 1
+    _count_events(shop, news.events, tally)
+    hourly.add(shop, tally)
+
+
+def _count_events(shop: Shop, events: Sequence[tuple[Record, LoggedEvent]], tally: Tally) -> None:
+    contexts = contexts_of(shop, {event.recommendation_id for _, event in events if event.recommendation_id})
+    fresh = {(record.session, event.event_id) for record, event in events}
+    for record, event in events:
+        hour, origin = hour_of(moment(event.at)), record.origin
+        tally[hour, "event", NAMES[event.code], origin] += 1
+        for persona, share in record.belief.items():
+            tally[hour, "persona", str(persona), origin] += share
+        if event.code == CODE["purchase"]:
+            tally[hour, "order", "", origin] += 1
+            if event.price:
+                tally[hour, "revenue", "", origin] += event.price * event.quantity
+        context = contexts.get(event.recommendation_id) if event.recommendation_id else None
+        if context is not None and event.code == CODE["view_item_list"]:
+            tally[hour, "seen", context, origin] += len(event.items)
+        elif context is not None and event.code == CODE["select_item"]:
+            tally[hour, "click", context, origin] += 1
+    for record, decision in _decisions({id(record): record for record, _ in events}.values()):
+        if (record.session, decision.event_id) in fresh:
+            tally[hour_of(moment(decision.at)), "decision", decision.action, record.origin] += 1
+
+
+def _decisions(records: Iterable[Record]) -> Iterable[tuple[Record, LoggedDecision]]:
+    return ((record, decision) for record in records for decision in record.decisions)
