@@ -341,6 +341,27 @@ class PersonaVersion(models.Model):
         return f"{self.shop} personas, version {self.number}"
 
 
+HISTORY_ENDS_S = 7_200.0
+"""A simulated shop's history starts its last session before `settings["simulated_until"]`; that may last so long."""
+
+
+def teaches(shop: Shop, origin: str) -> bool:
+    """Whether what comes in live from there is learned from: not from tests, nor from simulated visitors, unless the shop's
+    settings ask for them (`"learn_from_visitors": true`)."""
+    return origin != Origin.TEST and (origin != Origin.SIMULATED or shop.settings.get("learn_from_visitors") is True)
+
+
+def _untaught(shop: Shop, time: str) -> models.Q:
+    """The rows that `teaches` leaves out, and not the simulated history that a shop was set up with. time : the column's name."""
+    tests = models.Q(origin=Origin.TEST)
+    if teaches(shop, Origin.SIMULATED):
+        return tests
+    until = shop.settings.get("simulated_until")
+    if until is None:
+        return tests if shop.settings.get("simulated") is True else tests | models.Q(origin=Origin.SIMULATED)
+    return tests | models.Q(origin=Origin.SIMULATED, **{f"{time}__gte": moment(until + HISTORY_ENDS_S)})
+
+
 class ShopperQuerySet(models.QuerySet["Shopper"]):
     def ids_of(self, shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:
         """External id -> pk, for those that exist."""
@@ -425,15 +446,14 @@ class SessionQuerySet(models.QuerySet["Session"]):
     def for_list(self) -> SessionQuerySet:
         return self.select_related("shop", "shopper")
 
+    def learned_from(self, shop: Shop) -> SessionQuerySet:
+        """A shop's sessions but those of test keys and simulated visitors."""
+        return self.filter(shop=shop).exclude(_untaught(shop, "started_at"))
+
     def for_training(self, shop: Shop) -> Iterator[SessionEvidence]:
-        """Every session of a shop but those of test keys, ascending by pk, the order of `ArchivedEvent.objects.for_training`."""
+        """Every session that is learned from, ascending by pk, the order of `ArchivedEvent.objects.for_training`."""
         person = ("shopper__external_id", "shopper__consent_demographics", "shopper__demographics")
-        rows = (
-            self.filter(shop=shop)
-            .exclude(origin=Origin.TEST)
-            .order_by("pk")
-            .values_list("pk", "session_id", "context", "clock", *person)
-        )
+        rows = self.learned_from(shop).order_by("pk").values_list("pk", "session_id", "context", "clock", *person)
         for pk, session_id, context, clock, shopper, consent, demographics in rows.iterator(chunk_size=5_000):
             yield SessionEvidence(pk, session_id, shopper or "", context, demographics if consent else {}, clock)
 
@@ -518,10 +538,14 @@ class EventRow(NamedTuple):
 
 
 class ArchivedEventQuerySet(models.QuerySet["ArchivedEvent"]):
+    def learned_from(self, shop: Shop) -> ArchivedEventQuerySet:
+        """A shop's events but those of test keys and simulated visitors."""
+        return self.filter(shop=shop).exclude(_untaught(shop, "at"))
+
     def for_training(self, shop: Shop) -> Iterator[tuple[int, int, int, float, int, float | None, float | None, float, str]]:
-        """Every event of a shop but those of test keys as plain tuples in the columns of `TrainingEvent`, by session pk, then
-        place, then pk."""
-        rows = self.filter(shop=shop).exclude(origin=Origin.TEST).order_by("session_id", "place", "pk")
+        """Every event that is learned from as plain tuples in the columns of `TrainingEvent`, by session pk, then place, then
+        pk."""
+        rows = self.learned_from(shop).order_by("session_id", "place", "pk")
         columns = ("session_id", "code", "item", Epoch("at"), "place", "dwell_s", "price", "quantity", "query")
         return rows.values_list(*columns).iterator(chunk_size=10_000)
 

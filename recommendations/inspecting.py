@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 
 from clusters.admin import cluster_link, item_link
 from clusters.models import Item, ItemCluster
@@ -18,6 +19,7 @@ from personas.events import NAMES, UNKNOWN_ITEM
 from personas.models import ArchivedEvent, Session
 from recommendations import account_pages
 from recommendations.models import AdaptationDecision, ServedSlate
+from recommendations.visitors import pages as visitor_pages
 
 SHOWN_EVENTS = 50
 
@@ -36,8 +38,14 @@ class SessionStoryAdmin(SessionAdmin):
     readonly_fields = fields
     change_form_outer_before_template = "admin/personas/session_course.html"
 
+    list_before_template = "admin/visitors/list_top.html"
+
     class Media:
-        css = {"all": ("story.css",)}
+        css = {"all": ("story.css", "personas.css", "visitors.css")}
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response: HttpResponse = super().changelist_view(request, {**visitor_pages.shown(request), **(extra_context or {})})
+        return response
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -51,8 +59,13 @@ class SessionStoryAdmin(SessionAdmin):
         return response
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.what_if)
-        return [path("<int:pk>/what-if/", view, name="personas_session_what_if"), *super().get_urls()]
+        view = self.admin_site.admin_view
+        return [
+            path("<int:pk>/what-if/", view(self.what_if), name="personas_session_what_if"),
+            path("visitors/<int:pk>/start/", view(require_POST(visitor_pages.start)), name="personas_session_visitors_start"),
+            path("visitors/<int:pk>/stop/", view(require_POST(visitor_pages.stop)), name="personas_session_visitors_stop"),
+            *super().get_urls(),
+        ]
 
     def what_if(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What the visit would have been without, or with another, event."""

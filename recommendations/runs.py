@@ -13,7 +13,7 @@ from clusters.models import ClusterChange
 from clusters.provenance import Provenance
 from personas import versions
 from personas.fitting import FitReport
-from personas.models import ArchivedEvent, Origin, PersonaVersion, Shop
+from personas.models import ArchivedEvent, PersonaVersion, Shop
 from personas.sessions import SessionLog
 from recommendations import activation, cluster_reports, cluster_runs, cluster_statistics, releases
 from recommendations.engine import Engine
@@ -55,7 +55,7 @@ def _release_of(run: TrainingRun) -> Release:
 def is_behind(shop: Shop) -> bool:
     """Whether a fit would see more than the active release's personas have: events since, or another version."""
     last = _last_report(shop).get("last_event", 0)
-    return is_outdated(shop) or ArchivedEvent.objects.filter(shop=shop, pk__gt=last).exclude(origin=Origin.TEST).exists()
+    return is_outdated(shop) or ArchivedEvent.objects.learned_from(shop).filter(pk__gt=last).exists()
 
 
 def is_outdated(shop: Shop) -> bool:

@@ -16,7 +16,7 @@ from clusters.models import ItemCluster
 from clusters.provenance import Provenance, labels_of, without_labels
 from personas.component_files import save_component
 from personas.events import CODE
-from personas.models import ArchivedEvent, Erasure, Origin, Shop
+from personas.models import ArchivedEvent, Erasure, Shop
 from personas.queries import words
 from recommendations import releases
 from recommendations.cluster_statistics import least_visitors
@@ -78,7 +78,7 @@ def _rare(shop: Shop, labels: Collection[str]) -> set[str]:
 
     least = least_visitors(shop)
     visitors: dict[str, set[object]] = {label: set() for label in labels}
-    typed = ArchivedEvent.objects.filter(shop=shop, code=CODE["search"]).exclude(query="").exclude(origin=Origin.TEST).order_by()
+    typed = ArchivedEvent.objects.learned_from(shop).filter(code=CODE["search"]).exclude(query="").order_by()
     if labels:
         for query, session, shopper in typed.values_list("query", "session_id", "session__shopper_id").iterator(
             chunk_size=10_000

@@ -12,6 +12,7 @@ from recommendations.models import Release
 from recommendations.releases import ReleaseError
 from recommendations.run_records import TrainingBusy
 from recommendations.serving import access, archiving, memory, shops
+from recommendations.visitors import launching
 
 logger = logging.getLogger(__name__)
 
@@ -167,3 +168,9 @@ def sync_keys() -> None:
     """Mend the hot path's copies of the API keys and shops: a revocation while Redis was away, or a Redis that lost its data."""
     access.sync_keys()
     shops.sync_shops()
+
+
+@shared_task(ignore_result=True)
+def let_visitors_in(shop_id: int, per_minute: int, minutes: int) -> None:
+    """Have simulated visitors come to a shop; nothing to do where some do."""
+    launching.launch(Shop.objects.get(pk=shop_id), per_minute, minutes)

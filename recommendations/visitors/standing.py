@@ -1,0 +1,98 @@
+"""What is known of a shop's simulated visitors, in Redis: whether they are switched on, until when, and how many came.
+
+One process at a time brings visitors to a shop; it holds a lock that it renews, so that one that was killed is no hindrance.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from redis import Redis
+
+from recommendations import releases
+
+MOST_PER_MINUTE = 120
+MOST_MINUTES = 240
+KEPT_S = 24 * 3600
+HELD_S = 15
+"""Life of the lock of a process that was killed."""
+
+
+class VisitorsError(ValueError):
+    """Why visitors can't come, in words."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """per_minute : how many come.  until : seconds since the epoch.  visits, inside, bought, failed : so far; inside now.
+
+    running : whether a process brings them.  told : why it ended, if not because the time was over.
+    """
+
+    per_minute: int
+    until: float
+    visits: int
+    inside: int
+    bought: int
+    failed: int
+    running: bool
+    told: str
+
+
+def check(per_minute: int, minutes: int) -> None:
+    """Raises VisitorsError where one is out of bounds."""
+    if not 1 <= per_minute <= MOST_PER_MINUTE:
+        raise VisitorsError(f"per minute: {per_minute} is outside 1 to {MOST_PER_MINUTE}")
+    if not 1 <= minutes <= MOST_MINUTES:
+        raise VisitorsError(f"minutes: {minutes} is outside 1 to {MOST_MINUTES}")
+
+
+def name_of(shop_id: int) -> str:
+    return f"visitors:{shop_id}"
+
+
+def lock_of(shop_id: int) -> str:
+    return f"visitors:{shop_id}:lock"
+
+
+def read(shop_id: int, client: Redis | None = None) -> Standing | None:
+    """None if nobody was let in for a day."""
+    client = client or releases.redis_client()
+    raw = {k.decode(): v.decode() for k, v in client.hgetall(name_of(shop_id)).items()}
+    if not raw:
+        return None
+    return Standing(
+        per_minute=int(raw.get("per_minute", 0)),
+        until=float(raw.get("until", 0.0)),
+        visits=int(raw.get("visits", 0)),
+        inside=int(raw.get("inside", 0)),
+        bought=int(raw.get("bought", 0)),
+        failed=int(raw.get("failed", 0)),
+        running=bool(client.exists(lock_of(shop_id))),
+        told=raw.get("told", ""),
+    )
+
+
+def begin(shop_id: int, per_minute: int, until: float, client: Redis) -> None:
+    pipe = client.pipeline(transaction=True)
+    pipe.delete(name_of(shop_id))
+    pipe.hset(name_of(shop_id), mapping={"per_minute": per_minute, "until": until})
+    pipe.expire(name_of(shop_id), KEPT_S)
+    pipe.execute()
+
+
+def note(shop_id: int, client: Redis, **values: int | str) -> None:
+    client.hset(name_of(shop_id), mapping=values)
+
+
+def ask_to_stop(shop_id: int, client: Redis | None = None) -> None:
+    """Nobody comes any more; those who are inside leave."""
+    client = client or releases.redis_client()
+    if client.exists(name_of(shop_id)):
+        note(shop_id, client, until=str(time.time()), told="stopped by hand")
+
+
+def asked_until(shop_id: int, client: Redis) -> float:
+    raw = client.hget(name_of(shop_id), "until")
+    return float(raw) if raw else 0.0
