@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 from redis import Redis
 
-from personas.models import ArchivedEvent, EventRow, Origin, Session, Shop, Shopper, ShopperAlias, in_chunks, moment
+from personas.models import ArchivedEvent, EventRow, Origin, Session, Shop, Shopper, ShopperAlias, in_chunks, moment, teaches
 from recommendations.models import AdaptationDecision, Release, ServedSlate
 from recommendations.serving import held, hours, memory
 from recommendations.serving.activity import (
@@ -122,7 +122,8 @@ def _write_all(read: Sequence[tuple[Entry, Record]], shoppers: dict[int, set[str
 def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
     """Rows of one shop's records; writing the same ones again changes nothing.
 
-    What a test key sent is kept as such. Its decisions are not, nor is it counted anywhere: nothing may be learned from it.
+    What a test key sent is kept as such. Its decisions are not, nor is it counted anywhere: nothing may be learned from it. Nor
+    are those of simulated visitors, whose visits are counted.
     """
     slates = _write_slates(shop, records)
     records = [(entry, record) for entry, record in records if not record.alone]
@@ -133,7 +134,7 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
         rows.setdefault(record.origin, []).extend(
             (_event_row(session, event, place(entry.entry_id, i)), record, event) for i, event in enumerate(record.events)
         )
-    real = [record for _, record in records if record.origin != Origin.TEST]
+    real = [record for _, record in records if teaches(shop, record.origin)]
     # Before the events are there: by them it is told what comes again.
     count_blocked(shop, [(sessions[record.session], record.session, each) for record in real for each in record.blocked])
     silent = set(Session.objects.filter(pk__in=sessions.values(), events=0).order_by().values_list("session_id", flat=True))
