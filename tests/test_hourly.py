@@ -1,4 +1,4 @@
-"""Hours are counted as the log is archived: each thing once, in the hour in which it happened, as a count of the archive has it."""
+"""Hours are counted as the log is archived: each thing once, in the hour in which it happened, as the archive has it too."""
 
 from __future__ import annotations
 
