@@ -500,3 +500,98 @@ def test_states_of_before_are_read():
     assert weights_of(adapted) == {}
     again, _ = play(act(1), report(107), adapted=adapted)
     assert again.expanded == {107: 106}
+
+
+def test_what_came_in_fades_look_by_look_and_goes():
+    """Oracle: 0.7 is left after each look in vain; under 0.3, after four, it ends. Items 61 to 66 came in with cluster 107."""
+    expanded, _ = play(act(1), act(2), act(51), act(52), policy=NEAREST_FEW)
+    shown = Step(CODE["view_item_list"], (), BELIEF, shown=((61, 107, 0), (11, 102, 1)))
+    left = []
+    for looks in range(1, 4):
+        adapted, _ = play(*[shown] * looks, adapted=expanded, policy=always(KEEP))
+        left.append(adapted.weight[107])
+        assert adapted.brought == {107: 6}
+        assert weights_of(adapted)[62] == pytest.approx(BOUNDS.bring_by ** (0.7**looks))
+    assert left == pytest.approx([1.35, 1.245, 1.1715])
+    gone, _ = play(*[shown] * 4, adapted=expanded, policy=always(KEEP))
+    assert (gone.expanded, gone.brought, gone.weight) == ({}, {}, {})
+
+
+def test_what_came_in_and_was_not_seen_does_not_fade_by_a_report():
+    expanded, _ = play(act(1), act(2), act(51), act(52), policy=NEAREST_FEW)
+    elsewhere = Step(CODE["view_item_list"], (), BELIEF, shown=((11, 102, 0), (21, 103, 1)))
+    assert play(*[elsewhere] * 2, adapted=expanded)[0].weight == {107: BOUNDS.expand_to}
+    far_down = Step(CODE["view_item_list"], (), BELIEF, shown=((61, 107, 11),))
+    assert play(far_down, adapted=expanded)[0].weight[107] == pytest.approx(1 + 0.5 * 0.7 ** adaptation.attention(11))
+
+
+def test_engagement_with_what_came_in_makes_it_whole_and_elsewhere_lets_it_fade():
+    expanded, _ = play(act(1), act(2), act(51), act(52), policy=NEAREST_FEW)
+    faded, _ = play(act(53), act(54), adapted=expanded)
+    assert faded.weight == {107: pytest.approx(1 + 0.5 * 0.49)}
+    assert play(act(61), adapted=faded)[0].weight == {107: BOUNDS.expand_to}
+    gone, _ = play(*[act(51 + i) for i in range(4)], adapted=expanded)
+    assert (gone.expanded, gone.brought, gone.weight) == ({}, {}, {})
+
+
+def test_as_many_expansions_as_a_visit_may_have_stop_the_next_which_is_told():
+    bounds = Bounds(floor=0.0, max_expanded=1, fade_by=1.0)
+    _, decisions, blocked = told(act(1), act(51), act(52), act(91), act(92), policy=NEAREST_FEW, bounds=bounds)
+    assert [(d.cluster, d.target) for d in decisions] == [(106, 107)]
+    assert blocked == [Blocked(110, "expand", "most_expanded")]
+
+
+def test_an_expansion_brings_no_more_than_the_clusters_greatest_size_leaves_room_for():
+    """Cluster 106 has ten items."""
+    run = [act(1), act(2), act(51), act(52)]
+    for greatest, sizes in ((12, {2}), (18, {6, 8}), (100, {6, 10})):
+        bounds = Bounds(floor=0.0, limits=((106, None, greatest),))
+        (decision,) = play(*run, policy=NEAREST_FEW, bounds=bounds)[1]
+        assert {o.items for o in decision.options} - {0} == sizes
+    _, decisions, blocked = told(*run, policy=NEAREST_FEW, bounds=Bounds(floor=0.0, limits=((106, None, 10),)))
+    assert (decisions, blocked) == ([], [Blocked(106, "expand", "max_size")])
+
+
+def test_a_contraction_spares_as_many_of_the_best_items_as_the_clusters_least_size_says():
+    """Cluster 105 has items 41 to 50, which belong to it alike; with one core item the first others make up the number."""
+    bounds = Bounds(floor=0.0, limits=((105, 4, None),))
+    core = replace(CLUSTERS, core=np.array([[4, 49]], dtype=np.int32))
+    adapted, _ = play(*[report(105, first_item=9)] * 4, policy=always(CONTRACT), clusters=core, bounds=bounds)
+    assert adapted.weight == {105: 0.6}
+    assert sorted(i for i, w in weights_of(adapted, bounds, core).items() if w > 1.0) == [41, 42, 43, 50]
+    whole = Bounds(floor=0.0, limits=((105, 10, None),))
+    _, decisions, blocked = told(*[report(105)] * 4, policy=always(CONTRACT), bounds=whole)
+    assert (decisions, blocked) == ([], [Blocked(105, "contract", "min_size")])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_a_visit_stays_within_its_clusters_bounds(seed):
+    """Property: contraction takes no more clusters, and leaves no fewer items as they were, than bounds say, and none that is
+    locked; expansion brings a cluster to no more than its greatest size. Told from the weights that the ranking is given."""
+    rng = np.random.default_rng((7, seed))
+    ids = CLUSTERS.cluster_ids.tolist()
+    sized = rng.choice(ids, 6, replace=False).tolist()
+    limits = tuple((c, int(rng.integers(1, 11)), int(rng.integers(10, 16))) for c in sized)
+    bounds = Bounds(floor=0.1, max_contracted=int(rng.integers(1, 5)), max_expanded=2, limits=limits, consistent_ignored=1)
+    clusters = replace(CLUSTERS, locked=rng.random(12) < 0.2)
+    reach, adapted = Reach(clusters, None, bounds), adaptation.start()
+    contracted, expanded = set(), set()
+    for step in random_steps(rng, clusters, 400):
+        adapted = observe(reach, default_policy(), adapted, step, lambda: rng).adapted
+        less = {c for c, w in adapted.weight.items() if w < 1.0}
+        contracted |= less
+        expanded |= set(adapted.expanded)
+        assert len(less) <= bounds.may_contract(12)
+        assert not any(clusters.locked[clusters.position_of[c]] for c in less)
+        weights = item_weights(reach, replace(adapted, passed={}, brought={}), lambda i: i - 1)
+        for c, least, greatest in limits:
+            entries = clusters.items[clusters.position_of[c]]
+            kept = 0
+            for item in entries.indices.tolist():
+                by = sum(m * adapted.weight.get(ids[k], 1.0) if ids[k] in less else m for k, m in clusters.of(item))
+                kept += weights.get(item, 1.0) * max(by, adaptation.GONE) > 1.0 - 1e-6 if c in less else 1
+            assert kept >= min(least, entries.nnz)
+            came = sum(n for target, n in adapted.brought.items() if adapted.expanded[target] == c)
+            assert came <= max(greatest - entries.nnz, 0)
+    assert contracted
+    assert expanded
