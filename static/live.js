@@ -4,6 +4,9 @@
 const POLL_MS = 4000;
 const LONGEST_WAIT_MS = 15000;
 
+// The close code of a token that has ended: a fresh one is asked for before the page comes back.
+const UNAUTHORISED = 4401;
+
 export function newId() {
   // crypto.randomUUID exists on secure pages only; a demo may be looked at over plain http.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -24,10 +27,13 @@ export class Live {
     this.poller = 0;
     this.leaving = false;
     this.asks = new Map();
+    this.version = null;
+    this.shown = new Set();
   }
 
   /** What a rail shows from now on, at once and whenever the session moves; null for nothing any more. */
   ask(rail, recommend) {
+    this.shown.delete(rail);
     if (recommend) this.asks.set(rail, recommend);
     else this.asks.delete(rail);
     if (this.open) this.subscribe(rail, recommend);
@@ -35,7 +41,9 @@ export class Live {
   }
 
   subscribe(rail, recommend) {
-    this.socket.send(JSON.stringify({ type: "recommend", rail, recommend }));
+    // A slate that the page shows already comes again only if the session has moved since.
+    const version = this.shown.has(rail) ? this.version : null;
+    this.socket.send(JSON.stringify({ type: "recommend", rail, recommend, version }));
   }
 
   /** A slate over REST. Resolves to null where none can be had. */
@@ -118,7 +126,8 @@ export class Live {
     if (this.leaving || (this.socket && this.socket.readyState <= WebSocket.OPEN)) return;
     clearTimeout(this.again);
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/ws/v1/session?token=${encodeURIComponent(this.token)}`);
+    const since = this.version === null ? "" : `&version=${this.version}`;
+    const socket = new WebSocket(`${scheme}://${location.host}/ws/v1/session?token=${encodeURIComponent(this.token)}${since}`);
     this.socket = socket;
     this.opened = false;
     socket.onopen = () => {
@@ -127,17 +136,23 @@ export class Live {
       clearInterval(this.poller);
       this.poller = 0;
       this.on.state("live");
-      // The rail without a name is pushed from the start.
-      for (const [rail, recommend] of this.asks) if (rail) this.subscribe(rail, recommend);
+      for (const [rail, recommend] of this.asks) this.subscribe(rail, recommend);
       if (this.queue.length) this.send([]);
     };
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data);
-      if (message.type === "profile") this.took(message.profile);
-      else if (message.type === "slate" && this.asks.has(message.rail)) this.on.slate(message.rail, message.slate);
-      else if (message.type === "error") this.on.state("trouble", message.detail);
+      if (message.type === "profile" || message.type === "slate") this.version = message.version;
+      if (message.type === "ping") socket.send('{"type":"pong"}');
+      else if (message.type === "profile") this.took(message.profile);
+      else if (message.type === "slate" && this.asks.has(message.rail)) {
+        this.shown.add(message.rail);
+        this.on.slate(message.rail, message.slate);
+      } else if (message.type === "error") this.on.state("trouble", message.detail);
     };
-    socket.onclose = () => { if (socket === this.socket) this.lost(); };
+    socket.onclose = ({ code }) => {
+      if (code === UNAUTHORISED) this.opened = false;
+      if (socket === this.socket) this.lost();
+    };
   }
 
   lost() {

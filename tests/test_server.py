@@ -123,6 +123,7 @@ async def test_an_event_over_http_is_pushed_over_the_websocket_and_a_release_swa
     async with httpx.AsyncClient(headers=site.headers, timeout=20) as client:
         token = (await client.post(site.url("/api/v1/session-tokens"), json={"session_id": "s1"})).json()["token"]
         async with websockets.connect(site.url(f"/ws/v1/session?token={token}", "ws")) as ws:
+            await ws.send('{"type": "recommend"}')
             assert (await receive(ws, "slate"))["slate"]["release"] == "1"
             body = {"session_id": "s1", "events": [view("e1", "sku-7")], "recommend": {"count": 4}}
             answer = await client.post(site.url("/api/v1/events"), json=body)
@@ -146,6 +147,58 @@ async def test_an_event_over_http_is_pushed_over_the_websocket_and_a_release_swa
             profile = (await client.get(site.url("/api/v1/sessions/s1/profile"))).json()
             assert profile["release"] == "2"
             assert profile["events"] == n - 1, "the session went on; nothing of it was lost"
+
+
+async def test_a_socket_over_the_wire_says_why_it_ends(site: Site) -> None:
+    """The real server: its close frames were not sent while somebody waited to receive, and so never."""
+    async with httpx.AsyncClient(headers=site.headers, timeout=20) as client:
+        body = {"session_id": "ends", "ttl_s": 60}
+        token = (await client.post(site.url("/api/v1/session-tokens"), json=body)).json()["token"]
+        async with websockets.connect(site.url(f"/ws/v1/session?token={token}", "ws")) as ws:
+            for _ in range(130):
+                await ws.send('{"type": "pong"}')
+            async with asyncio.timeout(10):
+                await ws.wait_closed()
+            assert (ws.close_code, ws.close_reason) == (4429, "more than 20 messages a second")
+
+
+def test_a_slow_reader_is_let_go_and_slows_nobody(site: Site) -> None:
+    """One asks for a thousand slates and reads none of them; what the others wait for comes as before."""
+    asyncio.run(one_slow_of_two(site))
+
+
+async def one_slow_of_two(site: Site) -> None:
+    async with httpx.AsyncClient(headers=site.headers, timeout=20) as client:
+        tokens = [
+            (await client.post(site.url("/api/v1/session-tokens"), json={"session_id": name})).json()["token"]
+            for name in ("slow", "brisk")
+        ]
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=1_000)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        ask = json.dumps({"type": "recommend", "recommend": {"count": 50}}).encode()
+        frame = bytes([0x81, 0x80 | len(ask)]) + b"\0\0\0\0" + ask
+        writer.write(
+            f"GET /ws/v1/session?token={tokens[0]} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        async with websockets.connect(site.url(f"/ws/v1/session?token={tokens[1]}", "ws")) as ws:
+            await receive(ws, "profile")
+            waits, ended = [], False
+            writer.write(frame * 90)
+            for n in range(400):
+                with contextlib.suppress(ConnectionError):
+                    writer.write(frame)
+                started = time.monotonic()
+                await ws.send(json.dumps({"type": "event", "event": view(f"brisk-{n}")}))
+                await receive(ws, "profile")
+                waits.append(time.monotonic() - started)
+                await asyncio.sleep(0.06)
+                ended = ended or writer.transport.is_closing()
+                if ended:
+                    break
+        assert ended, "what took nothing for ten seconds is closed"
+        assert sorted(waits)[len(waits) // 2] < 0.5
+        writer.close()
 
 
 def test_a_foreign_token_opens_no_socket(site: Site) -> None:

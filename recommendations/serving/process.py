@@ -14,6 +14,7 @@ from recommendations import overlays, releases
 from recommendations.serving import access, shops
 from recommendations.serving.bus import Bus
 from recommendations.serving.engines import Engines
+from recommendations.serving.opened import Opened
 from recommendations.serving.shops import Shops
 from recommendations.serving.store import Durability, Store
 from recommendations.serving.surroundings import Surroundings
@@ -40,6 +41,7 @@ class Process:
         self.limits = Limits()
         self.usage = Usage()
         self.bus = Bus(Redis.from_url(url))
+        self.opened = Opened()
         self.store = Store(
             self.client,
             ttl_s=settings.SESSION_TTL_S,
@@ -72,6 +74,7 @@ class Process:
         self.surroundings.start()
 
     async def stop(self) -> None:
+        await self.opened.close()
         await self.surroundings.stop()
         for task in self._tasks:
             task.cancel()
