@@ -16,7 +16,7 @@ An hour is that in which a thing happened by its own clock, so that what comes l
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -33,7 +33,7 @@ from recommendations.models import AdaptationDecision, HourTally, ServedSlate
 
 HOUR = dt.timedelta(hours=1)
 
-Tally = Counter[tuple[dt.datetime, str, str, str]]
+Tally = defaultdict[tuple[dt.datetime, str, str, str], float]
 """(hour, measure, key, origin) -> how much more of it."""
 
 TOLD_BY_ARCHIVE = ("session", "event", "order", "revenue", "slate", "seen", "click", "decision")
@@ -116,7 +116,7 @@ def recount(shop: Shop, since: dt.datetime | None = None) -> int:
     """
     with transaction.atomic():
         Shop.objects.select_for_update(no_key=True).get(pk=shop.pk)
-        tally: Tally = Counter()
+        tally: Tally = defaultdict(float)
         start = hour_of(since) if since is not None else None
         _count_events(shop, start, tally)
         _count_slates(shop, start, tally)
@@ -140,8 +140,9 @@ def _count_events(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:
                 tally[hour, "revenue", "", origin] += row["worth"]
     sessions = Session.objects.filter(shop=shop, events__gt=0).exclude(origin=Origin.TEST).order_by()
     sessions = sessions.filter(started_at__gte=start) if start is not None else sessions
-    for row in sessions.annotate(hour=TruncHour("started_at")).values("hour", "origin").annotate(n=Count("pk")):
-        tally[row["hour"], "session", "", row["origin"]] += row["n"]
+    begun = sessions.annotate(hour=TruncHour("started_at")).values_list("hour", "origin").annotate(n=Count("pk"))
+    for hour, origin, n in begun:
+        tally[hour, "session", "", origin] += n
 
 
 def _count_slates(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:

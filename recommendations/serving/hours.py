@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class News(NamedTuple):
 
 def count(shop: Shop, news: News) -> None:
     """Add what is new to its hours. Whoever calls holds the shop's lock, within a transaction, and has written the slates."""
-    tally: Tally = Counter()
+    tally: Tally = defaultdict(float)
     begun: dict[str, tuple[float, str]] = {}
     for record, event in news.events:
         if record.session in news.silent:
