@@ -14,7 +14,7 @@ from django.utils import timezone
 from clusters.models import ClusterChange
 from personas.models import Shop
 from recommendations.learning.models import AdaptationSettings, BlockedAction, ClusterProposal
-from recommendations.learning.proposal_words import drawn
+from recommendations.learning.proposal_words import drawn_interval
 from tests.proposal_shops import bare_shop
 from tests.test_proposals import cluster, inside, pks, proposed
 
@@ -199,7 +199,7 @@ def test_a_day_is_undone_by_one_click_and_conflicts_are_told(merchandiser: Clien
 
 
 def test_a_drawn_interval_stays_on_its_line() -> None:
-    svg = str(drawn(5.0, -2.0, 9.0, 1.0))
+    svg = str(drawn_interval(5.0, -2.0, 9.0, 1.0, "looks a slate"))
     assert 'cx="166.0"' in svg
     assert 'x1="2.0"' in svg
-    assert "not told" in drawn(None, None, None, 1.0)
+    assert "not told" in drawn_interval(None, None, None, 1.0, "looks a slate")

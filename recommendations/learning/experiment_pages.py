@@ -59,6 +59,7 @@ class ExperimentPages(ModelAdmin):
         return [
             path("<int:pk>/shows/", view(self.result), name=f"{NAME}_result"),
             path("<int:pk>/start/", view(require_POST(self.start)), name=f"{NAME}_start"),
+            path("<int:pk>/discard/", view(require_POST(self.discard)), name=f"{NAME}_discard"),
             path("<int:pk>/stop/", view(require_POST(self.stop)), name=f"{NAME}_stop"),
             path("<int:pk>/live/", view(require_POST(self.live)), name=f"{NAME}_live"),
             path("<int:pk>/back/", view(require_POST(self.back)), name=f"{NAME}_back"),
@@ -142,7 +143,9 @@ class ExperimentPages(ModelAdmin):
             "media": self.media,
             "title": row.name,
             "row": row,
-            "arms": [(arm, _served(arm)) for arm in arms],
+            "arms": [(arm, _served(arm, told)) for arm, told in zip(arms, row.arms, strict=True)],
+            "tries": row.proposals.select_related("cluster").order_by("pk"),
+            "clusters": any(arm.clusters for arm in arms),
             "challengers": challengers if may_override(request.user) else known,
             "who_may": "" if may_override(request.user) or known == challengers else WHO_MAY,
             "rails": [(METRICS[r["metric"]], f"{-r['least']:.0%}") for r in row.guardrails],
@@ -179,6 +182,16 @@ class ExperimentPages(ModelAdmin):
             self.log_change(request, row, "Started.")
             messages.success(request, "It runs: visits that begin from now on are drawn, on every process within seconds.")
         return HttpResponseRedirect(here(row))
+
+    def discard(self, request: HttpRequest, pk: int) -> HttpResponse:
+        row = self._of(request, pk)
+        try:
+            experiments.discard(row)
+        except EditError as error:
+            refused(request, error)
+            return HttpResponseRedirect(here(row))
+        messages.success(request, f"“{row}” is gone: nobody was ever in it.")
+        return HttpResponseRedirect(reverse(f"admin:{NAME}_changelist"))
 
     def stop(self, request: HttpRequest, pk: int) -> HttpResponse:
         row = self._of(request, pk)
@@ -223,14 +236,20 @@ def _failed(request: HttpRequest, error: Exception) -> None:
         messages.error(request, f"Nothing was changed. {error}")
 
 
-def _served(arm: Arm) -> str:
-    """How an arm serves, in words."""
+def _served(arm: Arm, kept: dict[str, Any]) -> str:
+    """How an arm serves, in words. kept : as `Experiment.arms` has it."""
+    tries = kept.get("tries")
+    clusters = f"clusters {arm.clusters}" if tries is None else f"clusters with {_counted(len(tries))} as if approved"
     told = [
         f"policy {arm.policy}" if arm.policy else "",
-        f"clusters {arm.clusters}" if arm.clusters else "",
+        clusters if arm.clusters else "",
         "" if arm.adapts else "visits don't adapt",
     ]
     return ", ".join(filter(None, told)) or "as the shop serves"
+
+
+def _counted(proposals: int) -> str:
+    return "the proposal" if proposals == 1 else f"the {proposals} proposals"
 
 
 def _result(row: Experiment) -> dict[str, Any]:

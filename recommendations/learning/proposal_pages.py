@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -31,6 +32,7 @@ from recommendations.cluster_stories import picture
 from recommendations.learning import proposal_words as words
 from recommendations.learning.models import ClusterProposal
 from recommendations.learning.overriding import check_override, may_override
+from recommendations.learning.proposal_trying_pages import MAY, MOST_TRIED, try_page
 from recommendations.models import Release
 
 LIST = "admin:recommendations_clusterproposal_changelist"
@@ -81,10 +83,10 @@ class ProposalPages(ModelAdmin):
     list_display = ("shown_summary", "shown_effect", "shown_verdict", "shown_state", "shown_at")
     list_display_links = None
     list_filter = (StateFilter, "kind", "verdict", "shop", ("cluster", admin.RelatedOnlyFieldListFilter))
-    list_select_related = ("shop", "cluster", "target", "decided_by")
+    list_select_related = ("shop", "cluster", "target", "decided_by", "experiment")
     search_fields = ("summary", "cluster__name", "reason")
     list_before_template = "admin/learning/proposals_top.html"
-    actions = ("approve_chosen", "reject_chosen")
+    actions = ("approve_chosen", "try_chosen", "reject_chosen")
     show_full_result_count = False
 
     class Media:
@@ -96,6 +98,7 @@ class ProposalPages(ModelAdmin):
         return [
             path("look/", view(require_POST(self.look)), name=f"{name}_look"),
             path("day/", view(self.day), name=f"{name}_day"),
+            path("experiment/", view(partial(try_page, self)), name=f"{name}_experiment"),
             path("several/<slug:verb>/", view(self.several), name=f"{name}_several"),
             path("<int:pk>/decide/", view(require_POST(self.decide)), name=f"{name}_decide"),
             path("<int:pk>/try/", view(require_POST(self.try_it)), name=f"{name}_try"),
@@ -132,9 +135,12 @@ class ProposalPages(ModelAdmin):
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changes = super().get_changelist_instance(request)
-        ends = [abs(end) for row in changes.result_list for end in (row.low, row.high) if end is not None]
+        most: dict[str, float] = {}
         for row in changes.result_list:
-            row.most = max(ends, default=1.0)  # one scale for the page, so that intervals can be compared
+            unit = words.unit(row)
+            most[unit] = max([most.get(unit, 0.0), *(abs(end) for end in (row.low, row.high) if end is not None)])
+        for row in changes.result_list:
+            row.most = most[words.unit(row)] or 1.0  # one scale of a unit for the page, so that intervals can be compared
         return changes
 
     @admin.display(description="proposal", ordering="summary")
@@ -150,7 +156,7 @@ class ProposalPages(ModelAdmin):
 
     @admin.display(description="effect, with its 95 % interval", ordering="effect")
     def shown_effect(self, proposal: ClusterProposal) -> SafeString:
-        return words.drawn(proposal.effect, proposal.low, proposal.high, getattr(proposal, "most", 1.0))
+        return words.drawn(proposal, getattr(proposal, "most", 1.0))
 
     @admin.display(description="verdict", ordering="verdict")
     def shown_verdict(self, proposal: ClusterProposal) -> SafeString:
@@ -160,6 +166,8 @@ class ProposalPages(ModelAdmin):
     @admin.display(description="state", ordering="state")
     def shown_state(self, proposal: ClusterProposal) -> str:
         by = f" by {proposal.decided_by}" if proposal.decided_by else ""
+        if proposal.state == State.OPEN and proposal.experiment is not None:
+            return words.TRIED[proposal.experiment.state]
         return f"{proposal.get_state_display()}{by}" + (f" ({proposal.bound.replace('_', ' ')})" if proposal.bound else "")
 
     @admin.display(description="judged", ordering="created_at")
@@ -169,6 +177,16 @@ class ProposalPages(ModelAdmin):
     @admin.action(description="Approve the chosen proposals", permissions=["change"])
     def approve_chosen(self, request: HttpRequest, queryset: QuerySet[ClusterProposal]) -> HttpResponse | None:
         return self._chosen(request, queryset, "approve")
+
+    @admin.action(description="Try the chosen proposals in an experiment", permissions=["change"])
+    def try_chosen(self, request: HttpRequest, queryset: QuerySet[ClusterProposal]) -> HttpResponse | None:
+        if not request.user.has_perm(MAY):
+            raise PermissionDenied
+        chosen = list(queryset.order_by("-pk").values_list("pk", flat=True)[: MOST_TRIED + 1])
+        if len(chosen) > MOST_TRIED:
+            self.message_user(request, f"Choose at most {MOST_TRIED} proposals for one experiment.", messages.WARNING)
+            return None
+        return HttpResponseRedirect(_trying(chosen))
 
     @admin.action(description="Reject the chosen proposals", permissions=["change"])
     def reject_chosen(self, request: HttpRequest, queryset: QuerySet[ClusterProposal]) -> HttpResponse | None:
@@ -262,7 +280,7 @@ class ProposalPages(ModelAdmin):
         """What would change, what speaks for it, and the decision."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
-        rows = ClusterProposal.objects.select_related("shop", "cluster", "target", "decided_by")
+        rows = ClusterProposal.objects.select_related("shop", "cluster", "target", "decided_by", "experiment")
         proposal = rows.filter(pk__in=numbers([object_id])).first()
         if proposal is None or request.method == "POST":
             response: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
@@ -274,10 +292,11 @@ class ProposalPages(ModelAdmin):
             "title": proposal.summary or str(proposal),
             "proposal": proposal,
             "sides": words.sides(proposal) if open_ or proposal.state == State.BLOCKED else None,
-            "drawn": words.drawn(
-                proposal.effect, proposal.low, proposal.high, max(abs(proposal.low or 0), abs(proposal.high or 1))
-            ),
+            "drawn": words.drawn(proposal, max(abs(proposal.low or 0), abs(proposal.high or 1))),
+            "tried": proposal.experiment and words.TRIED[proposal.experiment.state],
+            "may_try": may and open_ and _may_try(request, proposal),
             "sentences": words.sentences(proposal),
+            "missing": proposal.evidence.get("missing", ""),
             "stopped": words.stopped_words(proposal),
             "rows": [
                 (item, picture(proposal.shop, item), words.item_words(proposal, each.get("evidence", {})), each)
@@ -345,7 +364,7 @@ class ProposalPages(ModelAdmin):
         return TemplateResponse(
             request,
             "admin/learning/tried.html",
-            {"trial": trial, "why_not": why_not, "drawn": words.drawn(*told) if told else ""},
+            {"trial": trial, "why_not": why_not, "drawn": words.drawn_interval(*told, "looks a visit") if told else ""},
         )
 
     # A day
@@ -404,6 +423,20 @@ def _days(shop: Shop) -> list[dict[str, Any]]:
         told = words.days_words(row["day"], row["changes"], row["clusters"])
         days.append({"day": row["day"].isoformat(), "told": told, "changes": list(changes.order_by("-pk")[:20])})
     return days
+
+
+def _trying(proposals: list[int]) -> str:
+    """The page that makes an experiment of them."""
+    at = reverse("admin:recommendations_clusterproposal_experiment")
+    return f"{at}?{'&'.join(f'proposal={pk}' for pk in proposals)}"
+
+
+def _may_try(request: HttpRequest, proposal: ClusterProposal) -> str:
+    """Where an experiment of it is made, "" where nobody may, or one tries it already."""
+    from recommendations.learning.proposals import is_tried
+
+    free = proposal.verdict != Verdict.WORSE and not is_tried(proposal, timezone.now())
+    return _trying([proposal.pk]) if free and request.user.has_perm(MAY) else ""
 
 
 def _day(given: str) -> dt.date | None:

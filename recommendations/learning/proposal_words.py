@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from clusters.cluster_drafts import count_items
 from clusters.models import ClusterMembership, ClusterRelation, Item
 from recommendations.learning.lasting_bounds import WORDS
-from recommendations.learning.models import ClusterProposal
+from recommendations.learning.models import ClusterProposal, Experiment
 from recommendations.learning.proposals import LEAST_TIE, ids_of
 
 Kind = ClusterProposal.Kind
@@ -20,12 +20,40 @@ Kind = ClusterProposal.Kind
 WIDTH, HEIGHT = 168, 22
 """Of a drawn interval, pixels."""
 
+UNITS = {
+    "reward": "looks a visit",
+    "engagements": "engagements a visit",
+    "carts": "added to the cart a visit",
+    "purchases": "purchases a visit",
+    "revenue": "revenue a visit",
+}
+"""What an experiment's metric is told in."""
+
 SHOWN = 12
 """Items of a cluster that are shown before and after, the most typical first, beside those that change."""
 
 
-def drawn(effect: float | None, low: float | None, high: float | None, most: float) -> SafeString:
-    """An effect with its interval on a line whose middle is no effect. most : that the line's ends stand for."""
+TRIED = {
+    Experiment.State.DRAFT: "In an experiment that isn't started",
+    Experiment.State.RUNNING: "Being tried in an experiment",
+    Experiment.State.STOPPED: "Was tried in an experiment",
+}
+"""What becomes of a proposal in an experiment, by the experiment's state."""
+
+
+def unit(proposal: ClusterProposal) -> str:
+    """What its effect is told in: of an experiment, what that is judged by."""
+    metric = proposal.evidence.get("metric")
+    return "looks a slate" if metric is None else UNITS.get(metric, "looks a visit")
+
+
+def drawn(proposal: ClusterProposal, most: float) -> SafeString:
+    """A proposal's effect with its interval on a line whose middle is no effect. most : that the line's ends stand for."""
+    return drawn_interval(proposal.effect, proposal.low, proposal.high, most, unit(proposal))
+
+
+def drawn_interval(effect: float | None, low: float | None, high: float | None, most: float, of: str) -> SafeString:
+    """As `drawn`, of any effect. of : its unit, in words."""
     if effect is None or low is None or high is None:
         return SafeString('<span class="persona-quiet">not told</span>')
     middle, scale = WIDTH / 2, (WIDTH / 2 - 6) / max(most, 1e-9)
@@ -39,12 +67,12 @@ def drawn(effect: float | None, low: float | None, high: float | None, most: flo
         '<line class="proposal-span" x1="{l}" x2="{r}" y1="11" y2="11"/><circle cx="{e}" cy="11" r="4"/></svg>',
         w=WIDTH, h=HEIGHT, m=middle, b=HEIGHT - 2, l=at(low), r=at(high), e=at(effect),
     )  # fmt: skip
-    return format_html('<span class="proposal-effect">{}<span>{}</span></span>', drawing, told_effect(effect, low, high))
+    return format_html('<span class="proposal-effect">{}<span>{}</span></span>', drawing, told_effect(effect, low, high, of))
 
 
-def told_effect(effect: float, low: float, high: float) -> str:
+def told_effect(effect: float, low: float, high: float, of: str = "looks a slate") -> str:
     """ "+0.16 looks a slate, 0.12 to 0.21"."""
-    return f"{effect:+.2f} looks a slate, {_signed(low)} to {_signed(high)}"
+    return f"{effect:+.2f} {of}, {_signed(low)} to {_signed(high)}".replace("+-", "-").replace("-", "−")
 
 
 def _signed(value: float) -> str:
@@ -54,6 +82,8 @@ def _signed(value: float) -> str:
 def sentences(proposal: ClusterProposal) -> list[str]:
     """What speaks for a proposal, and how it was compared."""
     e = proposal.evidence
+    if "experiment" in e:
+        return _experiment_sentences(proposal)
     if "decisions" not in e:
         return []
     (one, other), (one_visits, other_visits), means = e["decisions"], e["sessions"], e["means"]
@@ -97,6 +127,21 @@ def stopped_words(proposal: ClusterProposal) -> list[str]:
         return [f"It is blocked: {WORDS.get(proposal.bound, proposal.bound)}."]
     stopped = proposal.evidence.get("stopped") or {}
     return [f"{count_items(len(items)).capitalize()} left out: {WORDS.get(bound, bound)}." for bound, items in stopped.items()]
+
+
+def _experiment_sentences(proposal: ClusterProposal) -> list[str]:
+    e = proposal.evidence
+    (control, challenger), together = e["visits"], int(e["together"])
+    told = [
+        f"Shoppers were split at random: {challenger:,} visits were served with the change, {control:,} as the shop is. What is "
+        f"told is {unit(proposal)}, of those with it less those without; the interval holds however often it is looked at."
+    ]
+    if together > 1:
+        told.append(
+            f"It was tried together with {together - 1} other{'' if together == 2 else 's'}: what is known is known of all of "
+            "them as one. Approve them together, as the experiment's page does by making its arm live."
+        )
+    return told
 
 
 def item_words(proposal: ClusterProposal, evidence: dict[str, Any]) -> str:
