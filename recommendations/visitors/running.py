@@ -29,6 +29,9 @@ from recommendations.visitors.visit import visit
 
 logger = logging.getLogger(__name__)
 
+HABITS = Habits(leaves=2.0, carts=-5.0, buys=0.4)
+"""A visit looks at some five pages, and one in ten or so ends with an order, as shops know it."""
+
 KEY_NAME = "Simulated visitors"
 MOST_INSIDE = 200
 """Visitors at a time; whoever comes then turns round at the door."""
@@ -78,7 +81,7 @@ def run(
 def _crowd(shop: Shop, catalogue: Catalogue, seed: int | None) -> Crowd:
     """The shop's personas as shoppers. Raises ValueError where nobody would come."""
     world = build_world(catalogue, *versions.current(shop), seed=shop.pk)
-    return Crowd(world, Habits(), seed=time.time_ns() % (1 << 31) if seed is None else seed)
+    return Crowd(world, HABITS, seed=time.time_ns() % (1 << 31) if seed is None else seed)
 
 
 class _Coming:
