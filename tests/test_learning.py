@@ -15,6 +15,7 @@ import redis
 from django.contrib.auth.models import User
 
 from clusters import gate
+from clusters.crediting import credited
 from clusters.policy import ACTIONS, CONTRACT, EXPAND, FEATURES, KEEP, default_policy, learn, propensities, statistics
 from clusters.rewards import Engagement, Report, Rewards, credit
 from personas.events import CODE
@@ -25,7 +26,7 @@ from recommendations.engine import Engine
 from recommendations.learning import evidence, policies
 from recommendations.learning.bounds import settings_of
 from recommendations.learning.models import AdaptationSettings, PolicyEvidence, PolicyVersion
-from recommendations.learning.reading import happenings, numbered
+from recommendations.learning.reading import LATE_S, followed, happenings, numbered
 from recommendations.models import AdaptationDecision, Release
 from recommendations.serving.activity import log_key
 from tests.worlds import make_world, train_world
@@ -61,12 +62,13 @@ def decide(shop: Shop, session: str, event: str, at: float, **fields: Any) -> Ad
     return AdaptationDecision.objects.create(shop=shop, session_id=session, event_id=event, at=moment(at), **(told | fields))
 
 
-def happen(shop: Shop, session: str, *events: tuple[str, float, list[int], dict[str, Any] | None]) -> None:
-    """events : (name, seconds, items, data)."""
+def happen(shop: Shop, session: str, *events: tuple[str, float, list[int], dict[str, Any] | None], late_s: float = 0.0) -> None:
+    """events : (name, seconds, items, data).  late_s : after which they came in."""
     row = Session.objects.create(shop=shop, session_id=session, started_at=moment(0.0), last_at=moment(0.0))
     rows = [
         EventRow(
-            row.pk, f"{session}-{n}", CODE[name], moment(at), moment(at), n, items[0], data=json.dumps(data) if data else None
+            *(row.pk, f"{session}-{n}", CODE[name], moment(at), moment(at + late_s), n, items[0]),
+            data=json.dumps(data) if data else None,
         )
         for n, (name, at, items, data) in enumerate(events)
     ]
@@ -129,7 +131,50 @@ def test_what_happened_is_reports_that_name_a_slate_and_engagements_with_items_w
     assert found["a"].engagements == [Engagement(13.0, 3, look), Engagement(14.0, 1, bought), Engagement(14.0, 3, bought)]
 
 
+def test_columns_of_what_happened_are_credited_as_what_happened(shop: Shop) -> None:
+    """Sessions with slots that don't fit, items that the catalogue lacks, nothing but those, lists of others, equal times."""
+    rng = np.random.default_rng(3)
+    names = [f"s{n}" for n in range(40)]
+    for name in names:
+        at = sorted(rng.integers(0, 400, size=12).tolist())
+        events: list[tuple[str, float, list[int], dict[str, Any] | None]] = []
+        for n, t in enumerate(at):
+            items = rng.integers(0, 5, size=rng.integers(1, 4)).tolist()
+            slots = rng.integers(0, 9, size=len(items) + int(rng.random() < 0.3)).tolist()
+            if rng.random() < 0.5:
+                slate = {"recommendation_id": f"r{n % 3}"} if rng.random() < 0.8 else {}
+                events.append(("view_item_list", t, items, {"items": items, "slots": slots, **slate}))
+            else:
+                events.append((str(rng.choice(["view_item", "search", "purchase"])), t, items, None))
+        happen(shop, name, *events)
+    there = happenings(shop, names)
+    asked = [*reversed(names), "nobody"]  # numbered otherwise than their rows
+    at = rng.integers(0, 300, size=(len(asked), 5)).astype(float)
+    found = credited(Rewards(), np.repeat(np.arange(len(asked)), 5), at.ravel(), followed(shop, asked)).reshape(at.shape)
+    for n, name in enumerate(asked[:-1]):
+        expected = credit(Rewards(), at[n].tolist(), there[name].reports, there[name].engagements)
+        np.testing.assert_allclose(found[n], expected, atol=1e-12, err_msg=name)
+    assert np.isnan(found[-1]).all()
+    assert (~np.isnan(found)).sum() > 50
+
+
 # Sealing
+
+
+def test_what_was_decided_upon_an_event_that_came_in_late_teaches_nothing_and_is_counted(shop: Shop) -> None:
+    """The server decides upon what it receives: the slates around the time that the event gives were made before."""
+    at = NOW.timestamp() - 86_400.0
+    for session, late_s in (("in time", LATE_S), ("late", LATE_S + 1.0)):
+        slate = {"items": [1, 2], "slots": [0, 1], "recommendation_id": f"r-{session}"}
+        seen = ("view_item_list", at + 30.0, [1, 2], slate)
+        happen(shop, session, ("view_item", at, [9], None), seen, ("view_item", at + 60.0, [1], None), late_s=late_s)
+        decide(shop, session, f"{session}-0", at, propensities=[0.5, 0.5])
+    seal(shop)
+    rewards = dict(AdaptationDecision.objects.values_list("session_id", "reward"))
+    assert rewards["in time"] == pytest.approx(1.0 - 0.05 / np.log2(3))
+    assert rewards["late"] is None
+    chunk = PolicyEvidence.objects.get()
+    assert (chunk.decisions, chunk.credited, evidence.late_of([chunk])) == (2, 1, 1)
 
 
 def seal(shop: Shop, *, at: dt.datetime = LATER) -> bool:
@@ -195,7 +240,7 @@ def test_a_decision_waits_until_what_follows_it_is_known(shop: Shop) -> None:
     seal(shop, at=early)
     assert not AdaptationDecision.objects.get(at=latest).reward
     assert PolicyEvidence.objects.get().decisions < 10
-    seal(shop, at=early + dt.timedelta(seconds=evidence.LAG_S + 1))
+    seal(shop, at=early + dt.timedelta(seconds=LATE_S + 1))
     assert sum(PolicyEvidence.objects.values_list("decisions", flat=True)) == 10
 
 

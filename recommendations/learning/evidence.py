@@ -7,6 +7,7 @@ written in one transaction. Any number of workers may seal; one that is killed l
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,27 +15,27 @@ import msgspec
 import numpy as np
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, QuerySet, TextField
+from django.db.models import Count, F, Max, Min, QuerySet, TextField
 from django.db.models.functions import Cast
 
+from clusters.crediting import credited
 from clusters.policy import ACTIONS, Statistics, nothing, statistics
-from clusters.rewards import Rewards, credit
-from personas.models import Epoch, Shop
+from clusters.rewards import Rewards
+from personas.models import Epoch, Shop, moment
 from recommendations import releases
 from recommendations.learning.models import PolicyEvidence
-from recommendations.learning.reading import Happenings, as_one, features_array, happenings, plain
+from recommendations.learning.reading import LATE_S, as_one, features_array, followed, plain, uncollected
 from recommendations.locks import renewed
 from recommendations.models import AdaptationDecision
 from recommendations.serving.activity import StreamLog
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 20_000
 """Decisions of a chunk: sealed in a second, in some tens of megabytes."""
 
 SEAL_S = 3600.0
 """Seconds that fewer wait to be sealed: rows of sums are for hours, not minutes."""
-
-LAG_S = 120.0
-"""Seconds that an event may be on its way to us, beside the time that it waits to be archived."""
 
 LOCK_S = 60.0
 """Seconds that a killed worker's chunk is left alone."""
@@ -81,7 +82,7 @@ class Day(NamedTuple):
 def ripe_before(rewards: Rewards, *, now: float) -> float:
     """Time before which all that a decision may have led to is in the archive: an archiver that is behind holds learning up."""
     oldest = StreamLog(releases.redis_client(), partitions=settings.ACTIVITY_PARTITIONS).oldest()
-    return min(now - LAG_S, now if oldest is None else oldest) - rewards.window_s
+    return min(now - LATE_S, now if oldest is None else oldest) - rewards.window_s
 
 
 def claim(shop: Shop, *, before: float, all_of_it: bool = False) -> int:
@@ -97,22 +98,23 @@ def claim(shop: Shop, *, before: float, all_of_it: bool = False) -> int:
         last = _last(shop)
         high = _of(shop).order_by("-pk").values_list("pk", flat=True).first() or 0
     chunks: list[PolicyEvidence] = []
-    after, ripe = last, True
-    while ripe and after < high:
-        rows = plain(_of(shop).filter(pk__gt=after, pk__lte=high).order_by("pk").values_list("pk", Epoch("at"))[:CHUNK])
-        at = np.array([row[1] for row in rows])
-        late = np.flatnonzero(at >= before)
-        count = int(late[0]) if len(late) else len(rows)
-        ripe = not len(late) and len(rows) > 0
-        if not count or (count < CHUNK and not all_of_it and at[:count].min() >= before - SEAL_S):
+    after, until = last, moment(before)
+    unripe = _of(shop).filter(pk__gt=last, pk__lte=high, at__gte=until).order_by("pk").values_list("pk", flat=True).first()
+    if unripe is not None:
+        high = unripe - 1
+    while after < high:
+        rows = _of(shop).filter(pk__gt=after, pk__lte=high).order_by("pk")[:CHUNK]
+        found = rows.aggregate(count=Count("pk"), first=Min("pk"), last=Max("pk"), earliest=Min("at"), latest=Max("at"))
+        count = found["count"]
+        if not count or (count < CHUNK and not all_of_it and found["earliest"] >= until - dt.timedelta(seconds=SEAL_S)):
             break
-        day = dt.datetime.fromtimestamp(float(at[:count].max()), tz=dt.UTC).date()
+        day = found["latest"].astimezone(dt.UTC).date()
         chunks.append(
             PolicyEvidence(
-                shop=shop, first=rows[0][0], last=rows[count - 1][0], day=day, decisions=count, credited=0, statistics={}
+                shop=shop, first=found["first"], last=found["last"], day=day, decisions=count, credited=0, statistics={}
             )
         )
-        after = chunks[-1].last
+        after = found["last"]
     with transaction.atomic():
         _lock(shop)
         if _last(shop) != last:
@@ -150,45 +152,47 @@ def seal(shop: Shop, rewards: Rewards) -> bool:
 
 
 def _seal(shop: Shop, chunk: PolicyEvidence, rewards: Rewards) -> None:
+    with uncollected():
+        told, pairs, decisions = _taught(shop, chunk, rewards)
+    with transaction.atomic():
+        mine = PolicyEvidence.objects.filter(pk=chunk.pk, statistics={})
+        if mine.update(statistics=told, credited=len(pairs), decisions=decisions, sealed_at=dt.datetime.now(dt.UTC)):
+            _write_rewards(pairs)
+
+
+def _taught(shop: Shop, chunk: PolicyEvidence, rewards: Rewards) -> tuple[dict[str, Any], list[tuple[float, int]], int]:
+    """A chunk's statistics as they are kept; (reward, pk) of those of its decisions that have one; how many there are."""
     texts = (Cast(F("features"), TextField()), Cast(F("propensities"), TextField()))
     columns = ("pk", "session_id", Epoch("at"), "action", "policy", *texts)
     rows = _of(shop).filter(pk__gte=chunk.first, pk__lte=chunk.last).order_by("pk").values_list(*columns)
     # Before options were logged the propensities were of three actions; they say nothing of what is chosen among today.
     taken = [row for row in plain(rows) if row[6] != "[]" and row[3] in _CODES]
     pks, names, at, actions, policies, features, _ = zip(*taken, strict=True) if taken else ((),) * 7
-    followed = happenings(shop, dict.fromkeys(names))
-    earned = _credited(rewards, names, np.array(at), followed)
+    times = np.array(at, dtype=np.float64)
+    number: dict[str, int] = {}
+    session = np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64)
+    happened = followed(shop, list(number))
+    earned = credited(rewards, session, times, happened)
+    late = 0
+    if happened.late:
+        came_late = np.array([each in happened.late for each in zip(session.tolist(), at, strict=True)])
+        earned[came_late], late = np.nan, int(came_late.sum())
+        logger.info("%s decisions of %s came in too late to be credited", late, shop.slug)
     codes = np.array([_CODES[action] for action in actions], dtype=np.int64)
     has = ~np.isnan(earned)
-    dates = days_at(np.array(at))
+    dates = days_at(times)
     sums = {}
     if has.any():
         x = features_array(msgspec.json.decode(as_one(features), type=list[list[float]]))
         for day in np.unique(dates[has]):
             of = has & (dates == day)
             sums[str(day)] = statistics(x[of], codes[of], earned[of]).to_json()
-    told = {"sums": sums, "days": days_of(names, dates, policies, codes, earned)}
+    told = {"sums": sums, "days": days_of(names, dates, policies, codes, earned), **({"late": late} if late else {})}
     pairs = [(reward, pk) for pk, reward in zip(pks, earned.tolist(), strict=True) if reward == reward]
-    with transaction.atomic():
-        mine = PolicyEvidence.objects.filter(pk=chunk.pk, statistics={})
-        if mine.update(statistics=told, credited=int(has.sum()), decisions=len(pks), sealed_at=dt.datetime.now(dt.UTC)):
-            _write_rewards(pairs)
+    return told, pairs, len(pks)
 
 
 _CODES = {name: code for code, name in enumerate(ACTIONS)}
-
-
-def _credited(rewards: Rewards, names: Sequence[str], at: np.ndarray, followed: Mapping[str, Happenings]) -> np.ndarray:
-    """(n,) reward of each decision. at : (n,) seconds."""
-    of: dict[str, list[int]] = {}
-    for n, name in enumerate(names):
-        of.setdefault(name, []).append(n)
-    earned = np.full(len(names), np.nan)
-    for name, places in of.items():
-        if name in followed:
-            there = followed[name]
-            earned[places] = credit(rewards, at[places].tolist(), there.reports, there.engagements)
-    return earned
 
 
 def _write_rewards(pairs: Sequence[tuple[float, int]]) -> None:
@@ -267,6 +271,11 @@ def total(chunks: Iterable[PolicyEvidence], today: dt.date, half_life_days: floa
     return found
 
 
+def late_of(chunks: Iterable[PolicyEvidence]) -> int:
+    """How many decisions teach nothing because the events that they were made upon came in late (`reading.LATE_S`)."""
+    return sum(int(chunk.statistics.get("late", 0)) for chunk in chunks)
+
+
 def days(chunks: Iterable[PolicyEvidence]) -> list[Day]:
     """Each day's decisions by policy, in order of days."""
     return sorted(_added(Day(*told) for chunk in chunks for told in chunk.statistics.get("days", ())))
@@ -304,6 +313,8 @@ def _join(kept: PolicyEvidence, chunk: PolicyEvidence) -> None:
     sums: dict[str, Any] = dict(kept.statistics["sums"])
     for day, told in chunk.statistics["sums"].items():
         sums[day] = (Statistics.from_json(sums[day]) + Statistics.from_json(told)).to_json() if day in sums else told
-    kept.last, kept.statistics = chunk.last, {"sums": sums, "days": list(days((kept, chunk)))}
+    late = late_of((kept, chunk))
+    told = {"sums": sums, "days": list(days((kept, chunk))), **({"late": late} if late else {})}
+    kept.last, kept.statistics = chunk.last, told
     kept.decisions, kept.credited = kept.decisions + chunk.decisions, kept.credited + chunk.credited
     kept.save()

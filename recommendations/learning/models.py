@@ -85,7 +85,8 @@ class PolicyEvidence(models.Model):
     first, last : pks of the decisions, both included; a chunk's are never counted again.
     A chunk without statistics is claimed, and not yet sealed.
     day : UTC, of its latest decision.  decisions, credited : in all, and with a reward.
-    statistics : {"sums": {day: `clusters.policy.Statistics.to_json`}, "days": [`learning.evidence.Day`, ...]}.
+    statistics : {"sums": {day: `clusters.policy.Statistics.to_json`}, "days": [`learning.evidence.Day`, ...], "late": of how many
+        decisions the events came in too late (`learning.reading.LATE_S`), absent for none}.
     """
 
     shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="policy_evidence", db_index=False)
@@ -111,7 +112,7 @@ class PolicyVersion(models.Model):
     version : `clusters.policy.Policy.version`, as decisions log it.  component : version of the component that holds it.
     against : version of the policy that it was compared with.
     verdict : as `clusters.gate.Verdict.to_json`, {} before there is one.
-    learned : {"decisions", "credited", "first", "last", "half_life_days", "day"}; {} of a policy that learned nothing.
+    learned : {"decisions", "credited", "late", "first", "last", "half_life_days", "day"}; {} of a policy that learned nothing.
     """
 
     class State(models.TextChoices):

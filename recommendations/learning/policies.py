@@ -142,6 +142,7 @@ def _candidate(shop: Shop, given: AdaptationSettings, chunks: list[PolicyEvidenc
     learned = {
         "decisions": sum(chunk.decisions for chunk in chunks),
         "credited": sum(chunk.credited for chunk in chunks),
+        "late": evidence.late_of(chunks),
         "first": chunks[0].first,
         "last": chunks[-1].last,
         "half_life_days": given.half_life_days,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,7 +16,8 @@ from django.db import connection
 from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast
 
-from clusters.decision_log import ABSENT, DecisionLog
+from clusters.crediting import Followed
+from clusters.decision_log import ABSENT, DecisionLog, joined
 from clusters.policy import ACTIONS, FEATURES
 from clusters.rewards import Engagement, Report
 from personas.events import CODE, ENGAGEMENT, UNKNOWN_ITEM
@@ -24,6 +28,13 @@ logger = logging.getLogger(__name__)
 
 REPORT = CODE["view_item_list"]
 ENGAGED = tuple(CODE[name] for name in ENGAGEMENT)
+
+LATE_S = 120.0
+"""Seconds that an event may be on its way to us. What was decided upon one that took longer was decided long after it happened:
+the slates around its time are not the decision's doing."""
+
+BATCH = 4_000
+"""Decisions that are read at a time: with their options as plain objects some tens of megabytes."""
 
 
 class _Option(msgspec.Struct, array_like=True, gc=False):
@@ -54,7 +65,15 @@ def numbered(rows: QuerySet[AdaptationDecision]) -> Numbered:
     option was described by fewer features than today's, the others are 0.
     """
     texts = (Cast(F("options"), TextField()), Cast(F("propensities"), TextField()))
-    taken = plain(rows.values_list("pk", "session_id", Epoch("at"), "cluster", "choice", "reward", *texts))
+    code: dict[str, int] = {}
+    with uncollected():
+        asked = rows.values_list("pk", "session_id", Epoch("at"), "cluster", "choice", "reward", *texts)
+        parts = [_read(taken, code) for taken in batches(asked, BATCH)] or [_read([], code)]
+    return Numbered(np.concatenate([pks for pks, _ in parts]), joined([log for _, log in parts]), tuple(code))
+
+
+def _read(taken: Sequence[tuple[Any, ...]], code: dict[str, int]) -> tuple[np.ndarray, DecisionLog]:
+    """Primary keys and decisions of some rows. code : session -> number, to which those are added that are new."""
     options = msgspec.json.decode(as_one(row[6] for row in taken), type=list[list[_Option]])
     propensities = msgspec.json.decode(as_one(row[7] for row in taken), type=list[list[float]])
     kept = [n for n, row in enumerate(taken) if options[n] and _holds(options[n], propensities[n], row[4])]
@@ -74,7 +93,6 @@ def numbered(rows: QuerySet[AdaptationDecision]) -> Numbered:
     target[row, place] = [option.target for option in flat]
     chances = np.zeros((n, most))
     chances[row, place] = [p for n in kept for p in propensities[n]]
-    code: dict[str, int] = {}
     session = np.array([code.setdefault(taken[n][1], len(code)) for n in kept], dtype=np.int64)
     reward = [np.nan if taken[n][5] is None else taken[n][5] for n in kept]
     log = DecisionLog(
@@ -88,7 +106,7 @@ def numbered(rows: QuerySet[AdaptationDecision]) -> Numbered:
         cluster=np.array([taken[n][3] for n in kept], dtype=np.int64),
         target=target,
     )
-    return Numbered(np.array([taken[n][0] for n in kept], dtype=np.int64), log, tuple(code))
+    return np.array([taken[n][0] for n in kept], dtype=np.int64), log
 
 
 def features_array(features: Sequence[Sequence[float]]) -> np.ndarray:
@@ -163,8 +181,81 @@ def _report(at: float, items: tuple[int, ...], slate: str, slots: tuple[int, ...
     return Report(at, items, slate, slots)
 
 
+def followed(shop: Shop, session_ids: Sequence[str]) -> Followed:
+    """What happened in archived sessions of the shop, numbered by their place, as columns; what counts is as of `happenings`."""
+    pks = Session.objects.ids_of(shop, session_ids)
+    number = {pks[name]: n for n, name in enumerate(session_ids) if name in pks}
+    columns = ("session_id", "code", Epoch("at"), Epoch("received_at"), "item", Cast(F("data"), TextField()))
+    rows: list[tuple[Any, ...]] = []
+    for some in in_chunks(number):
+        events = ArchivedEvent.objects.filter(shop=shop, session__in=some, code__in=(REPORT, *ENGAGED))
+        rows += plain(events.order_by("session_id", "place").values_list(*columns))  # as the index has them
+    sessions, codes, times, received, own, texts = zip(*rows, strict=True) if rows else ((),) * 6
+    told = msgspec.json.decode(as_one(text or "{}" for text in texts), type=list[_Data])
+    session, code = np.array([number[pk] for pk in sessions], dtype=np.int64), np.array(codes, dtype=np.int64)
+    at, came = np.array(times, dtype=np.float64), np.array(received, dtype=np.float64)
+    named = np.array([bool(data.recommendation_id) for data in told], dtype=bool)
+    order = np.lexsort((at, session))
+
+    def listed(which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of some rows, each's items one after the other: place in `which`, slot, item; what the catalogue lacks is left out."""
+        data = [told[n] for n in which.tolist()]
+        items = [each.items or (own[n],) for n, each in zip(which.tolist(), data, strict=True)]
+        lengths = np.array([len(each) for each in items], dtype=np.int64)
+        of, item = np.repeat(np.arange(len(which)), lengths), np.array(list(chain.from_iterable(items)), dtype=np.int64)
+        told_slots = np.array([len(each.slots) for each in data], dtype=np.int64) == lengths
+        given = chain.from_iterable(each.slots for each, fits in zip(data, told_slots.tolist(), strict=True) if fits)
+        slot = np.zeros(len(item), dtype=np.int64)
+        slot[told_slots[of]] = list(given)
+        known = item != UNKNOWN_ITEM
+        of, slot, item = of[known], slot[known], item[known]
+        return of, np.where(told_slots[of], slot, np.arange(len(of)) - np.searchsorted(of, of)), item
+
+    reports, acts = order[((code == REPORT) & named)[order]], order[(code != REPORT)[order]]
+    of, slot, item = listed(reports)
+    did, _, acted = listed(acts)
+    full, start = np.unique(of, return_index=True)
+    reports, acts = reports[full], acts[did]
+    numbers = np.unique(np.concatenate((item, acted)), return_inverse=True)[1].reshape(-1)
+    slates: dict[tuple[int, str], int] = {}
+    names = zip(session[reports].tolist(), (told[n].recommendation_id for n in reports.tolist()), strict=True)
+    slate = [slates.setdefault(name, len(slates)) for name in names]
+    late = np.flatnonzero(came - at > LATE_S)
+    return Followed(
+        session[reports],
+        at[reports],
+        np.array(slate, dtype=np.int64),
+        np.append(start, len(of)),
+        numbers[: len(item)],
+        slot,
+        session[acts],
+        at[acts],
+        numbers[len(item) :],
+        code[acts],
+        frozenset(zip(session[late].tolist(), at[late].tolist(), strict=True)),
+    )
+
+
 def plain(rows: QuerySet[Any, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Rows as the database gives them: of columns that need no conversion, in a third of the time."""
+    return [row for some in batches(rows, 10_000) for row in some]
+
+
+def batches(rows: QuerySet[Any, tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
+    """`plain`, so many at a time."""
     with connection.cursor() as cursor:
         cursor.execute(*rows.query.sql_with_params())
-        return cursor.fetchall()
+        while some := cursor.fetchmany(size):
+            yield some
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without looks for cycles among the objects made here: rows by the hundred thousand form none, and to look took a fifth."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
