@@ -22,8 +22,18 @@ SHOP = 1
 KEY = "pc_test_key"
 
 
-def put_key(client: redis.Redis, plaintext: str, *, shop: int = SHOP, scopes: tuple[str, ...] = ("ingest", "read")) -> None:
-    client.hset(access.KEYS, hash_key(plaintext), json.dumps({"shop": shop, "scopes": scopes, "rate": 0}))
+def put_key(
+    client: redis.Redis,
+    plaintext: str,
+    *,
+    shop: int = SHOP,
+    scopes: tuple[str, ...] = ("ingest", "read"),
+    rate: int = 0,
+    **more: object,
+) -> None:
+    """rate : requests a second, 0 for any.  more : as the hot path's copy of a key has it."""
+    row = {"shop": shop, "scopes": scopes, "rate": rate, **more}
+    client.hset(access.KEYS, hash_key(plaintext), json.dumps(row))
 
 
 async def start_process(url: str, engine: Engine | None) -> Process:

@@ -68,7 +68,7 @@ class _Bucket:
 
 
 class Limits:
-    """The buckets of one process, which its threads share. A bucket holds a second's worth.
+    """The buckets of one process, which its threads share. A bucket holds a second's worth of the process's share.
 
     clock : seconds, monotonic.
     """
@@ -88,14 +88,14 @@ class Limits:
                 if len(self._buckets) >= MOST_BUCKETS:
                     self._buckets.clear()
                 bucket = self._buckets[subject] = _Bucket(limit, now)
-            tokens = min(limit, bucket.tokens + (now - bucket.at) * bucket.rate)
+            tokens = min(max(1.0, bucket.rate), bucket.tokens + (now - bucket.at) * bucket.rate)
             bucket.at = now
             bucket.asked += 1
             if allowed := tokens >= 1.0:
                 tokens -= 1.0
             bucket.tokens = tokens
         wait_s = 0.0 if allowed else (1.0 - tokens) / bucket.rate
-        return Standing(allowed, int(limit), int(tokens), (limit - tokens) / bucket.rate, wait_s)
+        return Standing(allowed, int(limit), int(tokens), max(0.0, bucket.rate - tokens) / bucket.rate, wait_s)
 
     def told(self) -> dict[str, int]:
         """What to tell of this second, and forgets buckets that are full again. To be followed by `learn`, a second later."""
@@ -104,7 +104,7 @@ class Limits:
             for subject, bucket in list(self._buckets.items()):
                 if bucket.asked >= TOLD_FROM * bucket.limit:
                     found[subject] = bucket.asked
-                elif not bucket.asked and bucket.tokens + (now - bucket.at) * bucket.rate >= bucket.limit:
+                elif not bucket.asked and bucket.tokens + (now - bucket.at) * bucket.rate >= bucket.rate:
                     del self._buckets[subject]
                     continue
                 else:
