@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from personas.models import ApiKey, Shop, hash_key
+from recommendations.api.doors import Door
 from recommendations.api.pages import Pages
 from recommendations.serving.problems import Problem
 
@@ -155,7 +156,7 @@ def whole(request: Request, name: str, *, default: int, most: int) -> int:
     return min(int(text), most)
 
 
-class OneShop:
+class OneShop(Door):
     """For views that are about one shop."""
 
     request: Any

@@ -178,6 +178,8 @@ class ManyItems(OneShop, APIView):
 
 
 class BulkItems(ManyItems):
+    repeatable = False
+
     @extend_schema(
         request={"application/x-ndjson": {"type": "string", "description": "One item a line, as for `POST items/`."}},
         responses={200: BulkOut, "4XX": ProblemOut},

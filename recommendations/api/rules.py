@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
@@ -21,14 +20,12 @@ from rest_framework.response import Response
 
 from clusters.cluster_drafts import MAX_NAME, EditConflict, EditError, external_ids, find_items
 from personas.models import ApiKey, Shop
-from recommendations import rule_editing, rule_words
+from recommendations import key_hand, rule_editing, rule_words
 from recommendations.api.access import Conflict, MayManage, ShopRows, whole
 from recommendations.api.tagged import TaggedRows, check_match
 from recommendations.models import MerchandisingRule
 from recommendations.rule_editing import MOST_ITEMS, MOST_NAMES
 from recommendations.session import CONTEXTS
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -285,9 +282,9 @@ class Rules(TaggedRows, ShopRows):
         return None if isinstance(self.request.auth, ApiKey) else self.request.user
 
     def _log(self, rule: MerchandisingRule, words: str, flag: int = CHANGE) -> None:
-        """In the admin's record, which needs a user; a key's work is told in the log by the key's name."""
+        """In the admin's record of the rule: the user, or the key by its name."""
         user = self._user()
         if user is None:
-            logger.info("API key %r, rule %s (%s): %s", self.request.auth.name, rule.pk, rule.name, words)
+            key_hand.log(self.request.auth, rule, words, flag)
             return
         LogEntry.objects.log_actions(user.pk, [rule], flag, change_message=words, single_object=True)

@@ -9,6 +9,7 @@ from recommendations.api.arrivals import Arrivals
 from recommendations.api.clusters import ClusterChanges, Clusters
 from recommendations.api.hot import EventsView, ProfileView, RecommendationsView, TokensView
 from recommendations.api.items import BulkItems, DeleteItems, Items
+from recommendations.api.learning import Experiments, Policies, Proposals
 from recommendations.api.personas import Attributes, Personas, PersonaVersions
 from recommendations.api.rows import Releases, Shops
 from recommendations.api.rules import Rules
@@ -38,6 +39,9 @@ for prefix, view in (
     ("persona-versions", PersonaVersions),
     ("releases", Releases),
     ("rules", Rules),
+    ("experiments", Experiments),
+    ("proposals", Proposals),
+    ("policies", Policies),
 ):
     router.register(prefix, view)
 

@@ -1,0 +1,85 @@
+"""What every call that Django answers goes through: limits of requests a second, and answers that are given again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
+
+from personas.models import ApiKey
+from recommendations.serving import idempotency, throttling
+from recommendations.serving.idempotency import Answer, Ticket
+
+
+class KeyThrottle(BaseThrottle):
+    """The limit of an API key, which it has over all doors together. Raises Problem (429)."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        if isinstance(request.auth, ApiKey):
+            key = request.auth
+            standing = throttling.take_sync(throttling.subject_of_key(key.sha256), throttling.limit_of_key(key.rate))
+            if standing is not None and not standing.allowed:
+                raise throttling.rate_limited(standing)
+            view.standing = standing
+        return True
+
+
+class GivenBefore(Exception):
+    """The answer that a request had under its `Idempotency-Key`."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class Door:
+    """For all views of the API: limits told in headers, and `Idempotency-Key` on what is posted with a key."""
+
+    standing: throttling.Standing | None = None
+    held: Ticket | None = None
+    repeatable = True
+    """Whether an answer is kept under the request's `Idempotency-Key`; not of what is as good when it is sent again."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        named = request.headers.get(idempotency.HEADER)
+        if named is None or request.method != "POST" or not self.repeatable or not isinstance(request.auth, ApiKey):
+            return
+        asked = (request.method.encode(), request.get_full_path().encode(), request._request.body)
+        held = idempotency.ticket(request.auth.shop_id, "", named, *asked)
+        answer = idempotency.begin_sync(held)
+        if answer is not None:
+            raise GivenBefore(answer)
+        self.held = held
+
+    def handle_exception(self, exc: Exception) -> HttpResponseBase:
+        if isinstance(exc, GivenBefore):
+            status, kind, body = exc.answer
+            return HttpResponse(body, status=status, content_type=kind, headers={"Idempotent-Replayed": "true"})
+        try:
+            answer: HttpResponseBase = super().handle_exception(exc)  # type: ignore[misc]
+        except Exception:
+            self._let_go()
+            raise
+        return answer
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer: Any = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
+        if self.standing is not None:
+            for name, value in self.standing.headers().items():
+                answer[name] = value
+        if self.held is not None and isinstance(answer, Response):
+            answer.add_post_render_callback(self._keep)
+        return answer  # type: ignore[no-any-return]
+
+    def _keep(self, response: Any) -> None:
+        if self.held is not None:
+            idempotency.finish_sync(self.held, Answer(response.status_code, response["content-type"], response.content))
+
+    def _let_go(self) -> None:
+        if self.held is not None:
+            idempotency.finish_sync(self.held, None)
