@@ -29,15 +29,15 @@ from django.db.models.functions import TruncHour
 
 from personas.events import CODE, NAMES
 from personas.models import ArchivedEvent, Origin, Session, Shop, in_chunks
-from recommendations.models import AdaptationDecision, HourTally, ServedSlate
+from recommendations.models import HourTally, ServedSlate
 
 HOUR = dt.timedelta(hours=1)
 
 Tally = defaultdict[tuple[dt.datetime, str, str, str], float]
 """(hour, measure, key, origin) -> how much more of it."""
 
-TOLD_BY_ARCHIVE = ("session", "event", "order", "revenue", "slate", "seen", "click", "decision")
-"""What `recount` can tell again; beliefs on the way are kept nowhere else."""
+TOLD_BY_ARCHIVE = ("session", "event", "order", "revenue", "slate", "seen", "click")
+"""What `recount` can tell again: beliefs on the way, and decisions in simulated visits, are kept nowhere else."""
 
 SHOWN = (Origin.LIVE, Origin.SIMULATED)
 """What pages tell of: an import is history, and a test is nobody's visit."""
@@ -154,13 +154,6 @@ def _count_slates(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:
         for hour, session, context, test in chunk:
             if not test:
                 tally[hour, "slate", context, origins.get(session, Origin.LIVE)] += 1
-    decisions = AdaptationDecision.objects.filter(shop=shop).order_by()
-    decisions = decisions.filter(at__gte=start) if start is not None else decisions
-    made = decisions.annotate(hour=TruncHour("at")).values("hour", "session_id", "action").annotate(n=Count("pk"))
-    for part in _chunks(made.iterator(chunk_size=2_000)):
-        origins = _origins(shop, {row["session_id"] for row in part})
-        for row in part:
-            tally[row["hour"], "decision", row["action"], origins.get(row["session_id"], Origin.LIVE)] += row["n"]
 
 
 def _count_reports(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:
