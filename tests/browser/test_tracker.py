@@ -15,11 +15,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request
 
-from tests.browser.conftest import ROOT
+from tests.browser.conftest import CHROMIUM, ROOT, free_port
 from tests.small_server import SmallServer, small_server
 
 SIX_KB = 6_000
 SHOP = "shop.example"
+PORT = free_port()
+"""Of the shop's own server."""
 
 BODY = """<!doctype html><title>A shop</title>
 <script defer src="{base}/static/tracker.js"></script>
@@ -29,7 +31,7 @@ BODY = """<!doctype html><title>A shop</title>
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SmallServer]:
-    with small_server(origins=(f"http://{SHOP}:8099",)) as made:
+    with small_server(origins=(f"http://{SHOP}:{PORT}",)) as made:
         yield made
 
 
@@ -63,8 +65,7 @@ class Pages:
             def log_message(self, *_: object) -> None:
                 return
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.http.server_address[1]
+        self.http = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
     def put(self, path: str, script: str, body: str = "") -> None:
@@ -94,7 +95,7 @@ def visit(chromium: Browser, shop: Pages) -> Iterator[Visit]:
         page.on("pageerror", lambda error: wrong.append(str(error)))
         if before:
             page.add_init_script(before)
-        page.goto(f"http://localhost:{shop.port}{path}")
+        page.goto(f"http://localhost:{PORT}{path}")
         page.wait_for_function("window.persona")
         return page
 
@@ -272,7 +273,7 @@ def test_a_server_that_hangs_does_not_break_the_page(server: SmallServer, shop: 
     page.route("**/static/tracker.js", lambda route: route.fulfill(path=ROOT / "static" / "tracker.js"))
     server.send(signal.SIGSTOP)
     try:
-        page.goto(f"http://localhost:{shop.port}/hangs-again")
+        page.goto(f"http://localhost:{PORT}/hangs-again")
         began = time.monotonic()
         page.get_by_role("button").click()
         assert page.evaluate("window.clicked") is True
@@ -303,14 +304,14 @@ def test_what_was_seen_is_told_once_and_only_what_was_seen(server: SmallServer, 
         return [(i["item_id"], i["index"]) for e in told if e["name"] == "view_item_list" for i in e["items"]]
 
     page.wait_for_timeout(700)
-    page.evaluate("scrollTo(0, 900)")
+    page.evaluate("scrollTo(0, 500)")
     page.wait_for_timeout(300)
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(700)
     assert shown() == [], "nothing was in view for a second yet"
     page.wait_for_timeout(2_500)
     assert shown() == [("sku-1", 0)], "the second is less than half in view"
-    page.evaluate("scrollTo(0, 900)")
+    page.evaluate("scrollTo(0, 500)")
     page.wait_for_timeout(3_500)
     assert shown() == [("sku-1", 0), ("sku-2", 1), ("sku-3", 2)]
     page.evaluate("scrollTo(0, 0)")
@@ -398,7 +399,7 @@ def test_slates_are_pushed_over_the_socket(server: SmallServer, shop: Pages, vis
         init("pushed", live=True)
         + """window.got = [];
         persona.on("state", (state) => { window.state = state; });
-        persona.recommend("beside", {context: "similar", item_id: "sku-1", count: 3}, (slate) => got.push(slate.recommendation_id));"""
+        persona.recommend("beside", {context: "similar", item_id: "sku-1", count: 3}, (s) => got.push(s.recommendation_id));"""
     )
     shop.put("/pushed", script)
     page = visit("/pushed")
@@ -412,14 +413,12 @@ def test_slates_are_pushed_over_the_socket(server: SmallServer, shop: Pages, vis
 
 def test_a_page_of_an_allowed_origin_that_has_no_locks(server: SmallServer, shop: Pages, chromium: Browser) -> None:
     """Over plain http and another name, a browser has neither locks nor randomUUID; the shop's list of origins lets it in."""
-    context = chromium.new_context()
-    page = context.new_page()
+    named = ["--no-sandbox", f"--host-resolver-rules=MAP {SHOP} 127.0.0.1"]
+    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=named)
+    page = browser.new_page()
     shop.put("/plain", init("plain") + "persona.track('view_item', {event_id: 'o', items: [{item_id: 'sku-1'}]});")
-    page.route(f"http://{SHOP}:8099/", lambda route: route.fulfill(content_type="text/html", body=shop.pages["/plain"]))
-    token = {"session_id": "plain", "token": server.token("plain")}
-    page.route(f"http://{SHOP}:8099/token**", lambda route: route.fulfill(json=token))
-    page.goto(f"http://{SHOP}:8099/")
+    page.goto(f"http://{SHOP}:{PORT}/plain")
     page.wait_for_function("window.persona && !Object.keys(localStorage).some(k => k.startsWith('pc:small:e:'))")
     assert page.evaluate("navigator.locks === undefined")
     assert server.archived("plain").count("o") == 1
-    context.close()
+    browser.close()
