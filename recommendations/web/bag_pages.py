@@ -152,9 +152,7 @@ def checkout(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("storefront:bag", slug=slug)
     form = Address(request.POST if request.method == "POST" else None)
     if request.method != "POST" or not form.is_valid():
-        response = shop_page(request, shop, "storefront/checkout.html", chosen="", form=form)
-        response.status_code = 422 if form.is_bound else 200
-        return response
+        return shop_page(request, shop, "storefront/checkout.html", chosen="", form=form)
     number = uuid.uuid4().hex
     order = {"id": number, "items": now.quantities, "total": now.total, "count": now.count}
     response = redirect("storefront:order", slug=slug, number=number)
