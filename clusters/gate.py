@@ -2,6 +2,11 @@
 
 The candidate and the policy that serves are compared on the same decisions, doubly robust. A pass takes an interval of the
 difference that isn't below zero, and enough of the log that speaks of the candidate. Everything else is said in words.
+
+Whoever looks often enough at what is only chance sees it pass one day. So the error is spent over all looks at the candidates for
+one policy's place (Lan & DeMets 1983, "Discrete sequential boundaries for clinical trials"; here without a last look): the k-th
+has 1 / (k (k + 1)) of it, which sums to the whole. That holds by the union bound whichever candidates are looked at, on samples
+that overlap as they like, and stays cheap where a look is taken only once the sample has grown by `GROWTH`.
 """
 
 from __future__ import annotations
@@ -27,6 +32,9 @@ UNSUPPORTED = 0.01
 SAME_CHOICES = 1e-6
 """Mean difference of two policies' propensities from which they are two."""
 
+GROWTH = 1.2
+"""Times the last look's sample, from which another look is worth the certainty that it costs: tenfold takes 13 looks."""
+
 WEIGHT_CONFIDENCE = 0.999
 """Of the interval that the mean weight must hold 1 in: a false alarm would stop all learning."""
 
@@ -39,6 +47,8 @@ class Verdict:
     difference, low, high : mean reward a decision, candidate's less the other's, doubly robust; None where it can't be told.
     serving : value of the policy that serves, a decision.
     effective, effective_sessions : decisions' and sessions' worth of information on the candidate.
+    look : which look at candidates for the place this was, from 1; 0 where it was none, for nothing could have passed.
+    confidence : of the interval, as that look asks for.
     missing : words on what is missing, "" where nothing is.
     estimators : each estimator's difference, by name, as [value, low, high].
     """
@@ -53,6 +63,7 @@ class Verdict:
     decisions: int = 0
     sessions: int = 0
     confidence: float = 0.95
+    look: int = 0
     missing: str = ""
     estimators: dict[str, list[float]] = field(default_factory=dict)
 
@@ -74,26 +85,40 @@ def judge(
     serving: Policy,
     *,
     least_effective_sample: int,
+    look: int = 1,
     confidence: float = 0.95,
 ) -> Verdict:
     """What decisions that the candidate did not learn from say of it, against the policy that serves.
 
     log : decisions with their true propensities, whichever policy took them; those without a reward are left out.
     least_effective_sample : decisions' worth of information on the candidate under which nothing is known yet.
+    look : one more than the looks that were taken before at candidates for the place of `serving`.
+    confidence : that nothing passes that isn't better, over all looks together.
     """
     log = log.credited()
     if not len(log):
         return Verdict(UNKNOWN, confidence=confidence, missing="No decision has a reward yet.")
     theirs = propensities(candidate, log.x, log.action)
     ours = propensities(serving, log.x, log.action)
-    return compare(log, theirs, ours, least_effective_sample=least_effective_sample, confidence=confidence)
+    return compare(log, theirs, ours, least_effective_sample=least_effective_sample, look=look, confidence=confidence)
+
+
+def asked_of(look: int, confidence: float = 0.95) -> float:
+    """Confidence of the interval at the k-th look, from 1, that makes `confidence` of all of them together."""
+    return 1.0 - (1.0 - confidence) / (look * (look + 1))
 
 
 def compare(
-    log: DecisionLog, theirs: np.ndarray, ours: np.ndarray, *, least_effective_sample: int, confidence: float = 0.95
+    log: DecisionLog,
+    theirs: np.ndarray,
+    ours: np.ndarray,
+    *,
+    least_effective_sample: int,
+    look: int = 1,
+    confidence: float = 0.95,
 ) -> Verdict:
     """`judge` of two policies by their propensities (n, O) on the log's options, all of whose decisions have a reward."""
-    q = foretold(log)
+    q, confidence = foretold(log), asked_of(look, confidence)
     found = difference(log, theirs, ours, q=q, confidence=confidence)
     judged, value = found.dr, estimate(log, ours, q=q, confidence=confidence).dr
     if judged is None or value is None:
@@ -101,6 +126,7 @@ def compare(
     weight = estimate(log, theirs, confidence=WEIGHT_CONFIDENCE).weight
     same = float(np.abs(theirs - ours).sum(1).mean()) < SAME_CHOICES
     missing = "" if same else _missing(found, weight, least_effective_sample)
+    looked = 0 if same or missing else look
     if same:
         verdict, missing = SAME, "It decides as the policy that serves."
     elif missing:
@@ -123,6 +149,7 @@ def compare(
         decisions=found.decisions,
         sessions=found.sessions,
         confidence=confidence,
+        look=looked,
         missing=missing,
         estimators={name: list(each) for name, each in named.items() if each is not None},
     )

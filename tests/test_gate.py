@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clusters.gate import BETTER, SAME, UNKNOWN, WORSE, compare, judge
+from clusters.gate import BETTER, SAME, UNKNOWN, WORSE, asked_of, compare, judge
 from clusters.policy import default_policy, propensities
 from recommendations.benchmarks import known_decisions
 
@@ -47,6 +47,47 @@ def test_an_equal_policy_passes_at_most_one_time_in_twenty(kind: str) -> None:
         log = replace(made.log, reward=made.log.reward[order])
         passed += compare(log, made.target, log.propensities, least_effective_sample=ENOUGH).passes
     assert passed <= 0.05 * 2 * SEEDS
+
+
+def passed_at(seed: int, kind: str, sessions: int, *, equal: bool, spent: bool = True, looks: int = 50) -> int:
+    """Look, of so many on a log that grows to so many sessions, at which the target passes; 0 for none.
+
+    equal : no choice matters.  spent : the error is shared among the looks; else each has the whole of it.
+    """
+    made = known_decisions.make(seed, sessions, kind, sharpness=3.0)
+    log = made.log
+    if equal:
+        log = replace(log, reward=log.reward[np.random.default_rng(seed).permutation(len(log))])
+    taken = 0
+    for size in np.linspace(60, sessions, looks).astype(int).tolist():
+        of = log.session < size
+        asked = {"look": taken + 1} if spent else {"look": 1, "confidence": 0.9}  # of which one look gets 95 %
+        found = compare(log.rows(of), made.target[of], log.propensities[of], least_effective_sample=50, **asked)
+        taken += found.look > 0
+        if found.passes:
+            return taken
+    return 0
+
+
+def test_the_error_is_shared_among_all_looks() -> None:
+    assert asked_of(1) == pytest.approx(0.975)
+    assert sum(1.0 - asked_of(k) for k in range(1, 100_000)) == pytest.approx(0.05, abs=1e-5)
+
+
+def test_fifty_looks_at_an_equal_policy_pass_it_no_more_often_than_one() -> None:
+    """Of ten logs none, the proof has two hundred; a better one passes by the tenth look."""
+    assert not any(passed_at(seed, "even", 400, equal=True) for seed in range(10))
+    assert all(0 < passed_at(seed, "even", 1_000, equal=False) <= 10 for seed in range(3))
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("kind", known_decisions.KINDS)
+def test_fifty_looks_pass_an_equal_policy_in_5_percent_of_logs_at_most(kind: str) -> None:
+    """200 logs of each kind; looked at each time as if it were the only one, more than 5 % pass where rewards aren't rare."""
+    seeds = range(200)
+    assert sum(passed_at(seed, kind, 400, equal=True) > 0 for seed in seeds) <= 0.05 * len(seeds)
+    if kind == "even":
+        assert sum(passed_at(seed, kind, 400, equal=True, spent=False) > 0 for seed in seeds) > 0.05 * len(seeds)
 
 
 def test_a_small_sample_is_not_known_yet_and_says_how_many_it_takes() -> None:

@@ -413,6 +413,35 @@ def test_it_waits_an_hour_between_two_candidates(shop: Shop) -> None:
     assert policies.learn_policy(shop, now=LATER + dt.timedelta(hours=3)).candidate is not None
 
 
+def test_another_look_waits_for_a_fifth_more_decisions_and_asks_for_more(shop: Shop) -> None:
+    liked = dict.fromkeys((KEEP, EXPAND, CONTRACT), 0.3)
+    made_decisions(shop, decisions=1_000, until=NOW, seed=1, liked=liked)
+    first = policies.learn_policy(shop, now=LATER).candidate
+    assert first is not None
+    assert (first.verdict["look"], first.verdict["confidence"], first.verdict["since"]) == (1, 0.975, 1_000)
+    made_decisions(shop, decisions=150, until=NOW + dt.timedelta(hours=3), over_s=0.0, seed=2, name="few", liked=liked)
+    told = policies.learn_policy(shop, now=LATER + dt.timedelta(hours=4))
+    assert told.candidate is None
+    assert told.told.endswith("The next is judged at 1,200 decisions with a reward, of 1,150 now.")
+    made_decisions(shop, decisions=50, until=NOW + dt.timedelta(hours=6), over_s=0.0, seed=3, name="more", liked=liked)
+    second = policies.learn_policy(shop, now=LATER + dt.timedelta(hours=8)).candidate
+    assert second is not None
+    assert (second.verdict["look"], second.against) == (2, first.against)
+    assert second.verdict["confidence"] == pytest.approx(1 - 0.05 / 6)
+
+
+def test_looks_are_not_forgotten_with_the_candidates_that_are(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "CANDIDATES_KEPT", 1)
+    serving = policies.serves(shop)
+    for n in range(3):
+        told = {"look": n + 1, "since": 100}
+        PolicyVersion.objects.create(shop=shop, version=f"p{n}", component="c", against=serving.version, verdict=told)
+    PolicyVersion.objects.create(shop=shop, version="q", component="c", against="another", verdict={"look": 1})
+    policies._tidy(shop)
+    assert set(PolicyVersion.objects.exclude(pk=serving.pk).values_list("version", flat=True)) == {"p2", "q"}
+    assert policies.looks_at(serving) == (3, 100)
+
+
 def test_nothing_is_learned_where_adaptation_is_off(shop: Shop) -> None:
     made_decisions(shop, decisions=100, until=NOW, seed=1)
     AdaptationSettings.objects.create(shop=shop, enabled=False)

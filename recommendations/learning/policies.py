@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import math
 import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from clusters import gate
@@ -102,10 +104,12 @@ def _learn(shop: Shop, given: AdaptationSettings, now: dt.datetime, at_once: boo
     chunks = evidence.sealed(shop)
     last = chunks.order_by("-first").values_list("last", flat=True).first() or 0
     waits = newest is not None and (now - newest.created_at).total_seconds() < LEARN_S and not at_once
-    made = None
+    made, more = None, ""
     if (newest is None or last > newest.learned["last"]) and not waits and chunks.filter(credited__gt=0).exists():
-        newest = made = _candidate(shop, given, list(chunks), now)
-        evidence.compact(shop, now.date(), given.half_life_days)
+        more = "" if newest is None or at_once else _until_next_look(serving, last)
+        if not more:
+            newest = made = _candidate(shop, given, list(chunks), now)
+            evidence.compact(shop, now.date(), given.half_life_days)
     if newest is None:
         return Outcome(True, told="Nothing that followed a decision has been seen yet.")
     if newest.state == PolicyVersion.State.CANDIDATE:
@@ -115,7 +119,7 @@ def _learn(shop: Shop, given: AdaptationSettings, now: dt.datetime, at_once: boo
         if newest.verdict.get("verdict") == gate.BETTER and given.goes_live_by_itself and newest.against == serving.version:
             go_live(newest)
     _tidy(shop)
-    return Outcome(True, made, said(newest))
+    return Outcome(True, made, f"{said(newest)} {more}".strip())
 
 
 def serves(shop: Shop) -> PolicyVersion:
@@ -161,21 +165,51 @@ def _candidate(shop: Shop, given: AdaptationSettings, chunks: list[PolicyEvidenc
 
 
 def judge(row: PolicyVersion, serving: PolicyVersion, given: AdaptationSettings) -> gate.Verdict:
-    """Compare a candidate with the policy that serves, and keep what the log says of it."""
+    """Compare a candidate with the policy that serves, and keep what the log says of it, and on how many decisions with a reward
+    since that policy was learned ("since")."""
     shop, learned = row.shop, row.learned
-    after = int(serving.learned.get("last", 0))
-    rows = AdaptationDecision.objects.filter(shop=shop, pk__gt=after, pk__lte=learned["last"], reward__isnull=False)
+    rows = _judged_by(serving, learned["last"])
     _, log, sessions = numbered(rows.order_by("-pk")[:MOST_JUDGED])
     if len(log):
         ours = propensities(load(shop, serving.component), log.x, log.action, floor=given.floor)
         chunks = list(evidence.sealed(shop, upto=learned["last"]))
         theirs = _unlearned(learned, chunks, given, log, sessions)
-        verdict = gate.compare(log, theirs, ours, least_effective_sample=given.least_effective_sample)
+        look = looks_at(serving).look + 1
+        verdict = gate.compare(log, theirs, ours, least_effective_sample=given.least_effective_sample, look=look)
     else:
         verdict = gate.Verdict(gate.UNKNOWN, missing="No decision since the policy that serves was learned has a reward yet.")
-    row.verdict, row.against = verdict.to_json(), serving.version
+    row.verdict, row.against = verdict.to_json() | {"since": rows.count()}, serving.version
     row.save(update_fields=["verdict", "against"])
     return verdict
+
+
+class Looks(NamedTuple):
+    """At candidates for a policy's place. look : how many there were.  since : decisions at the last, 0 for none."""
+
+    look: int
+    since: int
+
+
+def looks_at(serving: PolicyVersion) -> Looks:
+    """What the verdicts on record say of the looks for a policy's place; those at what couldn't be told didn't count."""
+    judged = PolicyVersion.objects.filter(shop=serving.shop_id, against=serving.version, verdict__look__gt=0)
+    found = [Looks(told["look"], told.get("since", 0)) for told in judged.values_list("verdict", flat=True)]
+    return max(found, default=Looks(0, 0))
+
+
+def _judged_by(serving: PolicyVersion, last: int) -> QuerySet[AdaptationDecision]:
+    """The decisions with a reward since a policy was learned, up to a primary key."""
+    after = int(serving.learned.get("last", 0))
+    return AdaptationDecision.objects.filter(shop=serving.shop_id, pk__gt=after, pk__lte=last, reward__isnull=False)
+
+
+def _until_next_look(serving: PolicyVersion, last: int) -> str:
+    """Why it isn't worth another look yet, "" where it is: each look takes certainty from all that follow."""
+    looks = looks_at(serving)
+    if not looks.look:
+        return ""
+    since, asked = _judged_by(serving, last).count(), math.ceil(looks.since * gate.GROWTH)
+    return f"The next is judged at {asked:,} decisions with a reward, of {since:,} now." if since < asked else ""
 
 
 def _unlearned(
@@ -204,11 +238,14 @@ def _tidy(shop: Shop) -> None:
     """Let candidates go that later ones took the place of, and policies that served long ago."""
     State = PolicyVersion.State
     kept = {component for kind, component in standing.in_experiments(shop) if kind == "policy"}
+    # The last that was judged for each policy's place knows how often it was looked at.
+    judged = PolicyVersion.objects.filter(shop=shop).exclude(against="").order_by().values("against")
+    latest = judged.annotate(latest=Max("pk")).values_list("latest", flat=True)
     for state, count in ((State.CANDIDATE, CANDIDATES_KEPT), (State.RETIRED, RETIRED_KEPT)):
         rows = PolicyVersion.objects.filter(shop=shop, state=state).order_by("-pk")
         last = list(rows.values_list("pk", flat=True)[count - 1 : count])
         if last:
-            rows.filter(pk__lt=last[0]).exclude(component__in=kept).delete()
+            rows.filter(pk__lt=last[0]).exclude(component__in=kept).exclude(pk__in=list(latest)).delete()
 
 
 # Deciding

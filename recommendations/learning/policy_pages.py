@@ -128,6 +128,7 @@ class PolicyPages(ModelAdmin):
             "earlier": policies.earlier(shop) if row.state == State.LIVE else None,
             "by_itself": given.goes_live_by_itself,
             "estimators": _estimators(row),
+            "certainty": f"{100 * row.verdict['confidence']:.4g}" if row.verdict.get("look") else "",
             **_drawn(row, live, given.floor),
         }
         return TemplateResponse(request, "admin/policies/policy.html", context)
