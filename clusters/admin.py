@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from clusters import feed_pages as feed_pages  # registers its page
 from clusters.lineage import delta_of
 from clusters.models import ClusterChange, Item, ItemCluster
 from personas.admin import ReadOnlyAdmin, once, table

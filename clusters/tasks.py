@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from clusters import searching
+from clusters import feeds, searching
+from clusters.models import CatalogueFeed
 from personas.models import Shop
 
 
@@ -24,3 +25,18 @@ def refresh_searches() -> None:
         if searching.is_due(shop):
             refresh_search.delay(shop.pk)
     searching.forget_others({shop.pk for shop in shops})
+
+
+@shared_task(ignore_result=True)
+def fetch_feed(feed_id: int, anew: bool = False) -> None:
+    """Fetch a catalogue feed; nothing to do if that is under way."""
+    feed = CatalogueFeed.objects.select_related("shop").filter(pk=feed_id).first()
+    if feed is not None:
+        feeds.run(feed, anew=anew)
+
+
+@shared_task(ignore_result=True)
+def fetch_due_feeds() -> None:
+    """`fetch_feed` of every feed whose time has come."""
+    for feed_id in feeds.due():
+        fetch_feed.delay(feed_id)

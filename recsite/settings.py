@@ -45,6 +45,9 @@ TRUSTED_PROXIES = env.whole("TRUSTED_PROXIES", 0)
 """Proxies of our own in front: so many entries at the end of `X-Forwarded-For` are to be believed."""
 WEATHER_URL = env.web_address("WEATHER_URL")
 """Forecasts in Open-Meteo's form; empty for no weather."""
+FEED_PRIVATE_HOSTS = env.names("FEED_PRIVATE_HOSTS")
+"""Hosts of catalogue feeds that may lie in our own network; any other that does is refused."""
+FEED_MAX_BYTES = env.whole("FEED_MAX_MB", 512, minimum=1) * 1_000_000
 SESSION_TOKEN_TTL_S = env.whole("SESSION_TOKEN_TTL_S", 12 * 3600, minimum=60)
 THROTTLE_KEY_PER_S = env.whole("THROTTLE_KEY_PER_S", 500)
 THROTTLE_TOKEN_PER_S = env.whole("THROTTLE_TOKEN_PER_S", 20)
@@ -161,6 +164,7 @@ CELERY_BEAT_SCHEDULE = {
     # An entry that nobody took in time is dropped: the next one archives the same events.
     "archive-activity": {"task": "recommendations.tasks.archive_activity", "schedule": 2.0, "options": {"expires": 10}},
     "refresh-searches": {"task": "clusters.tasks.refresh_searches", "schedule": 15.0, "options": {"expires": 10}},
+    "fetch-feeds": {"task": "clusters.tasks.fetch_due_feeds", "schedule": 60.0, "options": {"expires": 30}},
     "publish-cluster-edits": {
         "task": "recommendations.tasks.publish_all_cluster_edits",
         "schedule": 60.0,
@@ -219,6 +223,7 @@ UNFOLD = {
     "SITE_SYMBOL": "hub",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}],
     "SHOW_HISTORY": True,
+    "DASHBOARD_CALLBACK": "recommendations.desk.pages.desk",
     "BORDER_RADIUS": "8px",
     # The one accent (Okabe-Ito blue, #0072B2) in Unfold's scale; `static/tokens.css` has the same.
     "COLORS": {

@@ -7,6 +7,7 @@ from rest_framework import routers
 
 from recommendations.api.arrivals import Arrivals
 from recommendations.api.clusters import ClusterChanges, Clusters
+from recommendations.api.feeds import Feeds
 from recommendations.api.hot import EventsView, ProfileView, RecommendationsView, TokensView
 from recommendations.api.items import BulkItems, DeleteItems, Items
 from recommendations.api.learning import Experiments, Policies, Proposals
@@ -39,6 +40,7 @@ for prefix, view in (
     ("persona-versions", PersonaVersions),
     ("releases", Releases),
     ("rules", Rules),
+    ("feeds", Feeds),
     ("experiments", Experiments),
     ("proposals", Proposals),
     ("policies", Policies),
