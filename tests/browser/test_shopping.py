@@ -81,7 +81,7 @@ def test_the_whole_walk(open_page: Open, options: dict[str, Any]) -> None:
     add(page, "A1", 2)
     add(page, "C20")
     page.locator("#bag summary").click()
-    page.get_by_role("link", name="See the bag").click()
+    page.locator("#bag-sheet").get_by_role("link", name="See the bag").click()
     live(page)
     page.wait_for_selector("#rail-cart .rail-card[data-recommendation]")
     first = page.locator(".bag-lines li").first
