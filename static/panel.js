@@ -24,11 +24,15 @@ function keep(change) {
 /** An event in GA4 terms; what it was about is remembered, so that the evidence can be told in words. */
 function event(name, details = {}, about = {}) {
   const made = { event_id: newId(), name, timestamp_micros: Date.now() * 1000, ...details };
-  remembered[made.event_id.slice(0, 12)] = { name, ...about };
+  remember(made, about);
+  return made;
+}
+
+function remember({ event_id, name }, about) {
+  remembered[event_id.slice(0, 12)] ??= { name, ...about };
   const ids = Object.keys(remembered);
   for (const id of ids.slice(0, Math.max(0, ids.length - 40))) delete remembered[id];
   keep({ events: remembered });
-  return made;
 }
 
 // A slate older than what the shopper last did is not shown, and those that only answer our own report of what was
@@ -62,8 +66,8 @@ async function tell(events, { passive = false } = {}) {
   const version = await live.send(events);
   underWay -= 1;
   if (version !== null) {
-    // The next versions after a report of ours are the slates that answer it, one a rail, unless others moved the session.
-    const alone = version === before + events.length;
+    // The next versions after reports of ours are the slates that answer them, one a rail, unless something else moved the session.
+    const alone = version === before + live.reports(version);
     if (!passive) floor = Math.max(floor, version);
     else if (alone) floor = Math.max(floor, version + live.asks.size);
   }
@@ -85,13 +89,14 @@ function addRail(name, root, recommend) {
     if (!card?.dataset.recommendation) return;
     const items = [{ item_id: card.dataset.item, index: Number(card.dataset.slot) }];
     const of = { title: card.querySelector(".title").textContent, category: card.dataset.category };
-    live.send([event("select_item", { recommendation_id: card.dataset.recommendation, items }, of)], { last: true });
+    live.send([event("select_item", { recommendation_id: card.dataset.recommendation, items }, of)]);
   });
   return rail;
 }
 
 const live = new Live(settings, {
   slate: offer,
+  made: (event) => remember(event, about),
   profile: (profile) => {
     show(profile, remembered);
     keep({ profile });
@@ -117,7 +122,7 @@ colourFaces();
 if (kept.profile && followed) { show(kept.profile, remembered); drawCourse(kept.course ?? [], inPlace(kept.profile.belief)); }
 
 const switches = document.getElementById("circumstances");
-const circumstances = followed && switches ? new Circumstances(switches, tryOn, kept, keep) : null;
+const circumstances = followed && switches ? new Circumstances(switches, (context) => live.place(context), kept, keep) : null;
 
 if (settings.live) {
   for (const root of document.querySelectorAll(".rail[data-rail]")) {
@@ -144,7 +149,6 @@ if (followed) {
       return slate && slate.items.map((item) => item.item_id);
     });
   }
-  watchDwell();
 }
 new Bag(settings, followed ? toldOfBag : null, followed ? besideBag : null);
 
@@ -155,32 +159,4 @@ function follow(profile) {
   drawCourse(kept.course ?? [], inPlace(profile.belief));
 }
 
-/** Sends circumstances to try, which stand for the rest of the visit. Resolves to whether they were taken. */
-async function tryOn(context) {
-  const body = JSON.stringify({ session_id: settings.session, context, events: [] });
-  const answer = await live.call("/api/v1/events", { method: "POST", body }).catch(() => null);
-  if (!answer?.ok) return false;
-  settings.context = { ...settings.context, ...context };
-  if (!live.open) live.poll();
-  return true;
-}
-
 document.getElementById("new-session").addEventListener("submit", () => sessionStorage.removeItem(memory));
-
-/** Tells how long the page was really in view, when it goes out of view. */
-function watchDwell() {
-  let since = document.hidden ? null : performance.now();
-  let spent = 0;
-  const pause = () => {
-    if (since !== null) spent += performance.now() - since;
-    since = null;
-    if (spent < 500) return;
-    const items = settings.item ? { items: [{ item_id: settings.item }] } : {};
-    live.send([event("user_engagement", { engagement_time_msec: Math.round(spent), ...items }, about)], { last: true });
-    spent = 0;
-  };
-  const resume = () => { since ??= performance.now(); };
-  document.addEventListener("visibilitychange", () => (document.hidden ? pause() : resume()));
-  addEventListener("pagehide", pause);
-  addEventListener("pageshow", (event) => { if (event.persisted) resume(); });
-}

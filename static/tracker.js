@@ -1,9 +1,7 @@
 // Tells what a shopper does, brings back what suits them: docs/integrators.md. No cookie; no call throws.
 (() => {
-  "use strict";
-
   const SEEN_MS = 1000, SHORTEST_DWELL_MS = 500;
-  const SOON_MS = 60, LATER_MS = 1500, TIMEOUT_MS = 10000, RENDER_MS = 1500, LONGEST_WAIT_MS = 60000;
+  const SOON_MS = 10, LATER_MS = 800, TIMEOUT_MS = 10000, RENDER_MS = 1500, LONGEST_WAIT_MS = 60000;
   const BATCH = 100, BATCH_CHARS = 50000, MOST_KEPT = 1000, MOST_SLATES = 20;
   const IDLE_MS = 1800e3, OLDEST_MS = 86400e3;
   const EVENTS = "/api/v1/events";
@@ -19,12 +17,12 @@
   const asks = new Map(); // by rail
   const half = new Map(); // card half in view -> what it shows, since when
   const seen = new Set();
-  let listening = false, begun = false, refused = false, leaving = false;
-  let sequence = 0, timer = 0, due = 0, sending = false, attempts = 0, notBefore = 0;
+  let begun = false, refused = false, leaving = false;
+  let stamp = 0, timer = 0, due = 0, sending = false, attempts = 0, notBefore = 0;
   let viewed = null, since = null, spent = 0, looking = 0;
-  let socket = null, opened = false, lost = 0, again = 0;
+  let socket = null, opened = false, lost = 0, again = 0, version = "";
 
-  /** A browser's storage; what it refuses is kept for this page only. */
+  /** A storage; what it refuses is kept for this page. */
   function shelf(kind) {
     const spare = new Map();
     const full = (key) => `pc:${settings.shop}:${key}`;
@@ -50,7 +48,7 @@
   const call = (hear, ...told) => { try { hear?.(...told); } catch (error) { console.error(error); } };
   const emit = (kind, ...told) => hearers[kind]?.forEach((hear) => call(hear, ...told));
 
-  /** The visit: as the page names it, else our own, until nothing happened for half an hour. */
+  /** The visit: as the page names it, else our own until half an hour of nothing. */
   function session() {
     if (settings.session) return settings.session;
     const [id, at] = (kept.get("visit") ?? "").split(" ");
@@ -59,8 +57,8 @@
     return current;
   }
 
-  // Each event is a row of its own in the storage, so that tabs don't overwrite each other's, until the server has
-  // answered for it. What is sent twice counts once, by its id.
+  // Each event is a row of the storage, so that tabs overwrite nothing, until the server answers for it. Sent twice it counts
+  // once, by its id.
 
   const rowsOf = (visit) => `e:${encodeURIComponent(visit)}:`;
 
@@ -71,9 +69,11 @@
       viewed = params;
     }
     if (!on()) return null;
-    const visit = session(), at = Date.now();
-    const row = rowsOf(visit) + at.toString(36).padStart(9, "0") + (sequence++).toString(36).padStart(4, "0") + newId();
-    kept.set(row, JSON.stringify({ event_id: newId(), timestamp_micros: at * 1000, name, ...params }));
+    const visit = session();
+    stamp = Math.max(stamp + 1, Date.now());
+    const event = { event_id: newId(), timestamp_micros: stamp * 1000, name, ...params }, row = rowsOf(visit) + stamp.toString(36) + newId();
+    kept.set(row, JSON.stringify(event));
+    emit("made", event);
     if (tokens[visit]) kept.set(`t:${visit}`, tokens[visit]);
     const rows = kept.keys("e:");
     rows.slice(0, -MOST_KEPT).forEach(kept.drop);
@@ -97,9 +97,9 @@
     sending = true;
     const now = session();
     try {
-      // One tab at a time; pages over plain http have no locks, and ids alone keep count.
+      // One tab at a time; pages over plain http have no locks, but ids.
       await (navigator.locks ? navigator.locks.request(`pc:${settings.shop}`, sendAll) : sendAll());
-    } catch { /* what is left is tried again */ }
+    } catch { /* tried again */ }
     sending = false;
     for (const row of waiting.keys()) if (!kept.get(row)) answered(row, null); // another tab sent it
     if (kept.keys(rowsOf(now)).length) plan(LATER_MS);
@@ -123,7 +123,7 @@
   function batch(visit) {
     const start = rowsOf(visit), oldest = Date.now() - OLDEST_MS;
     let chars = 0;
-    const rows = kept.keys(start).filter((row) => parseInt(row.substr(start.length, 9), 36) > oldest || kept.drop(row));
+    const rows = kept.keys(start).filter((row) => parseInt(row.substr(start.length, 8), 36) > oldest || kept.drop(row));
     return rows.slice(0, BATCH).filter((row, i) => (chars += kept.get(row)?.length) < BATCH_CHARS || !i);
   }
 
@@ -133,7 +133,7 @@
     return { session_id: visit, context: { device, ...settings.context }, events };
   }
 
-  /** Sends rows; false where they must wait. What can't be taken is halved until the bad one is alone, and goes. */
+  /** False where rows must wait. What can't be taken is halved until the bad one is alone, and goes. */
   async function send(visit, rows) {
     const body = bodyOf(visit, rows), current = visit === session();
     const answer = await ask(EVENTS, body, visit), bad = POISON.includes(answer?.status);
@@ -141,7 +141,7 @@
       const middle = rows.length >> 1;
       return (await send(visit, rows.slice(0, middle))) && send(visit, rows.slice(middle));
     }
-    const version = answer?.ok && current ? (answer.body.version ?? null) : null;
+    const at = answer?.ok && current ? (answer.body.version ?? null) : null;
     if (answer?.ok || bad) {
       attempts = 0;
       rows.forEach(kept.drop);
@@ -149,16 +149,16 @@
       const wait = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** attempts++) * (0.5 + Math.random() / 2);
       notBefore = Date.now() + Math.max(wait, answer?.wait || 0);
     }
-    for (const row of rows) answered(row, version);
+    for (const row of rows) answered(row, at);
     if (bad) emit("refused", body.events[0], answer.body);
-    if (version !== null) {
-      emit("sent", body.events, version);
+    if (at !== null) {
+      emit("sent", body.events, at);
       if (!open()) refresh();
     }
     return answer?.ok || bad;
   }
 
-  /** On the way out nobody hears the answer: rows stay, and the next page sends them again. */
+  /** Nobody hears the answer: rows stay, and the next page sends them again. */
   function leave() {
     const visit = session(), rows = batch(visit), token = tokens[visit];
     if (token && rows.length) navigator.sendBeacon(settings.endpoint + EVENTS, JSON.stringify({ token, ...bodyOf(visit, rows) }));
@@ -252,7 +252,7 @@
     if (card) track("select_item", { recommendation_id: card.dataset.pcSlate, ...itemsOf(card) });
   }
 
-  // Slates: pushed over a socket, or asked for; the last one where nothing answers.
+  // Slates: pushed, or asked for; the last one where nothing answers.
 
   const open = () => socket?.readyState === 1;
   const say = (message) => socket.send(JSON.stringify(message));
@@ -269,6 +269,7 @@
     if (!asked) return;
     asked.shown = true;
     if (found && !stale) {
+      asked.version = found.version;
       const old = slates.keys("s:");
       if (old.length >= MOST_SLATES) old.forEach(slates.drop);
       slates.set(place(rail, asked.recommend), JSON.stringify(found));
@@ -305,22 +306,26 @@
     if (leaving || socket?.readyState < 2) return;
     if (!token) return fell();
     opened = false;
-    const made = (socket = new WebSocket(`${settings.endpoint.replace(/^http/, "ws")}/ws/v1/session?token=${encodeURIComponent(token)}`));
+    const made = (socket = new WebSocket(`${settings.endpoint.replace(/^http/, "ws")}/ws/v1/session?token=${encodeURIComponent(token)}${version}`));
     made.onopen = () => {
       opened = true;
       lost = 0;
       emit("state", "live");
-      for (const [rail, { recommend }] of asks) say({ type: "recommend", rail, recommend });
+      for (const [rail, { recommend, version }] of asks) say({ type: "recommend", rail, recommend, version });
       plan(0);
     };
     made.onmessage = ({ data }) => {
       const { type, ...told } = quiet(() => JSON.parse(data)) ?? {};
+      if (told[type] && "version" in told) version = `&version=${told.version}`;
       if (type === "slate") show(told.rail, told.slate);
       else if (type === "error") emit("state", "trouble", told.detail);
       else if (type === "ping") say({ type: "pong" });
       else emit(type, told[type]);
     };
-    made.onclose = () => { if (made === socket) fell(); };
+    made.onclose = ({ code }) => {
+      opened &&= code !== 4401;
+      if (made === socket) fell();
+    };
   }
 
   function fell() {
@@ -353,36 +358,31 @@
     plan(0);
   }
 
-  function listen() {
-    if (listening) return;
-    listening = true;
-    for (const type of ["click", "submit"]) document.addEventListener(type, (event) => quiet(() => acted(event)), true);
-    document.addEventListener("visibilitychange", () => {
-      if (document.hidden) {
-        lookAway();
-        flush();
-      } else {
-        for (const mark of half.values()) mark.id = "";
-        wake();
-        count();
-      }
-    });
-    addEventListener("pagehide", () => {
+  for (const type of ["click", "submit"]) document.addEventListener(type, (event) => quiet(() => acted(event)), true);
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
       lookAway();
-      if (on()) quiet(leave);
-      leaving = true;
-      socket?.close();
-    });
-    addEventListener("pageshow", ({ persisted }) => persisted && wake());
-    addEventListener("online", wake);
-    new MutationObserver(scan).observe(document, { childList: true, subtree: true, attributeFilter: ["data-pc-slate"] });
-  }
+      flush();
+    } else {
+      for (const mark of half.values()) mark.id = "";
+      wake();
+      count();
+    }
+  });
+  addEventListener("pagehide", () => {
+    lookAway();
+    if (on()) quiet(leave);
+    leaving = true;
+    socket?.close();
+  });
+  addEventListener("pageshow", ({ persisted }) => persisted && wake());
+  addEventListener("online", wake);
+  new MutationObserver(scan).observe(document, { childList: true, subtree: true, attributeFilter: ["data-pc-slate"] });
 
   window.persona = {
     init(given = {}) {
       Object.assign(settings, given);
       settings.endpoint = (settings.endpoint ?? quiet(() => new URL(own).origin) ?? location.origin).replace(/\/$/, "");
-      listen();
       begin();
     },
     /** Resolves to the session's version after the event; null where it waits for the network, or isn't told. */
@@ -390,6 +390,7 @@
     /** What a rail shows, now and whenever the session moves: render(slate or null, {stale}). An ask of null ends it. */
     recommend: (rail, asked, render) => { quiet(() => recommend(rail, asked, render)); },
     slate,
+    call: ask,
     profile: async () => (on() ? got(await ask(`/api/v1/sessions/${encodeURIComponent(session())}/profile`)) : null),
     consent(given) {
       refused = !given;
