@@ -25,6 +25,9 @@ DAYS = 7
 OF_A_CLUSTER = frozenset({"locked", "core", "min_size", "max_size"})
 """Bounds that are set on each cluster's own page; the others are the shop's."""
 
+FIXED = frozenset({"most_contracted", "most_expanded"})
+"""Bounds that are the same for every shop."""
+
 ACTIONS = {
     "expand": "expand it",
     "contract": "contract it",
@@ -48,7 +51,7 @@ class BoundFilter(admin.SimpleListFilter):
 class BlockedPages(ReadOnlyAdmin):
     """Tallies by day; the archiver and the proposals write them."""
 
-    list_display = ("day", "shown_cluster", "shown_action", "shown_bound", "times", "where", "shown_example", "shop")
+    list_display = ("day", "shown_cluster", "shown_action", "shown_bound", "shown_times", "where", "shown_example", "shop")
     list_display_links = None
     list_filter = ("shop", "where", BoundFilter, "day")
     list_select_related = ("shop",)
@@ -72,7 +75,9 @@ class BlockedPages(ReadOnlyAdmin):
                 "session_id", "pk"
             )
         )
+        settings = dict(AdaptationSettings.objects.values_list("shop", "pk"))
         for row in changes.result_list:
+            row.settings_pk = settings.get(row.shop_id)
             row.named, row.session_pk = names.get(row.cluster), sessions.get(row.example)
         return changes
 
@@ -91,8 +96,12 @@ class BlockedPages(ReadOnlyAdmin):
 
     @admin.display(description="blocked, since", ordering="bound")
     def shown_bound(self, row: BlockedAction) -> SafeString | str:
-        words, url = WORDS.get(row.bound, row.bound), _setting(row.bound, row.shop_id, row.cluster)[1]
+        words, url = WORDS.get(row.bound, row.bound), _setting(row.bound, getattr(row, "settings_pk", None), row.cluster)[1]
         return format_html('<a class="underline" href="{}">{}</a>', url, words) if url else words
+
+    @admin.display(description="times", ordering="times")
+    def shown_times(self, row: BlockedAction) -> str:
+        return f"{row.times:,}"
 
     @admin.display(description="for example")
     def shown_example(self, row: BlockedAction) -> SafeString | str:
@@ -120,16 +129,17 @@ def _by_bound() -> list[dict[str, Any]]:
     return sorted(rows.values(), key=lambda row: -(row["session"] + row["lasting"]))
 
 
-def _setting(bound: str, shop: int | None, cluster: int | None) -> tuple[str, str]:
-    """What the bound's setting is called, and where it is; "" where it can't be reached."""
+def _setting(bound: str, settings: int | None, cluster: int | None) -> tuple[str, str]:
+    """What the bound's setting is called, and where it is; "" where it can't be reached. settings : the shop's row."""
+    if bound in FIXED:
+        return "the same for every shop", ""
     try:
         if bound in OF_A_CLUSTER:
             if cluster is None:
                 return "the cluster's page", reverse("admin:clusters_itemcluster_changelist")
             return "the cluster's page", reverse("admin:clusters_itemcluster_change", args=[cluster]) + "#settings"
-        of_shop = AdaptationSettings.objects.filter(shop=shop).first() if shop else None
-        if of_shop is None:
+        if settings is None:
             return "settings of adaptation", reverse("admin:recommendations_adaptationsettings_changelist")
-        return "settings of adaptation", reverse("admin:recommendations_adaptationsettings_change", args=[of_shop.pk])
+        return "settings of adaptation", reverse("admin:recommendations_adaptationsettings_change", args=[settings])
     except NoReverseMatch:
         return "settings of adaptation", ""

@@ -11,6 +11,11 @@ from django.utils import timezone
 
 WIDTH, HEIGHT = 640, 220
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 30
+LINE = 16
+"""Height of a line of words: a tick that is nearer to nothing than that is left out."""
+
+LEAST = 5e-5
+"""What rounds to nothing in four digits is told as nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ def curve(series: Sequence[Sequence[float]], *, shown: int = 8) -> Curve | None:
 
     upper = [f"{x(t)},{y(v)}" for t, v in zip(at, highs, strict=True)]
     lower = [f"{x(t)},{y(v)}" for t, v in zip(at, lows, strict=True)]
+    ticks = [(y(v), signed(v)) for v in (high, 0.0, low)]
     last = [
         (_moment(t), signed(v), signed(a), signed(b)) for t, v, a, b in list(zip(at, values, lows, highs, strict=True))[-shown:]
     ]
@@ -54,7 +60,7 @@ def curve(series: Sequence[Sequence[float]], *, shown: int = 8) -> Curve | None:
         band=" ".join([*upper, *reversed(lower)]),
         line=" ".join(f"{x(t)},{y(v)}" for t, v in zip(at, values, strict=True)),
         zero=y(0.0),
-        ticks=tuple((y(v), signed(v)) for v in (high, 0.0, low)),
+        ticks=tuple(tick for tick in ticks if tick[0] == y(0.0) or abs(tick[0] - y(0.0)) >= LINE),
         times=((x(at[0]), "start", _moment(at[0])), (x(at[-1]), "end", _moment(at[-1]))),
         points=tuple(last),
     )
@@ -64,11 +70,16 @@ def signed(value: float | None) -> str:
     """A difference in words: with its sign, to three digits."""
     if value is None:
         return "not known"
-    if value == 0:
+    if abs(value) < LEAST:
         return "0"
     size = abs(value)
     digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3 if size >= 0.1 else 4
     return f"{'−' if value < 0 else '+'}{size:,.{digits}f}"
+
+
+def percent(share: float, *, signed: bool = False) -> str:
+    """ "15 %", or "−3.2 %" with its sign and a digit more."""
+    return f"{100 * share:+.1f} %".replace("-", "−") if signed else f"{100 * share:.0f} %"
 
 
 def figure(value: Any) -> str:

@@ -21,7 +21,7 @@ from personas.models import Shop
 from recommendations.cluster_change_pages import refused, sent
 from recommendations.cluster_items import numbers
 from recommendations.learning import experiments, measuring
-from recommendations.learning.experiment_charts import curve, figure, signed
+from recommendations.learning.experiment_charts import curve, figure, percent, signed
 from recommendations.learning.experiment_forms import ExperimentForm
 from recommendations.learning.measuring import METRICS
 from recommendations.learning.models import Experiment
@@ -42,7 +42,7 @@ WORDS = {"better": "is better", "worse": "is worse", "unknown": "can't be told a
 class ExperimentPages(ModelAdmin):
     """All goes through `experiments`, and acts within seconds."""
 
-    list_display = ("name", "shop", "state", "arms_told", "started_at", "shows")
+    list_display = ("name", "shop", "state", "arms_told", "begun", "shows")
     list_display_links = ("name",)
     list_filter = ("shop", "state")
     list_select_related = ("shop",)
@@ -79,6 +79,10 @@ class ExperimentPages(ModelAdmin):
     @admin.display(description="arms")
     def arms_told(self, row: Experiment) -> str:
         return ", ".join(arm.name for arm in read_arms(row.arms))
+
+    @admin.display(description="began", ordering="started_at")
+    def begun(self, row: Experiment) -> str:
+        return "–" if row.started_at is None else f"{timezone.localtime(row.started_at):%d %b %Y, %H:%M}"
 
     @admin.display(description="what it shows")
     def shows(self, row: Experiment) -> str:
@@ -148,7 +152,7 @@ class ExperimentPages(ModelAdmin):
             "clusters": any(arm.clusters for arm in arms),
             "challengers": challengers if may_override(request.user) else known,
             "who_may": "" if may_override(request.user) or known == challengers else WHO_MAY,
-            "rails": [(METRICS[r["metric"]], f"{-r['least']:.0%}") for r in row.guardrails],
+            "rails": [(METRICS[r["metric"]], percent(-r["least"])) for r in row.guardrails],
             "metric": METRICS.get(row.metric, row.metric),
             "may": self.has_change_permission(request, row),
             "live": row.result.get("live"),
@@ -289,8 +293,8 @@ def _result(row: Experiment) -> dict[str, Any]:
             (
                 METRICS[r["metric"]],
                 r["arm"],
-                None if r["relative"] is None else f"{r['relative']:+.1%}",
-                f"{-r['least']:.0%}",
+                None if r["relative"] is None else percent(r["relative"], signed=True),
+                percent(-r["least"]),
                 r["broken"],
             )
             for r in told.get("guardrails", ())
@@ -310,7 +314,7 @@ def _sentence(row: Experiment, arm: str, of: dict[str, Any]) -> str:
     if not of or of.get("low") is None:
         return f"Nothing can be said of “{arm}” before {measuring.sequential.LEAST} shoppers of each arm have been counted."
     seen = f"{signed(of['value'])} {what} a visit, between {signed(of['low'])} and {signed(of['high'])}"
-    share = "" if of.get("relative") is None else f" ({of['relative']:+.1%})"
+    share = "" if of.get("relative") is None else f" ({percent(of['relative'], signed=True)})"
     if of["low"] > 0:
         return f"“{arm}” is better: {seen}{share}."
     if of["high"] < 0:

@@ -148,7 +148,7 @@ class ProposalPages(ModelAdmin):
         at = reverse("admin:recommendations_clusterproposal_change", args=[proposal.pk])
         quiet = f"{proposal.get_kind_display()} · {proposal.shop}"
         return format_html(
-            '<a class="underline" href="{}">{}</a><br><span class="persona-quiet">{}</span>',
+            '<div class="proposal-named"><a class="underline" href="{}">{}</a><br><span class="persona-quiet">{}</span></div>',
             at,
             proposal.summary or proposal,
             quiet,
@@ -295,7 +295,7 @@ class ProposalPages(ModelAdmin):
             "drawn": words.drawn(proposal, max(abs(proposal.low or 0), abs(proposal.high or 1))),
             "tried": proposal.experiment and words.TRIED[proposal.experiment.state],
             "may_try": may and open_ and _may_try(request, proposal),
-            "sentences": words.sentences(proposal),
+            "sentences": [told for told in words.sentences(proposal) if not open_ or told != proposal.evidence.get("missing")],
             "missing": proposal.evidence.get("missing", ""),
             "stopped": words.stopped_words(proposal),
             "rows": [

@@ -29,6 +29,10 @@ class AdaptationSettingsAdmin(ModelAdmin):
         "updated_at",
     )
     list_select_related = ("shop",)
+
+    class Media:
+        css = {"all": ("personas.css",)}
+
     fieldsets = (
         (None, {"fields": ("shop", "enabled")}),
         (

@@ -34,8 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def site() -> Iterator[str]:
+def site(installation: tuple[str, dict[str, str]]) -> str:
     """Address of a running installation with the shop `fashion`, and one that is on its way in, `waiting`."""
+    return installation[0]
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[tuple[str, dict[str, str]]]:
+    """Its address, and the environment in which programs see its database."""
     home = embedded.short_temporary_directory("pcb-")
     valkey = embedded.start_valkey(home / "valkey", fsync="everysec")
     port = free_port()
@@ -61,7 +67,7 @@ def site() -> Iterator[str]:
             env=environ, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, preexec_fn=embedded.dies_with_parent(),
         )  # fmt: skip
         wait_until_ready(port, server, home / "web.log")
-        yield f"http://localhost:{port}"
+        yield f"http://localhost:{port}", environ
     finally:
         if server is not None:
             server.terminate()
