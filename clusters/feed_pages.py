@@ -27,7 +27,7 @@ SHOWN = 100
 """Rejects that the page lists."""
 
 
-class FeedForm(forms.ModelForm):  # type: ignore[type-arg]
+class FeedForm(forms.ModelForm):
     url = forms.URLField(
         label="Address",
         max_length=500,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpResponse
-from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
 
 from personas.models import ApiKey
 from recommendations.serving import idempotency, throttling
@@ -36,7 +36,7 @@ class GivenBefore(Exception):
         self.answer = answer
 
 
-class Door:
+class Door(APIView):
     """For all views of the API: limits told in headers, and `Idempotency-Key` on what is posted with a key."""
 
     standing: throttling.Standing | None = None
@@ -45,7 +45,7 @@ class Door:
     """Whether an answer is kept under the request's `Idempotency-Key`; not of what is as good when it is sent again."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        super().initial(request, *args, **kwargs)
         named = request.headers.get(idempotency.HEADER)
         if named is None or request.method != "POST" or not self.repeatable or not isinstance(request.auth, ApiKey):
             return
@@ -56,30 +56,26 @@ class Door:
             raise GivenBefore(answer)
         self.held = held
 
-    def handle_exception(self, exc: Exception) -> HttpResponseBase:
+    def handle_exception(self, exc: Exception) -> Any:
         if isinstance(exc, GivenBefore):
             status, kind, body = exc.answer
             return HttpResponse(body, status=status, content_type=kind, headers={"Idempotent-Replayed": "true"})
         try:
-            answer: HttpResponseBase = super().handle_exception(exc)  # type: ignore[misc]
+            return super().handle_exception(exc)
         except Exception:
-            self._let_go()
+            if self.held is not None:
+                idempotency.finish_sync(self.held, None)
             raise
-        return answer
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        answer: Any = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        answer: Any = super().finalize_response(request, response, *args, **kwargs)
         if self.standing is not None:
             for name, value in self.standing.headers().items():
                 answer[name] = value
         if self.held is not None and isinstance(answer, Response):
             answer.add_post_render_callback(self._keep)
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def _keep(self, response: Any) -> None:
         if self.held is not None:
             idempotency.finish_sync(self.held, Answer(response.status_code, response["content-type"], response.content))
-
-    def _let_go(self) -> None:
-        if self.held is not None:
-            idempotency.finish_sync(self.held, None)

@@ -40,7 +40,7 @@ class Pages(pagination.BasePagination):
     limit_description = f"Rows of a page, {SHOWN} if left out, at most {MOST}."
     cursor_description = "As `next` or `previous` of another page has it; the first page without."
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The rows of the page. Raises ValidationError on a limit, an offset or a cursor that can't be."""
         if "offset" in request.query_params:
             raise exceptions.ValidationError({"offset": ["pages are followed by the `next` of the one before, not counted"]})
