@@ -1,0 +1,1 @@
+"""The merchandiser's desk: what they open in the morning."""

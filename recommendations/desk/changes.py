@@ -1,0 +1,201 @@
+"""What changed in a shop of late, and what waits for somebody: each with its moment and the page that shows it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from itertools import groupby
+from typing import NamedTuple
+
+from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.urls import reverse
+
+from clusters import gate
+from clusters.models import CatalogueFeed, ClusterChange
+from personas.models import PersonaVersion, Shop
+from recommendations.learning.models import ClusterProposal, Experiment, PolicyVersion
+from recommendations.models import MerchandisingRule, Release, TrainingRun
+
+MOST = 40
+"""Changes that the page lists, the latest."""
+
+Person = AbstractUser | AnonymousUser
+
+
+class Change(NamedTuple):
+    """One thing that changed. who : whoever did it, "" for the system itself."""
+
+    at: dt.datetime
+    what: str
+    who: str
+    url: str
+
+
+class Waiting(NamedTuple):
+    """Something that wants a decision, or a look."""
+
+    what: str
+    url: str
+    grave: bool = False
+
+
+def _admin(name: str, *arguments: int, query: str = "") -> str:
+    return reverse(f"admin:{name}", args=arguments) + (f"?{query}" if query else "")
+
+
+def changes(shop: Shop, since: dt.datetime) -> list[Change]:
+    """What changed from `since` on, the latest first."""
+    found: list[Change] = []
+    for gather in (_releases, _personas, _clusters, _rules, _policies, _experiments):
+        found += gather(shop, since)
+    return sorted(found, key=lambda change: change.at, reverse=True)[:MOST]
+
+
+def _releases(shop: Shop, since: dt.datetime) -> list[Change]:
+    rows = Release.objects.filter(shop=shop, activated_at__gte=since).select_related("activated_by")
+    return [
+        Change(
+            row.activated_at,  # type: ignore[arg-type]  # filtered by it
+            f"Release {row.number} went live",
+            str(row.activated_by or ""),
+            _admin("recommendations_release_change", row.pk),
+        )
+        for row in rows.order_by("-activated_at")[:MOST]
+    ]
+
+
+def _personas(shop: Shop, since: dt.datetime) -> list[Change]:
+    rows = PersonaVersion.objects.filter(shop=shop, published_at__gte=since).select_related("published_by")
+    return [
+        Change(
+            row.published_at,
+            f"Personas, version {row.number}{f': {row.note}' if row.note else ''}",
+            str(row.published_by or ""),
+            _admin("personas_personaversion_changelist"),
+        )
+        for row in rows[:MOST]
+    ]
+
+
+def _clusters(shop: Shop, since: dt.datetime) -> list[Change]:
+    """Changes of clusters, those of one operation or one rebuild told as one."""
+    rows = ClusterChange.objects.filter(shop=shop, at__gte=since).select_related("cluster", "user").order_by("-at", "-pk")[:500]
+    found = []
+    for _, group in groupby(rows, key=lambda row: row.batch):
+        batch = list(group)
+        first = batch[0]
+        said = first.get_action_display().lower()
+        what = f"{first.cluster}: {first.summary or said}" if len(batch) == 1 else f"{len(batch)} clusters: {said}"
+        by_itself = first.actor in {ClusterChange.Actor.TRAINING, ClusterChange.Actor.BUILD, ClusterChange.Actor.LEARNING}
+        who = first.get_actor_display().lower() if by_itself else str(first.user or first.who)
+        found.append(Change(first.at, what, who, _admin("clusters_clusterchange_changelist", query=f"batch={first.batch}")))
+    return found
+
+
+def _rules(shop: Shop, since: dt.datetime) -> list[Change]:
+    rows = MerchandisingRule.objects.filter(shop=shop, updated_at__gte=since).order_by("-updated_at")[:MOST]
+    return [
+        Change(
+            row.updated_at,
+            f"Rule “{row.name}” {_rule_said(row)}",
+            "",
+            _admin("recommendations_merchandisingrule_change", row.pk),
+        )
+        for row in rows
+    ]
+
+
+def _rule_said(row: MerchandisingRule) -> str:
+    if row.retired_at is not None:
+        return "was taken out"
+    if (row.updated_at - row.created_at).total_seconds() < 1:
+        return "was made"
+    return "was changed" if row.enabled else "was switched off"
+
+
+def _policies(shop: Shop, since: dt.datetime) -> list[Change]:
+    said = {PolicyVersion.State.LIVE: "serves", PolicyVersion.State.REFUSED: "was turned down"}
+    rows = PolicyVersion.objects.filter(shop=shop, decided_at__gte=since, state__in=said).select_related("decided_by")
+    return [
+        Change(
+            row.decided_at,  # type: ignore[arg-type]  # filtered by it
+            f"A learned policy {said[PolicyVersion.State(row.state)]}",
+            str(row.decided_by or ""),
+            _admin("recommendations_policyversion_change", row.pk),
+        )
+        for row in rows[:MOST]
+    ]
+
+
+def _experiments(shop: Shop, since: dt.datetime) -> list[Change]:
+    found = []
+    for row in Experiment.objects.filter(shop=shop).select_related("created_by", "stopped_by")[:MOST]:
+        url = _admin("recommendations_experiment_change", row.pk)
+        if row.started_at is not None and row.started_at >= since:
+            found.append(Change(row.started_at, f"Experiment “{row.name}” began", str(row.created_by or ""), url))
+        if row.stopped_at is not None and row.stopped_at >= since:
+            found.append(Change(row.stopped_at, f"Experiment “{row.name}” ended", str(row.stopped_by or ""), url))
+    return found
+
+
+# What waits
+
+
+def waiting(shop: Shop, person: Person) -> list[Waiting]:
+    """What wants a decision of this person, what went wrong first."""
+    found: list[Waiting] = []
+    ways: tuple[tuple[str, Callable[[Shop], list[Waiting]]], ...] = (
+        ("recommendations.view_trainingrun", _failed_runs),
+        ("clusters.view_cataloguefeed", _failed_feeds),
+        ("recommendations.view_clusterproposal", _proposals),
+        ("recommendations.view_policyversion", _candidates),
+        ("recommendations.view_experiment", _decided),
+    )
+    for right, gather in ways:
+        if person.has_perm(right):
+            found += gather(shop)
+    return sorted(found, key=lambda each: not each.grave)
+
+
+def _failed_runs(shop: Shop) -> list[Waiting]:
+    last = TrainingRun.objects.filter(shop=shop).exclude(state=TrainingRun.State.RUNNING).first()
+    if last is None or last.state != TrainingRun.State.FAILED:
+        return []
+    what = f"The last training failed{f': {last.error}' if last.error else ''}; what served before goes on serving."
+    return [Waiting(what, _admin("recommendations_trainingrun_change", last.pk), grave=True)]
+
+
+def _failed_feeds(shop: Shop) -> list[Waiting]:
+    rows = CatalogueFeed.objects.filter(shop=shop, enabled=True, state=CatalogueFeed.State.FAILED)
+    return [Waiting(f"The feed {row.url} could not be read: {row.told}", _feed(row), grave=True) for row in rows]
+
+
+def _feed(row: CatalogueFeed) -> str:
+    return _admin("clusters_cataloguefeed_change", row.pk)
+
+
+def _proposals(shop: Shop) -> list[Waiting]:
+    rows = ClusterProposal.objects.filter(shop=shop, state=ClusterProposal.State.OPEN)
+    better = rows.filter(verdict=ClusterProposal.Verdict.BETTER).count()
+    if not better:
+        return []
+    many = "changes of clusters that learning proposes are" if better > 1 else "change of clusters that learning proposes is"
+    return [Waiting(f"{better} {many} surely better", _admin("recommendations_clusterproposal_changelist"))]
+
+
+def _candidates(shop: Shop) -> list[Waiting]:
+    rows = PolicyVersion.objects.filter(shop=shop, state=PolicyVersion.State.CANDIDATE).order_by("-pk")[:20]
+    return [
+        Waiting("A learned policy passed the gate", _admin("recommendations_policyversion_change", row.pk))
+        for row in rows
+        if row.verdict.get("verdict") == gate.BETTER
+    ][:1]
+
+
+def _decided(shop: Shop) -> list[Waiting]:
+    rows = Experiment.objects.filter(shop=shop, state=Experiment.State.RUNNING)
+    return [
+        Waiting(f"Experiment “{row.name}” has an answer", _admin("recommendations_experiment_change", row.pk))
+        for row in rows
+        if {"better", "worse"} & set(row.result.get("verdicts", {}).values())
+    ]
