@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import signal
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from tests.browser.conftest import CHROMIUM, ROOT, free_port
 from tests.small_server import SmallServer, small_server
@@ -47,7 +48,7 @@ class Pages:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 url = urlsplit(self.path)
-                if url.path == "/token":
+                if url.path in {"/token", "/persona-token"}:
                     shop.tokens += 1
                     session = parse_qs(url.query)["session_id"][0]
                     self.answer("application/json", json.dumps({"session_id": session, "token": server.token(session)}))
@@ -409,6 +410,24 @@ def test_slates_are_pushed_over_the_socket(server: SmallServer, shop: Pages, vis
     version = page.evaluate("persona.track('view_item', {items: [{item_id: 'sku-2'}]})")
     assert version >= 1
     page.wait_for_function("n => window.got.length > n", arg=first)
+
+
+def test_the_integrators_page_works_as_written(server: SmallServer, shop: Pages, visit: Visit) -> None:
+    text = (ROOT / "docs" / "integrators.md").read_text()
+    (block,) = re.findall(r"```html\n(.*?)```", text, re.DOTALL)
+    shop.pages["/docs"] = "<!doctype html><title>A shop</title>" + block.replace("https://persona.example", server.base)
+    page = visit("/docs")
+    told = sent_from(page)
+    expect(page.locator("#rail li")).to_have_count(4)
+    page.get_by_role("button").click()
+    page.get_by_role("textbox").fill("red shoes")
+    page.evaluate("document.querySelector('form').addEventListener('submit', (event) => event.preventDefault())")
+    page.get_by_role("textbox").press("Enter")
+    page.wait_for_timeout(3_000)
+    by_name = {e["name"]: e for e in told}
+    assert by_name["add_to_cart"]["items"] == [{"item_id": "sku-7", "price": 49.9}]
+    assert by_name["search"]["search_term"] == "red shoes"
+    assert [i["index"] for i in by_name["view_item_list"]["items"]] == [0, 1, 2, 3]
 
 
 def test_a_page_of_an_allowed_origin_that_has_no_locks(server: SmallServer, shop: Pages, chromium: Browser) -> None:
