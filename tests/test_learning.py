@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import redis
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 
 from clusters import gate
 from clusters.crediting import credited
@@ -447,6 +448,38 @@ def test_nothing_is_learned_where_adaptation_is_off(shop: Shop) -> None:
     AdaptationSettings.objects.create(shop=shop, enabled=False)
     assert "switched off" in policies.learn_policy(shop, now=LATER, at_once=True).told
     assert not PolicyEvidence.objects.exists()
+
+
+# The commands
+
+
+def test_the_command_tells_in_words_what_was_learned_and_how_it_ended(
+    shop: Shop, redis_client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_decisions(shop, decisions=60, until=NOW - dt.timedelta(days=30), seed=5)
+    redis_client.set(f"learning:{shop.pk}", "another worker", ex=60)
+    with pytest.raises(CommandError, match="Boutique: Another worker is learning") as busy:
+        call_command("learn_policy", "boutique")
+    assert busy.value.returncode == 2
+    redis_client.delete(f"learning:{shop.pk}")
+    call_command("learn_policy", "boutique")
+    told = capsys.readouterr()
+    assert "Boutique: learned from 60 decisions of 60." in told.out
+    assert "is not known yet" in told.out
+    assert "learning of boutique: crediting" in told.err or "learning of boutique: learning" in told.err
+    AdaptationSettings.objects.create(shop=shop, enabled=False)
+    with pytest.raises(CommandError, match="Boutique: Adaptation is switched off") as off:
+        call_command("learn_policy", "boutique")
+    assert off.value.returncode == 1
+    with pytest.raises(CommandError, match="there is no shop 'nope'"):
+        call_command("learn_policy", "nope")
+
+
+def test_the_command_that_proposes_tells_what_it_came_to(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("propose_clusters", "boutique")
+    told = capsys.readouterr().out
+    assert "Boutique: 0 decisions of 0 visits, 0 comparisons." in told
+    assert "0 new proposals" in told
 
 
 # Who decides

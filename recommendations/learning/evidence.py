@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -136,11 +136,13 @@ def _last(shop: Shop) -> int:
     return PolicyEvidence.objects.filter(shop=shop).order_by("-first").values_list("last", flat=True).first() or 0
 
 
-def seal(shop: Shop, rewards: Rewards) -> bool:
-    """Seal every chunk that nobody is at; whether all are sealed then."""
+def seal(shop: Shop, rewards: Rewards, *, progress: Callable[[float], None] = lambda share: None) -> bool:
+    """Seal every chunk that nobody is at; whether all are sealed then. progress : called with how far it is, 0 to 1."""
     client = releases.redis_client()
     waiting = PolicyEvidence.objects.filter(shop=shop, statistics={}).order_by("first")
-    for pk, first in waiting.values_list("pk", "first"):
+    found = list(waiting.values_list("pk", "first"))
+    for n, (pk, first) in enumerate(found):
+        progress(n / len(found))
         lock = client.lock(f"learning:{shop.pk}:{first}", timeout=LOCK_S, blocking=False, thread_local=False)
         if not lock.acquire():
             continue

@@ -10,6 +10,8 @@ import datetime as dt
 import logging
 import math
 import zlib
+from collections.abc import Callable
+from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,12 +59,24 @@ class PolicyError(ValueError):
     """What was asked of a policy can't be done, and what to do."""
 
 
-class Outcome(NamedTuple):
-    """Of one run. sealed : whether all that could be judged is.  candidate : the policy that was learned, None for none new."""
+class Ended(Enum):
+    """How a run ended: all that could be learned is; another worker is at it; nothing may be learned as things stand."""
 
-    sealed: bool
+    DONE = "done"
+    BUSY = "busy"
+    OFF = "off"
+
+
+class Outcome(NamedTuple):
+    """Of one run. candidate : the policy that was learned, None for none new.  told : how it ended, in words."""
+
+    ended: Ended
     candidate: PolicyVersion | None = None
     told: str = ""
+
+
+Told = Callable[[str, float], None]
+"""Called with what is being done and how far all is, 0 to 1."""
 
 
 def rewards_of(given: AdaptationSettings) -> Rewards:
@@ -75,7 +89,9 @@ def rewards_of(given: AdaptationSettings) -> Rewards:
 # Learning
 
 
-def learn_policy(shop: Shop, *, now: dt.datetime | None = None, at_once: bool = False) -> Outcome:
+def learn_policy(
+    shop: Shop, *, now: dt.datetime | None = None, at_once: bool = False, progress: Told = lambda doing, share: None
+) -> Outcome:
     """Seal what can be judged by now, learn from all that is sealed, judge what was learned, and let it serve if it may.
 
     Safe to run twice, at once on several workers, and after one was killed: chunks are sealed once, and one writer folds.
@@ -84,16 +100,18 @@ def learn_policy(shop: Shop, *, now: dt.datetime | None = None, at_once: bool = 
     now = now or timezone.now()
     given = settings_of(shop)
     if not given.enabled:
-        return Outcome(True, told="Adaptation is switched off.")
+        return Outcome(Ended.OFF, told="Adaptation is switched off.")
     if Release.objects.active(shop) is None:
-        return Outcome(True, told="There is no release yet.")
+        return Outcome(Ended.OFF, told="There is no release yet.")
     rewards = rewards_of(given)
+    progress("looking", 0.0)
     evidence.claim(shop, before=evidence.ripe_before(rewards, now=now.timestamp()), all_of_it=at_once)
-    if not evidence.seal(shop, rewards):
-        return Outcome(False, told="Other workers are at the rest.")
+    if not evidence.seal(shop, rewards, progress=lambda share: progress("crediting", 0.8 * share)):
+        return Outcome(Ended.BUSY, told="Other workers are at the rest.")
     lock = releases.redis_client().lock(f"learning:{shop.pk}", timeout=LOCK_S, blocking=False, thread_local=False)
     if not lock.acquire():
-        return Outcome(True, told="Another worker is learning.")
+        return Outcome(Ended.BUSY, told="Another worker is learning.")
+    progress("learning", 0.8)
     with renewed(lock, every=LOCK_S / 3):
         return _learn(shop, given, now, at_once)
 
@@ -111,7 +129,7 @@ def _learn(shop: Shop, given: AdaptationSettings, now: dt.datetime, at_once: boo
             newest = made = _candidate(shop, given, list(chunks), now)
             evidence.compact(shop, now.date(), given.half_life_days)
     if newest is None:
-        return Outcome(True, told="Nothing that followed a decision has been seen yet.")
+        return Outcome(Ended.DONE, told="Nothing that followed a decision has been seen yet.")
     if newest.state == PolicyVersion.State.CANDIDATE:
         # Each step is looked for by what it leaves, so that a worker that was killed before it is made good.
         if not newest.verdict:
@@ -119,7 +137,7 @@ def _learn(shop: Shop, given: AdaptationSettings, now: dt.datetime, at_once: boo
         if newest.verdict.get("verdict") == gate.BETTER and given.goes_live_by_itself and newest.against == serving.version:
             go_live(newest)
     _tidy(shop)
-    return Outcome(True, made, f"{said(newest)} {more}".strip())
+    return Outcome(Ended.DONE, made, f"{said(newest)} {more}".strip())
 
 
 def serves(shop: Shop) -> PolicyVersion:
