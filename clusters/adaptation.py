@@ -191,7 +191,7 @@ def _after_engagement(reach: Reach, policy: Policy, adapted: AdaptedClusters, st
     if moved.outside < bounds.consistent_outside:
         return Observed(moved)
     # The run has become an interest of its own: decide once, then begin anew with its clusters among the primary.
-    asked, blocked = expansions(reach, moved)
+    asked, blocked = expansions(reach, moved, step.log_belief)
     after = replace(moved, engaged={}, outside=0)
     if not asked:
         return Observed(after, (), blocked)

@@ -38,10 +38,13 @@ def left_of(bounds: Bounds, weight: float) -> float:
     return (weight - 1.0) / (bounds.expand_to - 1.0) if bounds.expand_to > 1.0 else 1.0
 
 
-def expansions(reach: Reach, adapted: AdaptedClusters) -> tuple[list[tuple[int, Sequence[Proposed]]], tuple[Blocked, ...]]:
+def expansions(
+    reach: Reach, adapted: AdaptedClusters, log_belief: Sequence[float]
+) -> tuple[list[tuple[int, Sequence[Proposed]]], tuple[Blocked, ...]]:
     """The clusters of the run outside that have somewhere to expand to, with their options; and what the bounds rule out.
 
-    A target is one that the session hasn't met, and is put to one cluster only.
+    A target is one that the session hasn't met, and is put to one cluster only: the nearest, then what suits the personas most.
+    log_belief : (K,).
     """
     clusters, bounds = reach.clusters, reach.bounds
     here = clusters.position_of
@@ -56,7 +59,7 @@ def expansions(reach: Reach, adapted: AdaptedClusters) -> tuple[list[tuple[int, 
             blocked.append(Blocked(cluster, "expand", "max_size"))
             continue
         options, barred, found = [KEPT], "", 0
-        for position, related in reach.near(here[cluster]):
+        for position, related in _preferred(reach, here[cluster], log_belief):
             target = clusters.cluster_ids.item(position)
             if target in met or found == bounds.targets:
                 continue
@@ -73,6 +76,17 @@ def expansions(reach: Reach, adapted: AdaptedClusters) -> tuple[list[tuple[int, 
         if found:
             asked.append((cluster, options))
     return asked, tuple(blocked)
+
+
+def _preferred(reach: Reach, cluster: int, log_belief: Sequence[float]) -> Sequence[tuple[int, float]]:
+    """(cluster position, share of the relations) of those related to the one at a position: the nearest, then the others by how
+    much more the personas engage there than shoppers do."""
+    near, lift = reach.near(cluster), reach.clusters.tables[3]
+    if len(near) < 3 or lift.shape[1] != len(log_belief) or not len(log_belief):
+        return near
+    suits = (lift[[position for position, _ in near[1:]]] @ np.exp(log_belief)).tolist()
+    order = sorted(range(len(suits)), key=suits.__getitem__, reverse=True)
+    return [near[0], *(near[1 + i] for i in order)]
 
 
 def _room(reach: Reach, adapted: AdaptedClusters, cluster: int) -> int:

@@ -151,25 +151,25 @@ def test_what_cannot_be_chosen_from_is_said():
 
 
 def test_the_floor_of_the_shop_may_be_another():
-    x, action = asked((KEEP, row()), (CONTRACT, row(ignored=1, mass=-1)))
-    assert propensities(default_policy(), x, action, floor=0.2)[0, 0] == pytest.approx(0.2, abs=0.01)
+    sure = replace(default_policy(), mean=np.where(np.arange(3)[:, None] == CONTRACT, 0.5, 0.0) * np.ones(D))
+    x, action = asked((KEEP, row()), (CONTRACT, row(ignored=1)))
+    assert propensities(sure, x, action, floor=0.2)[0, 0] == pytest.approx(0.2, abs=0.01)
     assert propensities(default_policy(), x, action, floor=0.9)[0] == pytest.approx([0.5, 0.5])
 
 
-def test_the_hand_rule_expands_a_run_outside_and_contracts_what_is_passed_over():
-    def expands(outside: float) -> float:
-        seen = {"outside": outside, "last": 1.0, "mass": -0.1, "transition": -0.2}
-        ways = [(EXPAND, row(**seen, related=r, target_transition=-0.4, items=n)) for r in (0.3, 0.1) for n in (0.25, 0.75)]
-        chance = propensities(default_policy(), *asked((KEEP, row(**seen)), *ways))[0]
-        assert chance[1] > chance[3], "the nearer target is likelier"
-        return float(1 - chance[0])
+def test_the_hand_rule_expands_towards_what_personas_like_and_contracts_what_fills_a_slate_in_vain():
+    def expands(persona: float) -> float:
+        seen = {"outside": 0.5, "last": 1.0, "mass": -0.1, "transition": -0.5}
+        ways = [(EXPAND, row(**seen, related=0.1, target_persona=persona, items=n)) for n in (0.25, 0.75)]
+        other = [(EXPAND, row(**seen, related=0.1, target_persona=0.0, items=n)) for n in (0.25, 0.75)]
+        return float(propensities(default_policy(), *asked((KEEP, row(**seen)), *ways, *other))[0, 1:3].sum())
 
-    def contracts(ignored: float, mass: float) -> float:
-        seen = row(ignored=ignored, mass=mass, transition=mass)
+    def contracts(shown: float, share: float) -> float:
+        seen = row(ignored=0.5, mass=-0.8, transition=-0.5, shown=shown, share=share)
         return float(propensities(default_policy(), *asked((KEEP, seen), (CONTRACT, seen)))[0, 1])
 
-    assert 0.5 < expands(0.5) < 0.8 < expands(1.0)
-    assert contracts(0.5, -0.1) < 0.5 < contracts(0.5, -1) < contracts(1.0, -1)
+    assert expands(-0.3) < expands(0.0) < expands(0.3)
+    assert 0.5 < contracts(0.1, 0.0) < contracts(0.4, 0.0) < contracts(0.4, 0.3) < 0.9
 
 
 def test_the_posterior_is_the_closed_form_of_bayesian_ridge():
@@ -188,10 +188,12 @@ def test_the_posterior_is_the_closed_form_of_bayesian_ridge():
 
 
 def test_one_reward_by_hand():
-    """Prior 0 with variance 0.0006 on the bias alone, reward 1 with noise 1: mean 0.0006 / 1.0006."""
+    """Prior 0 with variance v on the bias alone, reward 1 with noise 1: mean v / (1 + v)."""
     start = replace(default_policy(), mean=np.zeros((3, D)))
     seen = statistics(row()[None], np.array([KEEP]), np.array([1.0]))
-    assert posterior(start, seen.precision, seen.pull).mean[KEEP, AT["bias"]] == pytest.approx(0.0006 / 1.0006)
+    assert posterior(start, seen.precision, seen.pull).mean[KEEP, AT["bias"]] == pytest.approx(
+        PRIOR_VARIANCE / (1 + PRIOR_VARIANCE)
+    )
 
 
 def test_an_action_learns_what_it_adds_to_what_the_visit_foretells_whatever_is_done():

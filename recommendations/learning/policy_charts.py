@@ -129,7 +129,7 @@ SITUATIONS: tuple[tuple[str, int, dict[str, float]], ...] = (
     (
         "Four looks in a row fell outside, on things this persona likes",
         EXPAND,
-        {"outside": 1.0, "mass": -0.2, "last": 1.0, "persona": 0.5},
+        {"outside": 1.0, "mass": -0.2, "last": 1.0, "persona": 0.5, "target_persona": 0.5},
     ),
     (
         "A cluster was seen three times in vain, and holds little of the visit",
