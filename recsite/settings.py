@@ -202,7 +202,6 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "recommendations.api.access.problem_response",
     "DEFAULT_PAGINATION_CLASS": "recommendations.api.pages.Pages",
-    "DEFAULT_THROTTLE_CLASSES": ["recommendations.api.doors.KeyThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     # A form's body would be taken for an object without the fields that were sent, and change nothing in silence.
     "DEFAULT_PARSER_CLASSES": ["recommendations.api.bodies.JsonBody"],

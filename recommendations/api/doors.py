@@ -39,6 +39,7 @@ class GivenBefore(Exception):
 class Door(APIView):
     """For all views of the API: limits told in headers, and `Idempotency-Key` on what is posted with a key."""
 
+    throttle_classes = (KeyThrottle,)
     standing: throttling.Standing | None = None
     held: Ticket | None = None
     repeatable = True
