@@ -21,11 +21,13 @@ class Doors:
     """Session tokens by an API key; events and slates by a token, each request sent again while the door is busy.
 
     base : such as "http://localhost:8000".  key : with the scopes `ingest` and `read`.
+    transport : another way there than the network.
     Use as an asynchronous context manager.
     """
 
-    def __init__(self, base: str, key: str) -> None:
-        self._client = httpx.AsyncClient(base_url=base, timeout=TIMEOUT_S, limits=httpx.Limits(max_connections=32))
+    def __init__(self, base: str, key: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        limits = httpx.Limits(max_connections=32)
+        self._client = httpx.AsyncClient(base_url=base, timeout=TIMEOUT_S, limits=limits, transport=transport)
         self._key = key
 
     async def __aenter__(self) -> Doors:

@@ -1,0 +1,176 @@
+"""Simulated visitors: what they do at the public doors, how they are marked, and that nothing is learned from them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import httpx
+import numpy as np
+import pytest
+import pytest_asyncio
+import redis
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.utils import timezone
+
+from personas.events import CODE
+from personas.models import ArchivedEvent, EventRow, Origin, Session, Shop, moment
+from recommendations.demo import merchandiser
+from recommendations.engine import Engine
+from recommendations.evaluation.adaptation.trial import world_of
+from recommendations.evaluation.simulation.browsing import Habits
+from recommendations.evaluation.simulation.crowd import Crowd
+from recommendations.models import AdaptationDecision, Release
+from recommendations.serving import archiving, live, process
+from recommendations.serving.activity import Record, StreamLog, decode_record, log_key
+from recommendations.serving.process import Process
+from recommendations.visitors import standing
+from recommendations.visitors.doors import DoorError, Doors
+from recommendations.visitors.visit import visit
+from tests.live_shops import KEY, call, put_key, start_process
+from tests.test_archiving import NOW, append, make_record
+from tests.worlds import make_world, train_world
+
+HISTORY = NOW - 86_400.0
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return train_world(make_world(sessions=150))
+
+
+@pytest_asyncio.fixture
+async def here(engine: Engine, redis_client: redis.Redis, redis_url: str) -> AsyncIterator[Process]:
+    put_key(redis_client, KEY)
+    yield await start_process(redis_url, engine)
+    await process.stop()
+
+
+@pytest.fixture
+def shop(db: None) -> Shop:
+    return Shop.objects.create(slug="outfitter", name="Outfitter")
+
+
+def records(client: redis.Redis) -> list[Record]:
+    return [decode_record(fields[b"r"]) for part in range(16) for _, fields in client.xrange(log_key(part))]
+
+
+def doors(key: str = KEY) -> Doors:
+    return Doors("http://localhost", key, transport=httpx.ASGITransport(app=live.app))  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("here")
+async def test_visits_choose_from_what_was_served_and_are_marked_from_the_first_turn_on(
+    engine: Engine, redis_client: redis.Redis
+) -> None:
+    crowd = Crowd(world_of(engine), Habits(carts=0.0), seed=5)
+    async with doors() as them:
+        came = []
+        for number in range(8):
+            shopper, context = crowd.comes(number, time.time())
+            rng = np.random.default_rng(number)
+            came.append(await visit(them, engine.catalogue, shopper, context, rng=rng, pace=0.0))
+    kept = records(redis_client)
+    assert {record.origin for record in kept} == {"simulated"}
+    assert {record.experiment for record in kept} == {0}
+    assert len({record.session for record in kept}) == 8
+    events = [event for record in kept for event in record.events]
+    assert len(events) == sum(each.events for each in came) > 30
+    served = {r.slate.recommendation_id: [i.item for i in r.slate.items] for r in kept if r.slate is not None}
+    chosen = [event for event in events if event.code == CODE["select_item"]]
+    assert chosen
+    assert all(event.items[0] in served[event.recommendation_id] for event in chosen)
+    reports = [event for event in events if event.code == CODE["view_item_list"]]
+    assert all([served[r.recommendation_id][s] for s in r.slots] == list(r.items) for r in reports)
+    assert any(each.bought for each in came)
+    assert not any(0 in event.items for event in events), "all that they name is there"
+
+
+@pytest.mark.usefixtures("here")
+async def test_who_is_refused_says_so_and_a_mark_is_yes_or_no() -> None:
+    async with doors("pc_nobodys") as them:
+        with pytest.raises(DoorError, match="401"):
+            await them.token("s1")
+    answer = await call("POST", "/api/v1/session-tokens", {"session_id": "s1", "simulated": "yes"})
+    assert (answer.status, answer.body["field"]) == (422, "simulated")
+
+
+def write(shop: Shop, name: str, at: float, origin: Origin) -> None:
+    session = Session.objects.create(shop=shop, session_id=name, started_at=moment(at), last_at=moment(at), origin=origin)
+    rows = [EventRow(session.pk, f"{name}-{i}", CODE["view_item"], moment(at + i), moment(at + i), i) for i in range(3)]
+    ArchivedEvent.objects.append(shop=shop, rows=rows, origin=origin)
+
+
+@pytest.mark.parametrize(
+    ("settings", "learned"),
+    [
+        ({}, {"live", "imported"}),
+        ({"simulated": True, "simulated_until": HISTORY + 60.0}, {"live", "imported", "history"}),
+        ({"learn_from_visitors": True}, {"live", "imported", "history", "visitor"}),
+        ({"simulated": True}, {"live", "imported", "history", "visitor"}),
+    ],
+)
+def test_training_reads_a_simulated_history_and_no_visitors_unless_asked(
+    shop: Shop, settings: dict[str, object], learned: set[str]
+) -> None:
+    """The last case is a shop set up before the end of its history was kept, whose log is all simulated."""
+    Shop.objects.filter(pk=shop.pk).update(settings=settings)
+    shop.refresh_from_db()
+    for name, at, origin in (
+        ("live", NOW, Origin.LIVE),
+        ("imported", HISTORY, Origin.IMPORT),
+        ("history", HISTORY, Origin.SIMULATED),
+        ("visitor", NOW, Origin.SIMULATED),
+        ("test", NOW, Origin.TEST),
+    ):
+        write(shop, name, at, origin)
+    told = {row.pk: row.session_id for row in Session.objects.for_training(shop)}
+    assert set(told.values()) == learned
+    events = [row[0] for row in ArchivedEvent.objects.for_training(shop)]
+    assert sorted(events) == sorted(pk for pk in told for _ in range(3))
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_a_simulated_visit_is_archived_as_such_without_its_decisions(shop: Shop, redis_client: redis.Redis) -> None:
+    log = StreamLog(redis_client, partitions=4)
+    append(redis_client, make_record(shop.pk, "visitor-1", 1, origin="simulated"))
+    append(redis_client, make_record(shop.pk, "s1", 1))
+    archiving.archive(log, consumer="a")
+    assert dict(Session.objects.values_list("session_id", "origin")) == {"visitor-1": "simulated", "s1": "live"}
+    assert set(ArchivedEvent.objects.values_list("session__session_id", "origin")) == {("visitor-1", "simulated"), ("s1", "live")}
+    assert list(AdaptationDecision.objects.values_list("session_id", flat=True)) == ["s1"]
+
+
+@pytest.mark.parametrize(("per_minute", "minutes", "field"), [(0, 5, "per minute"), (121, 5, "per minute"), (5, 241, "minutes")])
+def test_how_many_and_how_long_is_bounded(per_minute: int, minutes: int, field: str) -> None:
+    with pytest.raises(standing.VisitorsError, match=field):
+        standing.check(per_minute, minutes)
+
+
+@pytest.mark.usefixtures("data_dir", "redis_client")
+def test_the_switch_in_the_admin_tells_what_is_and_refuses_in_words(
+    client: Client, shop: Shop, redis_client: redis.Redis
+) -> None:
+    Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
+    start, stop = (f"/admin/personas/session/visitors/{shop.pk}/{what}/" for what in ("start", "stop"))
+    client.force_login(get_user_model().objects.create_user("looker", is_staff=True))
+    assert client.post(start, {"per_minute": 5, "minutes": 5}).status_code == 403
+    client.force_login(merchandiser(get_user_model(), "of the test's merchandiser"))
+    assert "Let simulated visitors into Outfitter" in client.get("/admin/personas/session/").content.decode()
+    assert client.get(start).status_code == 405
+    for per_minute, said in (("500", "outside 1 to 120"), ("many", "not a whole number")):
+        page = client.post(start, {"per_minute": per_minute, "minutes": "5"}, follow=True).content.decode()
+        assert said in page
+    with redis_client.lock(standing.lock_of(shop.pk), timeout=15):
+        standing.begin(shop.pk, 5, (timezone.now() + timedelta(minutes=5)).timestamp(), redis_client)
+        standing.note(shop.pk, redis_client, visits=7, inside=2)
+        assert "7 came, 2 inside" in client.get("/admin/personas/session/").content.decode()
+        assert (
+            "come to Outfitter already" in client.post(start, {"per_minute": "5", "minutes": "5"}, follow=True).content.decode()
+        )
+        assert client.post(stop, follow=True).status_code == 200
+        now = standing.read(shop.pk, redis_client)
+        assert now is not None
+        assert (now.told, now.until <= time.time()) == ("stopped by hand", True)
