@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from clusters.adaptation import AdaptedClusters
 from clusters.policy import KEEP, default_policy
+from recommendations.benchmarks.kept import Kept
+from recommendations.benchmarks.load import BenchmarkError
 from recommendations.evaluation.adaptation.bounds import check
-from recommendations.evaluation.adaptation.figures import Board, gained, saved
-from recommendations.evaluation.adaptation.learners import Fixed, Oracle, Static, Uniform
+from recommendations.evaluation.adaptation.figures import Board, gained, play, saved
+from recommendations.evaluation.adaptation.learners import Fixed, Learner, Oracle, Static, Uniform
 from recommendations.evaluation.adaptation.levels import level, recovery
+from recommendations.evaluation.adaptation.rollouts import missed
 from recommendations.evaluation.adaptation.shops import START, Shop
 from recommendations.evaluation.adaptation.trial import simulate_change, world_of
-from recommendations.evaluation.adaptation.worlds import Plan, run
+from recommendations.evaluation.adaptation.worlds import FIGURES, Course, Plan, run
 from tests.worlds import make_world, train_world
 
 JOBS = 2
@@ -122,6 +126,64 @@ def test_what_is_saved_by_hand_and_its_interval_by_worlds() -> None:
         low <= 0.3 <= high for _, low, high in (gained(rng.normal(0.3, 1.0, 20), np.zeros(20), seed=s) for s in range(300))
     ]
     assert np.mean(covered) > 0.88, "percentiles of 20 worlds are a little narrow, as is known"
+
+
+def test_the_best_of_half_of_the_throws_is_valued_by_the_other_half_by_hand() -> None:
+    """Throws say 0, 1, 3 and 0, 2, 1 of three options: the first likes the third, which the second has at 1, and so on."""
+    value = np.array([[[0.0, 1.0, 3.0]], [[0.0, 2.0, 1.0]]])
+    action, first = np.array([[0, 1, 1]], dtype=np.int8), np.array([[1.0, 0.0, 0.0]])
+    regret, stake = missed(value, action, first)
+    assert (regret.tolist(), stake.tolist()) == ([1.0], [1.0]), "(1 - 0 + 1 - 0) / 2"
+    even = missed(value, action, np.array([[0.5, 0.5, 0.0]]))[0]
+    assert even.tolist() == [0.25], "(1 - 1 + 1 - 0.5) / 2: what is drawn counts by its chance"
+    there = np.array([[0, 1, -1]], dtype=np.int8)
+    assert missed(value, there, first)[0].tolist() == [1.5], "an option that isn't there is not the best"
+
+
+def test_regret_of_pure_noise_is_none_on_average() -> None:
+    """Four options that are worth the same, valued by two noisy throws: who keeps misses nothing."""
+    rng = np.random.default_rng(0)
+    action = np.zeros((4_000, 4), dtype=np.int8)
+    keeps = np.zeros((4_000, 4))
+    keeps[:, 0] = 1.0
+    regret, stake = missed(rng.normal(size=(2, 4_000, 4)), action, keeps)
+    assert abs(regret.mean()) < 4.0 / np.sqrt(4_000)
+    assert abs(stake.mean()) < 5.0 / np.sqrt(4_000)
+
+
+def test_a_share_of_decisions_tells_of_the_regret_of_all(shop: Shop) -> None:
+    """Thrice the sums of a third of the steps are those of all, but for chance; the visits themselves are the same."""
+    whole, third = (run(shop, Static(), plan(120, valued=valued), seed=4) for valued in (1.0, 1 / 3))
+    assert (whole.expected == third.expected).all()
+    valued = third.stake[third.stake != 0.0]
+    assert len(valued) < (whole.stake != 0.0).sum()
+    scatter = 3.0 * np.sqrt(3.0 * (whole.stake**2).sum())
+    assert abs(third.stake.sum() - whole.stake.sum()) < scatter
+
+
+def test_what_worlds_came_to_is_kept_and_not_measured_again(tmp_path: Path) -> None:
+    path, settings = tmp_path / "kept.jsonl", {"sessions": 100}
+    rng = np.random.default_rng(0)
+    course = Course("ours", **{what: np.round(rng.random(5), 6) for what in FIGURES}, blocked={"locked": 3}, logs=[])
+    Kept(path, settings).add("regret", 7, [course])
+    with path.open("a") as file:
+        file.write('{"part": "regret", "se')  # killed in the middle of a line
+    known = Kept(path, settings).of("regret")
+    assert list(known) == [7]
+    assert all((getattr(known[7][0], what) == getattr(course, what)).all() for what in FIGURES)
+    assert (known[7][0].name, known[7][0].blocked) == ("ours", {"locked": 3})
+    assert Kept(path, settings).of("drift") == {}
+
+    def unasked(seed: int) -> list[Learner]:
+        raise AssertionError("nothing is left to measure")
+
+    told = play(unasked, plan(5), [7], known=known)
+    assert told.of("ours", "expected").tolist() == [course.expected.tolist()]
+    with pytest.raises(BenchmarkError, match="line 1 was measured with another sessions"):
+        Kept(path, {"sessions": 50})
+    path.write_text("[]\n")
+    with pytest.raises(BenchmarkError, match="line 1 is not what this benchmark keeps"):
+        Kept(path, settings)
 
 
 def test_a_fixed_policy_does_not_learn(shop: Shop) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -19,8 +19,10 @@ import numpy as np
 from django.conf import settings
 from django.template.loader import render_to_string
 
+from clusters.bounds import Bounds
 from clusters.policy import ACTIONS, FEATURES, default_policy
 from recommendations import engine as loop
+from recommendations.benchmarks.kept import Kept
 from recommendations.benchmarks.linucb import LinUCB
 from recommendations.benchmarks.load import BenchmarkError
 from recommendations.benchmarks.stages import Report, Stages
@@ -37,8 +39,14 @@ from recommendations.evaluation.simulation.crowd import Crowd
 from recommendations.evaluation.simulation.seasons import Drift
 
 PARTS = ("decision", "regret", "drift", "learning", "off_policy")
+TUNING = "alpha"
+"""Measured only when asked for: LinUCB's alpha, in worlds other than those of the proof (`--first-seed 100`)."""
+
 ELSEWHERE = {"learning": "recommendations.benchmarks.learning", "off_policy": "recommendations.benchmarks.off_policy"}
 """Parts that are benchmarks of their own, measured here with their own defaults."""
+
+ALPHAS = (0.1, 0.3, 1.0, 3.0)
+ALPHA = 1.0
 
 SEEDS, SESSIONS = 20, 300
 BATCH = 25
@@ -60,6 +68,9 @@ WINDOW = 0.15
 OURS = "ours"
 REPEATS = 15
 
+VALUED = 0.5
+"""Share of the decisions whose regret is told: half of them cost half, and tell of all on average."""
+
 Results = dict[str, Any]
 
 
@@ -69,6 +80,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sessions", type=int, default=SESSIONS, help=f"sessions in each world (default: {SESSIONS:,})")
     parser.add_argument("--first-seed", type=int, default=0, help="seed of the first world (default: 0)")
     parser.add_argument("--jobs", type=int, default=2, help="processes, which don't change a figure (default: 2)")
+    parser.add_argument(
+        "--valued",
+        type=float,
+        default=VALUED,
+        help=f"share of decisions whose options are all tried, above 0 (default: {VALUED})",
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="PATH", help="file of what worlds came to; what it holds isn't measured again"
+    )
     parser.add_argument("--data", type=Path, help="folder with open_bandit_zozo, for off_policy; without it that is left out")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="write adaptation.html there: curves and tables")
 
@@ -76,11 +96,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Results:
     """All figures of the parts asked for. Raises BenchmarkError."""
     parts = [part.strip() for part in options.only.split(",") if part.strip()]
-    if unknown := sorted(set(parts) - set(PARTS)):
-        raise BenchmarkError(f"--only: {unknown[0]!r} is not one of {', '.join(PARTS)}")
+    if unknown := sorted(set(parts) - {*PARTS, TUNING}):
+        raise BenchmarkError(f"--only: {unknown[0]!r} is not one of {', '.join((*PARTS, TUNING))}")
     for name, least in (("seeds", 2), ("sessions", 4 * BATCH), ("jobs", 1), ("first_seed", 0)):
         if getattr(options, name) < least:
             raise BenchmarkError(f"--{name.replace('_', '-')}: {getattr(options, name)} is less than {least}")
+    if not 0.0 < options.valued <= 1.0:
+        raise BenchmarkError(f"--valued: {options.valued} is not above 0 and at most 1")
     if options.report is not None and not options.report.is_dir():
         raise BenchmarkError(f"--report: {options.report} is not a folder")
     results: Results = {}
@@ -94,6 +116,9 @@ def run(options: argparse.Namespace) -> Results:
                 board = steady(options, report)
             results |= regret(board)
             sections += pages.regret(board)
+        if TUNING in parts:
+            with stages.stage(TUNING) as report:
+                results |= tuned(options, report)
         if "drift" in parts:
             with stages.stage("drift") as report:
                 board = drifting(options, report)
@@ -111,29 +136,62 @@ def learners(seed: int, *, half_life: float, off: bool) -> list[Learner]:
     """One of each, new. half_life : of ours, in batches."""
     a, d = len(ACTIONS), len(FEATURES)
     ours = Thompson(default_policy(), half_life=half_life, name=OURS)
-    rivals: list[Learner] = [Static(), Uniform(), EpsilonGreedy(a, d), LinUCB(), ours]
+    rivals: list[Learner] = [Static(), Uniform(), EpsilonGreedy(a, d), LinUCB(ALPHA), ours]
     return [*rivals, Off()] if off else rivals
+
+
+def rivals(seed: int) -> list[Learner]:
+    """LinUCB with each of `ALPHAS`."""
+    return [LinUCB(alpha, name=f"linucb_{alpha:g}") for alpha in ALPHAS]
 
 
 def steady(options: argparse.Namespace, report: Report) -> Board:
     """All learners in worlds whose tastes stay."""
-    plan = Plan(sessions=options.sessions, start_at=FIRST_DAY, days=DAYS, batch=BATCH)
-    return _play(plan, options, report, off=True)
+    plan = Plan(sessions=options.sessions, start_at=FIRST_DAY, days=DAYS, batch=BATCH, valued=options.valued)
+    return _play("regret", partial(learners, half_life=_half_life(plan), off=True), plan, options, report)
 
 
 def drifting(options: argparse.Namespace, report: Report) -> Board:
     """All learners in worlds whose tastes move."""
     begins, ends, share = DRIFT
     moves = Drift(FIRST_DAY + begins * DAYS * 86_400.0, FIRST_DAY + ends * DAYS * 86_400.0, share)
-    plan = Plan(sessions=options.sessions, start_at=FIRST_DAY, days=DAYS, batch=BATCH, drift=moves)
-    return _play(plan, options, report, off=False)
+    plan = Plan(sessions=options.sessions, start_at=FIRST_DAY, days=DAYS, batch=BATCH, valued=options.valued, drift=moves)
+    return _play("drift", partial(learners, half_life=_half_life(plan), off=False), plan, options, report)
 
 
-def _play(plan: Plan, options: argparse.Namespace, report: Report, *, off: bool) -> Board:
+def tuned(options: argparse.Namespace, report: Report) -> Results:
+    """Regret and reward of LinUCB by its alpha."""
+    plan = Plan(sessions=options.sessions, start_at=FIRST_DAY, days=DAYS, batch=BATCH, valued=options.valued)
+    board = _play(TUNING, rivals, plan, options, report)
+    results: Results = {}
+    for name in board.names:
+        results |= _told(f"regret_{name}", mean(board.of(name, "regret").sum(axis=1)))
+        results |= _told(f"reward_{name}", mean(board.of(name, "expected").mean(axis=1)))
+    return results
+
+
+def _half_life(plan: Plan) -> float:
+    """Of what ours learned, in batches."""
+    return HALF_LIFE_DAYS / plan.days * plan.sessions / plan.batch
+
+
+def _play(
+    part: str, learners: Callable[[int], Sequence[Learner]], plan: Plan, options: argparse.Namespace, report: Report
+) -> Board:
     LinUCB()  # says at once if MABWiser is missing, and not from another process
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    half_life = HALF_LIFE_DAYS / plan.days * plan.sessions / plan.batch
-    return play(partial(learners, half_life=half_life, off=off), plan, seeds, jobs=options.jobs, progress=report)
+    kept = Kept(
+        options.keep,
+        {
+            "sessions": plan.sessions,
+            "valued": plan.valued,
+            "throws": plan.throws,
+            "policy": default_policy().version,
+            "bounds": repr(Bounds()),
+            "alpha": ALPHA,
+        },
+    )
+    return play(learners, plan, seeds, jobs=options.jobs, progress=report, known=kept.of(part), keep=partial(kept.add, part))
 
 
 def regret(board: Board) -> Results:
@@ -234,9 +292,11 @@ def write(path: Path, sections: Sequence[dict[str, Any]], options: argparse.Name
             ),
             ("Shoppers", "known personas and choice rules; they look down a page so far, tire of what they saw, some came for "
              "something, some shop against type; a twentieth of the items is new"),
-            ("Regret", "of a decision: what the best option's next slate would bring this shopper in expectation, less the "
-             "chosen one's; in looks"),
-            ("Learners", f"all learn from the same credited rewards every {BATCH} sessions; LinUCB is MABWiser's, alpha 1"),
+            ("Regret", "of a decision: what the best option's next three slates would bring this shopper in expectation, less "
+             "what the chosen one's would; in looks a slate. The best of half of the throws of the dice is valued by the other "
+             f"half, for {100 * options.valued:.0f} % of the decisions"),
+            ("Learners", f"all learn from the same credited rewards every {BATCH} sessions; LinUCB is MABWiser's, alpha "
+             f"{ALPHA:g}, the best of {', '.join(f'{a:g}' for a in ALPHAS)} in other worlds"),
             ("Intervals", "95 %, worlds drawn anew 4,000 times"),
             ("Machine", machine()),
         ],

@@ -21,12 +21,12 @@ class LinUCB:
     MABWiser isn't installed.
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, name: str = "linucb") -> None:
         try:
             from mabwiser.mab import MAB, LearningPolicy
         except ImportError:
             raise BenchmarkError("LinUCB needs MABWiser: run `make install-proof`") from None
-        self.name = "linucb" if alpha == 1.0 else f"linucb-{alpha:g}"
+        self.name = name
         self.bandit = MAB(arms=list(range(len(ACTIONS))), learning_policy=LearningPolicy.LinUCB(alpha=alpha, l2_lambda=1.0))
         # Rewards of nothing: it wants to be fitted before it is asked.
         nothing = np.zeros((len(ACTIONS), len(FEATURES)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -46,17 +46,29 @@ def play(
     *,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    known: Mapping[int, list[Course]] | None = None,
+    keep: Callable[[int, list[Course]], None] | None = None,
 ) -> Board:
     """Every learner in the world of every seed. learners : seed -> new ones, always under the same names.
 
     jobs : processes. A seed's figures are the same whatever the number of jobs.
+    known : figures of seeds that need no playing.  keep : is told those of each seed that was played, as soon as they are known.
     """
-    rows: list[list[Course]] = []
-    found = Parallel(n_jobs=jobs, return_as="generator")(delayed(_one)(learners, plan, seed) for seed in seeds)
-    for courses in found:
-        rows.append(courses)
-        if progress is not None:
-            progress(len(rows), len(seeds))
+    rows = dict(known or {})
+    missing = [seed for seed in seeds if seed not in rows]
+    report = progress or (lambda done, of: None)
+    report(len(seeds) - len(missing), len(seeds))
+    found = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(_one)(learners, plan, seed) for seed in missing)
+    for done, (seed, courses) in enumerate(found, 1):
+        rows[seed] = courses
+        if keep is not None:
+            keep(seed, courses)
+        report(len(seeds) - len(missing) + done, len(seeds))
+    return board([rows[seed] for seed in seeds])
+
+
+def board(rows: Sequence[Sequence[Course]]) -> Board:
+    """Courses of the same learners, in the same order, in each world."""
     blocked: dict[str, int] = {}
     for course in (c for row in rows for c in row):
         for bound, times in course.blocked.items():
@@ -68,9 +80,9 @@ def play(
     return Board(tuple(c.name for c in rows[0]), **{what: table(what) for what in FIGURES}, blocked=blocked)
 
 
-def _one(learners: Callable[[int], Sequence[Learner]], plan: Plan, seed: int) -> list[Course]:
+def _one(learners: Callable[[int], Sequence[Learner]], plan: Plan, seed: int) -> tuple[int, list[Course]]:
     shop = made_shop(seed)
-    return [run(shop, learner, plan, seed=seed) for learner in learners(seed)]
+    return seed, [replace(run(shop, learner, plan, seed=seed), logs=[]) for learner in learners(seed)]
 
 
 def saved(ours: np.ndarray, peer: np.ndarray, *, seed: int = 0) -> Interval:
