@@ -114,7 +114,7 @@ def test_what_changed_is_told_once_an_operation_the_latest_first(shop: Shop) -> 
     found = changes.changes(shop, NOW - WEEK)
     assert [(c.what, c.who) for c in found] == [
         ("Release 4 went live", "boss"),
-        ("2 clusters: merged", "build"),
+        ("2 clusters: merged", "rebuild"),
         ("Tents: 1 out", "learning"),
     ]
 
