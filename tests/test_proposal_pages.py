@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from clusters import editing
 from clusters.models import ClusterChange
 from personas.models import Shop
-from recommendations.learning.models import AdaptationSettings, BlockedAction, ClusterProposal
+from recommendations.learning.models import AdaptationSettings, BlockedAction, ClusterProposal, Experiment
 from recommendations.learning.proposal_words import drawn_interval
 from tests.proposal_shops import bare_shop
 from tests.test_proposals import cluster, inside, pks, proposed
@@ -187,8 +191,6 @@ def test_a_day_is_undone_by_one_click_and_conflicts_are_told(merchandiser: Clien
     decide(merchandiser, other, verb="approve", item=pks(shop, 106))
     day = ClusterChange.objects.latest("pk").at.date().isoformat()
     assert "2 changes of 1 cluster" in merchandiser.get(url).content.decode()
-    from clusters import editing
-
     editing.remove_items(cluster=cluster(shop, "Skirts"), items=pks(shop, 203), by=editing.Actor("api"))
     answer = merchandiser.post(url, {"shop": shop.pk, "day": day, "reason": "Bad"})
     assert "can&#x27;t be undone" in answer.content.decode()
@@ -203,3 +205,74 @@ def test_a_drawn_interval_stays_on_its_line() -> None:
     assert 'cx="166.0"' in svg
     assert 'x1="2.0"' in svg
     assert "not told" in drawn_interval(None, None, None, 1.0, "looks a slate")
+
+
+# Tried by shoppers
+
+
+def trying(*proposals: ClusterProposal) -> tuple[str, dict[str, list[int]]]:
+    return reverse("admin:recommendations_clusterproposal_experiment"), {"proposal": [p.pk for p in proposals]}
+
+
+def test_who_may_make_experiments_is_led_to_one_by_what_is_not_known(merchandiser: Client, shop: Shop) -> None:
+    proposal = proposed(shop, "drop", 105, verdict="unknown", evidence={"missing": "The sample is worth 96 decisions."})
+    assert "Try it in an experiment" not in page_of(merchandiser, proposal)
+    assert merchandiser.get(*trying(proposal)).status_code == 403
+    tester = person("view_clusterproposal", "change_clusterproposal", "add_experiment", "view_experiment")
+    page = page_of(tester, proposal)
+    assert "What is missing: The sample is worth 96 decisions." in page
+    assert "Try it in an experiment" in page
+    blocked = proposed(shop, "drop", 106, state="blocked", bound="locked")
+    page = tester.get(*trying(proposal, blocked)).content.decode()
+    assert "it is blocked: the cluster is locked" in page
+    assert "Make the experiment" in page
+    url, given = trying(proposal)
+    page = tester.post(url, {**given, "name": "One", "share": 50}).content.decode()
+    assert "train the shop first" in page, "a shop that serves nothing has nothing to compare with"
+    assert "None of the chosen ones can be tried" in tester.get(*trying(blocked)).content.decode()
+
+
+def test_what_shoppers_told_is_told_as_such(merchandiser: Client, shop: Shop) -> None:
+    ended = Experiment.objects.create(shop=shop, name="Two drops", state="stopped")
+    told = {"experiment": ended.pk, "metric": "purchases", "visits": [610, 598], "together": 2}
+    proposal = proposed(shop, "drop", 105, evidence=told, experiment=ended)
+    page = page_of(merchandiser, proposal)
+    """Twenty of each cost what two do."""
+                  "Was tried in an experiment", "Two drops", "Approve"):  # fmt: skip
+        assert words in page, words
+    assert "+0.10 purchases a visit" in merchandiser.get(reverse(LIST)).content.decode()
+
+
+# What a page costs
+
+
+def counted(client: Client, url: str) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(url).status_code == 200
+    return len(queries)
+
+
+def test_no_page_asks_more_of_the_database_the_more_there_is(admin_client: Client, shop: Shop) -> None:
+    """Twenty of each cost what two of each do."""
+    urls = [
+        reverse(f"admin:recommendations_{name}")
+        for name in ("clusterproposal_changelist", "clusterproposal_day", "blockedaction_changelist", "experiment_changelist")
+    ]
+    AdaptationSettings.objects.filter(shop=shop).update(drift_budget=1.0)
+    costs = []
+    for names in ((203, 204), range(300, 310)):
+        for n in names:
+            by = editing.Actor("learning")
+            (change,) = editing.take_in(cluster=cluster(shop, "Skirts"), items=pks(shop, n), by=by)
+            ClusterChange.objects.filter(pk=change.pk).update(at=timezone.now() - dt.timedelta(days=n % 10))
+            proposed(shop, "add", n, experiment=Experiment.objects.create(shop=shop, name=f"E{n}"))
+            BlockedAction.objects.create(
+                shop=shop, day=timezone.now().date(), where="session", cluster=n, action="expand", bound="margin_floor", times=n
+            )
+        costs.append([counted(admin_client, url) for url in urls])
+    assert costs[0] == costs[1]
+    assert max(costs[1]) <= 25, costs[1]
+    many = proposed(shop, "add", *range(205, 210))
+    one = proposed(shop, "add", 205)
+    pages = [reverse("admin:recommendations_clusterproposal_change", args=[p.pk]) for p in (one, many)]
+    assert counted(admin_client, pages[0]) == counted(admin_client, pages[1]) <= 25

@@ -6,11 +6,9 @@ import datetime as dt
 from functools import partial
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.db.models.functions import TruncDate
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -21,8 +19,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
-from clusters.editing import Actor, EditError
-from clusters.lineage import MAX_REASON
+from clusters.editing import EditError
 from clusters.models import ClusterChange, Item
 from personas.models import Shop
 from recommendations.cluster_change_pages import here as cluster_page
@@ -32,15 +29,14 @@ from recommendations.cluster_stories import picture
 from recommendations.learning import proposal_words as words
 from recommendations.learning.models import ClusterProposal
 from recommendations.learning.overriding import check_override, may_override
+from recommendations.learning.proposal_day_pages import day_page
+from recommendations.learning.proposal_forms import DecisionForm, acting
 from recommendations.learning.proposal_trying_pages import MAY, MOST_TRIED, try_page
 from recommendations.models import Release
 
 LIST = "admin:recommendations_clusterproposal_changelist"
 MOST_CHOSEN = 100
 """Proposals that are decided on at once."""
-
-DAYS = 30
-"""Days back that learning can be taken back by."""
 
 State, Verdict = ClusterProposal.State, ClusterProposal.Verdict
 
@@ -70,12 +66,6 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(state=self.value() or State.OPEN)
 
 
-class DecisionForm(forms.Form):
-    reason = forms.CharField(
-        required=False, max_length=MAX_REASON, help_text="Kept with the change, for those who look at it later."
-    )
-
-
 @admin.register(ClusterProposal)
 class ProposalPages(ModelAdmin):
     """All goes through `recommendations.learning.proposals`."""
@@ -97,7 +87,7 @@ class ProposalPages(ModelAdmin):
         urls: list[URLPattern] = super().get_urls()
         return [
             path("look/", view(require_POST(self.look)), name=f"{name}_look"),
-            path("day/", view(self.day), name=f"{name}_day"),
+            path("day/", view(partial(day_page, self)), name=f"{name}_day"),
             path("experiment/", view(partial(try_page, self)), name=f"{name}_experiment"),
             path("several/<slug:verb>/", view(self.several), name=f"{name}_several"),
             path("<int:pk>/decide/", view(require_POST(self.decide)), name=f"{name}_decide"),
@@ -208,6 +198,7 @@ class ProposalPages(ModelAdmin):
         shop = get_object_or_404(Shop, pk=numbers([request.POST.get("shop", "0")])[0] if request.POST.get("shop") else 0)
         from kombu.exceptions import OperationalError
 
+        from recommendations.learning.findings import week_start
         from recommendations.learning.tasks import propose_cluster_changes
 
         try:
@@ -215,7 +206,10 @@ class ProposalPages(ModelAdmin):
         except OperationalError:
             messages.error(request, "Nothing was asked for: no worker can be reached. Try again in a moment.")
         else:
-            messages.success(request, f"A worker looks at what decisions in {shop} led to; load this page again in a moment.")
+            until = f"{week_start(timezone.now()):%A, %-d %B}"
+            messages.success(
+                request, f"A worker looks at what decisions in {shop} till {until}, led to; load this page again in a moment."
+            )
         return HttpResponseRedirect(reverse(LIST))
 
     # Several at once
@@ -342,7 +336,7 @@ class ProposalPages(ModelAdmin):
         from recommendations.learning.proposals import undo_proposal
 
         try:
-            undo_proposal(proposal=proposal, by=_actor(request), reason=reason)
+            undo_proposal(proposal=proposal, by=acting(request), reason=reason)
             request_publish(proposal.shop)
         except EditError as error:
             refused(request, error)
@@ -367,62 +361,9 @@ class ProposalPages(ModelAdmin):
             {"trial": trial, "why_not": why_not, "drawn": words.drawn_interval(*told, "looks a visit") if told else ""},
         )
 
-    # A day
-
-    def day(self, request: HttpRequest) -> HttpResponse:
-        """What learning changed, by day, and the button that takes a day back."""
-        if not self.has_change_permission(request):
-            raise PermissionDenied
-        from recommendations.learning.proposals import undo_day
-
-        shops = list(Shop.objects.all())
-        given = request.POST if request.method == "POST" else request.GET
-        asked = numbers([given.get("shop", "")])
-        shop = next((shop for shop in shops if shop.pk in asked), shops[0] if shops else None)
-        if shop is None:
-            messages.warning(request, "There is no shop yet.")
-            return HttpResponseRedirect(reverse(LIST))
-        form = DecisionForm(sent(request))
-        conflicts: list[tuple[ClusterChange, str]] = []
-        if request.method == "POST" and form.is_valid():
-            day = _day(request.POST.get("day", ""))
-            if day is None:
-                raise Http404
-            from recommendations.cluster_runs import request_publish
-
-            undone = undo_day(shop=shop, day=day, by=_actor(request), reason=form.cleaned_data["reason"])
-            if undone.changes:
-                request_publish(shop)
-                for change in undone.changes:
-                    self.log_change(request, change.cluster, change.summary)
-                count = len(undone.changes)
-                messages.success(request, f"{count} change{'' if count == 1 else 's'} of {day:%-d %B %Y} undone.")
-            conflicts = list(undone.conflicts)
-            if not conflicts:
-                return HttpResponseRedirect(f"{reverse('admin:recommendations_clusterproposal_day')}?shop={shop.pk}")
-        context = {"title": "Undo a day of learning", "shops": shops, "shop": shop, "form": form, "conflicts": conflicts}
-        return self._page(request, "day", {**context, "days": _days(shop)})
-
     def _page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
         whole = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **context}
         return TemplateResponse(request, f"admin/learning/{name}.html", whole)
-
-
-def _days(shop: Shop) -> list[dict[str, Any]]:
-    """Days on which learning changed something that stands, the latest first, with what."""
-    since = timezone.now() - dt.timedelta(days=DAYS)
-    standing = ClusterChange.objects.filter(
-        shop=shop, actor=ClusterChange.Actor.LEARNING, undoes=None, undone_by=None, at__gte=since
-    )
-    by_day = standing.annotate(day=TruncDate("at", tzinfo=dt.UTC)).values("day")
-    counted = by_day.annotate(changes=Count("pk"), clusters=Count("cluster", distinct=True)).order_by("-day")
-    days = []
-    for row in counted:
-        start = dt.datetime.combine(row["day"], dt.time(), dt.UTC)
-        changes = standing.filter(at__gte=start, at__lt=start + dt.timedelta(days=1)).select_related("cluster", "user")
-        told = words.days_words(row["day"], row["changes"], row["clusters"])
-        days.append({"day": row["day"].isoformat(), "told": told, "changes": list(changes.order_by("-pk")[:20])})
-    return days
 
 
 def _trying(proposals: list[int]) -> str:
@@ -437,17 +378,6 @@ def _may_try(request: HttpRequest, proposal: ClusterProposal) -> str:
 
     free = proposal.verdict != Verdict.WORSE and not is_tried(proposal, timezone.now())
     return _trying([proposal.pk]) if free and request.user.has_perm(MAY) else ""
-
-
-def _day(given: str) -> dt.date | None:
-    try:
-        return dt.date.fromisoformat(given)
-    except ValueError:
-        return None
-
-
-def _actor(request: HttpRequest) -> Actor:
-    return Actor(ClusterChange.Actor.MERCHANDISER, user=request.user, who=request.user.get_username())
 
 
 def _reach(proposals: list[ClusterProposal]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,22 +15,12 @@ from clusters.cluster_drafts import EditError
 from recommendations.cluster_change_pages import sent, sentence
 from recommendations.cluster_items import numbers
 from recommendations.learning.models import ClusterProposal
+from recommendations.learning.proposal_forms import TryingForm
 
 MAY = "recommendations.add_experiment"
 
 MOST_TRIED = 20
 """Proposals of one experiment: what so many do together says little of one."""
-
-
-class TryingForm(forms.Form):
-    name = forms.CharField(max_length=120, help_text="For you and your colleagues.")
-    share = forms.FloatField(
-        min_value=2,
-        max_value=100,
-        initial=100,
-        label="Shoppers in it, %",
-        help_text="Half of them are served with the changes, half as now; so are all others.",
-    )
 
 
 def try_page(pages: ModelAdmin, request: HttpRequest) -> HttpResponse:
