@@ -237,8 +237,14 @@ def test_what_shoppers_told_is_told_as_such(merchandiser: Client, shop: Shop) ->
     told = {"experiment": ended.pk, "metric": "purchases", "visits": [610, 598], "together": 2}
     proposal = proposed(shop, "drop", 105, evidence=told, experiment=ended)
     page = page_of(merchandiser, proposal)
-    """Twenty of each cost what two do."""
-                  "Was tried in an experiment", "Two drops", "Approve"):  # fmt: skip
+    for words in (
+        "598 visits were served with the change, 610 as the shop is",
+        "+0.10 purchases a visit",
+        "together with 1 other",
+        "Was tried in an experiment",
+        "Two drops",
+        "Approve",
+    ):
         assert words in page, words
     assert "+0.10 purchases a visit" in merchandiser.get(reverse(LIST)).content.decode()
 
