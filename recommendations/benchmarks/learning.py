@@ -15,7 +15,6 @@ from contextlib import ExitStack
 
 from recommendations.benchmarks.load import BenchmarkError
 from recommendations.benchmarks.stages import Stages
-from recommendations.learning.bounds import settings_of
 from recsite import embedded
 
 DAYS = 14
@@ -63,6 +62,7 @@ def measured(decisions: int) -> dict[str, float | int | str]:
     from recommendations import releases
     from recommendations.benchmarks.made_decisions import made_decisions
     from recommendations.learning import evidence, policies
+    from recommendations.learning.bounds import settings_of
     from recommendations.learning.models import AdaptationSettings, PolicyEvidence
     from recommendations.models import Release
 
