@@ -99,8 +99,8 @@ class EditOut(serializers.Serializer[Any]):
 
 
 class RejectOut(serializers.Serializer[Any]):
-    line = serializers.IntegerField(help_text="Place of the record, from 1.")
-    field = serializers.CharField()
+    line = serializers.IntegerField(help_text="Of the record, from 1.")
+    field = serializers.CharField(allow_blank=True, help_text="Empty where the record as a whole is at fault.")
     reason = serializers.CharField()
 
 
@@ -198,7 +198,7 @@ class PatchIn(ReasonIn):
     maximum_size = bound()
 
 
-class ItemsIn(ReasonIn):
+class MembersIn(ReasonIn):
     remove = item_ids(required=False, default=list, help_text="Out; of a learned cluster they are excluded.")
     add = weighted_items(required=False, default=list, help_text="In; in a learned cluster they become core.")
     core = item_ids(required=False, default=list, help_text="In, never to leave.")

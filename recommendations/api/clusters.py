@@ -30,8 +30,8 @@ from recommendations.api.cluster_shapes import (
     EditOut,
     ImportIn,
     ImportOut,
-    ItemsIn,
     MemberOut,
+    MembersIn,
     MergeClustersIn,
     NameIn,
     OneClusterSerializer,
@@ -48,7 +48,7 @@ from recommendations.releases import ReleaseError
 from recommendations.stories import engine_of
 
 VERBS = {"remove": editing.remove_items, "exclude": editing.exclude, "core": editing.set_core, "clear": editing.clear_rule}
-"""By the lists of `ItemsIn`, in the order in which they are carried out."""
+"""By the lists of `MembersIn`, in the order in which they are carried out."""
 
 
 class MayEdit(MayManage):
@@ -225,11 +225,11 @@ class Clusters(TaggedRows, EditsClusters):
         }
         return self.get_paginated_response(MemberOut(page, many=True, context=context).data)
 
-    @extend_schema(request=ItemsIn, responses=EditOut)
+    @extend_schema(request=MembersIn, responses=EditOut)
     @items.mapping.post
     def edit_items(self, request: Request, pk: str) -> Response:
         """Take items in or out, make them core, exclude them, or lift their rule; all of it or nothing."""
-        cluster, given = self.get_object(), self.given(ItemsIn)
+        cluster, given = self.get_object(), self.given(MembersIn)
         shop, by = cluster.shop, {"cluster": cluster, "by": self.actor(), "reason": given["reason"]}
 
         def edit() -> Iterable[ClusterChange]:

@@ -80,14 +80,16 @@ class AskIn(serializers.Serializer[Any]):
 
 
 class VisitIn(serializers.Serializer[Any]):
-    session_id = serializers.CharField(max_length=128)
+    session_id = serializers.CharField(required=False, max_length=128, help_text="Of a slate alone it may be left out.")
     shopper_id = serializers.CharField(required=False, max_length=128)
     context = serializers.DictField(required=False, help_text="Evidence by name: country, device, weather...")  # type: ignore[assignment]
     consent = serializers.BooleanField(required=False, help_text="True lets demographic evidence be used, false none at all.")
     recommend = AskIn(required=False)
+    token = serializers.CharField(required=False, help_text="A session token, of a request without headers (`sendBeacon`).")
 
 
 class EventsIn(VisitIn):
+    session_id = serializers.CharField(max_length=128)
     events = EventIn(many=True)
 
 
@@ -135,8 +137,10 @@ class SlateOut(serializers.Serializer[Any]):
 
 
 class ResultOut(serializers.Serializer[Any]):
-    event_id = serializers.CharField()
-    status = serializers.ChoiceField(choices=("accepted", "duplicate", "rejected"))
+    event_id = serializers.CharField(allow_blank=True)
+    status = serializers.ChoiceField(
+        choices=("accepted", "duplicate", "rejected", "ignored"), help_text="`ignored`: it has no meaning here."
+    )
     field = serializers.CharField(required=False)
     reason = serializers.CharField(required=False)
     notes = serializers.ListField(child=serializers.CharField(), required=False)
@@ -147,6 +151,17 @@ class EventsOut(serializers.Serializer[Any]):
     version = serializers.IntegerField()
     release = serializers.CharField()
     slate = SlateOut(required=False)
+
+
+class MovedOut(serializers.Serializer[Any]):
+    session_id = serializers.CharField()
+    version = serializers.IntegerField()
+    release = serializers.CharField()
+
+
+class AliasedOut(serializers.Serializer[Any]):
+    results = ResultOut(many=True, help_text="Of every entry, in its place.")
+    sessions = MovedOut(many=True, help_text="That the payload moved.")
 
 
 class ProfileOut(serializers.Serializer[Any]):
@@ -182,6 +197,7 @@ class TokenOut(serializers.Serializer[Any]):
     websocket = serializers.CharField()
 
 
+@extend_schema_serializer(component_name="Problem")
 class ProblemOut(serializers.Serializer[Any]):
     type = serializers.CharField()
     title = serializers.CharField()
@@ -213,8 +229,8 @@ class EventsView(HotView):
 class RecommendationsView(HotView):
     @extend_schema(
         parameters=[
-            OpenApiParameter("session_id", str, required=True),
-            OpenApiParameter("shopper_id", str),
+            OpenApiParameter("session_id", str, description="Without one, a slate alone: of a shopper, or beside an item."),
+            OpenApiParameter("shopper_id", str, description="Whose visit it is, or would be."),
             OpenApiParameter("count", int),
             OpenApiParameter("context", str, enum=CONTEXTS),
             OpenApiParameter("item_id", str, description="What the slate stands beside."),
@@ -231,12 +247,36 @@ class RecommendationsView(HotView):
         responses={200: SlateOut, "4XX": ProblemOut, 503: ProblemOut},
     )
     def get(self, request: Request) -> Response:
-        """A slate for a session as it stands."""
+        """A slate for a session as it stands; without one, for a shopper as their next visit would open, or beside an item."""
         return self.elsewhere()
 
     @extend_schema(request=VisitIn, responses={200: SlateOut, "4XX": ProblemOut, 503: ProblemOut})
     def post(self, request: Request) -> Response:
         """A slate for a session as it stands, with evidence given along."""
+        return self.elsewhere()
+
+
+_PAYLOAD = {"type": "object", "additionalProperties": True}
+
+
+class SegmentView(HotView):
+    @extend_schema(request={"application/json": _PAYLOAD}, responses=AliasedOut)
+    def post(self, request: Request) -> Response:
+        """Take a payload of Segment's HTTP tracking API as it stands: track, page, screen, identify, or a batch of them."""
+        return self.elsewhere()
+
+
+class GoogleRetailView(HotView):
+    @extend_schema(request={"application/json": _PAYLOAD}, responses=AliasedOut)
+    def post(self, request: Request) -> Response:
+        """Take a user event of Google's Retail API as it stands, or several as `{"userEvents": [...]}`."""
+        return self.elsewhere()
+
+
+class Ga4View(HotView):
+    @extend_schema(request={"application/json": _PAYLOAD}, responses=AliasedOut)
+    def post(self, request: Request) -> Response:
+        """Take a payload of the GA4 Measurement Protocol as it stands."""
         return self.elsewhere()
 
 

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from clusters.catalogue_writing import LISTED
 from clusters.models import Item
 from personas.events import MAX_ID
+from recommendations.api.cluster_shapes import RejectOut
 from recommendations.api.rows import ItemSerializer
 
 MOST_ITEMS = 500
@@ -72,12 +73,6 @@ class ItemsOut(serializers.Serializer[Any]):
     updated = serializers.IntegerField()
     rejected = serializers.IntegerField()
     results = WrittenOut(many=True)
-
-
-class RejectOut(serializers.Serializer[Any]):
-    line = serializers.IntegerField(help_text="Of the record, from 1.")
-    field = serializers.CharField(allow_blank=True, help_text="Empty where the line as a whole is at fault.")
-    reason = serializers.CharField()
 
 
 class BulkOut(serializers.Serializer[Any]):

@@ -8,7 +8,16 @@ from rest_framework import routers
 from recommendations.api.arrivals import Arrivals
 from recommendations.api.clusters import ClusterChanges, Clusters
 from recommendations.api.feeds import Feeds
-from recommendations.api.hot import EventsView, ProfileView, RecommendationsView, TokensView
+from recommendations.api.hot import (
+    EventsView,
+    Ga4View,
+    GoogleRetailView,
+    HotView,
+    ProfileView,
+    RecommendationsView,
+    SegmentView,
+    TokensView,
+)
 from recommendations.api.items import BulkItems, DeleteItems, Items
 from recommendations.api.learning import Experiments, Policies, Proposals
 from recommendations.api.personas import Attributes, Personas, PersonaVersions
@@ -27,6 +36,8 @@ from recommendations.api.shoppers import (
 )
 from recommendations.api.why import Counterfactual, Why
 from recommendations.serving.live import EVENTS, RECOMMENDATIONS, TOKENS
+
+ALIASED: dict[str, type[HotView]] = {"segment": SegmentView, "google-retail": GoogleRetailView, "ga4": Ga4View}
 
 router = routers.DefaultRouter()
 router.include_root_view = False
@@ -69,4 +80,6 @@ urlpatterns = [
     path("v1/search", Search.as_view()),
     path("v1/search/suggest", Suggest.as_view()),
     path("v1/", include(router.urls)),
+    # The live process answers these; they stand here for the document. A GET is the look-up of an event of that name, above.
+    *(path(f"v1/events/{name}", view.as_view()) for name, view in ALIASED.items()),
 ]

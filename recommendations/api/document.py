@@ -1,0 +1,193 @@
+"""The OpenAPI document, beyond what views tell of themselves: refusals with their codes, headers, credentials, examples."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from recommendations.api.examples import REQUESTS
+
+PROBLEM = "application/problem+json"
+
+REFUSALS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "400": (
+        "What was sent can't be read, or a field of it can't be.",
+        ("malformed_json", "invalid_field", "cut_off", "malformed_gzip"),
+    ),
+    "401": (
+        "No credential, or none that opens anything.",
+        ("missing_credentials", "invalid_key", "invalid_token", "expired_token"),
+    ),
+    "403": (
+        "The credential may not do this.",
+        ("missing_scope", "foreign_session", "foreign_shopper", "key_needed", "key_in_page", "foreign_origin"),
+    ),
+    "404": ("There is nothing at this address, or nothing that this credential may see.", ("not_found",)),
+    "405": ("The address doesn't answer this method; `Allow` names those that it does.", ("method_not_allowed",)),
+    "406": ("Answers are JSON.", ("not_acceptable",)),
+    "409": (
+        "Sound, but not as things stand; `detail` says what stands in the way.",
+        ("conflict", "consent_missing", "already_merged", "idempotency_in_progress"),
+    ),
+    "412": ("The row is not the one that `If-Match` or `If-None-Match` speaks of.", ("changed_meanwhile", "there_already")),
+    "413": ("More than is taken at a time.", ("body_too_large", "too_many_events")),
+    "415": ("A body of another kind.", ("json_needed", "unsupported_encoding")),
+    "422": ("A field can't be taken.", ("invalid_field", "idempotency_mismatch")),
+    "429": ("Too many requests a second with this credential; wait for `Retry-After` seconds.", ("rate_limited",)),
+    "500": ("Something failed here, and was logged.", ("internal",)),
+    "503": (
+        "Not now; send it again after `Retry-After` seconds.",
+        ("no_release", "release_unusable", "session_busy", "storage_unavailable"),
+    ),
+}
+"""By status: what it means, and the codes that come with it."""
+
+ALWAYS = ("400", "401", "403", "405", "406", "429", "500", "503")
+WITH_BODY = ("409", "413", "415", "422")
+
+TAGS = {
+    "events": "What shoppers do, in.",
+    "recommendations": "Slates out, and why.",
+    "sessions": "Visits: profiles, the evidence, what would have been.",
+    "session-tokens": "What a page may speak with.",
+    "shoppers": "Consent, merging at a log-in, export, erasure.",
+    "items": "The catalogue.",
+    "feeds": "Files of the catalogue, fetched on a schedule.",
+    "search": "The catalogue's search.",
+    "clusters": "Clusters, and the hand on them.",
+    "cluster-changes": "What became of clusters, and its undo.",
+    "personas": "Personas, as a draft.",
+    "attributes": "Attributes that personas are mixed of, as a draft.",
+    "persona-versions": "What was published of them.",
+    "rules": "What merchandisers want of slates.",
+    "releases": "What serves.",
+    "experiments": "Ways to adapt, side by side.",
+    "proposals": "Lasting changes that learning proposes.",
+    "policies": "Policies that were learned.",
+    "shops": "The shop itself.",
+}
+
+LIVE = re.compile(r"/api/v1/(events(/[a-z0-9-]+)?|recommendations|session-tokens|sessions/\{session_id\}/profile)$")
+"""Addresses that the live process answers, which session tokens open too."""
+
+TAGGED = (
+    "items",
+    "clusters",
+    "releases",
+    "rules",
+    "personas",
+    "attributes",
+    "persona-versions",
+    "experiments",
+    "proposals",
+    "policies",
+)
+"""Groups whose single rows have an `ETag`."""
+
+MATCHED = ("items", "clusters", "rules", "personas", "attributes")
+"""Groups whose rows are written under `If-Match`."""
+
+_RATE = {"schema": {"type": "integer"}}
+_HEADERS: dict[str, Any] = {
+    "RateLimit-Limit": {**_RATE, "description": "Requests a second that the credential may make, where it has a limit."},
+    "RateLimit-Remaining": {**_RATE, "description": "What is left of it just now."},
+    "RateLimit-Reset": {**_RATE, "description": "Seconds until all of it is there again."},
+    "ETag": {"schema": {"type": "string"}, "description": "For `If-None-Match` and `If-Match`."},
+    "Retry-After": {**_RATE, "description": "Seconds to wait."},
+}
+
+
+def complete(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """The document with all that its calls have in common. A hook of drf-spectacular's."""
+    parts = result.setdefault("components", {})
+    parts["headers"] = _HEADERS
+    parts["responses"] = {f"Refused{status}": _refusal(status) for status in REFUSALS}
+    parts["securitySchemes"] = {
+        "apiKey": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key of one shop, for servers only. Its scopes: `ingest` (events, tokens), `read`, `manage`.",
+        },
+        "sessionToken": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A signed token that opens one session to a page: its events, slates and profile, and nothing else.",
+        },
+        "staff": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sessionid",
+            "description": "Staff who are logged in to the admin, with their permissions there; `?shop=SLUG` names the shop.",
+        },
+    }
+    result["tags"] = [{"name": name, "description": told} for name, told in TAGS.items()]
+    for path, calls in result["paths"].items():
+        for method, call in calls.items():
+            if isinstance(call, dict) and "responses" in call:
+                _complete(path, method, call)
+    return result
+
+
+def _complete(path: str, method: str, call: dict[str, Any]) -> None:
+    group = path.removeprefix("/api/v1/").split("/")[0]
+    call["tags"] = [group]
+    live, one = bool(LIVE.match(path)), path.rstrip("/").endswith("}")
+    call["security"] = [{"apiKey": []}, {"sessionToken": []} if live and group != "session-tokens" else {"staff": []}]
+    if group == "session-tokens" or path == "/api/v1/events/{event_id}":
+        call["security"] = [{"apiKey": []}] + ([] if group == "session-tokens" else [{"staff": []}])
+    has_body = "requestBody" in call
+    statuses = {*ALWAYS, *(("404",) if "{" in path or has_body else ()), *(WITH_BODY if has_body or method == "post" else ())}
+    statuses |= {"422"} if live or group in ("shoppers", "sessions", "recommendations") else set()
+    given = call.setdefault("parameters", [])
+    if method == "post":
+        given.append(
+            _header(
+                "Idempotency-Key",
+                "Sent again under the same key within a day, the call has the same answer, and is done once.",
+                128,
+            )
+        )
+    if method == "get" and one and group in TAGGED:
+        given.append(_header("If-None-Match", "The `ETag` that the caller has: 304 where it is still so."))
+        call["responses"]["304"] = {"description": "It is as the caller has it.", "headers": {"ETag": _ref("headers", "ETag")}}
+    if method in ("put", "patch", "delete") and one and group in MATCHED:
+        given.append(_header("If-Match", "The `ETag` of the row as the caller saw it: 412 where it is another by now."))
+        statuses |= {"412"}
+    if method in ("delete",):
+        statuses |= {"409"}
+    for status in [status for status in call["responses"] if status in ("4XX", *REFUSALS)]:
+        del call["responses"][status]
+    limits = {name: _ref("headers", name) for name in _HEADERS if name.startswith("RateLimit")}
+    for status, answer in call["responses"].items():
+        if status != "304":
+            answer["headers"] = {**limits, **answer.get("headers", {})}
+            if method == "get" and one and group in TAGGED:
+                answer["headers"]["ETag"] = _ref("headers", "ETag")
+    call["responses"] |= {status: _ref("responses", f"Refused{status}") for status in sorted(statuses)}
+    for content in call.get("requestBody", {}).get("content", {}).values():
+        if "examples" not in content and call["operationId"] in REQUESTS:
+            content["examples"] = {"Example": {"value": REQUESTS[call["operationId"]]}}
+
+
+def _refusal(status: str) -> dict[str, Any]:
+    meaning, codes = REFUSALS[status]
+    example = {
+        "type": "about:blank",
+        "title": codes[0].replace("_", " "),
+        "status": int(status),
+        "code": codes[0],
+        "detail": meaning,
+    }
+    told = {"description": f"{meaning} `code`: {', '.join(f'`{code}`' for code in codes)}."}
+    content = {PROBLEM: {"schema": _ref("schemas", "Problem"), "example": example}}
+    waits = {"headers": {"Retry-After": _ref("headers", "Retry-After")}} if status in ("429", "503") else {}
+    return {**told, "content": content, **waits}
+
+
+def _header(name: str, told: str, most: int = 300) -> dict[str, Any]:
+    schema = {"type": "string", "minLength": 1, "maxLength": most, "pattern": r"^[!-~]+$"}
+    return {"name": name, "in": "header", "required": False, "description": told, "schema": schema}
+
+
+def _ref(kind: str, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{kind}/{name}"}

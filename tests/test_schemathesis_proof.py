@@ -1,0 +1,103 @@
+"""The OpenAPI document against a real server with real keys: schemathesis finds nothing. `make proof` alone has schemathesis."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.small_server import SmallServer, small_server
+
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.skipif(importlib.util.find_spec("schemathesis") is None, reason="needs requirements/proof.txt"),
+]
+
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "12"))
+
+SETTINGS = """
+[checks.positive_data_acceptance]
+# What is sound by its form may still name what the shop lacks, or what isn't so just now: that is told by field, or as 409.
+expected-statuses = ["2xx", 400, 401, 403, 404, 409, 412, 413, 415, 422, 503]
+"""
+
+EXCLUDED = "unsupported_method"
+"""Methods that an address doesn't answer are tried by `test_what_an_address_does_not_answer_is_told` over all of the document."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SmallServer]:
+    before = os.environ.get("THROTTLE_KEY_PER_S")
+    os.environ["THROTTLE_KEY_PER_S"] = "0"  # hundreds of requests a second are the point here
+    with small_server() as made:
+        _fill(made)
+        yield made
+    if before is None:
+        del os.environ["THROTTLE_KEY_PER_S"]
+    else:
+        os.environ["THROTTLE_KEY_PER_S"] = before
+
+
+def _fill(server: SmallServer) -> None:
+    """Rows that the document's first ids lead to."""
+    arms = [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5, "adapts": False}]
+    with httpx.Client(base_url=f"{server.base}/api/v1", headers={"authorization": f"Bearer {server.key}"}, timeout=60) as client:
+        for path, body in (
+            ("attributes/", {"key": "thrift", "name": "Thrift"}),
+            ("personas/", {"key": "hunter", "name": "Hunter", "colour": "#0072B2", "mix": {"thrift": 1.0}}),
+            ("rules/", {"name": "One first", "action": "pin", "slot": 1, "target": {"items": ["sku-1"]}}),
+            ("feeds/", {"url": "https://shop.example/feed.xml"}),
+            ("clusters/", {"name": "Picnic", "items": ["sku-1", "sku-2"]}),
+            ("experiments/", {"name": "Pays?", "arms": arms}),
+        ):
+            answer = client.post(path, json=body)
+            assert answer.status_code in (200, 201), (path, answer.text)
+        view = {"event_id": "e1", "name": "view_item", "items": [{"item_id": "sku-1"}]}
+        assert client.post("events", json={"session_id": "visit-1", "events": [view]}).status_code == 200
+    server.archived("visit-1")
+
+
+def test_schemathesis_finds_nothing(server: SmallServer, tmp_path: Path) -> None:
+    (tmp_path / "schemathesis.toml").write_text(SETTINGS)
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(tmp_path / "schemathesis.toml")]
+    command += ["run", f"{server.base}/api/schema/?format=json", "--header", f"Authorization: Bearer {server.key}"]
+    command += ["--checks", "all", "--exclude-checks", EXCLUDED, "--phases", "examples,coverage,fuzzing"]
+    command += ["--max-examples", str(EXAMPLES), "--seed", "1", "--continue-on-failure", "--no-color", "--request-timeout", "30"]
+    command += ["--generation-database", "none", "--warnings", "off"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1_100, cwd=tmp_path)
+    print(done.stdout[-20_000:], done.stderr[-2_000:])
+    assert done.returncode == 0
+
+
+def test_what_an_address_does_not_answer_is_told(server: SmallServer) -> None:
+    document = httpx.get(f"{server.base}/api/schema/?format=json", timeout=60).json()
+    known = {"get", "post", "put", "patch", "delete"}
+    with httpx.Client(base_url=server.base, headers={"authorization": f"Bearer {server.key}"}, timeout=30) as client:
+        for path, calls in document["paths"].items():
+            address = path
+            for part in [part for part in path.split("/") if part.startswith("{")]:
+                address = address.replace(part, "1")
+            for method in known - calls.keys():
+                answer = client.request(method.upper(), address, json={} if method != "get" else None)
+                if (answer.status_code, path.count("/")) == (404, 4) and "events/" in path and method == "get":
+                    continue
+                assert answer.status_code == 405 or "events/" in path, (method, path, answer.status_code, answer.text[:200])
+                if answer.status_code == 405:
+                    assert answer.json()["code"] == "method_not_allowed"
+                    assert method.upper() not in answer.headers["allow"], (method, path)
+
+
+def test_the_document_is_served_as_json_and_yaml_and_its_page_loads_nothing_from_elsewhere(server: SmallServer) -> None:
+    assert httpx.get(f"{server.base}/api/schema/?format=json", timeout=60).json()["openapi"].startswith("3.")
+    assert httpx.get(f"{server.base}/api/schema/", timeout=60).text.startswith("openapi: 3.")
+    page = httpx.get(f"{server.base}/api/docs/", timeout=60)
+    assert page.status_code == 200
+    assert "//cdn" not in page.text
+    assert json.dumps("https://") not in page.text
