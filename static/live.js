@@ -58,6 +58,7 @@ export class Live {
       this.on.state(state, detail);
     });
     persona.init({ endpoint: location.origin, shop, session, token, tokenAddress: `${base}token/`, context });
+    if (navigator.globalPrivacyControl || navigator.doNotTrack === "1") this.on.state("off", "Your browser asks not to be followed: nothing is sent");
   }
 
   /** Tells events. Resolves to the session's version after them, or to null if they must wait for the network. */

@@ -12,7 +12,7 @@
   const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
   const clock = () => performance.now();
   const settings = { shop: "" };
-  const hearers = {}, tokens = {};
+  const hearers = {}, tokens = {}, asked = {};
   const waiting = new Map(); // row -> who waits to hear what became of it
   const asks = new Map(); // by rail
   const half = new Map(); // card half in view -> what it shows, since when
@@ -183,14 +183,17 @@
 
   async function tokenOf(visit, fresh) {
     if (!fresh && (tokens[visit] ??= kept.get(`t:${visit}`))) return tokens[visit];
-    let given = null;
-    if (typeof settings.token === "function") given = await settings.token(visit);
-    else if (settings.tokenAddress) {
-      const address = new URL(settings.tokenAddress, location.href);
-      address.searchParams.set("session_id", visit);
-      given = await (await fetch(address, patience())).json();
-    }
+    const given = await (asked[visit] ??= give(visit).finally(() => delete asked[visit]));
     return (tokens[visit] = (given?.session_id ?? visit) === visit ? (given?.token ?? given) : null);
+  }
+
+  async function give(visit) {
+    const { token, tokenAddress } = settings;
+    if (typeof token === "function") return token(visit);
+    if (!tokenAddress) return null;
+    const address = new URL(tokenAddress, location.href);
+    address.searchParams.set("session_id", visit);
+    return (await fetch(address, patience())).json();
   }
 
   // What was looked at, and for how long.
@@ -267,9 +270,8 @@
   function show(rail, found, stale = false) {
     const asked = asks.get(rail);
     if (!asked) return;
-    asked.shown = true;
-    if (found && !stale) {
-      asked.version = found.version;
+    asked.version = stale ? null : found.version;
+    if (!stale) {
       const old = slates.keys("s:");
       if (old.length >= MOST_SLATES) old.forEach(slates.drop);
       slates.set(place(rail, asked.recommend), JSON.stringify(found));
@@ -285,7 +287,7 @@
     if (!on()) return show(rail, null, true);
     if (!open()) settings.live === false || lost ? refresh(rail) : connect();
     setTimeout(() => {
-      if (asks.get(rail) !== asked || asked.shown) return;
+      if (asks.get(rail) !== asked || "version" in asked) return;
       show(rail, quiet(() => JSON.parse(slates.get(place(rail, recommend)))) ?? null, true);
       if (!open()) refresh(rail);
     }, RENDER_MS);

@@ -116,7 +116,7 @@ def test_an_update_never_takes_what_the_pointer_is_over(open_page: Open) -> None
 
 
 def test_looking_at_rails_moves_none(open_page: Open) -> None:
-    page = open_page("/shop/fashion/item/A1/")
+    page = open_page("/shop/fashion/item/A1/", viewport={"width": 1440, "height": 2200})
     reports: list[dict[str, Any]] = []
 
     def heard(request: Request) -> None:
