@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from redis import Redis
 
@@ -59,7 +60,8 @@ def lock_of(shop_id: int) -> str:
 def read(shop_id: int, client: Redis | None = None) -> Standing | None:
     """None if nobody was let in for a day."""
     client = client or releases.redis_client()
-    raw = {k.decode(): v.decode() for k, v in client.hgetall(name_of(shop_id)).items()}
+    kept: Any = client.hgetall(name_of(shop_id))
+    raw = {name.decode(): value.decode() for name, value in kept.items()}
     if not raw:
         return None
     return Standing(
@@ -83,7 +85,7 @@ def begin(shop_id: int, per_minute: int, until: float, client: Redis) -> None:
 
 
 def note(shop_id: int, client: Redis, **values: int | str) -> None:
-    client.hset(name_of(shop_id), mapping=values)
+    client.hset(name_of(shop_id), mapping=values)  # type: ignore[arg-type]
 
 
 def ask_to_stop(shop_id: int, client: Redis | None = None) -> None:

@@ -202,8 +202,6 @@ def _wants_json(request: HttpRequest) -> bool:
 
 def _session(request: HttpRequest, response: HttpResponse) -> str:
     """The visit's id; a new one that the response sets where the visitor had none."""
-    session = kept.session_of(request)
-    if session is None:
-        session = uuid.uuid4().hex
-        kept.keep_session(request, response, session)
-    return session
+    if kept.session_of(request) is None:
+        kept.keep_session(request, response, kept.visit_of(request))
+    return kept.visit_of(request)

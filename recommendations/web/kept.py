@@ -26,6 +26,7 @@ MAX_SEEN = 12
 BAG, WISHES, SEEN, ORDER, PAUSED = "bag", "wishes", "seen", "order", "paused"
 KINDS = (BAG, WISHES, SEEN, ORDER, PAUSED)
 _SALT = "recommendations.kept"
+_NEW = "shop.new_visit"
 
 
 def session_of(request: HttpRequest) -> str | None:
@@ -34,6 +35,14 @@ def session_of(request: HttpRequest) -> str | None:
         return uuid.UUID(hex=request.COOKIES.get(SESSION, "")).hex
     except ValueError:
         return None
+
+
+def visit_of(request: HttpRequest) -> str:
+    """The visitor's session id; of one who has none yet, the id that this answer gives them."""
+    session = session_of(request)
+    if session is None:
+        session = request.META.setdefault(_NEW, uuid.uuid4().hex)
+    return session
 
 
 def keep_session(request: HttpRequest, response: HttpResponse, session_id: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, F, Min, QuerySet
@@ -88,7 +88,7 @@ def home(request: HttpRequest, slug: str) -> HttpResponse:
             "reduced": [card(shop, i) for i in _shuffled(reduced, step=2_741)[:RAIL_SIZE]],
             "doors": _doors_in(shop),
         }
-    return _listing(request, shop, items, heading="", **more)
+    return _listing(request, shop, items, heading="", more=more)
 
 
 def _doors_in(shop: Shop) -> list[tuple[str, int, Card]]:
@@ -137,10 +137,8 @@ def item(request: HttpRequest, slug: str, external_id: str) -> HttpResponse:
         more=[card(shop, i) for i in more],
         seen=bags.in_order(shop, [pk for pk in seen if pk != found.pk]),
     )
-    session = kept.session_of(request)
-    if session is not None:
-        looked_at = [found.pk, *(pk for pk in seen if pk != found.pk)][: kept.MAX_SEEN]
-        kept.keep(request, response, shop, session, kept.SEEN, looked_at)
+    looked_at = [found.pk, *(pk for pk in seen if pk != found.pk)][: kept.MAX_SEEN]
+    kept.keep(request, response, shop, kept.visit_of(request), kept.SEEN, looked_at)
     return response
 
 
@@ -268,7 +266,7 @@ def pause(request: HttpRequest, slug: str) -> HttpResponse:
     shop = demo_shop(slug)
     at = request.POST.get("next", "")
     response = redirect(at if is_own_page(shop, at) else reverse("storefront:home", kwargs={"slug": shop.slug}))
-    session = kept.session_of(request) or uuid.uuid4().hex
+    session = kept.visit_of(request)
     kept.keep_session(request, response, session)
     kept.keep(request, response, shop, session, kept.PAUSED, request.POST.get("paused") == "1")
     return response
@@ -316,7 +314,13 @@ def _shuffled(items: QuerySet[Item], *, step: int = 7_919) -> QuerySet[Item]:
 
 
 def _listing(
-    request: HttpRequest, shop: Shop, items: QuerySet[Item], *, heading: str, chosen: str = "", **more: object
+    request: HttpRequest,
+    shop: Shop,
+    items: QuerySet[Item],
+    *,
+    heading: str,
+    chosen: str = "",
+    more: Mapping[str, object] | None = None,
 ) -> HttpResponse:
     sort = request.GET.get("sort", "")
     sort = sort if sort in SORTS else ""
@@ -334,7 +338,7 @@ def _listing(
         everything=not chosen,
         sorts=[(word, said, word == sort) for word, (said, _) in SORTS.items()],
         carry=f"sort={sort}&" if sort else "",
-        **more,
+        **(more or {}),
     )
 
 
@@ -344,8 +348,7 @@ def shop_page(request: HttpRequest, shop: Shop, template: str, *, chosen: str, *
     While personalisation is paused the page has a token of a session that nobody is in: its rails are those of somebody of
     whom nothing is known, and nothing that is done reaches the visit's own.
     """
-    session = kept.session_of(request)
-    session_id = session or uuid.uuid4().hex
+    session_id = kept.visit_of(request)
     shopper = shoppers.signed_in(request, shop)
     paused = bool(kept.read(request, shop, kept.PAUSED))
     bag = bags.read_bag(request, shop)
@@ -390,7 +393,7 @@ def shop_page(request: HttpRequest, shop: Shop, template: str, *, chosen: str, *
             **values,
         },
     )
-    if session is None:
+    if kept.session_of(request) is None:
         kept.keep_session(request, response, session_id)
     return response
 
