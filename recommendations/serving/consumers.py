@@ -19,6 +19,7 @@ from personas.events import EventError
 from recommendations.serving import turns
 from recommendations.serving.access import Principal, read_session_token
 from recommendations.serving.asks import look_up, read_ask
+from recommendations.serving.desk import desk_socket
 from recommendations.serving.payloads import profile_json, slate_json
 from recommendations.serving.problems import Problem, internal, invalid
 from recommendations.serving.sockets import FORBIDDEN, NOT_FOUND, UNAUTHORISED, Refused, Socket
@@ -72,10 +73,10 @@ class SessionSocket(Socket):
         return self.who.shop, self.who.session
 
     async def opened(self) -> None:
-        # Listening comes before reading: an event between the two is pushed, not lost.
-        await self.here.bus.listen(channel(self.who.shop, self.who.session), self.moved)
         left_s = max(0.0, self.who.expires - time.time())
         self.expiry = asyncio.get_running_loop().call_later(left_s, self.end, UNAUTHORISED, "expired_token")
+        # Listening comes before reading: an event between the two is pushed, not lost.
+        await self.here.bus.listen(channel(self.who.shop, self.who.session), self.moved)
         try:
             await self.greet(known_version(self.asked.get("version")))
         except Problem as problem:
@@ -247,4 +248,6 @@ async def nothing_here(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "websocket.close", "code": NOT_FOUND})
 
 
-websocket_application = URLRouter([path("ws/v1/session", session_socket), re_path("", nothing_here)])  # type: ignore[arg-type]
+websocket_application = URLRouter(
+    [path("ws/v1/session", session_socket), path("ws/v1/desk", desk_socket), re_path("", nothing_here)]  # type: ignore[arg-type]
+)

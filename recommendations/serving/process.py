@@ -20,6 +20,7 @@ from recommendations.serving.store import Durability, Store
 from recommendations.serving.surroundings import Surroundings
 from recommendations.serving.throttling import EXCHANGE_S, Exchange, Limits
 from recommendations.serving.usage import Usage
+from recommendations.serving.watching import Watching
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Process:
         self.usage = Usage()
         self.bus = Bus(Redis.from_url(url))
         self.opened = Opened()
+        self.watching = Watching(url)
         self.store = Store(
             self.client,
             ttl_s=settings.SESSION_TTL_S,
@@ -75,6 +77,7 @@ class Process:
 
     async def stop(self) -> None:
         await self.opened.close()
+        await self.watching.stop()
         await self.surroundings.stop()
         for task in self._tasks:
             task.cancel()

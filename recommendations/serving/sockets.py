@@ -92,7 +92,7 @@ class Socket:
         raise NotImplementedError
 
     async def left(self) -> None:
-        """Called when the socket is closed, or as good as."""
+        """Called when the socket is closed, or as good as, once `opened` was called, whatever came of that."""
 
     # What subclasses use
 
@@ -148,9 +148,10 @@ class Socket:
             await self._send({"type": "websocket.close", "code": refused.code, "reason": refused.reason})
             return
         self.here.opened.add(whose, self)
-        closing = Closing(RESTART, "the server stops")
+        closing, begun = Closing(RESTART, "the server stops"), False
         try:
             await self._send({"type": "websocket.accept"})
+            begun = True
             await self.opened()
             self.run(self._read(), "read a socket")
             self.run(self._keep(), "keep a socket")
@@ -159,7 +160,8 @@ class Socket:
             self.end(0)
             self.here.opened.discard(whose, self)
             await self._stop()
-            await self.left()
+            if begun:
+                await self.left()
         if closing.code:
             with contextlib.suppress(TimeoutError, OSError, RuntimeError):
                 async with asyncio.timeout(CLOSE_S):
