@@ -31,7 +31,7 @@ from personas.events import CODE, UNKNOWN_ITEM
 from personas.history import Purchase, purchase_evidence
 from personas.importing import shoppers_changed
 from personas.memory import Remembered
-from personas.models import ArchivedEvent, Origin, Session, Shop, Shopper, ShopperAlias, in_chunks, moment
+from personas.models import ArchivedEvent, Session, Shop, Shopper, ShopperAlias, in_chunks, moment
 from personas.profile import PersonaModel
 from personas.sessions import NO_ITEM
 from personas.summaries import summarise
@@ -285,7 +285,7 @@ def _of_shoppers(shop: Shop, ids: Sequence[str], *, at: float) -> dict[str, Memo
 def _remembered(shop: Shop, shoppers: Collection[int]) -> dict[int, list[Remembered]]:
     """Shopper's pk -> the latest sessions, oldest first. What no process served is filtered now, and kept with its row."""
     newest = Window(RowNumber(), partition_by=F("shopper"), order_by=(F("last_at").desc(), F("pk").desc()))
-    rows = Session.objects.filter(shop=shop, shopper__in=shoppers, events__gt=0).exclude(origin=Origin.TEST)
+    rows = Session.objects.learned_from(shop).filter(shopper__in=shoppers, events__gt=0)
     rows = rows.order_by("last_at", "pk")
     latest = list(rows.annotate(nth=newest).filter(nth__lte=blending.SESSIONS).values_list("pk", "shopper", "persona", "last_at"))
     filtered = summarise_sessions(shop, [pk for pk, _, persona, _ in latest if persona is None])
@@ -374,8 +374,7 @@ def _bought(shop: Shop, shoppers: Collection[int]) -> dict[int, tuple[dict[str, 
     known = _known(shop)
     bought: dict[int, list[Purchase]] = {pk: [] for pk in shoppers}
     wanted: dict[int, dict[int, list[int]]] = {pk: {} for pk in shoppers}
-    rows = ArchivedEvent.objects.filter(shop=shop, session__shopper__in=shoppers, code__in=WANTED_CODES)
-    rows = rows.exclude(origin=Origin.TEST)
+    rows = ArchivedEvent.objects.learned_from(shop).filter(session__shopper__in=shoppers, code__in=WANTED_CODES)
     # The latest visit comes last, and within it the latest event.
     rows = rows.order_by("session__started_at", "session", "place", "pk")
     for pk, visit, code, item in rows.values_list("session__shopper", "session", "code", "item").iterator(chunk_size=5_000):
