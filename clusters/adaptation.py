@@ -192,17 +192,24 @@ def _after_engagement(reach: Reach, policy: Policy, adapted: AdaptedClusters, st
         return Observed(moved)
     # The run has become an interest of its own: decide once, then begin anew with its clusters among the primary.
     asked, blocked = expansions(reach, moved, step.log_belief)
-    after = replace(moved, engaged={}, outside=0)
-    if not asked:
-        return Observed(after, (), blocked)
-    decisions = _decide(reach, policy, moved, step, asked, {}, draws)
-    weight, expanded, brought = dict(after.weight), dict(after.expanded), dict(after.brought)
+    decisions = _decide(reach, policy, moved, step, asked, {}, draws) if asked else ()
+    weight, expanded, brought = dict(moved.weight), dict(moved.expanded), dict(moved.brought)
     for decision in decisions:
         if decision.target:
             expanded[decision.target] = decision.cluster
             brought[decision.target] = decision.items
             weight[decision.target] = bounds.expand_to
-    return Observed(replace(after, weight=weight, expanded=expanded, brought=brought), decisions, blocked)
+    after = AdaptedClusters(
+        mass=moved.mass,
+        weight=weight,
+        expanded=expanded,
+        passed=moved.passed,
+        ignored=moved.ignored,
+        engaged={},
+        outside=0,
+        brought=brought,
+    )
+    return Observed(after, decisions, blocked)
 
 
 def _after_impressions(reach: Reach, policy: Policy, adapted: AdaptedClusters, step: Step, draws: Draws) -> Observed:
@@ -240,7 +247,7 @@ def _after_impressions(reach: Reach, policy: Policy, adapted: AdaptedClusters, s
                     continue
                 less = now * bounds.contract_by
                 weight[decision.cluster] = max(bounds.min_weight, less if less >= bounds.drop_below else 0.0)
-                for item in _losing(reach, decision.cluster, passed):
+                for item in passed.keys() & reach.losing(clusters.position_of[decision.cluster]):
                     passed[item] = min(passed[item] + bounds.contract_looks * LOOK, out)
     for c, chance in missed.items():
         ignored[c] = ignored.get(c, 0) + round((1.0 - chance) * LOOK)
@@ -287,18 +294,6 @@ def _contractions(
             room -= now == 1.0
             asked.append((c, (KEPT, Proposed(CONTRACT))))
     return asked, tuple(blocked)
-
-
-def _losing(reach: Reach, cluster: int, items: Iterable[int]) -> list[int]:
-    """Those item ids that the cluster holds, but for those that are spared."""
-    clusters = reach.clusters
-    held, position, ids = clusters.items, clusters.position_of[cluster], clusters.item_ids
-    if not len(ids):
-        return []
-    spared = reach.spared(position)
-    entries = held.indices[held.indptr[position] : held.indptr[position + 1]]
-    inside = {ids.item(p) for p in entries.tolist() if p not in spared}
-    return [item for item in items if item in inside]
 
 
 def _decide(

@@ -49,6 +49,7 @@ def expansions(
     clusters, bounds = reach.clusters, reach.bounds
     here = clusters.position_of
     met = {*adapted.mass, *adapted.expanded, *(c for c, w in adapted.weight.items() if w < 1.0)}
+    belief = np.exp(log_belief)
     asked: list[tuple[int, Sequence[Proposed]]] = []
     blocked: list[Blocked] = []
     for cluster in list(adapted.engaged)[-bounds.most_decided :]:
@@ -59,7 +60,7 @@ def expansions(
             blocked.append(Blocked(cluster, "expand", "max_size"))
             continue
         options, barred, found = [KEPT], "", 0
-        for position, related in _preferred(reach, here[cluster], log_belief):
+        for position, related in _preferred(reach, here[cluster], belief):
             target = clusters.cluster_ids.item(position)
             if target in met or found == bounds.targets:
                 continue
@@ -78,15 +79,14 @@ def expansions(
     return asked, tuple(blocked)
 
 
-def _preferred(reach: Reach, cluster: int, log_belief: Sequence[float]) -> Sequence[tuple[int, float]]:
+def _preferred(reach: Reach, cluster: int, belief: np.ndarray) -> Sequence[tuple[int, float]]:
     """(cluster position, share of the relations) of those related to the one at a position: the nearest, then the others by how
     much more the personas engage there than shoppers do."""
-    near, lift = reach.near(cluster), reach.clusters.tables[3]
-    if len(near) < 3 or lift.shape[1] != len(log_belief) or not len(log_belief):
+    near, lift = reach.near(cluster), reach.lift_near(cluster)
+    if len(near) < 3 or not len(belief) or lift.shape[1] != len(belief):
         return near
-    suits = (lift[[position for position, _ in near[1:]]] @ np.exp(log_belief)).tolist()
-    order = sorted(range(len(suits)), key=suits.__getitem__, reverse=True)
-    return [near[0], *(near[1 + i] for i in order)]
+    suits = (lift[1:] @ belief).tolist()
+    return [near[0], *[near[1 + i] for i in sorted(range(len(suits)), key=suits.__getitem__, reverse=True)]]
 
 
 def _room(reach: Reach, adapted: AdaptedClusters, cluster: int) -> int:

@@ -35,9 +35,11 @@ class Reach:
     def __init__(self, clusters: ItemClusters, catalogue: Catalogue | None = None, bounds: Bounds | None = None) -> None:
         self.clusters, self.catalogue, self.bounds = clusters, catalogue, bounds or Bounds()
         self._near: dict[int, tuple[tuple[int, float], ...]] = {}
+        self._lift_near: dict[int, np.ndarray] = {}
         self._ways: dict[tuple[int, int], Way] = {}
         self._core: dict[int, frozenset[int]] | None = None
         self._spared: dict[int, frozenset[int]] = {}
+        self._losing: dict[int, frozenset[int]] = {}
         self._limits = {cluster: (least, most) for cluster, least, most in self.bounds.limits}
 
     def near(self, cluster: int) -> tuple[tuple[int, float], ...]:
@@ -47,6 +49,14 @@ class Reach:
             related = self.clusters.related[cluster]
             order = np.argsort(-related, kind="stable")[:NEAREST].tolist()
             found = self._near[cluster] = tuple((c, float(related[c])) for c in order if related[c] > 0 and c != cluster)
+        return found
+
+    def lift_near(self, cluster: int) -> np.ndarray:
+        """(m, K) how much more each persona engages in each cluster of `near` than shoppers do."""
+        found = self._lift_near.get(cluster)
+        if found is None:
+            rows = [position for position, _ in self.near(cluster)]
+            found = self._lift_near[cluster] = self.clusters.persona_lift[rows].astype(np.float64)
         return found
 
     def way(self, source: int, target: int) -> Way:
@@ -85,6 +95,15 @@ class Reach:
             items, membership = held.indices[entries], held.data[entries]
             best = [i for i in items[np.lexsort((items, -membership))].tolist() if i not in core]
             found = self._spared[cluster] = core | frozenset(best[: max(least - len(core), 0)])
+        return found
+
+    def losing(self, cluster: int) -> frozenset[int]:
+        """Ids of the items of the cluster at a position that a contraction weighs on: all but those that are spared."""
+        found = self._losing.get(cluster)
+        if found is None:
+            held, ids, spared = self.clusters.items, self.clusters.item_ids, self.spared(cluster)
+            items = held.indices[held.indptr[cluster] : held.indptr[cluster + 1]].tolist() if len(ids) else []
+            found = self._losing[cluster] = frozenset(ids.item(i) for i in items if i not in spared)
         return found
 
     def _find(self, source: int, target: int) -> Way:
