@@ -1,5 +1,6 @@
 // Tells what a shopper does, brings back what suits them: docs/integrators.md. No cookie; no call throws.
 (() => {
+  if (window.persona) return;
   const SEEN_MS = 1000, SHORTEST_DWELL_MS = 500;
   const SOON_MS = 10, LATER_MS = 800, TIMEOUT_MS = 10000, RENDER_MS = 1500, LONGEST_WAIT_MS = 60000;
   const BATCH = 100, BATCH_CHARS = 50000, MOST_KEPT = 1000, MOST_SLATES = 20;
@@ -13,16 +14,16 @@
   const clock = () => performance.now();
   const settings = { shop: "" };
   const hearers = {}, tokens = {}, asked = {};
-  const waiting = new Map(); // row -> who waits to hear what became of it
-  const asks = new Map(); // by rail
-  const half = new Map(); // card half in view -> what it shows, since when
+  const waiting = new Map(); // row -> who waits for it
+  const asks = new Map();
+  const half = new Map(); // cards half in view: since when
   const seen = new Set();
   let begun = false, refused = false, leaving = false;
-  let stamp = 0, timer = 0, due = 0, sending = false, attempts = 0, notBefore = 0;
+  let stamp = 0, timer = 0, due = 0, sending = false, attempts = 0, notBefore = 0, told = 0;
   let viewed = null, since = null, spent = 0, looking = 0;
   let socket = null, opened = false, lost = 0, again = 0, version = "";
 
-  /** A storage; what it refuses is kept for this page. */
+  // What a storage refuses is kept for this page.
   function shelf(kind) {
     const spare = new Map();
     const full = (key) => `pc:${settings.shop}:${key}`;
@@ -38,7 +39,6 @@
   }
   const kept = shelf("localStorage"), slates = shelf("sessionStorage");
 
-  /** Whether anything may be sent or stored. */
   function allowed() {
     if (refused || navigator.globalPrivacyControl || navigator.doNotTrack === "1") return false;
     return settings.consent !== "required" || kept.get("consent") === "1";
@@ -71,7 +71,7 @@
     if (!on()) return null;
     const visit = session();
     stamp = Math.max(stamp + 1, Date.now());
-    const event = { event_id: newId(), timestamp_micros: stamp * 1000, name, ...params }, row = rowsOf(visit) + stamp.toString(36) + newId();
+    const event = { event_id: newId(), timestamp_micros: stamp * 1000, name, ...params }, row = rowsOf(visit) + stamp.toString(36) + event.event_id;
     kept.set(row, JSON.stringify(event));
     emit("made", event);
     if (tokens[visit]) kept.set(`t:${visit}`, tokens[visit]);
@@ -83,7 +83,7 @@
   }
 
   function plan(ms) {
-    const at = Math.max(Date.now() + ms, notBefore);
+    const at = Math.max(Date.now() + ms, notBefore, told);
     if (timer && due <= at) return;
     clearTimeout(timer);
     due = at;
@@ -133,7 +133,7 @@
     return { session_id: visit, context: { device, ...settings.context }, events };
   }
 
-  /** False where rows must wait. What can't be taken is halved until the bad one is alone, and goes. */
+  /** False where rows must wait. What is refused is halved until the bad one is alone, and goes. */
   async function send(visit, rows) {
     const body = bodyOf(visit, rows), current = visit === session();
     const answer = await ask(EVENTS, body, visit), bad = POISON.includes(answer?.status);
@@ -146,8 +146,8 @@
       attempts = 0;
       rows.forEach(kept.drop);
     } else if (current) {
-      const wait = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** attempts++) * (0.5 + Math.random() / 2);
-      notBefore = Date.now() + Math.max(wait, answer?.wait || 0);
+      notBefore = Date.now() + Math.min(LONGEST_WAIT_MS, 1000 * 2 ** attempts++) * (0.5 + Math.random() / 2);
+      told = Date.now() + (answer?.wait || 0);
     }
     for (const row of rows) answered(row, at);
     if (bad) emit("refused", body.events[0], answer.body);
@@ -196,8 +196,6 @@
     return (await fetch(address, patience())).json();
   }
 
-  // What was looked at, and for how long.
-
   function look() { if (!document.hidden) since ??= clock(); }
 
   function lookAway() {
@@ -216,7 +214,7 @@
 
   function count() {
     clearTimeout(looking);
-    if (document.hidden) return;
+    if (document.hidden || !on()) return;
     const lists = new Map();
     let next = Infinity;
     for (const [card, mark] of half) {
@@ -311,13 +309,13 @@
     const made = (socket = new WebSocket(`${settings.endpoint.replace(/^http/, "ws")}/ws/v1/session?token=${encodeURIComponent(token)}${version}`));
     made.onopen = () => {
       opened = true;
-      lost = 0;
       emit("state", "live");
       for (const [rail, { recommend, version }] of asks) say({ type: "recommend", rail, recommend, version });
       plan(0);
     };
     made.onmessage = ({ data }) => {
       const { type, ...told } = quiet(() => JSON.parse(data)) ?? {};
+      lost = 0;
       if (told[type] && "version" in told) version = `&version=${told.version}`;
       if (type === "slate") show(told.rail, told.slate);
       else if (type === "error") emit("state", "trouble", told.detail);
@@ -340,7 +338,7 @@
 
   function begin() {
     if (!allowed()) return;
-    if (typeof settings.token === "string") tokens[session()] = settings.token;
+    if (typeof settings.token === "string") [tokens[session()], settings.token] = [settings.token];
     if (begun) return;
     begun = true;
     look();
