@@ -6,9 +6,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from clusters.bounds import Bounds
-from clusters.models import Item
+from clusters.models import Item, ItemCluster
 from personas.models import Shop
 from recommendations.learning.bounds import read_bounds
 from recommendations.learning.models import AdaptationSettings
@@ -48,6 +49,17 @@ def test_a_shop_without_settings_has_the_defaults_of_the_code(shop: Shop) -> Non
     assert read_bounds(shop) == Bounds()
     AdaptationSettings.objects.create(shop=shop)
     assert read_bounds(shop) == Bounds(), "and so has a row that nobody changed"
+
+
+def test_sizes_of_clusters_reach_sessions_through_the_overlay(shop: Shop) -> None:
+    sized = {"minimum_size": 3, "maximum_size": 9}
+    one = ItemCluster.objects.create(shop=shop, name="Swim", **sized)
+    ItemCluster.objects.create(shop=shop, name="Plain")
+    ItemCluster.objects.create(shop=shop, name="Gone", retired_at=timezone.now(), **sized)
+    bounds = read_bounds(shop)
+    assert bounds == Bounds(limits=((one.pk, 3, 9),))
+    change = between(NO_OVERLAY, Overlay(bounds=bounds))
+    assert applied(NO_OVERLAY, from_json(to_json(change)), 1).bounds == bounds
 
 
 def test_what_the_page_saves_is_what_sessions_and_rewards_follow(admin_client: Client, shop: Shop) -> None:
