@@ -4,6 +4,7 @@ import { calm, el, face, readable } from "./belief.js";
 
 const SLOTS = 12;
 const SEEN_AFTER_MS = 1000;
+const EAGER = 6; // cards whose pictures don't wait until one scrolls to them
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Why an item is shown, in a dialog: the words that its card has no room for, whom it is for and where it comes from. */
@@ -99,7 +100,7 @@ export class Rail {
 
   card(item) {
     const at = addressOf(this.settings.base, item.item_id);
-    const image = el("img", { src: `${at}picture.svg`, alt: "", width: 240, height: 300, decoding: "async" });
+    const image = el("img", { src: `${at}picture.svg`, alt: "", width: 240, height: 300, decoding: "async", loading: item.slot < EAGER ? null : "lazy" });
     return el("li", { class: "rail-card", "data-item": item.item_id },
       el("a", { href: at }, el("span", { class: "shot" }, image), el("span", { class: "title" }), el("span", { class: "price" }), el("span", { class: "for" }), el("span", { class: "why" })));
   }
