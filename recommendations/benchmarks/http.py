@@ -33,6 +33,8 @@ from recsite.embedded import dies_with_parent, start_valkey
 SESSIONS = 2_000
 ITEMS = 2_000
 WARM_UP_S = 1.0
+BATCH, BATCHES = 500, 20
+"""Events of a large request, and how many such requests."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, float | int | str]:
-    """Throughput in a closed loop, latency at half of it, and the ratio to the bare handler."""
+    """Throughput in a closed loop, latency at half of it, the ratio to the bare handler, and batches of 500 events."""
     shop, seconds, count = find_shop(options.shop), options.seconds, options.connections
     items = list(Item.objects.of_shop(shop).order_by("pk").values_list("external_id", flat=True)[:ITEMS])
     key = secrets.token_urlsafe(16)
@@ -55,6 +57,7 @@ def run(options: argparse.Namespace) -> dict[str, float | int | str]:
             with serve("recsite.asgi:application", valkey.url) as port:
                 client.hset(KEYS, hash_key(key), json.dumps({"shop": shop.pk, "scopes": ["ingest", "read"], "rate": 0}))
                 ours = asyncio.run(measure(port, requests(shop, items, key), seconds, count))
+                batches = asyncio.run(measure_batches(port, large_requests(shop, items, key)))
             sizes = [int(client.memory_usage(k) or 0) for k in client.scan_iter("*:state:*", count=1_000)]
         finally:
             valkey.stop()
@@ -72,6 +75,8 @@ def run(options: argparse.Namespace) -> dict[str, float | int | str]:
         "bare_p50_ms_at_half_load": round(bare_half.milliseconds(0.5), 3),
         "bare_p99_ms_at_half_load": round(bare_half.milliseconds(0.99), 3),
         "ratio_to_bare": round(fast.rate / bare_fast.rate, 3),
+        "batch_500_ms": round(batches.milliseconds(0.5), 1),
+        "batch_500_ms_worst": round(batches.milliseconds(1.0), 1),
         "state_bytes_in_redis_p99": round(float(np.quantile(sizes, 0.99))) if sizes else 0,
     }
 
@@ -99,6 +104,37 @@ def requests(shop: Shop, items: list[str], key: str) -> Callable[[int], bytes]:
         return post("/api/v1/events", json.dumps(body).encode(), bearer=key)
 
     return request
+
+
+def large_requests(shop: Shop, items: list[str], key: str) -> Callable[[int], bytes]:
+    """The n-th request: `BATCH` views of a session of its own, and a slate asked for."""
+    chosen = np.random.default_rng(shop.pk).integers(len(items), size=BATCH)
+    run_id = secrets.token_hex(4)
+
+    def request(n: int) -> bytes:
+        events = [
+            {"event_id": f"{i}", "name": "view_item", "items": [{"item_id": items[item]}]}
+            for i, item in enumerate(chosen.tolist())
+        ]
+        body = {"session_id": f"{run_id}-{n}", "events": events, "recommend": {"count": 12}}
+        return post("/api/v1/events", json.dumps(body).encode(), bearer=key)
+
+    return request
+
+
+async def measure_batches(port: int, request: Callable[[int], bytes]) -> Measured:
+    """Large requests, one after the other."""
+    (connection,) = await connect(port, 1)
+    measured = Measured(0.0)
+    for n in range(BATCHES):
+        data, start = request(n), time.perf_counter()
+        status, body = await connection.request(data)
+        if status != 200:
+            raise BenchmarkError(f"the server answered {status}: {body[:300].decode(errors='replace')}")
+        measured.latencies.append(time.perf_counter() - start)
+    measured.seconds = sum(measured.latencies)
+    connection.close()
+    return measured
 
 
 async def measure(port: int, request: Callable[[int], bytes], seconds: float, count: int) -> tuple[Measured, Measured]:
