@@ -50,17 +50,14 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
     shop = _shop(request, pk)
     try:
         per_minute, minutes = _whole(request, "per_minute"), _whole(request, "minutes")
-        standing.check(per_minute, minutes)
-        now = standing.read(shop.pk)
-        if now is not None and now.running:
-            raise VisitorsError(f"Visitors come to {shop} already")
+        standing.ask(shop.pk, per_minute, minutes)
         current_app.send_task(LET_IN, args=(shop.pk, per_minute, minutes), retry=False)
     except VisitorsError as error:
         messages.error(request, f"{error}.")
     except (OperationalError, RedisError):
         messages.error(request, "The worker can't be reached just now, so nobody was let in. Try again in a moment.")
     else:
-        messages.success(request, f"Simulated visitors come to {shop}, {per_minute} a minute, within seconds.")
+        messages.success(request, f"Simulated visitors come to {shop}, {per_minute} a minute, in a moment.")
     return HttpResponseRedirect(reverse("admin:personas_session_changelist"))
 
 

@@ -16,6 +16,9 @@ from recommendations import releases
 MOST_PER_MINUTE = 120
 MOST_MINUTES = 240
 KEPT_S = 24 * 3600
+START_S = 60.0
+"""How long a process may take to bring the first."""
+
 HELD_S = 15
 """Life of the lock of a process that was killed."""
 
@@ -28,7 +31,8 @@ class VisitorsError(ValueError):
 class Standing:
     """per_minute : how many come.  until : seconds since the epoch.  visits, inside, bought, failed : so far; inside now.
 
-    running : whether a process brings them.  told : why it ended, if not because the time was over.
+    running : whether a process brings them.  coming : whether one was asked to, a moment ago.
+    told : why it ended, if not because the time was over.
     """
 
     per_minute: int
@@ -38,6 +42,7 @@ class Standing:
     bought: int
     failed: int
     running: bool
+    coming: bool
     told: str
 
 
@@ -64,6 +69,7 @@ def read(shop_id: int, client: Redis | None = None) -> Standing | None:
     raw = {name.decode(): value.decode() for name, value in kept.items()}
     if not raw:
         return None
+    running = bool(client.exists(lock_of(shop_id)))
     return Standing(
         per_minute=int(raw.get("per_minute", 0)),
         until=float(raw.get("until", 0.0)),
@@ -71,15 +77,30 @@ def read(shop_id: int, client: Redis | None = None) -> Standing | None:
         inside=int(raw.get("inside", 0)),
         bought=int(raw.get("bought", 0)),
         failed=int(raw.get("failed", 0)),
-        running=bool(client.exists(lock_of(shop_id))),
+        running=running,
+        coming=not running and time.time() - float(raw.get("asked", 0.0)) < START_S,
         told=raw.get("told", ""),
     )
 
 
+def ask(shop_id: int, per_minute: int, minutes: int) -> None:
+    """Say that somebody wants visitors, until a process begins. Raises VisitorsError if they come or are about to."""
+    check(per_minute, minutes)
+    client = releases.redis_client()
+    now = read(shop_id, client)
+    if now is not None and (now.running or now.coming):
+        raise VisitorsError("Simulated visitors come there already")
+    _put(shop_id, client, {"per_minute": per_minute, "until": time.time() + 60.0 * minutes, "asked": time.time()})
+
+
 def begin(shop_id: int, per_minute: int, until: float, client: Redis) -> None:
+    _put(shop_id, client, {"per_minute": per_minute, "until": until})
+
+
+def _put(shop_id: int, client: Redis, values: dict[str, float]) -> None:
     pipe = client.pipeline(transaction=True)
     pipe.delete(name_of(shop_id))
-    pipe.hset(name_of(shop_id), mapping={"per_minute": per_minute, "until": until})
+    pipe.hset(name_of(shop_id), mapping=values)  # type: ignore[arg-type]
     pipe.expire(name_of(shop_id), KEPT_S)
     pipe.execute()
 
