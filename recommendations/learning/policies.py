@@ -127,12 +127,12 @@ def _learn(shop: Shop, given: AdaptationSettings, now: dt.datetime, at_once: boo
         more = "" if newest is None or at_once else _until_next_look(serving, last)
         if not more:
             newest = made = _candidate(shop, given, list(chunks), now)
-            evidence.compact(shop, now.date(), given.half_life_days)
     if newest is None:
         return Outcome(Ended.DONE, told="Nothing that followed a decision has been seen yet.")
     if newest.state == PolicyVersion.State.CANDIDATE:
         # Each step is looked for by what it leaves, so that a worker that was killed before it is made good.
         if not newest.verdict:
+            evidence.compact(shop, now.date(), given.half_life_days)
             judge(newest, serving, given)
         if newest.verdict.get("verdict") == gate.BETTER and given.goes_live_by_itself and newest.against == serving.version:
             go_live(newest)
