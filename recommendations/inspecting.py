@@ -17,7 +17,7 @@ from clusters.models import Item, ItemCluster
 from personas.admin import SessionAdmin, once, table
 from personas.events import NAMES, UNKNOWN_ITEM
 from personas.models import ArchivedEvent, Session
-from recommendations import account_pages
+from recommendations import account_pages, live_pages
 from recommendations.models import AdaptationDecision, ServedSlate
 from recommendations.visitors import pages as visitor_pages
 
@@ -61,6 +61,7 @@ class SessionStoryAdmin(SessionAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
+            path("live/", view(live_pages.live), name="personas_session_live"),
             path("<int:pk>/what-if/", view(self.what_if), name="personas_session_what_if"),
             path("visitors/<int:pk>/start/", view(require_POST(visitor_pages.start)), name="personas_session_visitors_start"),
             path("visitors/<int:pk>/stop/", view(require_POST(visitor_pages.stop)), name="personas_session_visitors_stop"),

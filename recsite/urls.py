@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from recommendations.api import asyncapi
 from recsite import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -14,6 +15,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("api/asyncapi/", asyncapi.page, name="asyncapi"),
+    path("api/asyncapi.yaml", asyncapi.raw, name="asyncapi-document"),
     path("api/", include("recommendations.api.urls")),
     path("", include("recommendations.web.urls")),
 ]

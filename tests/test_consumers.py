@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import jsonschema
 import pytest
 import pytest_asyncio
 import redis
 from pytest_django import Settings
 
+from recommendations.api import asyncapi
 from recommendations.engine import Engine
 from recommendations.serving import access, process, sockets
 from recommendations.serving.activity import decode_record, log_key
@@ -113,6 +115,21 @@ async def test_a_burst_is_pushed_together(here: Process) -> None:
             pushes.append(message)
     assert len(pushes) <= 2 + took / PAUSE_S
     assert (await ws.receive())["slate"]["version"] >= pushes[-1]["version"], "the last slate is of after the last event"
+    await ws.close()
+
+
+async def test_what_is_sent_fits_the_document(here: Process) -> None:
+    ws = socket()
+    assert await ws.connect()
+    for said in ({"type": "recommend"}, {"type": "event", "event": view("e1")}, {"type": "dance"}):
+        await ws.send(said)
+    told = {}
+    while len(told) < 5 or told["profile"]["profile"]["events"] == 0:
+        message = await ws.receive()
+        told[message["type"]] = message
+    for kind in ("hello", "profile", "slate", "result", "error"):
+        schema = asyncapi.with_references(asyncapi.document()["components"]["messages"][kind]["payload"])
+        jsonschema.validate(told[kind], schema)
     await ws.close()
 
 
