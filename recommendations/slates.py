@@ -132,16 +132,17 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         ),
         keep=depth if place.goes_with is None or place.pool is None else max(depth, len(place.pool.positions)),
         count=request.count,
+        settled=place.relevance is None and place.goes_with is None,
     )
+    group = engine.catalogue.group
     if place.relevance is not None or place.goes_with is not None:
         added = ruling.weigh(ranked.positions) if ruling.weights is not None else None
         if place.relevance is not None:
             ranked = contexts.settle(place, ranked, added)
         else:
             place, ranked = contexts.level(place, ranked, added, keep=depth)
-    group = engine.catalogue.group
-    if group is not None:
-        ranked = one_of_each(ranked, group)
+        if group is not None:
+            ranked = one_of_each(ranked, group)
     pins = None
     if ruling.pins:
         ranked, pins = _pinned(ruling, ranked, _may_appear(exclude, ruling, len(engine.catalogue)), place, request.count)
@@ -177,18 +178,22 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
     return Made(given, slate, seen, place, trial, slots, ruling, item_weight)
 
 
-def _ranked_deep_enough(engine: Engine, ranked_to: Callable[..., Ranked], *, keep: int, count: int) -> Ranked:
-    """A ranking of `keep` items; deeper where so many of them are variants of each other that a slate would be short."""
-    ranked = ranked_to(keep=keep)
-    group = engine.catalogue.group
+def _ranked_deep_enough(engine: Engine, ranked_to: Callable[..., Ranked], *, keep: int, count: int, settled: bool) -> Ranked:
+    """A ranking of `keep` items; deeper where so many of them are variants of each other that a slate would be short.
+
+    settled : whether its order is the slate's; it then holds one of each group, else that is seen to once it is.
+    """
+    ranked, group = ranked_to(keep=keep), engine.catalogue.group
     if group is None:
         return ranked
+    products = one_of_each(ranked, group)
     for _ in range(MOST_DEEPER):
-        if len(ranked.positions) < keep or len(one_of_each(ranked, group).positions) >= count:
+        if len(ranked.positions) < keep or len(products.positions) >= count:
             break
         keep *= 4
         ranked = ranked_to(keep=keep)
-    return ranked
+        products = one_of_each(ranked, group)
+    return products if settled else ranked
 
 
 def _beside_pins(

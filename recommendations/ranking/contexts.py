@@ -263,14 +263,26 @@ def _without_variants(catalogue: Catalogue, place: Context, anchors: Sequence[in
     variants = [v for anchor in anchors for v in catalogue.variants(anchor) if v not in anchors]
     if not variants or place.pool is None:
         return place
-    kept = ~np.isin(place.pool.positions, variants)
     positions, weight, only = place.pool
+    assert catalogue.group is not None
+    kept, groups = np.ones(len(positions), dtype=bool), catalogue.group[positions]
+    for code in {catalogue.group.item(anchor) for anchor in anchors} - {0}:
+        kept &= groups != code
     return replace(place, pool=Pool(positions[kept], weight[kept], only), exclude=(*place.exclude, *dict.fromkeys(variants)))
 
 
-def _products(groups: np.ndarray) -> int:
-    """How many products items are of, by their groups."""
-    return int((groups == 0).sum()) + len(np.unique(groups[groups != 0]))
+def _products(groups: np.ndarray, most: int) -> int:
+    """How many products items are of, by their groups, counted no further than `most`."""
+    seen: set[int] = set()
+    alone = 0
+    for code in groups.tolist():
+        if code:
+            seen.add(code)
+        else:
+            alone += 1
+        if len(seen) + alone >= most:
+            break
+    return len(seen) + alone
 
 
 def _like(engine: Engine, anchors: Sequence[int]) -> Context:
@@ -338,7 +350,8 @@ def _enough(
     fit = may(positions)
     if passed is not None:
         fit &= passed.mask[positions]
-    missing = count - (int(fit.sum()) if engine.catalogue.group is None else _products(engine.catalogue.group[positions[fit]]))
+    group = engine.catalogue.group
+    missing = count - (int(fit.sum()) if group is None else _products(group[positions[fit]], count))
     if missing <= 0:
         return place
     order = passed.best if passed is not None else engine.ranker.popularity.top

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection
-from dataclasses import replace
 
 import numpy as np
 
@@ -18,21 +18,15 @@ def one_of_each(ranked: Ranked, group: np.ndarray, *, taken: Collection[int] = (
     """
     groups = group[ranked.positions].tolist()
     seen = {groups[row] for row in taken}
-    held: list[int] = []
+    kept: list[int] = []
     for row, code in enumerate(groups):
         if not code or row in taken:
-            continue
-        if code in seen:
-            held.append(row)
-        else:
+            kept.append(row)
+        elif code not in seen:
             seen.add(code)
-    if not held:
+            kept.append(row)
+    if len(kept) == len(groups):
         return ranked
-    kept = np.ones(len(groups), dtype=bool)
-    kept[held] = False
-    return replace(
-        ranked,
-        positions=ranked.positions[kept],
-        scores=ranked.scores[kept],
-        columns=ranked.columns[kept[: len(ranked.columns)]],
-    )
+    rows, carried = np.array(kept, dtype=np.intp), bisect_left(kept, len(ranked.columns))
+    positions, scores, columns = ranked.positions[rows], ranked.scores[rows], ranked.columns[rows[:carried]]
+    return Ranked(positions, scores, ranked.evidence, columns, ranked.opening, ranked.unruled)
