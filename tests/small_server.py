@@ -21,7 +21,7 @@ from recsite import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
 ITEMS = 12
-UP_TIMEOUT_S = 60.0
+UP_TIMEOUT_S = 120.0
 
 # Sets up an installation, says its key, and then answers every line with the archived event ids of the session named there.
 _OPERATOR = """
@@ -127,8 +127,9 @@ def small_server(*, origins: tuple[str, ...] = ()) -> Iterator[SmallServer]:
     )  # fmt: skip
     assert operator.stdin is not None
     assert operator.stdout is not None
-    made = SmallServer(port, operator.stdout.readline().strip(), operator, environment)
+    made = SmallServer(port, "", operator, environment)
     try:
+        made.key = operator.stdout.readline().strip()
         assert made.key, "the installation could not be set up"
         made.start()
         yield made

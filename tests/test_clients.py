@@ -19,6 +19,7 @@ import pytest
 
 from tests.small_server import ROOT, SmallServer, small_server
 
+pytestmark = pytest.mark.timeout(300)
 PYTHON, JAVASCRIPT = ROOT / "clients" / "python", ROOT / "clients" / "javascript"
 sys.path.insert(0, str(PYTHON / "src"))
 
