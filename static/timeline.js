@@ -38,7 +38,7 @@ export function words(course, names) {
     const [id, share] = Object.entries(shares).reduce((best, each) => (each[1] > best[1] ? each : best), ["", 0.15]);
     if (leaders.at(-1)?.id !== id) leaders.push({ id, events, share });
   }
-  const told = leaders.slice(-4).map(({ id, events }, i) => `${i ? "then " : ""}${names[id] ?? "not sure"}${events ? ` from step ${events}` : " before the first step"}`);
+  const told = leaders.slice(-3).map(({ id, events }, i) => `${i ? "then " : ""}${names[id] ?? "not sure"}${events ? ` from step ${events}` : " before the first step"}`);
   return `${told.join(", ")}.`.replace(/^./, (first) => first.toUpperCase());
 }
 
