@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from clusters.adaptation import AdaptedClusters
 from personas.profile import PersonaState
@@ -46,7 +46,7 @@ class Membership(NamedTuple):
     clusters: str = ""
 
     @property
-    def logged(self) -> dict[str, int | str]:
+    def logged(self) -> dict[str, Any]:
         """What the log keeps of it."""
         return {"experiment": self.experiment, "arm": self.arm, "unit": self.unit}
 

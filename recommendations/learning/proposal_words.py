@@ -33,7 +33,7 @@ SHOWN = 12
 """Items of a cluster that are shown before and after, the most typical first, beside those that change."""
 
 
-TRIED = {
+TRIED: dict[str, str] = {
     Experiment.State.DRAFT: "In an experiment that isn't started",
     Experiment.State.RUNNING: "Being tried in an experiment",
     Experiment.State.STOPPED: "Was tried in an experiment",
