@@ -180,7 +180,7 @@ class Watching:
         """
         ids: dict[str, str] = {}
         while True:
-            client = Redis.from_url(self._url)
+            client: Any = Redis.from_url(self._url)  # its types don't know which answers are bytes
             try:
                 ids = ids or await self._last(client)
                 while True:
@@ -194,7 +194,7 @@ class Watching:
             finally:
                 await client.aclose()
 
-    async def _last(self, client: Redis) -> dict[str, str]:
+    async def _last(self, client: Any) -> dict[str, str]:
         ids = {}
         for part in range(settings.ACTIVITY_PARTITIONS):
             newest = await client.xrevrange(log_key(part), count=1)
