@@ -43,6 +43,9 @@ ENGAGEMENT = {
 }
 """Reward of an event, the mission's "user feedback": a cart says more than a look, a purchase more than a cart."""
 
+WORTH = frozenset({"purchase", "refund"})
+"""Events that came to a sum of money."""
+
 UNKNOWN_ITEM = 0
 """The integer id that stands for an item which the catalogue lacks; real ids start at 1."""
 
@@ -71,6 +74,7 @@ class Event:
 
     at, received_at : seconds since the epoch; `at` is never after `received_at`.
     items : integer item ids, `UNKNOWN_ITEM` where the catalogue lacks it; one for most events.
+    price, quantity : of the first item.  value : what all of a purchase, or a refund, came to; None where nobody said.
     slots : for `view_item_list`, the 0-based slot in which each item was seen.
     """
 
@@ -86,6 +90,7 @@ class Event:
     recommendation_id: str = ""
     slots: tuple[int, ...] = ()
     clock_ahead: bool = False
+    value: float | None = None
 
     @property
     def item(self) -> int:
@@ -102,7 +107,7 @@ def parse_event(
     """A validated event from its JSON form.
 
     raw : `event_id`, `name`, and by name: `items` [{`item_id`, `index`, `price`, `quantity`}], `search_term`,
-        `engagement_time_msec`, `recommendation_id`; `timestamp` (seconds since the epoch) or `timestamp_micros`.
+        `engagement_time_msec`, `recommendation_id`, `value`; `timestamp` (seconds since the epoch) or `timestamp_micros`.
     item_ids : external ids -> integer ids, `UNKNOWN_ITEM` where unknown.
     Raises EventError.
     """
@@ -113,7 +118,10 @@ def parse_event(
         raise EventError("name", f"{_show(name)} is not one of {', '.join(NAMES)}")
     event_id = check_id("event_id", raw.get("event_id"))
     at, clock_ahead = _time(raw, received_at)
-    externals, slots, price, quantity = _items(raw, name)
+    externals, slots, price, quantity, worth = _items(raw, name)
+    value = None
+    if name in WORTH:
+        value = check_number("value", raw["value"]) if raw.get("value") is not None else worth
     query = _query(raw, name) if name == "search" or "search_term" in raw else ""
     dwell_s = _dwell(raw) if "engagement_time_msec" in raw else None
     recommendation_id = ""
@@ -132,6 +140,7 @@ def parse_event(
         recommendation_id=recommendation_id,
         slots=slots,
         clock_ahead=clock_ahead,
+        value=value,
     )
 
 
@@ -186,14 +195,15 @@ def _time(raw: Mapping[str, object], received_at: float) -> tuple[float, bool]:
     return at, False
 
 
-def _items(raw: Mapping[str, object], name: str) -> tuple[list[str], tuple[int, ...], float | None, float]:
+def _items(raw: Mapping[str, object], name: str) -> tuple[list[str], tuple[int, ...], float | None, float, float | None]:
+    """External ids, slots, price and quantity of the first, and what the items with a price came to, None where none has one."""
     items = raw.get("items")
     if items is None and raw.get("item_id") is not None:
         items = [raw]
     if items is None or items == []:
         if name in NEEDS_ITEMS:
             raise EventError("items", f"{name} needs at least one item")
-        return [], (), None, 1.0
+        return [], (), None, 1.0, None
     if type(items) is not list and (not isinstance(items, Sequence) or isinstance(items, str | bytes)):
         raise EventError("items", "must be a list")
     if len(items) > MAX_ITEMS:
@@ -202,19 +212,23 @@ def _items(raw: Mapping[str, object], name: str) -> tuple[list[str], tuple[int, 
     slots: list[int] = []
     price: float | None = None
     quantity = 1.0
+    worth: float | None = None
     for i, entry in enumerate(items):
         if type(entry) is not dict and not isinstance(entry, Mapping):
             raise EventError(f"items[{i}]", "must be an object with item_id")
         externals.append(check_id(f"items[{i}].item_id", entry.get("item_id")))
         index = entry.get("index")
         slots.append(i if index is None else int(check_number(f"items[{i}].index", index, high=100_000)))
+        of_this, each = 1.0, None
         if entry.get("price") is not None:
-            value = check_number(f"items[{i}].price", entry["price"])
-            price = value if i == 0 else price
+            each = check_number(f"items[{i}].price", entry["price"])
+            price = each if i == 0 else price
         if entry.get("quantity") is not None:
-            value = check_number(f"items[{i}].quantity", entry["quantity"], high=1e6)
-            quantity = value if i == 0 else quantity
-    return externals, tuple(slots) if name == "view_item_list" else (), price, quantity
+            of_this = check_number(f"items[{i}].quantity", entry["quantity"], high=1e6)
+            quantity = of_this if i == 0 else quantity
+        if each is not None:
+            worth = (worth or 0.0) + each * of_this
+    return externals, tuple(slots) if name == "view_item_list" else (), price, quantity, worth
 
 
 def _query(raw: Mapping[str, object], name: str) -> str:

@@ -4,7 +4,7 @@
 |---|---|---|
 | `session` | | visits that began |
 | `event` | name | events |
-| `order`, `revenue` | | purchases, and what they came to in the shop's currency |
+| `order`, `revenue` | | purchases, and what they came to in the shop's currency (what was sent back is not taken off) |
 | `slate` | context | slates that were served |
 | `seen`, `click` | context | items of slates that pages reported as seen; `select_item` of one, under its slate's id |
 | `persona` | archetype id | events, each shared among the personas by the belief after it |
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from django.db import connections, router, transaction
-from django.db.models import Count, F, Sum
+from django.db.models import Count
 from django.db.models.functions import TruncHour
 
 from personas.events import CODE, NAMES
@@ -131,18 +131,24 @@ def _count_events(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:
     events = ArchivedEvent.objects.filter(shop=shop).exclude(origin=Origin.TEST).order_by()
     events = events.filter(at__gte=start) if start is not None else events
     by_hour = events.annotate(hour=TruncHour("at")).values("hour", "origin", "code")
-    for row in by_hour.annotate(n=Count("pk"), worth=Sum(F("price") * F("quantity"))):
-        hour, origin = row["hour"], row["origin"]
-        tally[hour, "event", NAMES[row["code"]], origin] += row["n"]
-        if row["code"] == CODE["purchase"]:
-            tally[hour, "order", "", origin] += row["n"]
-            if row["worth"]:
-                tally[hour, "revenue", "", origin] += row["worth"]
+    for row in by_hour.annotate(n=Count("pk")):
+        tally[row["hour"], "event", NAMES[row["code"]], row["origin"]] += row["n"]
+    bought = events.filter(code=CODE["purchase"]).annotate(hour=TruncHour("at"))
+    for hour, origin, price, quantity, data in bought.values_list("hour", "origin", "price", "quantity", "data").iterator():
+        tally[hour, "order", "", origin] += 1
+        if worth := worth_of(price, quantity, data):
+            tally[hour, "revenue", "", origin] += worth
     sessions = Session.objects.filter(shop=shop, events__gt=0).exclude(origin=Origin.TEST).order_by()
     sessions = sessions.filter(started_at__gte=start) if start is not None else sessions
     begun = sessions.annotate(hour=TruncHour("started_at")).values_list("hour", "origin").annotate(n=Count("pk"))
     for hour, origin, n in begun:
         tally[hour, "session", "", origin] += n
+
+
+def worth_of(price: float | None, quantity: float, data: Mapping[str, Any] | None) -> float:
+    """What an archived purchase came to: all of it where that was said, else its first item."""
+    told = (data or {}).get("value")
+    return float(told) if told is not None else (price or 0.0) * quantity
 
 
 def _count_slates(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:

@@ -245,6 +245,7 @@ def read_event(row: ArchivedEvent) -> Event:
         recommendation_id=data.get("recommendation_id", ""),
         slots=tuple(data.get("slots", ())),
         clock_ahead=bool(data.get("clock_ahead", False)),
+        value=data.get("value"),
     )
 
 

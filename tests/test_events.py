@@ -106,3 +106,27 @@ def test_hostile_json_is_either_an_event_or_an_event_error(raw: dict[str, object
     except EventError:
         return
     assert got.at <= got.received_at
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ({"items": [{"item_id": "a", "price": 10, "quantity": 2}, {"item_id": "b", "price": 4.5}]}, 24.5),
+        ({"items": [{"item_id": "a", "price": 10, "quantity": 2}, {"item_id": "b"}], "value": 31}, 31.0),
+        ({"items": [{"item_id": "a"}]}, None),
+    ],
+    ids=["of its items", "as told", "nobody said"],
+)
+def test_a_purchase_came_to_a_sum(given: dict[str, object], value: float | None) -> None:
+    raw = {"event_id": "e", "name": "purchase", **given}
+    event = parse_event(raw, received_at=1_800_000_000.0, item_ids=lambda ids: [1] * len(ids))
+    assert event.value == value
+    looked = parse_event({**raw, "name": "view_item"}, received_at=1_800_000_000.0, item_ids=lambda ids: [1] * len(ids))
+    assert looked.value is None
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), "12", True])
+def test_a_sum_that_is_none_is_refused(value: object) -> None:
+    raw = {"event_id": "e", "name": "purchase", "items": [{"item_id": "a"}], "value": value}
+    with pytest.raises(EventError, match="^value: "):
+        parse_event(raw, received_at=1_800_000_000.0, item_ids=lambda ids: [1])

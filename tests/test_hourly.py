@@ -107,6 +107,17 @@ def test_what_is_delivered_again_counts_no_more_and_what_is_new_beside_it_does(s
     assert counted() == of("live", 2) | {(HOUR, "event", "view_item", "live"): 1.0}
 
 
+def test_a_purchase_is_worth_all_of_it(shop: Shop, log: StreamLog) -> None:
+    whole = event("purchase", "w", HOUR, (1, 2), price=10.0, value=64.5)
+    first = event("purchase", "f", HOUR + 1, (1,), price=10.0, quantity=3.0, value=30.0)
+    unknown = event("purchase", "u", HOUR + 2, (1,))
+    send(log, shop, "s1", 3, HOUR + 2, whole, first, unknown)
+    archiving.archive(log, consumer="c")
+    assert counted()[HOUR, "revenue", "", "live"] == 94.5
+    hourly.recount(shop)
+    assert counted()[HOUR, "revenue", "", "live"] == 94.5
+
+
 def test_a_count_of_the_archive_says_the_same(shop: Shop, log: StreamLog) -> None:
     for session, origin in (("s1", "live"), ("s2", "simulated"), ("s3", "test")):
         a_visit(log, shop, session, origin=origin)

@@ -21,6 +21,7 @@ from clusters.rewards import Rewards, worths
 from clusters.sequential import Arm, Difference
 from personas.events import CODE
 from personas.models import ArchivedEvent, Epoch, Session, Shop, in_chunks
+from recommendations import hourly
 from recommendations.learning import policies
 from recommendations.learning.bounds import settings_of
 from recommendations.learning.models import Experiment, ExperimentSession
@@ -82,8 +83,8 @@ def nothing() -> dict[str, float]:
 def measures(shop: Shop, session_ids: Iterable[str], rewards: Rewards) -> dict[str, dict[str, float]]:
     """Session id -> what it came to, of those archived.
 
-    reward : sum over the slates that were reported as seen.  revenue : price x quantity of what was bought, at the item's own
-    price where the event had none.
+    reward : sum over the slates that were reported as seen.  revenue : what purchases came to, at the item's own price where the
+    event had none.
     """
     names = set(session_ids)
     revenue = _revenue(shop, names)
@@ -105,19 +106,19 @@ def _of(happened: Happenings, rewards: Rewards, revenue: float) -> dict[str, flo
 
 def _revenue(shop: Shop, session_ids: set[str]) -> dict[str, float]:
     names = {pk: name for name, pk in Session.objects.ids_of(shop, session_ids).items()}
-    rows: list[tuple[int, int, float | None, float]] = []
+    rows: list[tuple[int, int, float | None, float, dict[str, Any] | None]] = []
     for chunk in in_chunks(names):
         bought = ArchivedEvent.objects.filter(shop=shop, session__in=chunk, code=_PURCHASE)
-        rows += bought.values_list("session_id", "item", "price", "quantity")
-    unpriced = {item for _, item, price, _ in rows if price is None}
+        rows += bought.values_list("session_id", "item", "price", "quantity", "data")
+    unpriced = {item for _, item, price, _, _ in rows if price is None}
     prices: dict[int, float] = {}
     for chunk in in_chunks(unpriced):
         known = Item.objects.filter(shop=shop, pk__in=chunk, price__isnull=False).values_list("pk", "price")
         prices.update((pk, float(price)) for pk, price in known if price is not None)
     revenue: dict[str, float] = {}
-    for session, item, price, quantity in rows:
+    for session, item, price, quantity, data in rows:
         each = float(prices.get(item, 0.0) if price is None else price)
-        revenue[names[session]] = revenue.get(names[session], 0.0) + each * float(quantity)
+        revenue[names[session]] = revenue.get(names[session], 0.0) + hourly.worth_of(each, float(quantity), data)
     return revenue
 
 

@@ -69,6 +69,7 @@ class LoggedEvent(msgspec.Struct, array_like=True, frozen=True):
     quantity: float = 1.0
     recommendation_id: str = ""
     clock_ahead: bool = False
+    value: float | None = None
 
     @classmethod
     def of(cls, event: Event, refs: Sequence[str]) -> LoggedEvent:
@@ -86,6 +87,7 @@ class LoggedEvent(msgspec.Struct, array_like=True, frozen=True):
             event.quantity,
             event.recommendation_id,
             event.clock_ahead,
+            event.value,
         )
 
 

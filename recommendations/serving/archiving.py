@@ -303,6 +303,8 @@ def _event_row(session: int, event: LoggedEvent, place: int) -> EventRow:
         data["recommendation_id"] = event.recommendation_id
     if event.clock_ahead:
         data["clock_ahead"] = True
+    if event.value is not None and event.value != (event.price or 0.0) * event.quantity:
+        data["value"] = event.value
     return EventRow(
         session=session,
         event_id=event.event_id,

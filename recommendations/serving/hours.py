@@ -49,8 +49,9 @@ def _count_events(shop: Shop, events: Sequence[tuple[Record, LoggedEvent]], tall
             tally[hour, "persona", str(persona), origin] += share
         if event.code == CODE["purchase"]:
             tally[hour, "order", "", origin] += 1
-            if event.price:
-                tally[hour, "revenue", "", origin] += event.price * event.quantity
+            worth = event.value if event.value is not None else (event.price or 0.0) * event.quantity
+            if worth:
+                tally[hour, "revenue", "", origin] += worth
         context = contexts.get(event.recommendation_id) if event.recommendation_id else None
         if context is not None and event.code == CODE["view_item_list"]:
             tally[hour, "seen", context, origin] += len(event.items)

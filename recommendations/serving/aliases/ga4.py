@@ -67,6 +67,8 @@ def _read(told: Mapping[str, Any], payload: Mapping[str, Any], ids: Ids) -> Entr
     # On other events it is the time since the last of any, not spent on this item.
     if ours == "user_engagement" and params.get("engagement_time_msec") is not None:
         event["engagement_time_msec"] = number(params["engagement_time_msec"])
+    if params.get("value") is not None:
+        event["value"] = number(params["value"])
     if token := one_of(params, "recommendation_id"):
         event["recommendation_id"] = token
     place = payload.get("user_location")

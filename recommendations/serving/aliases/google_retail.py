@@ -89,6 +89,8 @@ def _read(told: Mapping[str, Any], ids: Ids) -> Entry:
         if not isinstance(query, str) or not query.strip():
             return Entry(event_id=event_id, ignored="a search without words, such as browsing by page, says nothing here")
         return Entry(event=event | {"search_term": query}, **whose)
+    if (worth := object_at(told, "purchaseTransaction").get("revenue")) is not None:
+        event["value"] = number(worth)
     event["items"] = _items(told)
     if not event["items"]:
         if name == "view_item_list":

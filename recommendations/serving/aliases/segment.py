@@ -116,6 +116,9 @@ def _event(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(query, str):
             raise EventError("properties.query", "must be the words that were searched for")
         return event | {"search_term": query}
+    # Their `revenue` is without shipping and tax, `total` with both.
+    if (worth := properties.get("revenue", properties.get("total"))) is not None:
+        event["value"] = number(worth)
     products = properties.get("products")
     if products is None:
         products, place = ([properties] if _id(properties) else []), "properties"
