@@ -173,7 +173,7 @@ def test_a_cut_connection_is_retried_with_the_same_ids(server: SmallServer, clie
     began = time.monotonic()
     back = threading.Timer(0.5, server.start)
     back.start()
-    with Client(server.base, server.key, timeout=10, retries=12) as patient:
+    with Client(server.base, server.key, timeout=10, retries=60) as patient:
         told = patient.events("cut", views("c", 3))
     back.join()
     assert not told["kept"], f"after {time.monotonic() - began:.1f} s"

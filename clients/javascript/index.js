@@ -1,7 +1,7 @@
 // Client of a Persona Clusters installation. README.md shows its use; index.d.ts has the types.
 
 const MOST_EVENTS = 500, MOST_ITEMS = 500, MOST_REQUESTS = 10000, MOST_SLATES = 1000;
-const AWAY_MS = 1000, LONGEST_WAIT_MS = 30000;
+const AWAY_MS = 1000, LONGEST_BACKOFF_MS = 5000, LONGEST_WAIT_MS = 30000;
 const BUSY = [408, 425, 429, 500, 502, 503, 504];
 const FOR_EVER = [400, 413, 415, 422];
 
@@ -173,8 +173,9 @@ export class Client {
       } catch (cause) {
         error = new Unreachable("unreachable", String(cause?.cause ?? cause), { cause });
       }
-      const wait = Math.max(200 * 2 ** attempt * (0.5 + Math.random() / 2), 1000 * (error.retryAfter ?? 0));
-      if (attempt >= retries || wait > LONGEST_WAIT_MS || (error.status && !BUSY.includes(error.status))) throw error;
+      const asked = 1000 * (error.retryAfter ?? 0);
+      const wait = Math.max(Math.min(LONGEST_BACKOFF_MS, 200 * 2 ** attempt) * (0.5 + Math.random() / 2), asked);
+      if (attempt >= retries || asked > LONGEST_WAIT_MS || (error.status && !BUSY.includes(error.status))) throw error;
       await sleep(wait);
     }
   }

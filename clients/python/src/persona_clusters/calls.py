@@ -20,7 +20,9 @@ BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 AWAY = (RateLimited, Unavailable, Unreachable)
 """Errors of a server that may be there again later."""
 
+LONGEST_BACKOFF_S = 5.0
 LONGEST_WAIT_S = 30.0
+"""A server that asks for more has no retries waited for."""
 
 
 class Call(NamedTuple):
@@ -84,10 +86,9 @@ def wait_before_retry(call: Call, attempt: int, retries: int, answer: httpx.Resp
     """Seconds until the next attempt; None if there is to be none. attempt : from 0."""
     if not call.again or attempt >= retries or (isinstance(answer, httpx.Response) and answer.status_code not in BUSY):
         return None
-    backoff = 0.2 * 2.0**attempt * (0.5 + random.random() / 2)
+    backoff = min(LONGEST_BACKOFF_S, 0.2 * 2.0**attempt) * (0.5 + random.random() / 2)
     told = error_of(answer).retry_after if isinstance(answer, httpx.Response) else None
-    wait = max(backoff, told or 0.0)
-    return wait if wait <= LONGEST_WAIT_S else None
+    return None if told is not None and told > LONGEST_WAIT_S else max(backoff, told or 0.0)
 
 
 def read(call: Call, attempt: int, answer: httpx.Response | httpx.TransportError) -> Any:
