@@ -74,3 +74,20 @@ def test_staff_name_the_shop_of_a_row(admin_client: Client, key: str) -> None:
     assert (answer.status_code, answer.json()["field"]) == (400, "shop")
     assert get(admin_client, "/api/v1/items/sku-1/?shop=two").json()["title"] == "two 1"
     assert len(get(admin_client, "/api/v1/items/").json()["results"]) == 6
+
+
+def test_a_filter_that_is_neither_true_nor_false_is_refused(client: Client, key: str) -> None:
+    Item.objects.filter(title="one 1").update(in_stock=False)
+    told = [row["title"] for row in get(client, "/api/v1/items/?in_stock=true", key).json()["results"]]
+    assert told == ["one 0", "one 2"]
+    assert len(get(client, "/api/v1/items/?in_stock=", key).json()["results"]) == 3
+    for address in ("items/?in_stock=maybe", "items/?in_stock=null", "clusters/?locked=2", "rules/?enabled=x", "feeds/?enabled=x"):
+        answer = get(client, f"/api/v1/{address}", key)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_field")
+
+
+def test_an_address_of_the_api_that_is_none_is_a_problem_and_others_are_a_page(client: Client, key: str) -> None:
+    answer = get(client, "/api/v1/nothing/", key)
+    assert (answer.status_code, answer["content-type"], answer.json()["code"]) == (404, "application/problem+json", "not_found")
+    assert get(client, "/nothing/")["content-type"].startswith("text/html")
+    assert get(client, "/api/v1/items", key).status_code == 301, "a slash that was left out is put in"

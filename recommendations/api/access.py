@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db.models import QuerySet
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.defaults import page_not_found
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from redis.exceptions import RedisError
 from rest_framework import authentication, exceptions, permissions, views, viewsets
@@ -77,6 +78,14 @@ def _first_fault(by_field: dict[Any, Any]) -> tuple[str, list[Any]]:
         name, found = next((key, value) for key, value in entries if value)
         path += f"[{name}]" if isinstance(name, int) else f".{name}"
     return path, found
+
+
+def nowhere(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's page for an address that isn't one; of the API, a problem document as for a row that isn't there."""
+    if not request.path.startswith("/api/"):
+        return page_not_found(request, exception)
+    body = Problem(404, "not_found", "There is nothing at this address.").as_json()
+    return JsonResponse(body, status=404, content_type=PROBLEM_TYPE)
 
 
 RIGHTS = {"POST": "add", "DELETE": "delete"}

@@ -40,6 +40,7 @@ from recommendations.api.cluster_shapes import (
     SplitIn,
     WholeChangeSerializer,
 )
+from recommendations.api.flags import Flag
 from recommendations.api.tagged import TaggedRows, check_match
 from recommendations.cluster_reasons import alignment, reasons
 from recommendations.cluster_runs import request_publish
@@ -67,8 +68,8 @@ class MayEdit(MayManage):
 class ClusterFilter(filters.FilterSet):
     q = filters.CharFilter(field_name="name", lookup_expr="icontains", label="Part of the name.")
     kind = filters.ChoiceFilter(choices=ItemCluster.Kind.choices)
-    locked = filters.BooleanFilter()
-    retired = filters.BooleanFilter(
+    locked = Flag()
+    retired = Flag(
         field_name="retired_at",
         lookup_expr="isnull",
         exclude=True,

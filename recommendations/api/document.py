@@ -144,7 +144,8 @@ def _complete(path: str, method: str, call: dict[str, Any]) -> None:
             _header(
                 "Idempotency-Key",
                 "Sent again under the same key within a day, the call has the same answer, and is done once.",
-                128,
+                minLength=1,
+                maxLength=128,
             )
         )
     if method == "get" and one and group in TAGGED:
@@ -184,9 +185,8 @@ def _refusal(status: str) -> dict[str, Any]:
     return {**told, "content": content, **waits}
 
 
-def _header(name: str, told: str, most: int = 300) -> dict[str, Any]:
-    schema = {"type": "string", "minLength": 1, "maxLength": most, "pattern": r"^[!-~]+$"}
-    return {"name": name, "in": "header", "required": False, "description": told, "schema": schema}
+def _header(name: str, told: str, **bounds: int) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": told, "schema": {"type": "string", **bounds}}
 
 
 def _ref(kind: str, name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from kombu.exceptions import OperationalError
 from rest_framework import mixins, serializers, status
@@ -18,6 +19,7 @@ from clusters.feeds import LEAST_MINUTES, MOST_MINUTES
 from clusters.models import CatalogueFeed
 from clusters.tasks import fetch_feed
 from recommendations.api.access import Conflict, MayManage, ShopRows
+from recommendations.api.flags import Flag
 from recommendations.api.item_shapes import BulkOut
 from recommendations.serving.problems import Problem
 
@@ -46,6 +48,14 @@ class FeedSerializer(serializers.ModelSerializer[CatalogueFeed]):
         return address
 
 
+class FeedFilter(filters.FilterSet):
+    enabled = Flag()
+
+    class Meta:
+        model = CatalogueFeed
+        fields = ("state", "enabled")
+
+
 @extend_schema(
     examples=[OpenApiExample("Hourly", value={"url": "https://shop.example/feed.xml", "every_minutes": 60}, request_only=True)]
 )
@@ -55,7 +65,7 @@ class Feeds(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyMode
     queryset = CatalogueFeed.objects.select_related("shop").order_by("pk")
     serializer_class = FeedSerializer
     permission_classes = (MayManage,)
-    filterset_fields = ("state", "enabled")
+    filterset_class = FeedFilter
     lookup_value_regex = "[0-9]{1,18}"
     http_method_names = ("get", "post", "patch", "delete", "head", "options")
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import authentication, permissions
 from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
@@ -24,6 +25,7 @@ from personas.events import MAX_ID, EventError, check_id
 from personas.files import FileError, RecordFile
 from personas.models import ApiKey, Shop
 from recommendations.api.access import KeyAuthentication, MayManage, OneShop, ShopRows
+from recommendations.api.flags import Flag
 from recommendations.api.hot import ProblemOut
 from recommendations.api.item_shapes import (
     MOST_ITEMS,
@@ -58,6 +60,14 @@ class MayWrite(MayManage):
         return bool(user and user.is_active and user.is_staff and user.has_perms(rights))
 
 
+class ItemFilter(filters.FilterSet):
+    in_stock = Flag()
+
+    class Meta:
+        model = Item
+        fields = ("category", "brand", "colour", "in_stock", "item_group_id")
+
+
 class Items(TaggedRows, ShopRows):
     """What the shop sells. What is written is recommended, and priced, so within seconds, without a training."""
 
@@ -67,7 +77,7 @@ class Items(TaggedRows, ShopRows):
     rights = ("change",)
     lookup_field = "external_id"
     lookup_value_regex = "[^/\\0]+"
-    filterset_fields = ("category", "brand", "colour", "in_stock", "item_group_id")
+    filterset_class = ItemFilter
 
     @extend_schema(
         request=OfferIn,

@@ -22,6 +22,7 @@ from clusters.cluster_drafts import MAX_NAME, EditConflict, EditError, external_
 from personas.models import ApiKey, Shop
 from recommendations import key_hand, rule_editing, rule_words
 from recommendations.api.access import Conflict, MayManage, ShopRows, whole
+from recommendations.api.flags import Flag
 from recommendations.api.tagged import TaggedRows, check_match
 from recommendations.models import MerchandisingRule
 from recommendations.rule_editing import MOST_ITEMS, MOST_NAMES
@@ -150,8 +151,8 @@ class TalliesOut(serializers.Serializer[Any]):
 class RuleFilter(filters.FilterSet):
     q = filters.CharFilter(field_name="name", lookup_expr="icontains", label="Part of the name.")
     action = filters.ChoiceFilter(choices=MerchandisingRule.Action.choices)
-    enabled = filters.BooleanFilter()
-    retired = filters.BooleanFilter(
+    enabled = Flag()
+    retired = Flag(
         field_name="retired_at", lookup_expr="isnull", exclude=True, label="True: those that were taken out, not the others."
     )
 
