@@ -29,7 +29,7 @@ from recommendations.visitors.visit import visit
 
 logger = logging.getLogger(__name__)
 
-HABITS = Habits(leaves=2.0, carts=-5.0, buys=0.4)
+HABITS = Habits(leaves=2.0, carts=-4.6, buys=0.4)
 """A visit looks at some five pages, and one in ten or so ends with an order, as shops know it."""
 
 KEY_NAME = "Simulated visitors"
