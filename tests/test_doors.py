@@ -8,12 +8,13 @@ import json
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
 import redis
 
 from recommendations.engine import Engine
-from recommendations.serving import access, idempotency, live, process, shops, store
+from recommendations.serving import access, idempotency, live, memory, process, shops, store
 from recommendations.serving.activity import Record, decode_record, log_key
 from recommendations.serving.process import Process
 from tests.live_shops import KEY, SHOP, call, put_key, start_process, view
@@ -230,6 +231,17 @@ async def test_a_shoppers_slate_names_nobody_in_the_log(here: Process, redis_cli
     assert len(answer.body["items"]) == 4
     (record,) = records(redis_client)
     assert "anna" not in repr(record)
+
+
+async def test_a_shoppers_slate_is_as_their_next_visit_would_open(here: Process, redis_client: redis.Redis) -> None:
+    """It is made from the memory that a visit would begin with: what they wanted before is there to be reminded of."""
+    own = tuple(here.engines.get(SHOP).catalogue.ids_of(["sku-11", "sku-12"]))  # type: ignore[union-attr]
+    held = memory.Memory(sessions=2, own=own, at=time.time())
+    redis_client.set(memory.key(SHOP, "anna", 16), msgspec.msgpack.encode(held))
+    for query in ("shopper_id=anna", "shopper_id=anna&session_id=s1", "session_id=s2", "shopper_id=other"):
+        await call("GET", RECOMMENDATIONS, query=query)
+    asked = {(r.alone, tuple(r.slate.asked.get("own", ()))) for r in records(redis_client) if r.slate is not None}
+    assert asked == {(True, own), (False, own), (False, ()), (True, ())}
 
 
 async def test_without_anything_to_go_by_the_session_is_asked_for(here: Process) -> None:

@@ -58,10 +58,13 @@ class Answer(NamedTuple):
 
 
 class Ticket(NamedTuple):
-    """A request's hold on its key. fingerprint : of what was asked, so that another request under the same key is told."""
+    """A request's hold on its key. kept : the names of the shop's answers, by age.
+
+    fingerprint : of what was asked, so that another request under the same key is told.
+    """
 
     name: str
-    index: str
+    kept: str
     fingerprint: bytes
 
 
@@ -92,7 +95,7 @@ async def keep(client: AsyncRedis, held: Ticket, answer: Answer) -> None:
     if data is None:
         await client.delete(held.name)
     else:
-        await client.register_script(_KEEP)(keys=[held.name, held.index], args=[data, TTL_S, time.time(), KEPT])
+        await client.register_script(_KEEP)(keys=[held.name, held.kept], args=[data, TTL_S, time.time(), KEPT])
 
 
 async def let_go(client: AsyncRedis, held: Ticket) -> None:
@@ -114,7 +117,7 @@ def finish_sync(held: Ticket, answer: Answer | None) -> None:
     if data is None:
         client.delete(held.name)
     else:
-        client.register_script(_KEEP)(keys=[held.name, held.index], args=[data, TTL_S, time.time(), KEPT])
+        client.register_script(_KEEP)(keys=[held.name, held.kept], args=[data, TTL_S, time.time(), KEPT])
 
 
 def connect() -> Redis:

@@ -82,6 +82,7 @@ class Process:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.usage.tell()
         await self.bus.stop()
         self.engines.close()
         self.store.close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -44,7 +43,7 @@ class Shops:
 
     async def refresh(self) -> None:
         """Read the copy anew."""
-        rows: Mapping[bytes, bytes] = await self._client.hgetall(SHOPS)
+        rows: Any = await self._client.hgetall(SHOPS)
         told = {int(shop): json.loads(row) for shop, row in rows.items()}
         self._known = {shop: _Known(row["slug"], frozenset(row["origins"])) for shop, row in told.items()}
         self._any = frozenset().union(*(known.origins for known in self._known.values()))

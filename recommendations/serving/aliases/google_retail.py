@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from personas.events import EventError
@@ -75,7 +76,7 @@ def _read(told: Mapping[str, Any], ids: Ids) -> Entry:
         raise EventError("visitorId", "is missing")
     at = told.get("eventTime")
     event_id = ids.of(session, told, timed=at is not None)
-    whose = {"event_id": event_id, "session": session, "shopper": one_of(user, "userId")}
+    whose = Entry(event_id, session, one_of(user, "userId"))
     name = NAMES.get(kind)
     if name is None:
         return Entry(event_id=event_id, ignored=f"{kind[:60]!r} says nothing here")
@@ -88,7 +89,7 @@ def _read(told: Mapping[str, Any], ids: Ids) -> Entry:
         query = told.get("searchQuery", object_at(told, "productEventDetail").get("searchQuery"))
         if not isinstance(query, str) or not query.strip():
             return Entry(event_id=event_id, ignored="a search without words, such as browsing by page, says nothing here")
-        return Entry(event=event | {"search_term": query}, **whose)
+        return replace(whose, event=event | {"search_term": query})
     if (worth := object_at(told, "purchaseTransaction").get("revenue")) is not None:
         event["value"] = number(worth)
     event["items"] = _items(told)
@@ -96,7 +97,7 @@ def _read(told: Mapping[str, Any], ids: Ids) -> Entry:
         if name == "view_item_list":
             return Entry(event_id=event_id, ignored="a page without products says nothing here")
         raise EventError("productDetails", f"{kind} needs at least one product")
-    return Entry(event=event, **whose)
+    return replace(whose, event=event)
 
 
 def _items(told: Mapping[str, Any]) -> list[dict[str, Any]]:

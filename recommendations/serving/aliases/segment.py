@@ -6,6 +6,7 @@ References: Segment, "HTTP API Source"; "Spec: V2 Ecommerce Events", and the nam
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from personas.events import EventError
@@ -71,9 +72,9 @@ def _read(call: Mapping[str, Any], context: Mapping[str, Any], ids: Ids) -> Entr
         raise EventError("anonymousId", "is missing; give anonymousId or userId")
     content = {name: call[name] for name in ("type", "event", "name", "properties", "traits", "timestamp") if name in call}
     event_id = one_of(call, "messageId", "requestId") or ids.of(session, content, timed=call.get("timestamp") is not None)
-    whose = {"event_id": event_id, "session": session, "shopper": shopper, "context": _context(context)}
+    whose = Entry(event_id, session, shopper, context=_context(context))
     if kind in {"identify", "page", "screen"} and shopper:
-        return Entry(**whose)
+        return whose
     if kind != "track":
         return Entry(event_id=event_id, ignored=f"{kind} calls say nothing here")
     name = call.get("event")
@@ -87,7 +88,7 @@ def _read(call: Mapping[str, Any], context: Mapping[str, Any], ids: Ids) -> Entr
         return Entry(event_id=event_id, ignored="a list without products says nothing here")
     if call.get("timestamp") is not None:
         event["timestamp"] = seconds("timestamp", call["timestamp"])
-    return Entry(event=event, **whose)
+    return replace(whose, event=event)
 
 
 def _kind(call: Mapping[str, Any]) -> str:
