@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 import redis
+from django.core.management import CommandError, call_command
 
 from personas.events import CODE
 from personas.models import Shop, moment
@@ -146,3 +147,18 @@ def test_hours_are_read_as_rows_of_numbers(shop: Shop, log: StreamLog) -> None:
     assert hours.part(1, 2).of("slate").tolist() == [2]
     assert hourly.read(shop, moment(HOUR), moment(HOUR), origins=["simulated"]).of("order").tolist() == [1]
     assert hourly.read(shop, moment(HOUR), moment(HOUR) - dt.timedelta(days=1)).length == 0
+
+
+def test_the_command_counts_again_and_says_what_it_can_not(
+    shop: Shop, log: StreamLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_visit(log, shop, "s1")
+    archiving.archive(log, consumer="c")
+    HourTally.objects.exclude(measure__in=["persona", "decision"]).delete()
+    call_command("recount_hours", "fashion")
+    assert "counts by the hour" in capsys.readouterr().out
+    assert counted() == of("live")
+    with pytest.raises(CommandError, match="no shop 'nobodys'; there are: fashion"):
+        call_command("recount_hours", "nobodys")
+    with pytest.raises(CommandError, match="--days"):
+        call_command("recount_hours", "fashion", days=0)
