@@ -189,6 +189,9 @@ class TokenIn(serializers.Serializer[Any]):
     session_id = serializers.CharField(max_length=128)
     shopper_id = serializers.CharField(required=False, max_length=128, help_text="Who is logged in: the token vouches for them.")
     ttl_s = serializers.IntegerField(required=False)
+    simulated = serializers.BooleanField(
+        required=False, help_text="Whether the visitor is simulated: the session is marked so, and nothing is learned from it."
+    )
 
 
 class TokenOut(serializers.Serializer[Any]):
