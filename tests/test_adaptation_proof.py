@@ -219,10 +219,19 @@ def test_ours_misses_less_than_its_peers(steady: Board, peer: str, least: float)
 
 
 @pytest.mark.proof
+def test_a_session_brings_more_with_adaptation_than_without_and_no_less_than_where_clusters_are_kept(steady: Board) -> None:
+    """Expected reward of a session, paired by world. Beside always keeping the interval may hold 0, and does not lie below it."""
+    ours = steady.of("ours", "expected").mean(axis=1)
+    assert gained(ours, steady.of("off", "expected").mean(axis=1)).low > 0.0
+    assert gained(ours, steady.of("static", "expected").mean(axis=1)).high > 0.0
+
+
+@pytest.mark.proof
 def test_ours_comes_back_after_tastes_moved_and_static_clusters_do_not() -> None:
     pytest.importorskip("mabwiser")
     from recommendations.benchmarks import adaptation
 
     told = adaptation.drift(adaptation.drifting(options(), lambda done, of: None))
+    assert told["recovers_after_sessions_ours"] != "never"
     assert told["recovers_after_sessions_ours"] <= 100
     assert told["recovers_after_sessions_static"] == "never"
