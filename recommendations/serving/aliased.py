@@ -45,8 +45,8 @@ async def take(
     sessions: dict[str, list[int]] = {}
     for i, entry in enumerate(entries):
         if entry.refused is not None:
-            error = entry.refused
-            results.append(Result(event_id=entry.event_id, status="rejected", field=error.field, reason=error.reason))
+            wrong = entry.refused
+            results.append(Result(event_id=entry.event_id, status="rejected", field=wrong.field, reason=wrong.reason))
             continue
         results.append(Result(event_id=entry.event_id, status="ignored", reason=entry.ignored))
         if not entry.ignored:
