@@ -13,6 +13,7 @@ from clusters.editing import MOST_MERGED
 from clusters.lineage import MAX_REASON
 from clusters.models import ClusterChange, ClusterItemRule, ItemCluster
 from personas.events import EventError, check_id
+from recommendations.api.texts import Text
 
 MOST_RECORDS = 20_000
 """Records that one import over the API may bring."""
@@ -131,11 +132,11 @@ class AlignedOut(serializers.Serializer[Any]):
 
 
 class ReasonIn(serializers.Serializer[Any]):
-    reason = serializers.CharField(required=False, allow_blank=True, max_length=MAX_REASON, default="")
+    reason = Text(required=False, allow_blank=True, max_length=MAX_REASON, default="")
 
 
 class NameIn(ReasonIn):
-    name = serializers.CharField(required=False, max_length=MAX_NAME, help_text="Another name than it has.")
+    name = Text(required=False, max_length=MAX_NAME, help_text="Another name than it has.")
 
 
 @extend_schema_field(
@@ -175,7 +176,7 @@ def weighted_items(**options: Any) -> Any:
 
 
 def item_ids(**options: Any) -> Any:
-    return serializers.ListField(child=serializers.CharField(max_length=300), max_length=MAX_ITEMS, **options)
+    return serializers.ListField(child=Text(max_length=300), max_length=MAX_ITEMS, **options)
 
 
 def bound() -> Any:
@@ -183,7 +184,7 @@ def bound() -> Any:
 
 
 class ClusterIn(ReasonIn):
-    name = serializers.CharField(max_length=MAX_NAME)
+    name = Text(max_length=MAX_NAME)
     items = weighted_items(allow_empty=False)
     core = item_ids(required=False, default=list)
     locked = serializers.BooleanField(required=False, default=False)
@@ -192,7 +193,7 @@ class ClusterIn(ReasonIn):
 
 
 class PatchIn(ReasonIn):
-    name = serializers.CharField(required=False, max_length=MAX_NAME)
+    name = Text(required=False, max_length=MAX_NAME)
     locked = serializers.BooleanField(required=False)
     minimum_size = bound()
     maximum_size = bound()
@@ -215,7 +216,7 @@ class MergeClustersIn(NameIn):
 
 
 class GroupIn(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=MAX_NAME)
+    name = Text(max_length=MAX_NAME)
     items = item_ids(allow_empty=False)
 
 

@@ -143,7 +143,7 @@ def _complete(path: str, method: str, call: dict[str, Any]) -> None:
         given.append(
             _header(
                 "Idempotency-Key",
-                "Sent again under the same key within a day, the call has the same answer, and is done once.",
+                "Sent again under the same key within a day, the call is done once, and has the same answer.",
                 minLength=1,
                 maxLength=128,
             )

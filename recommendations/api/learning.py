@@ -21,6 +21,7 @@ from clusters.models import ClusterChange, Item
 from personas.models import ApiKey
 from recommendations.api.access import Conflict, MayManage, ShopRows
 from recommendations.api.tagged import TaggedRows
+from recommendations.api.texts import Text
 from recommendations.key_hand import account_of_keys, signed
 from recommendations.learning.models import ClusterProposal, Experiment, PolicyVersion
 
@@ -57,21 +58,21 @@ class ExperimentOut(serializers.ModelSerializer[Experiment]):
 
 
 class ArmIn(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=40)
+    name = Text(max_length=40)
     share = serializers.FloatField(min_value=0.01, max_value=1.0)
-    policy = serializers.CharField(required=False, allow_blank=True, default="", max_length=64)
-    clusters = serializers.CharField(required=False, allow_blank=True, default="", max_length=64)
+    policy = Text(required=False, allow_blank=True, default="", max_length=64)
+    clusters = Text(required=False, allow_blank=True, default="", max_length=64)
     adapts = serializers.BooleanField(required=False, default=True)
 
 
 class GuardrailIn(serializers.Serializer[Any]):
-    metric = serializers.CharField(max_length=40)
+    metric = Text(max_length=40)
     least = serializers.FloatField()
 
 
 class ExperimentIn(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=120)
-    metric = serializers.CharField(max_length=40, required=False, default="reward")
+    name = Text(max_length=120)
+    metric = Text(max_length=40, required=False, default="reward")
     arms = ArmIn(many=True, help_text="2 to 4, the control first.")
     guardrails = GuardrailIn(many=True, required=False, default=list)
 
@@ -83,7 +84,7 @@ class ExperimentResultOut(serializers.Serializer[Any]):
 
 
 class WhyIn(serializers.Serializer[Any]):
-    reason = serializers.CharField(required=False, allow_blank=True, max_length=MAX_REASON // 2, default="")
+    reason = Text(required=False, allow_blank=True, max_length=MAX_REASON // 2, default="")
 
 
 class ProposalOut(serializers.ModelSerializer[ClusterProposal]):
@@ -117,7 +118,7 @@ class ProposalOut(serializers.ModelSerializer[ClusterProposal]):
 
 class ApproveIn(WhyIn):
     items = serializers.ListField(
-        child=serializers.CharField(max_length=300),
+        child=Text(max_length=300),
         required=False,
         max_length=500,
         help_text="Some of its items; else all.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, models, transaction
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import mixins, permissions, serializers, status
 from rest_framework.decorators import action
@@ -17,6 +17,7 @@ from personas.models import ApiKey, Archetype, Attribute, PersonaVersion, Shop
 from recommendations import publishing, vocabulary
 from recommendations.api.access import Conflict, MayManage, ShopRows
 from recommendations.api.tagged import TaggedRows, check_match
+from recommendations.api.texts import Text
 
 BARE_ARCHETYPE = {"key": "any", "name": "Any", "icon": "tag", "colour": "#000000"}
 
@@ -28,6 +29,12 @@ class Weights(serializers.JSONField):
 
 class DraftSerializer(serializers.ModelSerializer[Any]):
     """A row of the draft, checked as publishing will check it."""
+
+    serializer_field_mapping: ClassVar = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.CharField: Text,
+        models.TextField: Text,
+    }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if self.instance is not None and attrs.get("key", self.instance.key) != self.instance.key:
@@ -58,7 +65,7 @@ class AttributeSerializer(DraftSerializer):
 
 
 class ArchetypeSerializer(DraftSerializer):
-    icon = serializers.CharField(max_length=30, default="user")
+    icon = Text(max_length=30, default="user")
     mix = Weights(help_text="Attributes by key, 0 to 1; they need not sum to 1.")
 
     class Meta:

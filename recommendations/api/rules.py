@@ -24,6 +24,7 @@ from recommendations import key_hand, rule_editing, rule_words
 from recommendations.api.access import Conflict, MayManage, ShopRows, whole
 from recommendations.api.flags import Flag
 from recommendations.api.tagged import TaggedRows, check_match
+from recommendations.api.texts import Text
 from recommendations.models import MerchandisingRule
 from recommendations.rule_editing import MOST_ITEMS, MOST_NAMES
 from recommendations.session import CONTEXTS
@@ -58,9 +59,7 @@ _BOOST = OpenApiExample(
 
 
 def _names(**options: Any) -> Any:
-    return serializers.ListField(
-        child=serializers.CharField(max_length=300), required=False, **{"max_length": MOST_NAMES, **options}
-    )
+    return serializers.ListField(child=Text(max_length=300), required=False, **{"max_length": MOST_NAMES, **options})
 
 
 def _ids(help_text: str) -> Any:
@@ -82,7 +81,7 @@ class TargetShape(serializers.Serializer[Any]):
 
 
 class RuleIn(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=MAX_NAME)
+    name = Text(max_length=MAX_NAME)
     action = serializers.ChoiceField(MerchandisingRule.Action.choices)
     target = TargetShape(required=False)
     personas = _ids("Acts while one of them is active; empty for everybody.")
@@ -102,7 +101,7 @@ class RuleIn(serializers.Serializer[Any]):
 class RulePatch(RuleIn):
     """What is not named stays; a target is replaced as a whole."""
 
-    name = serializers.CharField(max_length=MAX_NAME, required=False)
+    name = Text(max_length=MAX_NAME, required=False)
     action = serializers.ChoiceField(MerchandisingRule.Action.choices, required=False)
     enabled = serializers.BooleanField(required=False)
 

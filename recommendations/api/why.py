@@ -14,6 +14,7 @@ from personas.events import MAX_ID, MAX_QUERY, NAMES, EventError, check_id
 from personas.models import Session, Shop
 from recommendations.api.access import KeyAuthentication, MayRead, OneShop
 from recommendations.api.hot import ProblemOut
+from recommendations.api.texts import Text
 from recommendations.models import ServedSlate
 from recommendations.serving.problems import Problem, invalid
 from recommendations.session import CONTEXTS
@@ -77,12 +78,12 @@ class WhyOut(serializers.Serializer[Any]):
 
 class EditIn(serializers.Serializer[Any]):
     op = serializers.ChoiceField(choices=("remove", "replace", "insert"))
-    event_id = serializers.CharField(
+    event_id = Text(
         max_length=MAX_ID, required=False, default="", allow_blank=True, help_text="Which event; for insert, the one before."
     )
     name = serializers.ChoiceField(choices=[n for n in NAMES if n != "view_item_list"], required=False, default="")
-    item_id = serializers.CharField(max_length=MAX_ID, required=False, default="", allow_blank=True)
-    search_term = serializers.CharField(max_length=MAX_QUERY, required=False, default="", allow_blank=True)
+    item_id = Text(max_length=MAX_ID, required=False, default="", allow_blank=True)
+    search_term = Text(max_length=MAX_QUERY, required=False, default="", allow_blank=True)
     after_s = serializers.FloatField(min_value=0.0, max_value=86_400.0, required=False, default=1.0)
 
 
@@ -96,7 +97,7 @@ class AskedIn(serializers.Serializer[Any]):
 class CounterfactualIn(serializers.Serializer[Any]):
     edits = EditIn(many=True, required=False, default=list, help_text=f"At most {MOST_EDITS}.")
     context = serializers.DictField(  # type: ignore[assignment]
-        child=serializers.CharField(max_length=80, allow_blank=True),
+        child=Text(max_length=80, allow_blank=True),
         required=False,
         default=dict,
         help_text="Evidence by name that replaces the session's; an empty value leaves one out.",
