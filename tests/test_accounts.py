@@ -21,7 +21,7 @@ from recommendations import accounts, releases
 from recommendations.counterfactual import Edit
 from recommendations.engine import Engine
 from recommendations.models import ServedSlate
-from recommendations.serving import archiving, process, turns
+from recommendations.serving import alone, archiving, process, turns
 from recommendations.serving.asks import Ask
 from recommendations.serving.process import Process
 from tests.live_shops import SHOP, start_process
@@ -112,6 +112,22 @@ async def test_slates_after_the_last_event_are_told_as_they_were_served(engine: 
                 assert account.account.shown.propensity == pytest.approx(entry["propensity"])
                 drawn += entry["propensity"] < 0.5
         assert drawn, "the test needs a slot that explored"
+
+    await sync_to_async(told)()
+
+
+async def test_a_slate_without_a_session_is_told_too(engine: Engine, here: Process, shelf: Path) -> None:
+    await sync_to_async(make_shop)(engine)
+    ask = Ask(count=6, context="similar", item_id="sku-5")
+    await alone.slate(here, turns.Visit(SHOP, alone.name()), ask, STARTED)
+    await sync_to_async(lambda: archiving.archive(archiving.open_log(), consumer="test"))()
+
+    def told() -> None:
+        slate = ServedSlate.objects.get()
+        for entry in slate.items:
+            account = accounts.explain(slate, entry["item"])
+            assert (account.exact, account.note) == (True, "")
+            assert accounts.why_json(account)["session_id"] == ""
 
     await sync_to_async(told)()
 
