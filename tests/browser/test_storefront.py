@@ -357,7 +357,7 @@ def test_the_keyboard_reaches_everything(open_page: Open) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the products"
     reached = set()
-    for _ in range(18):
+    for _ in range(36):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
     assert {"q", "add", "rail-items-similar"} <= reached
