@@ -50,10 +50,10 @@ def credited(rewards: Rewards, session: np.ndarray, at: np.ndarray, followed: Fo
     worth = np.full(max([*CODE.values(), *rewards.weights]) + 1, np.nan)
     worth[list(rewards.weights)] = list(rewards.weights.values())
     columns = (session[order], at[order], *followed[:-1], worth)
-    arrays: list[Any] = [readonly(part, np.float64 if part.dtype.kind == "f" else np.int64) for part in columns]
+    arguments: list[Any] = [readonly(part, np.float64 if part.dtype.kind == "f" else np.int64) for part in columns]
+    arguments += [_ATTENTION, CODE["select_item"], CODE["view_item"], rewards.ignored_cost, rewards.reports, rewards.window_s]
     found = np.empty(len(order))
-    codes = CODE["select_item"], CODE["view_item"]
-    found[order] = _credited(*arrays, _ATTENTION, *codes, rewards.ignored_cost, rewards.reports, rewards.window_s)
+    found[order] = _credited(*arguments)
     return found
 
 
