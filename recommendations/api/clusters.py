@@ -40,7 +40,7 @@ from recommendations.api.cluster_shapes import (
     SplitIn,
     WholeChangeSerializer,
 )
-from recommendations.api.flags import Flag
+from recommendations.api.flags import Flag, Id
 from recommendations.api.tagged import TaggedRows, check_match
 from recommendations.cluster_reasons import alignment, reasons
 from recommendations.cluster_runs import request_publish
@@ -82,7 +82,7 @@ class ClusterFilter(filters.FilterSet):
 
 
 class ChangeFilter(filters.FilterSet):
-    cluster = filters.NumberFilter(max_value=2**63 - 1)
+    cluster = Id()
     actor = filters.ChoiceFilter(choices=ClusterChange.Actor.choices)
     action = filters.ChoiceFilter(choices=ClusterChange.Action.choices)
     batch = filters.UUIDFilter()

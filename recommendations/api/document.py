@@ -139,6 +139,9 @@ def _complete(path: str, method: str, call: dict[str, Any]) -> None:
     statuses = {*ALWAYS, *(("404",) if "{" in path or has_body else ()), *(WITH_BODY if has_body or method == "post" else ())}
     statuses |= {"422"} if live or group in ("shoppers", "sessions", "recommendations") else set()
     given = call.setdefault("parameters", [])
+    for each in given:
+        if each["in"] == "query" and each["schema"].get("format") in ("date-time", "uuid"):
+            each["schema"] = {"anyOf": [each["schema"], {"type": "string", "maxLength": 0}]}  # left empty, it filters nothing
     if method == "post":
         given.append(
             _header(

@@ -1,4 +1,4 @@
-"""Filters that are true or false, and refuse what is neither, where the framework's own would say nothing and filter nothing."""
+"""Filters by what is true or false, and by whole numbers: they refuse what the framework's own would pass over in silence."""
 
 from __future__ import annotations
 
@@ -29,3 +29,12 @@ class Flag(filters.BooleanFilter):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.extra.pop("widget", None)
+
+
+class Id(filters.NumberFilter):
+    """Of a row, by its number."""
+
+    field_class = forms.IntegerField
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, min_value=0, max_value=2**63 - 1, **options)

@@ -20,6 +20,7 @@ from clusters.lineage import MAX_REASON, Actor
 from clusters.models import ClusterChange, Item
 from personas.models import ApiKey
 from recommendations.api.access import Conflict, MayManage, ShopRows
+from recommendations.api.flags import Id
 from recommendations.api.tagged import TaggedRows
 from recommendations.api.texts import Text
 from recommendations.key_hand import account_of_keys, signed
@@ -271,7 +272,7 @@ class ProposalFilter(filters.FilterSet):
     state = filters.ChoiceFilter(choices=ClusterProposal.State.choices)
     kind = filters.ChoiceFilter(choices=ClusterProposal.Kind.choices)
     verdict = filters.ChoiceFilter(choices=ClusterProposal.Verdict.choices)
-    cluster = filters.NumberFilter(max_value=2**63 - 1)
+    cluster = Id()
     batch = filters.UUIDFilter()
 
     class Meta:

@@ -28,6 +28,7 @@ MOST_SESSIONS = 200
 SHOWN_STEPS = 500
 MOST_STEPS = 2_000
 
+_WORD = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}], "description": "Numbers are taken as words."}
 ONE_SHOP = OpenApiParameter("shop", str, description="The shop's slug; for staff only, a key knows its shop.")
 
 
@@ -290,7 +291,7 @@ class Consent(ShopperCall):
 class Demographics(ShopperCall):
     @extend_schema(
         parameters=[ONE_SHOP],
-        request={"application/json": {"type": "object", "additionalProperties": {"type": "string"}}},
+        request={"application/json": {"type": "object", "additionalProperties": _WORD}},
         responses={200: OpenApiTypes.OBJECT, "4XX": ProblemOut},
     )
     def put(self, request: Request, shopper_id: str) -> Response:
