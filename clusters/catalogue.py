@@ -173,7 +173,7 @@ def build_catalogue(rows: Iterable[ItemRow]) -> Catalogue:
 
 
 def group_number(name: str) -> int:
-    """A group's id, as the shop writes it, as a number above 0, the same in all catalogues, so that none keeps names; 0 for ""."""
+    """A group's id, as the shop writes it, as a number above 0, the same in all catalogues; 0 for ""."""
     return 1 + (int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) >> 2) if name else 0
 
 

@@ -81,9 +81,9 @@ def apply_edits(learned: Learned, behaviour: Behaviour, catalogue: Catalogue, ed
 
     An excluded item leaves, a core or taken one weighs at least the cluster's median, a lessened one what its factor leaves.
     Above its maximum, a cluster loses those that weigh least, core items never; under its minimum it gains the items whose
-    shoppers come from or go to it most, then those most like it. An item that is in nothing by then goes where it is next most tied, in the
-    same sense; never into a cluster that excludes it, is bounded from above, locked or owned. A learned cluster without items
-    isn't made.
+    shoppers come from or go to it most, then those most like it. An item that is in nothing by then goes where it is next most
+    tied, in the same sense; never into a cluster that excludes it, is bounded from above, locked or owned. A learned cluster
+    without items isn't made.
     """
     by_id = {edit.cluster_id: edit for edit in edits}
     columns = _columns(learned, catalogue, by_id)

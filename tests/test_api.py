@@ -81,7 +81,13 @@ def test_a_filter_that_is_neither_true_nor_false_is_refused(client: Client, key:
     told = [row["title"] for row in get(client, "/api/v1/items/?in_stock=true", key).json()["results"]]
     assert told == ["one 0", "one 2"]
     assert len(get(client, "/api/v1/items/?in_stock=", key).json()["results"]) == 3
-    for address in ("items/?in_stock=maybe", "items/?in_stock=null", "clusters/?locked=2", "rules/?enabled=x", "feeds/?enabled=x"):
+    for address in (
+        "items/?in_stock=maybe",
+        "items/?in_stock=null",
+        "clusters/?locked=2",
+        "rules/?enabled=x",
+        "feeds/?enabled=x",
+    ):
         answer = get(client, f"/api/v1/{address}", key)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_field")
 

@@ -30,7 +30,7 @@ def plain() -> Engine:
 
 @pytest.fixture(scope="module")
 def engine(plain: Engine) -> Engine:
-    """Items 1 to 3 are variants of one product, 4 to 6 of the next, and so on: of a kind, so that they are ranked side by side."""
+    """Items 1 to 3 are variants of one product, 4 to 6 of the next, and so on: of a kind, so that they rank side by side."""
     group = np.array([group_number(f"product {i // SIZES}") for i in range(len(plain.catalogue))], dtype=np.int64)
     return replace(plain, catalogue=replace(plain.catalogue, group=group))
 

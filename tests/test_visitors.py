@@ -167,9 +167,7 @@ def test_the_switch_in_the_admin_tells_what_is_and_refuses_in_words(
         standing.begin(shop.pk, 5, (timezone.now() + timedelta(minutes=5)).timestamp(), redis_client)
         standing.note(shop.pk, redis_client, visits=7, inside=2)
         assert "7 came, 2 inside" in client.get("/admin/personas/session/").content.decode()
-        assert (
-            "come there already" in client.post(start, {"per_minute": "5", "minutes": "5"}, follow=True).content.decode()
-        )
+        assert "come there already" in client.post(start, {"per_minute": "5", "minutes": "5"}, follow=True).content.decode()
         assert client.post(stop, follow=True).status_code == 200
         now = standing.read(shop.pk, redis_client)
         assert now is not None

@@ -175,9 +175,7 @@ class _Again(Exception):
     """Some of what is to be written is there already."""
 
 
-def _append(
-    shop: Shop, rows: Sequence[tuple[EventRow, Record, LoggedEvent]], origin: str
-) -> list[tuple[Record, LoggedEvent]]:
+def _append(shop: Shop, rows: Sequence[tuple[EventRow, Record, LoggedEvent]], origin: str) -> list[tuple[Record, LoggedEvent]]:
     """Write events; those that weren't there yet. Hardly ever is one: only then is it looked up which."""
     try:
         with transaction.atomic():
