@@ -26,6 +26,10 @@ SETTINGS = """
 [checks.positive_data_acceptance]
 # What is sound by its form may still name what the shop lacks, or what isn't so just now: that is told by field, or as 409.
 expected-statuses = ["2xx", 400, 401, 403, 404, 409, 412, 413, 415, 422, 503]
+
+[checks.negative_data_rejection]
+# A precondition that fails refuses as well, before the body is looked at.
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 429, "5xx"]
 """
 
 EXCLUDED = "unsupported_method"

@@ -67,6 +67,9 @@ TAGS = {
     "shops": "The shop itself.",
 }
 
+READ_LOOSELY = frozenset({"OfferIn", "PatchedOfferIn", "FactsIn"})
+"""Shapes of items, as files and feeds write them too."""
+
 LIVE = re.compile(r"/api/v1/(events(/[a-z0-9-]+)?|recommendations|session-tokens|sessions/\{session_id\}/profile)$")
 """Addresses that the live process answers, which session tokens open too."""
 
@@ -120,6 +123,9 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
             "description": "Staff who are logged in to the admin, with their permissions there; `?shop=SLUG` names the shop.",
         },
     }
+    for name in READ_LOOSELY & parts["schemas"].keys():
+        for field, schema in parts["schemas"][name]["properties"].items():
+            parts["schemas"][name]["properties"][field] = _loosely(field, schema)
     result["tags"] = [{"name": name, "description": told} for name, told in TAGS.items()]
     for path, calls in result["paths"].items():
         for method, call in calls.items():
@@ -171,6 +177,16 @@ def _complete(path: str, method: str, call: dict[str, Any]) -> None:
     for content in call.get("requestBody", {}).get("content", {}).values():
         if "examples" not in content and call["operationId"] in REQUESTS:
             content["examples"] = {"Example": {"value": REQUESTS[call["operationId"]]}}
+
+
+def _loosely(field: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """What a field of an item may be: a feed's words for numbers and stock, and numbers for words, are read for what they say."""
+    told = {name: schema[name] for name in ("description",) if name in schema}
+    own = {name: value for name, value in schema.items() if name not in ("description", "nullable")}
+    if field == "tags":
+        return schema
+    others = ("string", "number", "boolean") if own["type"] != "number" else ("number", "string")
+    return {**told, "nullable": True, "anyOf": [own, *({"type": kind} for kind in others if kind != own["type"])]}
 
 
 def _refusal(status: str) -> dict[str, Any]:
