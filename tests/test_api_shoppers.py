@@ -135,8 +135,8 @@ def test_merge_export_and_erase(client: Client, shop: Shop, key: dict[str, str])
         ("get", "shoppers/a%00b", None, 422, "shopper_id"),
         ("get", "sessions?shopper=a%00b", None, 400, "shopper"),
         ("get", "sessions?since=yesterday", None, 400, "since"),
-        ("get", "sessions?cursor=nonsense", None, 404, None),
-        ("get", "sessions?cursor=cD1ub3doZXJl", None, 404, None),
+        ("get", "sessions?cursor=nonsense", None, 400, "cursor"),
+        ("get", "sessions?cursor=cD1ub3doZXJl", None, 400, "cursor"),
     ],
 )
 def test_what_makes_no_sense_is_told(
