@@ -46,7 +46,7 @@ ELSEWHERE = {"learning": "recommendations.benchmarks.learning", "off_policy": "r
 """Parts that are benchmarks of their own, measured here with their own defaults."""
 
 ALPHAS = (0.1, 0.3, 1.0, 3.0)
-ALPHA = 1.0
+ALPHA = 0.3
 
 SEEDS, SESSIONS = 20, 300
 BATCH = 25
