@@ -26,7 +26,7 @@ from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.learning.models import BlockedAction, ExperimentSession
 from recommendations.models import AdaptationDecision, ServedSlate
-from recommendations.serving import archiving, held, memory
+from recommendations.serving import archiving, held, idempotency, memory
 from recommendations.serving.problems import Problem, invalid
 from recommendations.serving.turns import DEMOGRAPHIC, MAX_CONTEXT, MAX_CONTEXT_NAME, MAX_CONTEXT_VALUE
 from recommendations.session import SessionState
@@ -304,6 +304,7 @@ def erase(shop: Shop, external_id: str, *, by: str = "") -> Erasure:
         counts |= _erase_rows(shop, found)
         done = Erasure.objects.create(shop=shop, by=by[:150], counts=counts)
     counts["memories"] = memory.forget(shop.pk, found.person.ids)
+    counts["answers"] = idempotency.forget(client, shop.pk, names)
     done.save(update_fields=["counts"])
     return done
 

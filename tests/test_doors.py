@@ -143,7 +143,7 @@ async def test_another_request_under_the_same_key_is_refused(here: Process) -> N
 async def test_while_one_is_under_way_another_waits_its_turn(here: Process, redis_client: redis.Redis) -> None:
     body = {"session_id": "s1", "events": [view("e1")]}
     asked = (b"POST", EVENTS.encode(), b"", json.dumps(body).encode())
-    held = idempotency.ticket(SHOP, "", "k1", *asked)
+    held = idempotency.ticket(SHOP, idempotency.whose(("ingest", "read")), "k1", *asked)
     assert await idempotency.begin(here.client, held) is None
     answer = await call("POST", EVENTS, body, headers={"idempotency-key": "k1"})
     assert (answer.status, answer.body["code"], answer.headers["retry-after"]) == (409, "idempotency_in_progress", "1")
@@ -162,6 +162,33 @@ async def test_one_sessions_key_is_not_anothers(here: Process) -> None:
     for name, token in tokens.items():
         answer = await call("POST", EVENTS, bodies[name], key=token, headers={"idempotency-key": "k1"})
         assert answer.status == 200
+
+
+async def test_what_a_test_was_answered_is_not_what_is_answered_for_real(here: Process, redis_client: redis.Redis) -> None:
+    """Else the events of a shop that went live with the requests it was tried with would be lost."""
+    put_key(redis_client, "pct_trial", test=True)
+    put_key(redis_client, "pc_reader", scopes=("read",))
+    body = {"session_id": "s1", "events": []}
+    again = {"idempotency-key": "k1"}
+    assert (await call("POST", EVENTS, body | {"session_id": "t"}, key="pct_trial", headers=again)).status == 200
+    real = await call("POST", EVENTS, body | {"session_id": "t", "events": []}, headers=again)
+    assert "idempotent-replayed" not in real.headers
+    assert (await call("POST", EVENTS, body, headers={"idempotency-key": "k2"})).status == 200
+    other = await call("POST", EVENTS, body, key="pc_reader", headers={"idempotency-key": "k2"})
+    assert (other.status, other.body["code"]) == (403, "missing_scope")
+
+
+async def test_an_erasure_forgets_the_answers_that_name_somebody(here: Process, redis_client: redis.Redis) -> None:
+    for session in ('s"1', "s2"):
+        body = {"session_id": session, "recommend": {"count": 2}}
+        assert (await call("POST", RECOMMENDATIONS, body, headers={"idempotency-key": session})).status == 200
+    assert len(redis_client.keys("idempotent:*:*")) == 2
+    assert idempotency.forget(redis_client, SHOP, {'s"1', "anna"}) == 1
+    again = await call(
+        "POST", RECOMMENDATIONS, {"session_id": "s2", "recommend": {"count": 2}}, headers={"idempotency-key": "s2"}
+    )
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len(redis_client.keys("idempotent:*:*")) == redis_client.zcard(f"idempotent:{{{SHOP}}}") == 1
 
 
 @pytest.mark.parametrize("key", ["x" * 129, "\x01"])

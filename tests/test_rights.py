@@ -27,7 +27,7 @@ from recommendations import retention, rights, tasks
 from recommendations.engine import Engine
 from recommendations.exporting import export
 from recommendations.models import AdaptationDecision, ServedSlate
-from recommendations.serving import archiving, held, memory, process, turns
+from recommendations.serving import archiving, held, idempotency, memory, process, turns
 from recommendations.serving.activity import Entry, encode_record, log_key
 from recommendations.serving.problems import Problem
 from recommendations.serving.process import Process
@@ -191,6 +191,16 @@ async def test_an_erasure_leaves_nothing_anywhere(here: Process, shop: Shop, red
     with pytest.raises(Problem) as nobody:
         await sync_to_async(rights.erase)(shop, "never-heard-of")
     assert nobody.value.status == 404
+
+
+def test_an_erasure_takes_the_answers_that_were_kept_for_repeats(shop: Shop, redis_client: redis.Redis) -> None:
+    Shopper.objects.create(shop=shop, external_id=ANNA)
+    for name in (ANNA, BOB):
+        held_back = idempotency.ticket(shop.pk, "", name, name.encode())
+        assert idempotency.begin_sync(held_back) is None
+        idempotency.finish_sync(held_back, idempotency.Answer(200, "application/json", b'{"shopper_id":"%b"}' % name.encode()))
+    assert rights.erase(shop, ANNA).counts["answers"] == 1
+    assert len(redis_client.keys("idempotent:*:*")) == 1
 
 
 def test_ids_that_look_like_keys_stand_in_nobodys_way(shop: Shop, redis_client: redis.Redis) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from typing import Any
 
 from django.http import HttpResponse
+from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
@@ -13,6 +16,8 @@ from rest_framework.views import APIView
 from personas.models import ApiKey
 from recommendations.serving import idempotency, throttling
 from recommendations.serving.idempotency import Answer, Ticket
+
+logger = logging.getLogger(__name__)
 
 
 class KeyThrottle(BaseThrottle):
@@ -51,7 +56,8 @@ class Door(APIView):
         if named is None or request.method != "POST" or not self.repeatable or not isinstance(request.auth, ApiKey):
             return
         asked = (request.method.encode(), request.get_full_path().encode(), request._request.body)
-        held = idempotency.ticket(request.auth.shop_id, "", named, *asked)
+        whose = idempotency.whose(request.auth.scopes, test=request.auth.test)
+        held = idempotency.ticket(request.auth.shop_id, whose, named, *asked)
         answer = idempotency.begin_sync(held)
         if answer is not None:
             raise GivenBefore(answer)
@@ -65,7 +71,8 @@ class Door(APIView):
             return super().handle_exception(exc)
         except Exception:
             if self.held is not None:
-                idempotency.finish_sync(self.held, None)
+                with suppress(RedisError):
+                    idempotency.finish_sync(self.held, None)
             raise
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
@@ -78,5 +85,9 @@ class Door(APIView):
         return answer
 
     def _keep(self, response: Any) -> None:
-        if self.held is not None:
+        if self.held is None:
+            return
+        try:
             idempotency.finish_sync(self.held, Answer(response.status_code, response["content-type"], response.content))
+        except RedisError:  # what was done is done, and is told now; sent again, it would wait for the key, and be done again
+            logger.warning("an answer can't be kept under its Idempotency-Key: Redis can't be reached", exc_info=True)

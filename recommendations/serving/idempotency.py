@@ -1,9 +1,11 @@
 """`Idempotency-Key`: the answer of a request that was made before under the same key, given again.
 
-A key belongs to the credential's shop (and to its session, for a token). While a request is under way its key is held, so that a
-retry doesn't run beside it; an answer of 200 to 299 is kept, anything else lets go of the key, since sending it again is what the
-caller should do. The latest `KEPT` answers of a shop are there for a day; one larger than `MAX_KEPT` bytes is not kept, and the
-events' own ids still see to it that nothing counts twice.
+A key belongs to the credential's shop and to what the credential may do: what a test was answered is not what is answered for
+real, and no key is given what it couldn't have asked for. A token's belongs to its session.
+
+While a request is under way its key is held, so that a retry doesn't run beside it; an answer of 200 to 299 is kept, anything
+else lets go of the key, since sending it again is what the caller should do. The latest `KEPT` answers of a shop are there for a
+day; one larger than `MAX_KEPT` bytes is not kept, and the events' own ids still see to it that nothing counts twice.
 
 After the IETF's draft "The Idempotency-Key HTTP Header Field".
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import time
 import zlib
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,9 +34,13 @@ HELD_S = 60
 KEPT = 5_000
 MAX_KEPT = 65_536
 
+FORGOTTEN_AT_ONCE = 100
+
 _UNDER_WAY = b"?"
 _DONE = b"="
 _FINGERPRINT = 32
+
+_encode = msgspec.json.Encoder().encode
 
 # KEYS: answer, index.  ARGV: what is kept, its TTL, now, most.  Drops the oldest beyond most; all keys share a hash tag.
 _KEEP = """
@@ -68,8 +75,13 @@ class Ticket(NamedTuple):
     fingerprint: bytes
 
 
-def ticket(shop: int, session: str, key: str, *asked: bytes) -> Ticket:
-    """The ticket of a request. session : of a session token, "" for a key.  asked : method, path, query and body.
+def whose(scopes: Iterable[str], *, session: str = "", test: bool = False) -> str:
+    """Of which credentials an answer is: those that may do the same. session : of a session token, "" for a key."""
+    return "\0".join((session, "test" if test else "", *sorted(scopes)))
+
+
+def ticket(shop: int, whose: str, key: str, *asked: bytes) -> Ticket:
+    """The ticket of a request. whose : by the function of that name.  asked : method, path, query and body.
 
     Raises Problem 400 on a key that can't be one.
     """
@@ -77,7 +89,7 @@ def ticket(shop: int, session: str, key: str, *asked: bytes) -> Ticket:
         raise Problem(
             400, "invalid_field", f"Idempotency-Key must have 1 to {MAX_KEY} printable characters.", field="Idempotency-Key"
         )
-    named = hashlib.sha256(f"{session}\0{key}".encode()).hexdigest()[:32]
+    named = hashlib.sha256(f"{whose}\0{key}".encode()).hexdigest()[:32]
     fingerprint = hashlib.sha256(b"\0".join(b"%d:%b" % (len(part), part) for part in asked)).digest()
     return Ticket(f"idempotent:{{{shop}}}:{named}", f"idempotent:{{{shop}}}", fingerprint)
 
@@ -118,6 +130,30 @@ def finish_sync(held: Ticket, answer: Answer | None) -> None:
         client.delete(held.name)
     else:
         client.register_script(_KEEP)(keys=[held.name, held.kept], args=[data, TTL_S, time.time(), KEPT])
+
+
+def forget(client: Redis, shop: int, names: Collection[str]) -> int:
+    """Delete the kept answers of a shop that name one of these ids, as an erasure must; how many."""
+    sought = [_encode(name)[1:-1] for name in names]
+    found = 0
+    index = f"idempotent:{{{shop}}}"
+    kept: Any = client.zrange(index, 0, -1)
+    for start in range(0, len(kept), FORGOTTEN_AT_ONCE):
+        some = kept[start : start + FORGOTTEN_AT_ONCE]
+        data: Any = client.mget(some)
+        gone = [name for name, each in zip(some, data, strict=True) if each is not None and _names(each, sought)]
+        if gone:
+            client.delete(*gone)
+            client.zrem(index, *gone)
+            found += len(gone)
+    return found
+
+
+def _names(data: bytes, sought: Iterable[bytes]) -> bool:
+    if data[:1] != _DONE:
+        return False
+    body = zlib.decompress(data[1 + _FINGERPRINT :])
+    return any(each in body for each in sought)
 
 
 def connect() -> Redis:

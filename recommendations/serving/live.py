@@ -211,7 +211,8 @@ async def once(asked: Asked, key: str, headers: Headers) -> bytes:
     """The answer to a request with an `Idempotency-Key`: made now, or as it was made before. Raises Problem."""
     scope, client = asked.scope, asked.here.client
     parts = (scope["method"].encode(), scope["path"].encode(), scope["query_string"], asked.body)
-    held = idempotency.ticket(asked.who.shop, asked.who.session, key, *parts)
+    whose = idempotency.whose(asked.who.scopes, session=asked.who.session, test=asked.who.test)
+    held = idempotency.ticket(asked.who.shop, whose, key, *parts)
     kept = await idempotency.begin(client, held)
     if kept is not None:
         headers.append((b"idempotent-replayed", b"true"))
