@@ -8,14 +8,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission, User
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from clusters.models import ClusterChange, ItemCluster
 from personas.models import Archetype, Session, Shop
 from recommendations import hourly
 from recommendations.desk import changes, charts
+from recommendations.desk.sidebar import sidebar
 from recommendations.desk.today import compared, interval, today
 from recommendations.hourly import HOUR, Tally
 from recommendations.learning.models import ClusterProposal, Experiment, PolicyVersion
@@ -191,3 +194,35 @@ def test_the_address_names_the_shop_else_it_is_where_somebody_was_last(
     assert chosen("") == "Gifts"
     assert chosen("?shop=outfitter") == "Outfitter"
     assert chosen("?shop=nobodys") == "Gifts"
+
+
+# The sidebar
+
+
+def sidebar_of(user: User, path: str) -> dict[str, list[dict[str, object]]]:
+    request = RequestFactory().get(path)
+    request.user = user
+    return {group.get("title", ""): group["items"] for group in sidebar(request)}
+
+
+def test_every_page_of_the_admin_is_in_the_sidebar_once_and_the_page_where_somebody_is_alone_is_marked(db: None) -> None:
+    root = User.objects.create_superuser("root")
+    live = reverse("admin:personas_session_live")
+    links = [page["link"] for group in sidebar_of(root, live).values() for page in group]
+    lists = [reverse(f"admin:{m._meta.app_label}_{m._meta.model_name}_changelist") for m in admin.site._registry]
+    assert sorted(links) == sorted([reverse("admin:index"), live, *lists])
+    for path, title in ((live, "Right now"), ("/admin/", "Today"), ("/admin/personas/session/7/change/", "Sessions")):
+        assert [p["title"] for group in sidebar_of(root, path).values() for p in group if p["active"]] == [title]
+
+
+def test_the_sidebar_tells_nobody_of_pages_that_they_may_not_see(client: Client, db: None) -> None:
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    assert [p["title"] for group in sidebar_of(clerk, "/admin/").values() for p in group] == ["Today"]
+    clerk.user_permissions.add(Permission.objects.get(codename="view_itemcluster"))
+    clerk = User.objects.get(pk=clerk.pk)
+    assert list(sidebar_of(clerk, "/admin/")) == ["", "Clusters"]
+    client.force_login(clerk)
+    page = client.get("/admin/").content.decode()
+    assert "Item clusters" in page
+    assert "Right now" not in page
+    assert "API keys" not in page
