@@ -22,6 +22,7 @@ from personas.event_records import EventRecord
 from personas.events import CODE
 from personas.importing import ImportReport, Progress
 from personas.models import Archetype, Attribute, Clock, Origin, Shop, Shopper
+from recommendations import hourly
 from recommendations.evaluation.simulation import SimulatedSession, World, build_world, simulate
 from recommendations.evaluation.simulation.missions import (
     MissionSession,
@@ -113,6 +114,7 @@ def set_up(*, root: Path, slug: str, now: datetime, shown: Shown) -> dict[str, I
             }
             if counts:
                 reports["events"] = _simulate(shop, folder, counts, now=now, progress=progress)
+                hourly.recount(shop)  # what comes live is counted by the archiver
     for name, report in reports.items():
         if report.failed:
             raise DemoError(f"{folder / name}.csv.gz could not be imported: {report.broke or 'nothing in it could be taken'}")

@@ -132,6 +132,7 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
 LANGUAGE_CODE = "en-gb"
+FORMAT_MODULE_PATH = "recsite.formats"
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
 USE_I18N = False
 USE_TZ = True
@@ -244,6 +245,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}],
     "SHOW_HISTORY": True,
     "DASHBOARD_CALLBACK": "recommendations.desk.pages.desk",
+    "SIDEBAR": {"navigation": "recommendations.desk.sidebar.sidebar"},
     "BORDER_RADIUS": "8px",
     # The one accent (Okabe-Ito blue, #0072B2) in Unfold's scale; `static/tokens.css` has the same.
     "COLORS": {

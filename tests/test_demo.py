@@ -23,7 +23,7 @@ from personas.archetypes import parse_personas
 from personas.events import CODE
 from personas.importing import Progress
 from personas.models import Archetype, ArchivedEvent, Session, Shop, Shopper
-from recommendations import demo
+from recommendations import demo, hourly
 from recommendations.management.commands import prepare_demo
 from recommendations.models import Release, TrainingRun
 
@@ -98,6 +98,9 @@ def test_what_is_simulated_says_so_and_lies_before_now(root: Path) -> None:
     assert ArchivedEvent.objects.count() == reports["events"].added > 3_000
     assert set(ArchivedEvent.objects.values_list("origin", flat=True)) == {"simulated"}
     assert not ArchivedEvent.objects.filter(item=0).exclude(code=CODE["search"]).exists()
+    counted = hourly.read(shop, NOW - timedelta(days=31), NOW)
+    assert counted.of("session").sum() == 360, "the desk's first page tells of them"
+    assert counted.of("event").sum() == ArchivedEvent.objects.count()
     assert not ArchivedEvent.objects.filter(at__gt=NOW).exists()
     assert not ArchivedEvent.objects.filter(at__lt=NOW - timedelta(days=31)).exists()
     assert ArchivedEvent.objects.filter(code=CODE["search"]).exclude(query="").exists()
