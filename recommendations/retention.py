@@ -7,8 +7,9 @@ from collections import Counter
 
 from django.db import transaction
 
-from personas.models import Session, Shop, Shopper, moment
+from personas.models import Session, Shop, Shopper, in_chunks, moment
 from recommendations import rights
+from recommendations.models import ServedSlate
 from recommendations.serving import held, memory
 
 BATCH = 500
@@ -46,4 +47,18 @@ def expire(shop: Shop, *, now: float | None = None, batch: int = BATCH) -> dict[
         memory.forget(shop.pk, forgotten)
         memory.want(shop.pk, staying)
         if len(rows) < batch:
-            return dict(counts)
+            break
+    counts["slates"] += _expire_alone(shop, before, batch)
+    return dict(counts)
+
+
+def _expire_alone(shop: Shop, before: float, batch: int) -> int:
+    """Delete slates that belong to no session, which no session takes along; how many."""
+    gone = 0
+    while True:
+        rows = ServedSlate.objects.filter(shop=shop, at__lt=moment(before), versions__alone=True).order_by("at", "pk")
+        pks = list(rows.values_list("pk", flat=True)[:batch])
+        for chunk in in_chunks(pks):
+            gone += ServedSlate.objects.filter(pk__in=chunk).delete()[0]
+        if len(pks) < batch:
+            return gone

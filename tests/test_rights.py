@@ -553,6 +553,18 @@ def test_what_is_older_than_the_shop_keeps_goes(shop: Shop, redis_client: redis.
     assert retention.expire(shop)["sessions"] == 0
 
 
+def test_slates_without_a_session_grow_old_too(shop: Shop, redis_client: redis.Redis) -> None:
+    Shop.objects.filter(pk=shop.pk).update(retention_days=30)
+    shop.refresh_from_db()
+    for n in range(5):
+        record = make_record(shop.pk, f"~{n}", n, alone=True, events=(), decisions=())
+        archiving.write(shop, [(Entry(0, f"{n + 1}-0", b""), record)])
+    ServedSlate.objects.update(at=timezone.now() - timedelta(days=31))
+    ServedSlate.objects.filter(session_id="~4").update(at=timezone.now() - timedelta(days=29))
+    assert retention.expire(shop, batch=2)["slates"] == 4
+    assert ServedSlate.objects.get().session_id == "~4"
+
+
 def test_every_night_asks_for_the_shops_that_keep_for_a_time_only(
     shop: Shop, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
