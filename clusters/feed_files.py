@@ -15,6 +15,7 @@ from personas.json_arrays import array_in
 MAX_FIELD = 50_000
 MOST_FIELDS = 200
 CHUNK = 65_536
+MAX_TAG = 1_000_000
 
 KEPT = frozenset(
     (
@@ -86,7 +87,7 @@ class _Reader:
     """Items of RSS 2.0 or Atom, as they end. found : how many so far."""
 
     def __init__(self) -> None:
-        self.found = 0
+        self.found = self._fed = 0
         self._done: list[Record] = []
         self._depth = 0  # within an item, 0 outside
         self._line = 0
@@ -100,7 +101,10 @@ class _Reader:
         self._parser.StartDoctypeDeclHandler = self._doctype
 
     def feed(self, part: bytes, *, last: bool = False) -> list[Record]:
+        self._fed += len(part)
         self._parser.Parse(part, last)
+        if self._fed - self._parser.CurrentByteIndex > MAX_TAG:  # the parser keeps all of it until it ends
+            raise FileError(f"this XML holds a tag or a comment of more than {MAX_TAG:,} bytes")
         done, self._done = self._done, []
         return done
 

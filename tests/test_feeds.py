@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import gzip
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -147,6 +149,28 @@ def test_a_file_that_is_too_large_is_left(server: Any, tmp_path: Path, said: boo
         fetch(f"{server.base}/f", tmp_path / "f", most=1_000, private=["127.0.0.1"])
 
 
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n"])
+def test_a_server_that_says_a_byte_now_and_then_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: bytes) -> None:
+    """It never runs into a timeout of reading, in its headers or after them, and would keep a worker for days."""
+    monkeypatch.setattr(feed_addresses, "WHOLE_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            taken, _ = listening.accept()
+            with taken, contextlib.suppress(OSError):
+                taken.recv(4_096)
+                taken.sendall(start)
+                for _ in range(300):
+                    taken.sendall(b"x")
+                    time.sleep(0.1)
+
+        threading.Thread(target=drip, daemon=True).start()
+        begun = time.monotonic()
+        with pytest.raises(FeedError, match="took longer"):
+            fetch(f"http://127.0.0.1:{listening.getsockname()[1]}/f", tmp_path / "f", most=1_000, private=["127.0.0.1"])
+    assert time.monotonic() - begun < 10.0
+
+
 # Files
 
 MERCHANT = """<?xml version="1.0"?>
@@ -205,6 +229,13 @@ def test_xml_that_is_none_or_holds_a_bomb_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(FileError, match=reason):
             records(tmp_path, content)
+
+
+def test_a_tag_that_never_ends_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"<rss><item><id>a</id></item><item b='" + b"x" * 3_000_000)
+    with pytest.raises(FileError, match="a tag or a comment of more than"):
+        list(FeedFile(path, most=10_000_000))
 
 
 def test_a_file_that_breaks_off_keeps_what_came_before(tmp_path: Path) -> None:
