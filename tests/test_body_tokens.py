@@ -60,6 +60,12 @@ async def test_nothing_else_in_a_body_opens_anything(here: Process, token: objec
     assert (answer.status, answer.body["code"]) == (401, code)
 
 
+@pytest.mark.parametrize("path", ["/api/v1/session-tokens", "/api/v1/events/ga4", "/api/v1/events/segment"])
+async def test_other_endpoints_take_no_token_in_the_body(here: Process, path: str) -> None:
+    answer = await call("POST", path, {"token": access.issue_session_token(SHOP, "s1"), "events": []}, key="", headers=PLAIN)
+    assert (answer.status, answer.body["code"]) == (401, "missing_credentials")
+
+
 async def test_a_header_wins_over_the_body(here: Process) -> None:
     body = {"token": access.issue_session_token(SHOP, "s1"), "session_id": "s1", "events": [view("e9")]}
     answer = await call("POST", EVENTS, body, key="unknown")

@@ -119,6 +119,20 @@ async def test_a_saved_list_acts_upon_the_message(here: Process, redis_client: r
     assert not here.shops.origin_allowed(SHOP, LISTED)
 
 
+async def test_shops_that_could_not_be_read_are_read_again(here: Process, redis_client: redis.Redis) -> None:
+    """Nobody tells a second time: a list of origins that was shortened would stay as long as the process lives."""
+    redis_client.hset(shops.SHOPS, str(SHOP), "{")
+    redis_client.publish(shops.CHANNEL, "1")
+    await asyncio.sleep(0.2)
+    assert here.shops.origin_allowed(SHOP, LISTED)
+    redis_client.hset(shops.SHOPS, str(SHOP), json.dumps({"slug": "one", "origins": []}))
+    for _ in range(60):
+        if not here.shops.origin_allowed(SHOP, LISTED):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the shops were not read again")
+
+
 # Requests sent again
 
 

@@ -86,6 +86,19 @@ def test_without_the_others_a_process_keeps_the_limit_by_itself() -> None:
     assert not limits.take("a", 10).allowed
 
 
+def test_who_hears_no_more_of_the_others_goes_back_to_the_whole_limit() -> None:
+    """A share learnt in a burst was a tenth; with Redis away it would stay so for as long as somebody asks."""
+    clock = Clock()
+    limits = Limits(clock)
+    [limits.take("a", 10) for _ in range(20)]
+    limits.learn(limits.told(), {"a": 200})
+    clock.now += 1.0
+    assert sum(limits.take("a", 10).allowed for _ in range(20)) == 1
+    limits.alone()
+    clock.now += 1.0
+    assert sum(limits.take("a", 10).allowed for _ in range(20)) == 10
+
+
 # At the door
 
 

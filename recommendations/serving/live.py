@@ -200,7 +200,7 @@ def _within(path: str, body: bytes) -> str:
         given = _decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return ""
-    credential = given.get("token") if isinstance(given, dict) else None
+    credential = given.get("token") if isinstance(given, dict) and path in TOKEN_IN_BODY else None
     if isinstance(credential, str) and ":" in credential:
         return f"Bearer {credential}"
     credential = given.get("writeKey") if isinstance(given, dict) and path == aliased.SEGMENT else None

@@ -28,6 +28,7 @@ CONNECTIONS = 64
 """To Redis, for each process. Beyond them requests wait their turn, which bounds what a burst can take."""
 
 WAIT_FOR_CONNECTION_S = 5.0
+SHOPS_AGAIN_S = 1.0
 
 
 class Process:
@@ -97,7 +98,9 @@ class Process:
             try:
                 await self.shops.refresh()
             except (RedisError, OSError, ValueError, LookupError):
-                logger.exception("shops can't be read; they are as they were")
+                logger.exception("shops can't be read; they are as they were, and are read again")
+                await asyncio.sleep(SHOPS_AGAIN_S)
+                self._shops_moved.set()
 
     async def _share_limits(self) -> None:
         """Tell the other processes what was asked of this one, and learn of them. Without Redis each holds limits by itself."""
@@ -110,6 +113,7 @@ class Process:
                 if len(pipe):
                     exchange.answered(asked, await pipe.execute())
             except (RedisError, OSError):
+                self.limits.alone()
                 logger.warning("limits can't be shared with other processes: Redis can't be reached")
 
 

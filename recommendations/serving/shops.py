@@ -79,15 +79,21 @@ def _row(shop: Shop) -> str:
 def sync_shops(client: Redis | None = None) -> int:
     """Make the Redis copy equal to the database's shops; their number. Run at every start and every minute."""
     client = client or Redis.from_url(settings.REDIS_URL)
-    rows = {str(shop.pk): _row(shop) for shop in Shop.objects.only("slug", "allowed_origins")}
-    if client.hgetall(SHOPS) != {pk.encode(): row.encode() for pk, row in rows.items()}:
+    rows = _rows()
+    while client.hgetall(SHOPS) != {pk.encode(): row.encode() for pk, row in rows.items()}:
         pipe = client.pipeline(transaction=True)
         pipe.delete(SHOPS)
         if rows:
             pipe.hset(SHOPS, mapping=rows)  # type: ignore[arg-type]
         pipe.publish(CHANNEL, "all")
         pipe.execute()
+        # A shop saved meanwhile was written through, and then overwritten here by what was read before.
+        rows = _rows()
     return len(rows)
+
+
+def _rows() -> dict[str, str]:
+    return {str(shop.pk): _row(shop) for shop in Shop.objects.only("slug", "allowed_origins")}
 
 
 def write_through(sender: type[Shop], instance: Shop, *, signal: Any, **_: object) -> None:

@@ -121,6 +121,12 @@ class Limits:
                     share = bucket.limit - (total - own) if total <= bucket.limit else bucket.limit * own / total
                     bucket.rate = max(share, LEAST_SHARE * bucket.limit)
 
+    def alone(self) -> None:
+        """Let through what one process may that hears nothing of the others: not for ever the share of the last burst."""
+        with self._lock:
+            for bucket in self._buckets.values():
+                bucket.rate = bucket.limit
+
     def due(self) -> bool:
         """Whether it is time for an exchange; True once for whoever asks first."""
         with self._lock:
@@ -191,6 +197,7 @@ def take_sync(subject: str, limit: float) -> Standing | None:
             asked = _exchange.queue(pipe, now=time.time())
             _exchange.answered(asked, pipe.execute())
         except RedisError:
+            _pages.alone()
             logger.warning("limits can't be shared with other processes: Redis can't be reached")
     return _pages.take(subject, limit)
 

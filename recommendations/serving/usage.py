@@ -6,7 +6,7 @@ import asyncio
 import logging
 from datetime import datetime
 
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 from personas.models import USE_TOLD, ApiKey, moment
 
@@ -37,7 +37,7 @@ class Usage:
             return
         try:
             await asyncio.to_thread(_write, {key: moment(at) for key, at in used.items()})
-        except DatabaseError:
+        except Error:
             logger.warning("the database was not told which keys were used; it will be within minutes", exc_info=True)
             self._used = used | self._used
 

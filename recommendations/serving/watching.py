@@ -204,7 +204,7 @@ class Watching:
     def _take(self, data: bytes) -> None:
         try:
             record = decode_record(data)
-        except msgspec.MsgspecError:  # the archiver sets it aside, and says so
+        except (msgspec.MsgspecError, UnicodeDecodeError):  # the archiver sets it aside, and says so
             return
         board = self._boards.get(record.shop)
         if board is not None and not record.alone:
