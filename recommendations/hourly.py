@@ -3,6 +3,7 @@
 | measure | key | counts |
 |---|---|---|
 | `session` | | visits that began |
+| `buyer` | | visits that bought, by their first purchase |
 | `event` | name | events |
 | `order`, `revenue` | | purchases, and what they came to in the shop's currency (what was sent back is not taken off) |
 | `slate` | context | slates that were served |
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from django.db import connections, router, transaction
-from django.db.models import Count
+from django.db.models import Count, Min
 from django.db.models.functions import TruncHour
 
 from personas.events import CODE, NAMES
@@ -36,7 +37,7 @@ HOUR = dt.timedelta(hours=1)
 Tally = defaultdict[tuple[dt.datetime, str, str, str], float]
 """(hour, measure, key, origin) -> how much more of it."""
 
-TOLD_BY_ARCHIVE = ("session", "event", "order", "revenue", "slate", "seen", "click")
+TOLD_BY_ARCHIVE = ("session", "buyer", "event", "order", "revenue", "slate", "seen", "click")
 """What `recount` can tell again: beliefs on the way, and decisions in simulated visits, are kept nowhere else."""
 
 SHOWN = (Origin.LIVE, Origin.SIMULATED)
@@ -138,6 +139,11 @@ def _count_events(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:
         tally[hour, "order", "", origin] += 1
         if worth := worth_of(price, quantity, data):
             tally[hour, "revenue", "", origin] += worth
+    first = ArchivedEvent.objects.filter(shop=shop, code=CODE["purchase"]).exclude(origin=Origin.TEST).order_by()
+    buyers = first.values("session", "origin").annotate(first=Min("at"))
+    buyers = buyers.filter(first__gte=start) if start is not None else buyers
+    for at, origin in buyers.values_list("first", "origin"):
+        tally[hour_of(at), "buyer", "", origin] += 1
     sessions = Session.objects.filter(shop=shop, events__gt=0).exclude(origin=Origin.TEST).order_by()
     sessions = sessions.filter(started_at__gte=start) if start is not None else sessions
     begun = sessions.annotate(hour=TruncHour("started_at")).values_list("hour", "origin").annotate(n=Count("pk"))

@@ -49,7 +49,8 @@ def test_a_number_is_compared_with_the_same_part_of_the_day_a_week_before(shop: 
         [
             (ten - HOUR, "session", "", 30),
             (ten, "session", "", 6),
-            (ten, "order", "", 9),
+            (ten, "buyer", "", 9),
+            (ten, "order", "", 14),  # some bought twice
             (ten, "revenue", "", 1234.5),
             (ten - 11 * HOUR, "session", "", 500),  # yesterday
             (ten - HOUR - WEEK, "session", "", 20),

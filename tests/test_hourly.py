@@ -79,6 +79,7 @@ OF_ONE = {
     (HOUR, "event", "select_item"): 1,
     (HOUR, "event", "purchase"): 1,
     (HOUR, "order", ""): 1,
+    (HOUR, "buyer", ""): 1,
     (HOUR, "revenue", ""): 25.0,
     (HOUR, "seen", "cart"): 2,
     (HOUR, "click", "cart"): 1,
@@ -117,6 +118,22 @@ def test_a_purchase_is_worth_all_of_it(shop: Shop, log: StreamLog) -> None:
     assert counted()[HOUR, "revenue", "", "live"] == 94.5
     hourly.recount(shop)
     assert counted()[HOUR, "revenue", "", "live"] == 94.5
+
+
+def test_a_visit_that_buys_twice_is_one_that_buys(shop: Shop, log: StreamLog) -> None:
+    send(log, shop, "s1", 2, HOUR, event("purchase", "a", HOUR - 5), event("purchase", "b", HOUR))
+    archiving.archive(log, consumer="c")
+    send(log, shop, "s1", 3, HOUR + 9, event("purchase", "c", HOUR + 9))
+    send(log, shop, "s2", 1, HOUR + 9, event("purchase", "a", HOUR + 9))
+    archiving.archive(log, consumer="c")
+    live = {(HOUR - 3600, "buyer", "", "live"): 1.0, (HOUR, "buyer", "", "live"): 1.0}
+    assert live.items() <= counted().items()
+    assert (counted()[HOUR - 3600, "order", "", "live"], counted()[HOUR, "order", "", "live"]) == (1, 3)
+    before = counted()
+    hourly.recount(shop)
+    assert counted() == before
+    hourly.recount(shop, since=moment(HOUR))
+    assert counted() == before, "the first purchase of s1 lies before"
 
 
 def test_a_count_of_the_archive_says_the_same(shop: Shop, log: StreamLog) -> None:

@@ -110,15 +110,15 @@ def _figures(shop: Shop, hours: Hours, now: dt.datetime) -> list[Figure]:
         value = f"{rows.sum():,.0f}{unit}"
         return Figure(label, value, compared(rows.sum(), (then * weight).sum(), weekday), means, charts.spark(rows, then))
 
-    visits, orders = so_far.of("session"), so_far.of("order")
-    before = (then_day.of("session") * weight).sum(), (then_day.of("order") * weight).sum()
-    share = told_rate(orders.sum(), visits.sum())
+    visits, buyers = so_far.of("session"), so_far.of("buyer")
+    before = (then_day.of("session") * weight).sum(), (then_day.of("buyer") * weight).sum()
+    share = told_rate(buyers.sum(), visits.sum())
     conversion = Figure(
         "Visits that buy",
         share.partition(" (")[0] if visits.sum() else "–",
         _rates(share, told_rate(before[1], before[0]), weekday),
-        "Purchases to visits that began today; in brackets, between what it lies with 95 % certainty.",
-        charts.spark(_cumulative(orders, visits), _cumulative(then_day.of("order"), then_day.of("session"))),
+        "Visits that bought today, to those that began today; in brackets, between what it lies with 95 % certainty.",
+        charts.spark(_cumulative(buyers, visits), _cumulative(then_day.of("buyer"), then_day.of("session"))),
     )
     return [
         counted("Visits", "session", "", "Visits whose first event came today."),
@@ -164,7 +164,7 @@ def told_rate(part: float, whole: float) -> str:
     if whole <= 0:
         return ""
     low, high = interval(part, whole)
-    return f"{100 * part / whole:.1f} in 100 ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{100 * min(part / whole, 1.0):.1f} in 100 ({100 * low:.1f} to {100 * high:.1f})"
 
 
 # Personas

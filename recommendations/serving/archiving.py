@@ -138,12 +138,13 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
     # Before the events are there: by them it is told what comes again.
     count_blocked(shop, [(sessions[record.session], record.session, each) for record in real for each in record.blocked])
     silent = set(Session.objects.filter(pk__in=sessions.values(), events=0).order_by().values_list("session_id", flat=True))
+    bought = hours.bought_before(sessions, [record for _, record in records])
     new: list[tuple[Record, LoggedEvent]] = []
     for origin, of_origin in rows.items():
         kept = _append(shop, of_origin, origin)
         new += kept if origin != Origin.TEST else []
     Session.objects.recount(sessions.values())
-    hours.count(shop, hours.News(silent, new, slates))
+    hours.count(shop, hours.News(silent, bought, new, slates))
     write_exposures(shop.pk, real)
     AdaptationDecision.objects.bulk_create(
         [

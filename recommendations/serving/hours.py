@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from personas.events import CODE, NAMES
-from personas.models import Shop, moment
+from personas.models import ArchivedEvent, Shop, moment
 from recommendations import hourly
 from recommendations.hourly import Tally, contexts_of, hour_of
 from recommendations.serving.activity import LoggedDecision, LoggedEvent, LoggedSlate, Record
@@ -17,22 +17,36 @@ class News(NamedTuple):
     """What of a batch of records wasn't in the archive before, each beside its record.
 
     silent : ids of the sessions that had no event yet: the first one begins the visit.
+    bought : ids of the sessions that had bought something.
     """
 
     silent: Collection[str]
+    bought: Collection[str]
     events: Sequence[tuple[Record, LoggedEvent]]
     slates: Sequence[tuple[Record, LoggedSlate]]
+
+
+def bought_before(sessions: Mapping[str, int], records: Iterable[Record]) -> set[str]:
+    """Ids of the sessions (`sessions` : id -> key) that buy something in these records, and had before, by the archive."""
+    buying = {record.session for record in records if any(event.code == CODE["purchase"] for event in record.events)}
+    if not buying:
+        return set()
+    rows = ArchivedEvent.objects.filter(session__in=[sessions[name] for name in buying], code=CODE["purchase"]).order_by()
+    return set(rows.values_list("session__session_id", flat=True))
 
 
 def count(shop: Shop, news: News) -> None:
     """Add what is new to its hours. Whoever calls holds the shop's lock, within a transaction, and has written the slates."""
     tally: Tally = defaultdict(float)
-    begun: dict[str, tuple[float, str]] = {}
+    first: dict[tuple[str, str], tuple[float, str]] = {}
     for record, event in news.events:
+        this = (event.at, record.origin)
         if record.session in news.silent:
-            begun[record.session] = min(begun.get(record.session, (event.at, record.origin)), (event.at, record.origin))
-    for at, origin in begun.values():
-        tally[hour_of(moment(at)), "session", "", origin] += 1
+            first["session", record.session] = min(first.get(("session", record.session), this), this)
+        if event.code == CODE["purchase"] and record.session not in news.bought:
+            first["buyer", record.session] = min(first.get(("buyer", record.session), this), this)
+    for (measure, _), (at, origin) in first.items():
+        tally[hour_of(moment(at)), measure, "", origin] += 1
     for record, slate in news.slates:
         tally[hour_of(moment(slate.at)), "slate", slate.context, record.origin] += 1
     _count_events(shop, news.events, tally)
