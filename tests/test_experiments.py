@@ -361,6 +361,62 @@ def test_a_policy_that_won_serves_and_is_taken_back(shop: Shop, ada: User) -> No
     assert active(shop).components["policy"] == before
 
 
+def test_an_arm_that_is_known_to_be_worse_is_not_made_live_whoever_asks(shop: Shop, ada: User, client: Client) -> None:
+    made = running(shop)
+    visits(made, 600, gain=-0.5)
+    experiments.look(shop)
+    made.refresh_from_db()
+    with pytest.raises(EditError, match="known to be worse"):
+        experiments.make_live(made, "still", by=ada, reason="The board wants it.")
+    assert made.state == Experiment.State.RUNNING
+    client.force_login(ada)
+    page = client.get(reverse("admin:recommendations_experiment_change", args=[made.pk])).content.decode()
+    assert "“still” is known to be worse, and can't be made live." in page
+    assert "<option>still</option>" not in page
+
+
+def test_an_arms_policy_that_the_gate_found_worse_takes_an_experiment_that_says_otherwise(shop: Shop, ada: User) -> None:
+    policy = learned(shop)
+    PolicyVersion.objects.filter(pk=policy.pk).update(verdict={"verdict": "worse", "missing": ""})
+    made = running(shop, (STILL[0], {"name": "new", "share": 0.5, "policy": policy.component}))
+    with pytest.raises(EditError, match="known to be worse"):
+        experiments.make_live(made, "new", by=ada, reason="The board wants it.")
+    visits(made, 600, gain=0.5)
+    experiments.look(shop)
+    made.refresh_from_db()
+    experiments.make_live(made, "new", by=ada)
+    assert active(shop).components["policy"] == policy.component
+
+
+def test_an_arm_that_broke_a_guardrail_is_not_known_to_be_better(shop: Shop, ada: User) -> None:
+    made = running(shop, guardrails=[{"metric": "revenue", "least": -0.2}])
+    visits(made, 800, gain=0.5, revenue=0.5)
+    experiments.look(shop)
+    made.refresh_from_db()
+    assert made.result["verdicts"] == {"still": "better"}
+    with pytest.raises(EditError, match="reason is needed"):
+        experiments.make_live(made, "still", by=ada)
+    experiments.make_live(made, "still", by=ada, reason="The sale was on.")
+    assert made.result["live"]["overridden"]
+
+
+def test_clusters_that_were_built_since_are_not_lost_by_taking_an_arm_back(shop: Shop, engine: Engine, ada: User) -> None:
+    names = engine.clusters.learned.names
+    built = []
+    for mark in "!?":
+        renamed = replace(engine.clusters.learned, names=tuple(f"{name}{mark}" for name in names))
+        built.append(
+            releases.publish_clusters(shop, active(shop).components, replace(engine.clusters, learned=renamed), metrics={})
+        )
+    made = running(shop, (STILL[0], {"name": "new", "share": 0.5, "clusters": built[0].components["clusters"]}))
+    experiments.make_live(made, "new", by=ada, reason="Try it.")
+    later = activation.activate(built[1], by=policies._actor(ada))
+    with pytest.raises(EditConflict, match="built since"):
+        experiments.roll_back(made, by=ada)
+    assert active(shop) == later
+    assert "live" in made.result
+
+
 def test_clusters_that_won_serve_and_are_taken_back(shop: Shop, engine: Engine, ada: User) -> None:
     other = replace(
         engine.clusters, learned=replace(engine.clusters.learned, names=tuple(f"{n}!" for n in engine.clusters.learned.names))

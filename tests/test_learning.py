@@ -438,8 +438,10 @@ def test_looks_are_not_forgotten_with_the_candidates_that_are(shop: Shop, monkey
         told = {"look": n + 1, "since": 100}
         PolicyVersion.objects.create(shop=shop, version=f"p{n}", component="c", against=serving.version, verdict=told)
     PolicyVersion.objects.create(shop=shop, version="q", component="c", against="another", verdict={"look": 1})
+    for n in range(3):  # looks that were none: too little was known, or it decides as the other
+        PolicyVersion.objects.create(shop=shop, version=f"s{n}", component="c", against=serving.version, verdict={"look": 0})
     policies._tidy(shop)
-    assert set(PolicyVersion.objects.exclude(pk=serving.pk).values_list("version", flat=True)) == {"p2", "q"}
+    assert set(PolicyVersion.objects.exclude(pk=serving.pk).values_list("version", flat=True)) == {"p2", "q", "s2"}
     assert policies.looks_at(serving) == (3, 100)
 
 
@@ -509,6 +511,15 @@ def test_a_manager_may_override_with_a_reason_on_record(shop: Shop, candidate: P
     assert candidate.reason == "Christmas is near."
     with pytest.raises(policies.PolicyError, match="serves already"):
         policies.go_live(candidate, by=user, reason="Again.")
+
+
+def test_nobody_overrides_what_is_known_to_be_worse(shop: Shop, candidate: PolicyVersion, user: User) -> None:
+    candidate.verdict = {**candidate.verdict, "verdict": gate.WORSE}
+    candidate.save()
+    for overridden in (None, True):
+        with pytest.raises(policies.PolicyError, match="known to be worse"):
+            policies.go_live(candidate, by=user, reason="Christmas is near.", overridden=overridden)
+    assert serving(shop) == default_policy().version
 
 
 def test_rolling_back_serves_with_the_policy_of_before_and_leaves_the_next_to_people(

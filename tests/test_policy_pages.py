@@ -124,6 +124,17 @@ def test_an_unknown_policy_needs_a_reason_which_is_kept_and_shown(shop: Shop) ->
     assert (row.state, row.decided_by.get_username()) == (PolicyVersion.State.REFUSED, "ada")  # type: ignore[union-attr]
 
 
+def test_what_is_known_to_be_worse_has_no_button_and_is_refused(shop: Shop) -> None:
+    row, client = learned(shop, 60), client_of(*BOTH)
+    PolicyVersion.objects.filter(pk=row.pk).update(verdict={**row.verdict, "verdict": "worse"})
+    page = client.get(url("change", row.pk)).content.decode()
+    assert "It is known to be worse" in page
+    assert "Let it serve all the same" not in page
+    page = client.post(url("live", row.pk), {"reason": "Christmas is near."}, follow=True).content.decode()
+    assert "Nothing was changed." in page
+    assert releases.load_active(shop.pk).policy.version == default_policy().version
+
+
 def test_a_policy_that_passed_serves_by_one_click(shop: Shop) -> None:
     row, client = learned(shop, 4_000), client_of(*BOTH)
     page = client.get(url("change", row.pk)).content.decode()

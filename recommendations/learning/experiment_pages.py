@@ -140,7 +140,9 @@ class ExperimentPages(ModelAdmin):
             return response
         arms = read_arms(row.arms)
         challengers = [arm for arm in arms if not arm.plain]
-        known = [arm for arm in challengers if row.result.get("verdicts", {}).get(arm.name) == "better"]
+        known = [arm for arm in challengers if experiments.known(row, arm.name) == "better"]
+        worse = [arm for arm in challengers if experiments.known(row, arm.name) == "worse"]
+        may_be = [arm for arm in challengers if arm not in worse]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -150,8 +152,9 @@ class ExperimentPages(ModelAdmin):
             "arms": [(arm, _served(arm, told)) for arm, told in zip(arms, row.arms, strict=True)],
             "tries": row.proposals.select_related("cluster").order_by("pk"),
             "clusters": any(arm.clusters for arm in arms),
-            "challengers": challengers if may_override(request.user) else known,
-            "who_may": "" if may_override(request.user) or known == challengers else WHO_MAY,
+            "challengers": may_be if may_override(request.user) else known,
+            "who_may": "" if may_override(request.user) or known == may_be else WHO_MAY,
+            "worse": [arm.name for arm in worse],
             "rails": [(METRICS[r["metric"]], percent(-r["least"])) for r in row.guardrails],
             "metric": METRICS.get(row.metric, row.metric),
             "may": self.has_change_permission(request, row),

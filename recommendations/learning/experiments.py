@@ -201,11 +201,23 @@ def announce(shop: Shop) -> None:
     releases.redis_client().publish(releases.CHANNEL, str(shop.pk))
 
 
+def known(experiment: Experiment, arm: str) -> str:
+    """ "better", "worse" or "unknown"; one that is better by what the experiment asks, and broke a guardrail, is "unknown"."""
+    verdict = str(experiment.result.get("verdicts", {}).get(arm, "unknown"))
+    broke = any(rail["arm"] == arm and rail["broken"] for rail in experiment.result.get("guardrails", ()))
+    return "unknown" if verdict == "better" and broke else verdict
+
+
+def _refused_by_the_gate(shop: Shop, component: str) -> bool:
+    row = PolicyVersion.objects.filter(shop=shop, component=component).first()
+    return row is not None and row.state != PolicyVersion.State.LIVE and policies.known_worse(row)
+
+
 def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "") -> Release:
     """Serve everybody as an arm was, and end the experiment; the release that now serves.
 
-    reason : needed where the arm isn't known to be better than the control, which takes the right to override. Raises EditError,
-    PermissionDenied, ReleaseError.
+    reason : needed where the arm isn't known to be better than the control (`known`), which takes the right to override. One that
+    is known to be worse isn't made live. Raises EditError, PermissionDenied, ReleaseError.
     """
     shop, arms = experiment.shop, read_arms(experiment.arms)
     arm = next((arm for arm in arms if arm.name == arm_name), None)
@@ -217,10 +229,13 @@ def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "
         raise EditError("experiment", "has not been started")
     if experiment.result.get("live"):
         raise EditConflict("experiment", "has an arm that was made live already: take that back first")
-    known = experiment.result.get("verdicts", {}).get(arm.name) == "better"
-    if not known:
+    judged = known(experiment, arm.name)
+    if judged == "worse" or (judged != "better" and arm.policy and _refused_by_the_gate(shop, arm.policy)):
+        raise EditError("arm", "is known to be worse: only what is not known yet can be made live all the same")
+    overridden = judged != "better"
+    if overridden:
         check_override(by)
-    if not known and not reason.strip():
+    if overridden and not reason.strip():
         raise EditError(
             "reason", "is needed: the arm is not known to be better, and what is decided all the same is kept on record"
         )
@@ -235,14 +250,14 @@ def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "
     told = next(each for each in experiment.arms if each["name"] == arm.name)
     approved: list[int] | None = None
     if told.get("tries") is not None:  # first: where none can be approved, the experiment goes on
-        approved = proposal_outcomes.approve(experiment, by=by, reason=why, override=not known)
+        approved = proposal_outcomes.approve(experiment, by=by, reason=why, override=overridden)
     stop(experiment, by=by, reason=f"“{arm.name}” was made live.")
     if approved is not None:
         activation.publish_edits(shop)
     elif arm.clusters:
         _serve_clusters(shop, active, told, by=by, why=f"“{arm.name}” of “{experiment.name}”.")
     if arm.policy:
-        _serve_policy(shop, arm.policy, by=by, why=why, overridden=not known)
+        _serve_policy(shop, arm.policy, by=by, why=why, overridden=overridden)
     if arm.adapts != settings.enabled:
         _set_adapts(shop, on=arm.adapts)
     serving = Release.objects.active(shop)
@@ -254,8 +269,9 @@ def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "
             "at": timezone.now().isoformat(),
             "by": by.get_username() if by is not None else "",
             "release": serving.number,
+            "origin": releases.origin(serving),
             "before": before,
-            "overridden": not known,
+            "overridden": overridden,
             "reason": why[:300],
             "approved": approved,
         },
@@ -280,6 +296,8 @@ def roll_back(experiment: Experiment, *, by: Any) -> Release:
         proposal_outcomes.take_back(shop, live["approved"], by=_actor(by))
         activation.publish_edits(shop)
     elif arm.clusters:
+        if releases.origin(active) != live.get("origin", releases.origin(active)):
+            raise EditConflict("experiment", "can't be taken back: other clusters were built since, which would be lost")
         earlier = Release.objects.filter(shop=shop, number=before["release"]).first()
         if earlier is None:
             raise EditConflict("experiment", "can't be taken back: the release of before isn't kept any more")

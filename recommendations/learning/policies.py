@@ -55,6 +55,11 @@ RETIRED_KEPT = 50
 """Policies that are kept on record, beside those that somebody turned down."""
 
 
+IS_WORSE = (
+    "is known to be worse than the policy that it was compared with. Only what is not known yet can be let through all the same."
+)
+
+
 class PolicyError(ValueError):
     """What was asked of a policy can't be done, and what to do."""
 
@@ -256,8 +261,8 @@ def _tidy(shop: Shop) -> None:
     """Let candidates go that later ones took the place of, and policies that served long ago."""
     State = PolicyVersion.State
     kept = {component for kind, component in standing.in_experiments(shop) if kind == "policy"}
-    # The last that was judged for each policy's place knows how often it was looked at.
-    judged = PolicyVersion.objects.filter(shop=shop).exclude(against="").order_by().values("against")
+    # The last look at what might take each policy's place says how many there were; verdicts that were none don't.
+    judged = PolicyVersion.objects.filter(shop=shop, verdict__look__gt=0).order_by().values("against")
     latest = judged.annotate(latest=Max("pk")).values_list("latest", flat=True)
     for state, count in ((State.CANDIDATE, CANDIDATES_KEPT), (State.RETIRED, RETIRED_KEPT)):
         rows = PolicyVersion.objects.filter(shop=shop, state=state).order_by("-pk")
@@ -277,16 +282,24 @@ def passed(row: PolicyVersion) -> bool:
     return row.state == PolicyVersion.State.CANDIDATE and row.verdict.get("verdict") == gate.BETTER and row.against == live
 
 
+def known_worse(row: PolicyVersion) -> bool:
+    """Whether the gate said that it is worse than what it was compared with: that is known, and nobody's to override."""
+    return bool(row.verdict.get("verdict") == gate.WORSE)
+
+
 def go_live(row: PolicyVersion, *, by: Any = None, reason: str = "", overridden: bool | None = None) -> Release:
     """Let a policy serve, within seconds and without a training; the release that now does.
 
     by : the user who says so, None for the gate.  reason : needed where the gate didn't say that it may, which takes the right to
     override.  overridden : whether it goes on record as let through without being known to be better, where whoever calls knows,
     and has looked whether the user may; None where the gate is to tell.
+    What is known to be worse isn't let through: only an experiment that says otherwise may (`overridden` False).
     Raises PolicyError, PermissionDenied, ReleaseError.
     """
     if row.state == PolicyVersion.State.LIVE:
         raise PolicyError(f"{row.version} serves already.")
+    if overridden is not False and known_worse(row):
+        raise PolicyError(f"{row.version} {IS_WORSE}")
     if overridden is None:
         overridden = not passed(row)
         if overridden and by is not None:

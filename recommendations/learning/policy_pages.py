@@ -121,6 +121,7 @@ class PolicyPages(ModelAdmin):
             "more": more,
             "may": self.has_change_permission(request, row),
             "passed": policies.passed(row),
+            "worse": policies.IS_WORSE if policies.known_worse(row) else "",
             "may_override": may_override(request.user),
             "who_may": WORDS,
             "waits": row.state == State.CANDIDATE,
