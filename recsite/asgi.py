@@ -15,12 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from django.core.asgi import get_asgi_application
 
-pages = get_asgi_application()
+django_pages = get_asgi_application()
 
 # These read settings and models, so Django must be set up before.
 from recommendations.serving import consumers, live  # noqa: E402
+from recsite.bodies import Bounded  # noqa: E402
 from recsite.static import StaticFiles  # noqa: E402
 
+pages = Bounded(django_pages)
 static_files = StaticFiles()
 
 Message = MutableMapping[str, Any]
@@ -36,7 +38,7 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
         case "http" if static_files.has(scope["path"]):
             await static_files(scope, send)
         case "http":
-            await pages(scope, receive, send)  # type: ignore[arg-type]
+            await pages(scope, receive, send)
         case "websocket":
             await consumers.websocket_application(scope, receive, send)
         case "lifespan":

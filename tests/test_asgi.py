@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 from typing import Any
 
 import pytest
 import redis
 
 from recommendations.serving import process
+from recsite import bodies
 from recsite.asgi import application
 from recsite.security import OWN_PAGES
 
@@ -115,3 +117,25 @@ async def test_hot_endpoint_is_not_a_django_page(redis_client: redis.Redis) -> N
 async def test_unknown_kind_of_connection_raises() -> None:
     with pytest.raises(ValueError, match="scope type 'webtransport'"):
         await application({"type": "webtransport"}, None, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["its length said", "in chunks"])
+async def test_a_page_is_sent_no_more_than_it_may_be(monkeypatch: pytest.MonkeyPatch, told: bool) -> None:
+    """Django would write all of it to disk before it asks who sends it."""
+    monkeypatch.setattr(bodies, "MOST", 1_000)
+    taken: list[int] = []
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        taken.append(1)
+        return {"type": "http.request", "body": b"x" * 400, "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost")] + ([(b"content-length", b"1001")] if told else [])
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": "/api/v1/rules/", "headers": headers}
+    more = {"scheme": "http", "raw_path": b"/api/v1/rules/", "query_string": b"", "client": ("::1", 5), "server": ("::1", 80)}
+    await application(scope | more, receive, send)
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (413, "body_too_large")
+    assert len(taken) == (0 if told else 3)
