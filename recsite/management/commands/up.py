@@ -26,7 +26,8 @@ from recsite import embedded
 from recsite.environment import kept_secret, whole
 from recsite.supervisor import CannotRun, Program, SingleInstance, Supervisor, check_port
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 180.0
+"""For a machine busy with other things; a web process that dies is noticed at once."""
 BESIDE = "outfitter"
 """The demo shop that is prepared behind the chosen one, once that one serves."""
 LEFTOVERS_S = 10.0
