@@ -59,7 +59,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> SafeString:
     )
     return format_html(
         '<div class="overflow-x-auto" style="max-width: calc(100vw - 4rem)" tabindex="0" role="group" aria-label="{}">'
-        '<table class="tabular-nums"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+        '<table class="tabular-nums plain-links"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
         ", ".join(filter(None, head)),
         headings,
         body,

@@ -14,6 +14,7 @@ from clusters.admin import cluster_link, item_link
 from clusters.models import Item, ItemCluster
 from personas import versions
 from personas.admin import ReadOnlyAdmin, once, table
+from personas.models import Session
 from recommendations import account_pages, fit_reports, persona_pages
 from recommendations import cluster_build_pages as cluster_build_pages  # registers its pages
 from recommendations import cluster_pages as cluster_pages  # registers its pages
@@ -164,13 +165,19 @@ class TrainingRunAdmin(ReadOnlyAdmin):
 
 @admin.register(ServedSlate)
 class ServedSlateAdmin(ReadOnlyAdmin):
-    list_display = ("recommendation_id", "shop", "session_id", "at", "context", "shown_size")
+    list_display = ("at", "shop", "context", "shown_size", "session_id", "recommendation_id")
     list_filter = ("shop", "context", "at")
     list_select_related = ("shop",)
     search_fields = ("=recommendation_id", "=session_id")
     show_full_result_count = False
-    fields = ("shop", "recommendation_id", "session_id", "at", "context", "versions", "shown_items")
+    fields = ("shown_items", "shop", "shown_session", "at", "context", "recommendation_id", "versions")
     readonly_fields = fields
+
+    @admin.display(description="session")
+    def shown_session(self, slate: ServedSlate) -> SafeString | str:
+        pk = Session.objects.filter(shop=slate.shop_id, session_id=slate.session_id).values_list("pk", flat=True).first()
+        url = reverse("admin:personas_session_change", args=[pk]) if pk is not None else ""
+        return format_html('<a class="plain-link" href="{}">{}</a>', url, slate.session_id) if url else slate.session_id
 
     @admin.display(description="items")
     def shown_size(self, slate: ServedSlate) -> int:
@@ -185,7 +192,7 @@ class ServedSlateAdmin(ReadOnlyAdmin):
         why = "admin:recommendations_servedslate_why"
         rows = (
             (
-                entry["slot"],
+                entry["slot"] + 1,
                 item_link(items[entry["item"]]) if entry["item"] in items else entry["item"],
                 f"{entry['score']:.4g}",
                 f"{entry['propensity']:.4g}",
@@ -196,7 +203,7 @@ class ServedSlateAdmin(ReadOnlyAdmin):
             )
             for entry in slate.items
         )
-        return table(("slot", "item", "score", "propensity", "persona", "cluster", "expert", ""), rows)
+        return table(("slot", "item", "score", "chance", "persona", "cluster", "found by", ""), rows)
 
     def get_urls(self) -> list[URLPattern]:
         why = path("<int:pk>/why/<int:item>/", self.admin_site.admin_view(self.why), name="recommendations_servedslate_why")

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from clusters.admin import ItemAdmin, item_link, money
 from clusters.models import Item
 from personas.admin import ReadOnlyAdmin, once, table
-from recommendations.models import OverlayChange
+from recommendations.models import OverlayChange, ServedSlate
 
 if TYPE_CHECKING:
     from recommendations.overlays import LiveState
+
+LATEST, NAMED = 300, 5
+"""Slates of the shop that an item's page looks through, the latest, and how many of those that hold the item it names."""
 
 SHOWN = 100
 """Items of a version that its page names, of each kind."""
@@ -24,13 +30,35 @@ SHOWN = 100
 
 @admin.register(Item)
 class ItemPage(ItemAdmin):
-    readonly_fields = ("shown_live", *ItemAdmin.readonly_fields)
+    readonly_fields = ("shown_live", "shown_slates", *ItemAdmin.readonly_fields)
 
     def get_fields(self, request: HttpRequest, obj: Item | None = None) -> list[str]:
         """What shoppers see stands first; a new item has nothing to tell yet."""
-        told = {"shown_live", "shown_clusters"}
+        told = {"shown_live", "shown_slates", "shown_clusters"}
         fields = [str(name) for name in super().get_fields(request, obj) if name not in told]
-        return ["shown_live", *fields, "shown_clusters"] if obj else fields
+        slates = ["shown_slates"] if request.user.has_perm("recommendations.view_servedslate") else []
+        return ["shown_live", *slates, *fields, "shown_clusters"] if obj else fields
+
+    @admin.display(description="recommended lately")
+    @once
+    def shown_slates(self, item: Item) -> SafeString | str:
+        """The last slates that hold the item, of the shop's latest, each with the way to why."""
+        latest = ServedSlate.objects.filter(shop=item.shop_id).order_by("-at")[:LATEST]
+        found = ((slate, next((entry for entry in slate.items if entry["item"] == item.pk), None)) for slate in latest)
+        held = list(islice(((slate, entry) for slate, entry in found if entry is not None), NAMED))
+        if not held:
+            return f"In none of the shop’s last {LATEST} slates."
+        why = "admin:recommendations_servedslate_why"
+        rows = (
+            (
+                f"{timezone.localtime(slate.at):%Y-%m-%d %H:%M:%S}",
+                slate.context or "home",
+                entry["slot"] + 1,
+                format_html('<a href="{}">Why?</a>', reverse(why, args=[slate.pk, item.pk])),
+            )
+            for slate, entry in held
+        )
+        return table(("at", "place", "slot", ""), rows)
 
     @admin.display(description="for shoppers")
     @once

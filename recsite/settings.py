@@ -245,6 +245,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}],
     "SHOW_HISTORY": True,
     "DASHBOARD_CALLBACK": "recommendations.desk.pages.desk",
+    "STYLES": [lambda request: static("admin.css")],
     "SIDEBAR": {"navigation": "recommendations.desk.sidebar.sidebar"},
     "BORDER_RADIUS": "8px",
     # The one accent (Okabe-Ito blue, #0072B2) in Unfold's scale; `static/tokens.css` has the same.
@@ -255,7 +256,7 @@ UNFOLD = {
             "200": "#add9f1",
             "300": "#75bfe6",
             "400": "#389fd4",
-            "500": "#1285c0",
+            "500": "#2592cd",
             "600": "#0072b2",
             "700": "#005c91",
             "800": "#034c76",

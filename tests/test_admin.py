@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -107,6 +108,23 @@ def test_lists_and_rows_open_and_rows_cost_no_queries(admin_client: Client, mode
     assert many <= 15
     row = model.objects.first()  # type: ignore[attr-defined]
     assert queries(admin_client, address(model, "change", row.pk)) <= 20
+
+
+def test_an_item_leads_to_why_it_was_recommended_for_whom_may_see_slates(admin_client: Client, client: Client) -> None:
+    fill(0, 1)
+    item, slate = Item.objects.earliest("pk"), ServedSlate.objects.get()
+    why = reverse("admin:recommendations_servedslate_why", args=[slate.pk, item.pk])
+    path = address(Item, "change", item.pk)
+    assert why in admin_client.get(path).content.decode()
+    assert "last 300 slates" in admin_client.get(address(Item, "change", Item.objects.latest("pk").pk)).content.decode()
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    clerk.user_permissions.add(Permission.objects.get(codename="view_item"))
+    client.force_login(clerk)
+    page = client.get(path).content.decode()
+    assert "Item &lt;0&gt;" in page
+    assert why not in page
+    session = reverse("admin:personas_session_change", args=[Session.objects.get().pk])
+    assert session in admin_client.get(address(ServedSlate, "change", slate.pk)).content.decode()
 
 
 def test_pages_show_names_and_escape_them(admin_client: Client) -> None:

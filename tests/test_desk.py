@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -21,7 +22,7 @@ from recommendations.desk import changes, charts
 from recommendations.desk.sidebar import sidebar
 from recommendations.desk.today import compared, interval, today
 from recommendations.hourly import HOUR, Tally
-from recommendations.learning.models import ClusterProposal, Experiment, PolicyVersion
+from recommendations.learning.models import AdaptationSettings, ClusterProposal, Experiment, PolicyVersion
 from recommendations.models import MerchandisingRule, Release, TrainingRun
 
 NOW = dt.datetime(2026, 11, 23, 10, 30, tzinfo=dt.UTC)
@@ -150,8 +151,33 @@ def test_a_chart_escapes_what_others_wrote_and_keeps_marks_inside() -> None:
     assert "<script>" not in drawn
     assert "<b>" not in drawn
     assert "&quot;quoted&quot; &amp; more" in drawn
-    assert f'cx="{charts.WIDTH - charts.RIGHT:.1f}"' in drawn, "at the last hour, not beyond the picture"
+    assert f'd="M{charts.WIDTH - charts.RIGHT:.1f} ' in drawn, "at the last hour, not beyond the picture"
     assert [charts.nice(v) for v in (0, 2, 3, 10, 11, 300)] == [2, 2, 4, 10, 20, 400]
+
+
+def test_changes_within_some_hours_share_a_flag() -> None:
+    marks = [charts.Mark(99.0, 1, "a"), charts.Mark(98.5, 2, "b"), charts.Mark(97.0, 3, "c"), charts.Mark(40.0, 4, "d")]
+    drawn = charts.course(np.zeros(100), np.zeros(100), [""] * 100, marks, sentence="")
+    assert [part.partition("<")[0] for part in drawn.split('text-anchor="middle">')[1:]] == ["1–3", "4"]
+    assert "<title>a\nb\nc</title>" in drawn
+
+
+def test_who_changed_rules_and_settings_is_told_where_the_admin_noted_it(
+    shop: Shop, admin_client: Client, admin_user: User
+) -> None:
+    rule = MerchandisingRule.objects.create(shop=shop, name="Skirts first", action="pin", slot=1)
+    old = MerchandisingRule.objects.create(shop=shop, name="Belts last", action="pin", slot=2)
+    for row in (rule, old):
+        LogEntry.objects.log_actions(admin_user.pk, [row], CHANGE, change_message="Changed.", single_object=True)
+    LogEntry.objects.filter(object_id=str(old.pk)).update(action_time=rule.updated_at - WEEK)
+    settings = AdaptationSettings.objects.create(shop=shop, enabled=False)
+    found = {change.what: change.who for change in changes.changes(shop, rule.updated_at - WEEK)}
+    assert found == {
+        "Rule “Skirts first” was made": "admin",
+        "Rule “Belts last” was made": "",  # what was noted then was another change
+        "Settings of the adaptation were changed: it is off": "",
+    }
+    assert admin_client.get(changes.changes(shop, settings.updated_at)[0].url).status_code == 200
 
 
 def test_the_page_takes_as_many_queries_for_a_week_of_changes_as_for_a_day(
@@ -212,7 +238,7 @@ def test_every_page_of_the_admin_is_in_the_sidebar_once_and_the_page_where_someb
     links = [page["link"] for group in sidebar_of(root, live).values() for page in group]
     lists = [reverse(f"admin:{m._meta.app_label}_{m._meta.model_name}_changelist") for m in admin.site._registry]
     assert sorted(links) == sorted([reverse("admin:index"), live, *lists])
-    for path, title in ((live, "Right now"), ("/admin/", "Today"), ("/admin/personas/session/7/change/", "Sessions")):
+    for path, title in ((live, "Live"), ("/admin/", "Today"), ("/admin/personas/session/7/change/", "Sessions")):
         assert [p["title"] for group in sidebar_of(root, path).values() for p in group if p["active"]] == [title]
 
 
@@ -225,5 +251,5 @@ def test_the_sidebar_tells_nobody_of_pages_that_they_may_not_see(client: Client,
     client.force_login(clerk)
     page = client.get("/admin/").content.decode()
     assert "Item clusters" in page
-    assert "Right now" not in page
+    assert "Live" not in page
     assert "API keys" not in page

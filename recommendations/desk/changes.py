@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.contrib.contenttypes.models import ContentType
 from django.urls import reverse
 
 from clusters import gate
 from clusters.models import CatalogueFeed, ClusterChange
 from personas.models import PersonaVersion, Shop
-from recommendations.learning.models import ClusterProposal, Experiment, PolicyVersion
+from recommendations.learning.models import AdaptationSettings, ClusterProposal, Experiment, PolicyVersion
 from recommendations.models import MerchandisingRule, Release, TrainingRun
 
 MOST = 40
 """Changes that the page lists, the latest."""
+
+SAME_MOMENT_S = 60.0
+"""Seconds between a row's change and the admin's record of it, beyond which they are two."""
 
 Person = AbstractUser | AnonymousUser
 
@@ -46,7 +51,7 @@ def _admin(name: str, *arguments: int, query: str = "") -> str:
 def changes(shop: Shop, since: dt.datetime) -> list[Change]:
     """What changed from `since` on, the latest first."""
     found: list[Change] = []
-    for gather in (_releases, _personas, _clusters, _rules, _policies, _experiments):
+    for gather in (_releases, _personas, _clusters, _rules, _policies, _experiments, _settings):
         found += gather(shop, since)
     return sorted(found, key=lambda change: change.at, reverse=True)[:MOST]
 
@@ -93,13 +98,40 @@ def _clusters(shop: Shop, since: dt.datetime) -> list[Change]:
 
 
 def _rules(shop: Shop, since: dt.datetime) -> list[Change]:
-    rows = MerchandisingRule.objects.filter(shop=shop, updated_at__gte=since).order_by("-updated_at")[:MOST]
+    rows = list(MerchandisingRule.objects.filter(shop=shop, updated_at__gte=since).order_by("-updated_at")[:MOST])
+    names = _by_whom(rows)
     return [
         Change(
             row.updated_at,
             f"Rule “{row.name}” {_rule_said(row)}",
-            "",
+            names.get(row.pk, ""),
             _admin("recommendations_merchandisingrule_change", row.pk),
+        )
+        for row in rows
+    ]
+
+
+def _by_whom(rows: Sequence[MerchandisingRule] | Sequence[AdaptationSettings]) -> dict[int, str]:
+    """Key -> who changed the row last, by the admin's own log; those that it doesn't tell of are left out."""
+    if not rows:
+        return {}
+    kind = ContentType.objects.get_for_model(type(rows[0]))
+    at = {row.pk: row.updated_at for row in rows}
+    entries = LogEntry.objects.filter(content_type=kind, object_id__in=[str(pk) for pk in at]).order_by("action_time", "pk")
+    told = ((int(entry.object_id or 0), entry) for entry in entries.select_related("user"))
+    return {pk: str(entry.user) for pk, entry in told if abs((entry.action_time - at[pk]).total_seconds()) < SAME_MOMENT_S}
+
+
+def _settings(shop: Shop, since: dt.datetime) -> list[Change]:
+    rows = list(AdaptationSettings.objects.filter(shop=shop, updated_at__gte=since))
+    names = _by_whom(rows)
+    url = "recommendations_adaptationsettings_change"
+    return [
+        Change(
+            row.updated_at,
+            f"Settings of the adaptation were changed{'' if row.enabled else ': it is off'}",
+            names.get(row.pk, ""),
+            _admin(url, row.pk),
         )
         for row in rows
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -12,6 +12,9 @@ WIDTH, HEIGHT, TOP, LEFT, RIGHT, FOOT = 960.0, 150.0, 22.0, 44.0, 12.0, 20.0
 """The drawing's own units; a page scales it to its width."""
 
 SPARK = (120.0, 28.0)
+
+APART = 32.0
+"""Nearer than this, two flags would overlap."""
 
 
 class Mark(NamedTuple):
@@ -51,14 +54,29 @@ def course(now: np.ndarray, before: np.ndarray, labels: Sequence[str], marks: Se
         parts.append(f'<path class="line" d="M{line}"/>')
         then = "L".join(f"{LEFT + i * step:.1f} {y(v):.1f}" for i, v in enumerate(before.tolist()))
         parts.append(f'<path class="before" d="M{then}"/>')
-    for mark in marks:
-        x = LEFT + min(max(mark.at, 0.0), max(0, n - 1)) * step
+    for x, flag, titles in _flags([(LEFT + min(max(mark.at, 0.0), max(0, n - 1)) * step, mark) for mark in marks]):
+        half = 9.0 if len(flag) == 1 else 15.0
+        middle = min(x, WIDTH - half)
         parts.append(
-            f'<g class="mark"><title>{escape(mark.title)}</title><path d="M{x:.1f} {TOP - 4:.0f}V{ground:.0f}"/>'
-            f'<circle cx="{x:.1f}" cy="{TOP - 12:.0f}" r="9"/>'
-            f'<text x="{x:.1f}" y="{TOP - 8:.0f}" text-anchor="middle">{mark.number}</text></g>'
+            f'<g class="mark"><title>{escape(titles)}</title><path d="M{x:.1f} {TOP - 4:.0f}V{ground:.0f}"/>'
+            f'<rect x="{middle - half:.1f}" y="{TOP - 21:.0f}" width="{2 * half:.0f}" height="18" rx="9"/>'
+            f'<text x="{middle:.1f}" y="{TOP - 8:.0f}" text-anchor="middle">{flag}</text></g>'
         )
     return "".join(parts) + "</svg>"
+
+
+def _flags(placed: Sequence[tuple[float, Mark]]) -> Iterator[tuple[float, str, str]]:
+    """(x, number or numbers, titles) of each flag. Neighbours in the list whose flags would overlap share one."""
+    found: list[list[tuple[float, Mark]]] = []
+    for x, mark in placed:
+        if found and abs(found[-1][0][0] - x) < APART:
+            found[-1].append((x, mark))
+        else:
+            found.append([(x, mark)])
+    for group in found:
+        first, last = group[0][1], group[-1][1]
+        flag = f"{first.number}" if first is last else f"{first.number}–{last.number}"
+        yield group[0][0], flag, "\n".join(mark.title for _, mark in group)
 
 
 def spark(now: np.ndarray, before: np.ndarray) -> str:

@@ -34,7 +34,7 @@ def desk(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         return context
     shops = list(Shop.objects.order_by("slug"))
     shop = _chosen(request, shops)
-    context["desk_shops"], context["desk_shop"] = shops, shop
+    context["desk_shops"], context["desk_shop"], context["title"] = shops, shop, "Today"
     if shop is not None:
         context |= _told(request, shop, timezone.now().astimezone(dt.UTC))
     return context

@@ -11,58 +11,34 @@ from django.utils.text import capfirst
 
 LIVE = "personas_session_live"
 
-GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
-    (
-        "Shoppers",
-        (("personas.session", "groups"), ("recommendations.servedslate", "view_carousel"), ("personas.shopper", "person")),
-    ),
-    (
-        "Clusters",
-        (
-            ("clusters.itemcluster", "category"),
-            ("clusters.clusterchange", "history"),
-            ("clusters.clustersettings", "autorenew"),
-        ),
-    ),
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Shoppers", ("personas.session", "recommendations.servedslate", "personas.shopper")),
+    ("Clusters", ("clusters.itemcluster", "clusters.clusterchange", "clusters.clustersettings")),
     (
         "Learning",
         (
-            ("recommendations.clusterproposal", "lightbulb"),
-            ("recommendations.experiment", "science"),
-            ("recommendations.policyversion", "psychology"),
-            ("recommendations.adaptationsettings", "tune"),
-            ("recommendations.blockedaction", "block"),
+            "recommendations.clusterproposal",
+            "recommendations.experiment",
+            "recommendations.policyversion",
+            "recommendations.adaptationsettings",
+            "recommendations.blockedaction",
         ),
     ),
-    (
-        "Rules and goods",
-        (
-            ("recommendations.merchandisingrule", "rule"),
-            ("clusters.item", "sell"),
-            ("clusters.cataloguefeed", "rss_feed"),
-        ),
-    ),
-    (
-        "Personas",
-        (
-            ("personas.archetype", "face"),
-            ("personas.attribute", "label"),
-            ("personas.personaversion", "layers"),
-        ),
-    ),
+    ("Rules and goods", ("recommendations.merchandisingrule", "clusters.item", "clusters.cataloguefeed")),
+    ("Personas", ("personas.archetype", "personas.attribute", "personas.personaversion")),
     (
         "Shop",
         (
-            ("personas.shop", "storefront"),
-            ("recommendations.release", "rocket_launch"),
-            ("recommendations.trainingrun", "model_training"),
-            ("personas.apikey", "key"),
-            ("auth.user", "manage_accounts"),
-            ("auth.group", "group"),
+            "personas.shop",
+            "recommendations.release",
+            "recommendations.trainingrun",
+            "personas.apikey",
+            "auth.user",
+            "auth.group",
         ),
     ),
 )
-"""Title, and its models with their icons. What the admin has beside these is found under `RECORDS`."""
+"""Title, and its models. What the admin has beside these is found under `RECORDS`."""
 
 RECORDS = "Records"
 
@@ -70,34 +46,32 @@ RECORDS = "Records"
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's SIDEBAR["navigation"]: what `request.user` may see, by group; the group of raw rows is folded."""
     models = {model._meta.label_lower: model for model in admin.site._registry}
-    first = [_page("Today", reverse("admin:index"), "today", request, whole=True)]
+    first = [_page("Today", reverse("admin:index"), request, whole=True)]
     if request.user.has_perm("personas.view_session"):
-        first.append(_page("Right now", reverse(f"admin:{LIVE}"), "sensors", request))
+        first.append(_page("Live", reverse(f"admin:{LIVE}"), request))
     found: list[dict[str, Any]] = [{"items": first}]
     for title, pages in GROUPS:
-        found.append(
-            {"title": title, "items": [_list(models.pop(name), icon, request) for name, icon in pages if name in models]}
-        )
+        found.append({"title": title, "items": [_list(models.pop(name), request) for name in pages if name in models]})
     rest = sorted(models.values(), key=lambda model: str(model._meta.verbose_name_plural).lower())
-    found.append({"title": RECORDS, "collapsible": True, "items": [_list(model, "table_rows", request) for model in rest]})
+    found.append({"title": RECORDS, "collapsible": True, "items": [_list(model, request) for model in rest]})
     for group in found:
         group["items"] = [page for page in group["items"] if page is not None]
     return [group for group in found if group["items"]]
 
 
-def _list(model: Any, icon: str, request: HttpRequest) -> dict[str, Any] | None:
+def _list(model: Any, request: HttpRequest) -> dict[str, Any] | None:
     """A model's list by the name that its page has, None for those who may not see it."""
     if not admin.site._registry[model].has_view_or_change_permission(request):
         return None
     meta = model._meta
     url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
-    return _page(capfirst(str(meta.verbose_name_plural)), url, icon, request)
+    return _page(capfirst(str(meta.verbose_name_plural)), url, request)
 
 
-def _page(title: str, url: str, icon: str, request: HttpRequest, *, whole: bool = False) -> dict[str, Any]:
+def _page(title: str, url: str, request: HttpRequest, *, whole: bool = False) -> dict[str, Any]:
     """whole : the page has nothing below it, so that it is where somebody is only at this very address."""
     live = reverse(f"admin:{LIVE}")
     here = (
         request.path == url or not whole and request.path.startswith(url) and (url == live or not request.path.startswith(live))
     )
-    return {"title": title, "link": url, "icon": icon, "active": here}
+    return {"title": title, "link": url, "active": here}
