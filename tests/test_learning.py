@@ -380,9 +380,10 @@ def test_a_candidate_is_judged_without_what_it_learned_from_the_decision(shop: S
 
 
 def test_the_next_candidate_is_judged_on_what_came_after_the_policy_that_serves(shop: Shop) -> None:
-    made_decisions(shop, decisions=2_000, until=NOW, seed=5)
+    made_decisions(shop, decisions=4_000, until=NOW, seed=5)
     policies.learn_policy(shop, now=LATER)
     live = PolicyVersion.objects.get(state=PolicyVersion.State.LIVE)
+    assert live.learned
     made_decisions(
         shop,
         decisions=500,
