@@ -28,7 +28,7 @@ function element(name, text, className = "") {
 }
 
 function clock(at) {
-  const made = element("time", new Date(at * 1000).toLocaleTimeString());
+  const made = element("time", new Date(at * 1000).toLocaleTimeString("en-GB", { timeZone: "UTC" }));
   made.dateTime = new Date(at * 1000).toISOString();
   return made;
 }
