@@ -296,11 +296,12 @@ def roll_back(experiment: Experiment, *, by: Any) -> Release:
         proposal_outcomes.take_back(shop, live["approved"], by=_actor(by))
         activation.publish_edits(shop)
     elif arm.clusters:
-        if releases.origin(active) != live.get("origin", releases.origin(active)):
-            raise EditConflict("experiment", "can't be taken back: other clusters were built since, which would be lost")
         earlier = Release.objects.filter(shop=shop, number=before["release"]).first()
         if earlier is None:
             raise EditConflict("experiment", "can't be taken back: the release of before isn't kept any more")
+        # That of before serves already where it was taken back, and something failed after.
+        if "origin" in live and releases.origin(active) not in (live["origin"], releases.origin(earlier)):
+            raise EditConflict("experiment", "can't be taken back: other clusters were built since, which would be lost")
         activation.activate(earlier, by=_actor(by), reason=why)
     if arm.policy:
         _serve_policy(shop, before["policy"], by=by, why=why, overridden=False)
