@@ -68,14 +68,15 @@ export class Rail {
     const place = held ? Math.min([...this.list.children].indexOf(held), cards.length) : cards.length;
     const scrolled = this.list.scrollLeft;
     const kept = new Set(cards);
+    // What was in view before isn't known to be now: the observer says it anew of each card.
+    this.visible.clear();
+    clearTimeout(this.timer);
     for (const card of [...this.list.children]) if (card !== held && !kept.has(card)) { this.observer.unobserve(card); card.remove(); }
     cards.forEach((card, i) => (i < place ? this.list.insertBefore(card, held) : this.list.append(card)));
     this.list.scrollLeft = scrolled;
-    for (const card of cards) {
-      this.observer.unobserve(card);
-      this.observer.observe(card);
-      if (animate && !still.matches) this.move(card, from.get(card));
-    }
+    for (const card of this.list.children) this.observer.unobserve(card);
+    if (animate && !still.matches) for (const card of cards) this.move(card, from.get(card));
+    this.arrived();
     if (!held) this.note.textContent = this.said(slate);
     this.root.classList.toggle("nothing", !slate.items.length);
   }
@@ -87,6 +88,13 @@ export class Rail {
     if (notes.has("no_anchors")) return "Too new to know: what else suits you";
     if (notes.has("no_companions")) return "Nothing known yet: popular things of other kinds";
     return this.root.dataset.note;
+  }
+
+  /** What is in view is asked for when nothing moves: a card that crosses the screen on its way out was not looked at. */
+  async arrived() {
+    const moves = [...this.list.children].flatMap((card) => card.getAnimations().map((move) => move.finished));
+    await Promise.allSettled(moves);
+    for (const card of this.list.children) this.observer.observe(card);
   }
 
   move(card, before) {
