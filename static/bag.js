@@ -2,8 +2,13 @@
 // whichever form or page it came by. Open, the bag shows what goes with it.
 
 import { el } from "./belief.js";
+import { ofBrowser } from "./memory.js";
 
 const SOON_MS = 300;
+const MOST_ORDERS = 20;
+
+/** Under which it is kept what of this visit's bag was told. */
+export const keyOfBag = ({ shop, visit }) => `bag:${shop}:${visit}`;
 
 export class Bag {
   /** tell(name, details): reports an event, null while nothing may be told. rail: {show(root, recommend), hide()}, or null where
@@ -12,9 +17,8 @@ export class Bag {
     this.settings = settings;
     this.tell = tell;
     this.rail = rail;
-    this.key = `bag:${settings.shop}:${settings.visit}`;
+    this.key = keyOfBag(settings);
     this.bag = settings.bag;
-    this.order = settings.order;
     this.page = document.getElementById("bag-page");
     this.sheet = document.getElementById("bag-sheet");
     this.beside = this.page ? null : this.frame();
@@ -25,26 +29,29 @@ export class Bag {
     const add = document.getElementById("add-form");
     add?.addEventListener("submit", (event) => { event.preventDefault(); this.add(add); });
     if (this.page) this.enhance();
-    this.told();
+    this.told(settings);
     this.draw();
   }
 
-  /** What the bag holds now is told as what changed since it was last told, by any page of this visit. */
-  told() {
+  /** What the bag holds now is told as what changed since it was last told, by any page of this visit. came: wishes and order,
+      which only a page that was just loaded knows; one that was left open while another went on does not. */
+  told(came = {}) {
     const { lines } = this.bag;
-    const before = JSON.parse(localStorage.getItem(this.key) ?? "{}");
-    const now = { bag: Object.fromEntries(lines.map((line) => [line.item_id, line.quantity])), wishes: this.settings.wishes, order: this.order?.id ?? "" };
-    localStorage.setItem(this.key, JSON.stringify(now));
+    const before = ofBrowser.get(this.key) ?? {};
+    const { wishes = before.wishes ?? [] } = came;
+    const ordered = before.orders ?? [];
+    const order = came.order && !ordered.includes(came.order.id) ? came.order : null;
+    const now = { bag: Object.fromEntries(lines.map((line) => [line.item_id, line.quantity])), wishes, orders: [...ordered, ...(order ? [order.id] : [])].slice(-MOST_ORDERS) };
+    const lasts = ofBrowser.set(this.key, now);
     if (!this.tell) return;
-    let had = before.bag ?? {};
-    if (now.order && now.order !== before.order) {
-      // The order's own number is the event's: loaded again, or in another window, it still counts once.
-      this.tell("purchase", { event_id: `order-${now.order}`, items: this.order.items });
-      had = {};
-    }
+    // The order's own number is the event's: loaded again, or in another window, it still counts once.
+    if (order) this.tell("purchase", { event_id: `order-${order.id}`, items: order.items });
+    // Where nothing is remembered, what the page came with may have been told by the one before.
+    if (!lasts && "wishes" in came) return;
+    const had = order ? {} : before.bag ?? {};
     for (const { item_id, quantity, price } of lines) this.moved(item_id, quantity - (had[item_id] ?? 0), price);
     for (const [item_id, quantity] of Object.entries(had)) if (!(item_id in now.bag)) this.moved(item_id, -quantity);
-    for (const item_id of now.wishes) if (!(before.wishes ?? []).includes(item_id)) this.tell("add_to_wishlist", { items: [{ item_id }] });
+    for (const item_id of wishes) if (!(before.wishes ?? []).includes(item_id)) this.tell("add_to_wishlist", { items: [{ item_id }] });
   }
 
   moved(item_id, pieces, price) {

@@ -8,6 +8,7 @@ export class Circumstances {
     this.kept = kept;
     this.keep = keep;
     this.said = root.querySelector("[role=status]");
+    this.trying = false;
     for (const select of root.querySelectorAll("select")) {
       select.value = this.tried[select.name] ?? "";
       select.addEventListener("change", () => this.choose(select));
@@ -21,14 +22,17 @@ export class Circumstances {
 
   /** What the system knew by itself, before anything was tried: what "as it is" goes back to. */
   found(profile) {
-    if (!Object.keys(this.tried).length) this.keep({ found: profile.evidence_used ?? {} });
+    if (!this.trying && !Object.keys(this.tried).length) this.keep({ found: profile.evidence_used ?? {} });
   }
 
   async choose(select) {
     const value = select.value || (this.kept.found?.[select.name] ?? "");
     const words = select.selectedOptions[0].textContent;
     this.said.textContent = "";
-    if (!(await this.send({ [select.name]: value }))) {
+    this.trying = true; // a profile that counts it may come before the answer does
+    const taken = await this.send({ [select.name]: value });
+    this.trying = false;
+    if (!taken) {
       select.value = this.tried[select.name] ?? "";
       this.said.textContent = "That could not be sent just now; nothing changed.";
       return;

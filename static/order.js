@@ -1,5 +1,7 @@
 // A search's results by relevance, or with those that suit this visit before their equals. Nothing is added or left out.
 
+import { ofTab } from "./memory.js";
+
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Order {
@@ -13,11 +15,11 @@ export class Order {
     this.key = `order:${settings.shop}`;
     root.hidden = false;
     for (const button of root.querySelectorAll("button")) button.addEventListener("click", () => this.choose(button.value));
-    if (sessionStorage.getItem(this.key) === "you") this.choose("you", { animate: false });
+    if (ofTab.get(this.key) === "you") this.choose("you", { animate: false });
   }
 
   async choose(order, { animate = true } = {}) {
-    sessionStorage.setItem(this.key, order);
+    ofTab.set(this.key, order);
     for (const button of this.root.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === order));
     this.chosen = order;
     if (order !== "you") {

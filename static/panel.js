@@ -1,24 +1,25 @@
 // Makes a page of the storefront live: tells what the shopper does, shows what comes back.
 
 import "./progress.js";
-import { Bag } from "./bag.js";
+import { Bag, keyOfBag } from "./bag.js";
 import { colourFaces, inPlace, show } from "./belief.js";
 import { Circumstances } from "./circumstances.js";
 import { Live, newId } from "./live.js";
+import { ofBrowser, ofTab } from "./memory.js";
 import { Order } from "./order.js";
 import { Rail } from "./rail.js";
 import { drawCourse, extended } from "./timeline.js";
 
 const settings = JSON.parse(document.getElementById("panel-settings").textContent);
 const memory = `panel:${settings.shop}:${settings.visit}`;
-const kept = JSON.parse(sessionStorage.getItem(memory) ?? "{}");
+const kept = ofTab.get(memory) ?? {};
 const remembered = kept.events ?? {};
 const words = { live: "Live", down: "Live updates are off; asking every few seconds" };
 const linkState = document.getElementById("link-state");
 
 function keep(change) {
   Object.assign(kept, change);
-  sessionStorage.setItem(memory, JSON.stringify(kept));
+  ofTab.set(memory, kept);
 }
 
 /** An event in GA4 terms; what it was about is remembered, so that the evidence can be told in words. */
@@ -159,4 +160,7 @@ function follow(profile) {
   drawCourse(kept.course ?? [], inPlace(profile.belief));
 }
 
-document.getElementById("new-session").addEventListener("submit", () => sessionStorage.removeItem(memory));
+document.getElementById("new-session").addEventListener("submit", () => {
+  ofTab.drop(memory);
+  ofBrowser.drop(keyOfBag(settings));
+});

@@ -189,6 +189,42 @@ def test_saved_goods_are_kept_and_told(open_page: Open) -> None:
     expect(page.locator(".products")).to_contain_text("Nothing saved yet")
 
 
+def test_a_page_that_was_left_open_tells_nothing_twice(open_page: Open) -> None:
+    old = open_page("/shop/fashion/item/A1/")
+    live(old)
+    told = told_of(old)
+    page = old.context.new_page()
+    more = told_of(page)
+    base = old.url.split("/shop/")[0]
+    page.goto(f"{base}/shop/fashion/")
+    add(page, "A2")
+    page.get_by_role("button", name="Save").click()
+    page.goto(f"{base}/shop/fashion/bag/")
+    order(page)
+    old.get_by_role("button", name="Add to bag").click()
+    expect(old.locator("#bag-count")).to_have_text("1")
+    page.reload()
+    live(page)
+    page.wait_for_timeout(1_500)
+    known = {e["event_id"]: e for e in [*told, *more]}.values()
+    counted = [e["name"] for e in known if e["name"] in {"add_to_cart", "add_to_wishlist", "remove_from_cart", "purchase"}]
+    assert sorted(counted) == ["add_to_cart", "add_to_cart", "add_to_wishlist", "purchase"]
+
+
+def test_with_the_browsers_storage_blocked_the_page_is_whole(open_page: Open) -> None:
+    blocked = """for (const kind of ["localStorage", "sessionStorage"])
+        Object.defineProperty(window, kind, {get() { throw new DOMException("blocked", "SecurityError"); }});"""
+    page = open_page("/shop/fashion/item/A1/", before=lambda made: made.add_init_script(blocked))
+    live(page)
+    told = told_of(page)
+    page.get_by_role("button", name="Add to bag").click()
+    expect(page.locator("#bag-count")).to_have_text("1")
+    page.goto(page.url)
+    live(page)
+    page.wait_for_timeout(1_500)
+    assert [e["name"] for e in told if e["name"] == "add_to_cart"] == ["add_to_cart"]
+
+
 def test_while_paused_nothing_is_told_and_the_rail_is_anybodys(open_page: Open) -> None:
     page = open_page("/shop/fashion/item/C20/")
     live(page)
