@@ -1,4 +1,4 @@
-// Tells what a shopper does, brings back what suits them: docs/integrators.md. No cookie; no call throws.
+// Tells what a shopper does, brings what suits them: docs/integrators.md. No cookie; no call throws.
 (() => {
   if (window.persona) return;
   const SEEN_MS = 1000, SHORTEST_DWELL_MS = 500;
@@ -6,7 +6,7 @@
   const BATCH = 100, BATCH_CHARS = 50000, MOST_KEPT = 1000, MOST_SLATES = 20;
   const IDLE_MS = 1800e3, OLDEST_MS = 86400e3;
   const EVENTS = "/api/v1/events";
-  const POISON = [400, 413, 415, 422]; // no retry mends these
+  const POISON = [400, 409, 413, 415, 422]; // no retry mends these
   const own = document.currentScript?.src;
 
   const quiet = (work) => { try { return work(); } catch { return undefined; } };
@@ -21,15 +21,21 @@
   let begun = false, refused = false, leaving = false;
   let stamp = 0, timer = 0, due = 0, sending = false, attempts = 0, notBefore = 0, told = 0;
   let viewed = null, since = null, spent = 0, looking = 0;
-  let socket = null, opened = false, lost = 0, again = 0, version = "";
+  let socket = null, opened = false, lost = 0, again = 0, version = "", joined = "";
 
-  // What a storage refuses is kept for this page.
+  // What a storage refuses stays with the page.
   function shelf(kind) {
     const spare = new Map();
     const full = (key) => `pc:${settings.shop}:${key}`;
     return {
       get: (key) => spare.get(full(key)) ?? quiet(() => window[kind].getItem(full(key))) ?? null,
-      set(key, value) { try { window[kind].setItem(full(key), value); } catch { spare.set(full(key), value); } },
+      set(key, value) {
+        spare.set(full(key), value);
+        quiet(() => {
+          window[kind].setItem(full(key), value);
+          spare.delete(full(key));
+        });
+      },
       drop(key) { spare.delete(full(key)); quiet(() => window[kind].removeItem(full(key))); },
       keys(start) {
         const all = [...(quiet(() => Object.keys(window[kind])) ?? []), ...spare.keys()];
@@ -53,12 +59,11 @@
     if (settings.session) return settings.session;
     const [id, at] = (kept.get("visit") ?? "").split(" ");
     const current = id && Date.now() - at < IDLE_MS ? id : newId();
-    kept.set("visit", `${current} ${Date.now()}`);
+    if (allowed()) kept.set("visit", `${current} ${Date.now()}`);
     return current;
   }
 
-  // Each event is a row of the storage, so that tabs overwrite nothing, until the server answers for it. Sent twice it counts
-  // once, by its id.
+  // Each event is a row of the storage, so that tabs overwrite nothing, until the server answers. Sent twice it counts once.
 
   const rowsOf = (visit) => `e:${encodeURIComponent(visit)}:`;
 
@@ -70,6 +75,7 @@
     }
     if (!on()) return null;
     const visit = session();
+    if (visit !== joined) socket?.close();
     stamp = Math.max(stamp + 1, Date.now());
     const event = { event_id: newId(), timestamp_micros: stamp * 1000, name, ...params }, row = rowsOf(visit) + stamp.toString(36) + event.event_id;
     kept.set(row, JSON.stringify(event));
@@ -101,7 +107,7 @@
       await (navigator.locks ? navigator.locks.request(`pc:${settings.shop}`, sendAll) : sendAll());
     } catch { /* tried again */ }
     sending = false;
-    for (const row of waiting.keys()) if (!kept.get(row)) answered(row, null); // another tab sent it
+    settle();
     if (kept.keys(rowsOf(now)).length) plan(LATER_MS);
   }
 
@@ -114,6 +120,8 @@
       else if (visit === now) return;
     }
   }
+
+  function settle() { for (const row of waiting.keys()) if (!kept.get(row)) answered(row, null); }
 
   function answered(row, at) {
     waiting.get(row)?.(at);
@@ -158,7 +166,7 @@
     return answer?.ok || bad;
   }
 
-  /** Nobody hears the answer: rows stay, and the next page sends them again. */
+  /** Nobody hears the answer: the next page sends again. */
   function leave() {
     const visit = session(), rows = batch(visit), token = tokens[visit];
     if (token && rows.length) navigator.sendBeacon(settings.endpoint + EVENTS, JSON.stringify({ token, ...bodyOf(visit, rows) }));
@@ -193,7 +201,8 @@
     if (!tokenAddress) return null;
     const address = new URL(tokenAddress, location.href);
     address.searchParams.set("session_id", visit);
-    return (await fetch(address, patience())).json();
+    const answer = await fetch(address, patience());
+    return answer.ok ? answer.json() : null;
   }
 
   function look() { if (!document.hidden) since ??= clock(); }
@@ -269,7 +278,7 @@
     const asked = asks.get(rail);
     if (!asked) return;
     asked.version = stale ? null : found.version;
-    if (!stale) {
+    if (!stale && on()) {
       const old = slates.keys("s:");
       if (old.length >= MOST_SLATES) old.forEach(slates.drop);
       slates.set(place(rail, asked.recommend), JSON.stringify(found));
@@ -302,10 +311,12 @@
   async function connect() {
     if (!on() || leaving || settings.live === false || socket?.readyState < 2) return;
     clearTimeout(again);
-    const token = await tokenOf(session(), lost && !opened).catch(() => null);
-    if (leaving || socket?.readyState < 2) return;
+    const visit = session(), token = await tokenOf(visit, lost && !opened).catch(() => null);
+    if (leaving || !on() || socket?.readyState < 2) return;
     if (!token) return fell();
     opened = false;
+    if (visit !== joined) version = "";
+    joined = visit;
     const made = (socket = new WebSocket(`${settings.endpoint.replace(/^http/, "ws")}/ws/v1/session?token=${encodeURIComponent(token)}${version}`));
     made.onopen = () => {
       opened = true;
@@ -341,6 +352,8 @@
     if (typeof settings.token === "string") [tokens[session()], settings.token] = [settings.token];
     if (begun) return;
     begun = true;
+    spent = 0;
+    since = null;
     look();
     const shown = document.querySelector("[data-pc-view]");
     if (shown) viewed = itemsOf(shown);
@@ -362,7 +375,7 @@
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       lookAway();
-      flush();
+      if (Date.now() > told) flush();
     } else {
       for (const mark of half.values()) mark.id = "";
       wake();
@@ -400,6 +413,7 @@
       clearTimeout(again);
       socket?.close();
       for (const each of [kept, slates]) each.keys("").forEach(each.drop);
+      settle();
     },
     on(kind, hear) { (hearers[kind] ??= []).push(hear); },
   };

@@ -3,7 +3,7 @@
 const MOST_EVENTS = 500, MOST_ITEMS = 500, MOST_REQUESTS = 10000, MOST_SLATES = 1000;
 const AWAY_MS = 1000, LONGEST_BACKOFF_MS = 5000, LONGEST_WAIT_MS = 30000;
 const BUSY = [408, 425, 429, 500, 502, 503, 504];
-const FOR_EVER = [400, 413, 415, 422];
+const FOR_EVER = [400, 409, 413, 415, 422];
 
 export class PersonaError extends Error {
   constructor(code, detail, { status = 0, field = "", retryAfter = null, cause } = {}) {

@@ -235,6 +235,46 @@ def test_consent_begins_with_what_is_in_view_and_its_withdrawal_leaves_nothing(
     assert page.evaluate("persona.track('search', {search_term: 'blue'})") is None
 
 
+def test_a_visit_stays_one_while_the_storage_is_full_and_after(server: SmallServer, shop: Pages, visit: Visit) -> None:
+    shop.put("/full", init())
+    page = visit("/full")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(json.loads(request.post_data or "{}").get("session_id", "")))
+    page.evaluate("""() => { const set = Storage.prototype.setItem; window.mend = () => { Storage.prototype.setItem = set; };
+        Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); }; }""")
+    page.clock.install()
+    told = [page.evaluate("persona.track('search', {search_term: 'red'})")]
+    page.evaluate("mend()")
+    for _ in range(3):
+        page.clock.fast_forward(20 * 60_000)
+        told.append(page.evaluate("persona.track('search', {search_term: 'red'})"))
+    assert None not in told
+    assert len({session for session in asked if session}) == 1
+
+
+def test_a_token_that_is_refused_in_json_costs_no_event(server: SmallServer, shop: Pages, visit: Visit) -> None:
+    shop.put("/no-token", init("no-token"))
+    page = visit("/no-token")
+    page.route("**/token?*", lambda route: route.fulfill(status=500, json={"code": "internal", "detail": "Something failed."}))
+    page.evaluate("void persona.track('view_item', {event_id: 'waits', items: [{item_id: 'sku-1'}]})")
+    page.wait_for_timeout(500)
+    assert len(rows(page)) == 1
+    page.unroute("**/token?*")
+    assert until(lambda: "waits" in server.archived("no-token"), 60.0)
+
+
+def test_what_is_answered_after_consent_was_withdrawn_is_not_kept(server: SmallServer, shop: Pages, visit: Visit) -> None:
+    shop.put("/late", init())
+    page = visit("/late")
+    page.evaluate("""() => { const get = fetch; window.fetch = async (...how) => { const answer = await get(...how);
+        await new Promise((go) => { window.go = go; }); return answer; }; }""")
+    page.evaluate("persona.recommend('', {count: 2}, () => {})")
+    page.wait_for_function("'go' in window")
+    page.evaluate("persona.consent(false); setInterval(() => go(), 20); undefined")
+    page.wait_for_timeout(1_000)
+    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+
+
 def test_two_tabs_send_each_event_once(server: SmallServer, shop: Pages, visit: Visit) -> None:
     shop.put("/tabs", init("tabs"))
     one = visit("/tabs")

@@ -196,7 +196,7 @@ def keep(outbox: Outbox, call: Call, told: Told) -> None:
 
 def droppable(error: PersonaError) -> bool:
     """Whether what was refused will be refused for ever; a wrong key may be mended."""
-    return error.status in {400, 413, 415, 422}
+    return error.status in {400, 409, 413, 415, 422}
 
 
 def written(answers: Sequence[Mapping[str, Any]]) -> ItemsWritten:
