@@ -28,6 +28,9 @@ from tests.worlds import make_world, train_world
 
 JOBS = 2
 
+PATIENCE_S = 7_200.0
+"""Twenty worlds take a quarter of an hour on two quiet processors, and several times that on busy ones."""
+
 
 @pytest.fixture(scope="module")
 def shop() -> Shop:
@@ -209,6 +212,7 @@ def steady() -> Board:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize(("peer", "least"), [("linucb", 5.0), ("static", 0.0), ("uniform", 0.0), ("epsilon-greedy", 0.0)])
 def test_ours_misses_less_than_its_peers(steady: Board, peer: str, least: float) -> None:
     """Cumulative regret over twenty worlds, of LinUCB's at least 5 % less; no interval holds 0. Every step is checked for its
@@ -219,6 +223,7 @@ def test_ours_misses_less_than_its_peers(steady: Board, peer: str, least: float)
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(PATIENCE_S)
 def test_a_session_brings_more_with_adaptation_than_without_and_no_less_than_where_clusters_are_kept(steady: Board) -> None:
     """Expected reward of a session, paired by world. Beside always keeping the interval may hold 0, and does not lie below it."""
     ours = steady.of("ours", "expected").mean(axis=1)
@@ -227,6 +232,7 @@ def test_a_session_brings_more_with_adaptation_than_without_and_no_less_than_whe
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(PATIENCE_S)
 def test_ours_comes_back_after_tastes_moved_and_static_clusters_do_not() -> None:
     pytest.importorskip("mabwiser")
     from recommendations.benchmarks import adaptation

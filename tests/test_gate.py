@@ -81,6 +81,7 @@ def test_fifty_looks_at_an_equal_policy_pass_it_no_more_often_than_one() -> None
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(3_600.0)  # some minutes of a processor; machines are busy
 @pytest.mark.parametrize("kind", known_decisions.KINDS)
 def test_fifty_looks_pass_an_equal_policy_in_5_percent_of_logs_at_most(kind: str) -> None:
     """200 logs of each kind; looked at each time as if it were the only one, more than 5 % pass where rewards aren't rare."""
