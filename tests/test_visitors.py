@@ -85,6 +85,7 @@ async def test_visits_choose_from_what_was_served_and_are_marked_from_the_first_
     reports = [event for event in events if event.code == CODE["view_item_list"]]
     assert all([served[r.recommendation_id][s] for s in r.slots] == list(r.items) for r in reports)
     assert any(each.bought for each in came)
+    assert all(event.price for event in events if event.code == CODE["purchase"]), "so that revenue is told"
     assert not any(0 in event.items for event in events), "all that they name is there"
 
 

@@ -49,7 +49,7 @@ async def visit(
     session = f"visitor-{uuid.UUID(bytes=rng.bytes(16)).hex}"
     token = await doors.token(session)
     ask: dict[str, Any] = {"context": "home", "count": COUNT}
-    basket: list[str] = []
+    basket: list[dict[str, Any]] = []
     told = 0
     while True:
         slate = await doors.slate(token, session, context, ask)
@@ -68,9 +68,9 @@ async def visit(
             await asyncio.sleep(pace * dwell_s)
             after = [_event("user_engagement", [external], engagement_time_msec=round(1e3 * dwell_s))]
             if page.carted:
-                after.append(_event("add_to_cart", [external]))
+                after.append(_event("add_to_cart", [{"item_id": external, **_price(catalogue, page.item)}]))
             if page.bought:
-                basket.append(external)
+                basket.append({"item_id": external, **_price(catalogue, page.item)})
             await doors.tell(token, session, after)
             told += len(after)
             near = rng.random() < SIMILAR
