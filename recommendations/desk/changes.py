@@ -93,6 +93,8 @@ def _clusters(shop: Shop, since: dt.datetime) -> list[Change]:
         what = f"{first.cluster}: {first.summary or said}" if len(batch) == 1 else f"{len(batch)} clusters: {said}"
         by_itself = first.actor in {ClusterChange.Actor.TRAINING, ClusterChange.Actor.BUILD, ClusterChange.Actor.LEARNING}
         who = first.get_actor_display().lower() if by_itself else str(first.user or first.who)
+        if by_itself and first.user is not None:
+            who = f"{who}, approved by {first.user}" if first.actor == ClusterChange.Actor.LEARNING else f"{who}, by {first.user}"
         found.append(Change(first.at, what, who, _admin("clusters_clusterchange_changelist", query=f"batch={first.batch}")))
     return found
 
