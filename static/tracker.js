@@ -63,7 +63,7 @@
     return current;
   }
 
-  // Each event is a row of the storage, so that tabs overwrite nothing, until the server answers. Sent twice it counts once.
+  // Each event is a row until the server answers; fresh ones their tab sends. Sent twice it counts once.
 
   const rowsOf = (visit) => `e:${encodeURIComponent(visit)}:`;
 
@@ -84,8 +84,9 @@
     const rows = kept.keys("e:");
     rows.slice(0, -MOST_KEPT).forEach(kept.drop);
     plan(rows.length >= BATCH ? 0 : /_list|_engagement/.test(name) ? LATER_MS : SOON_MS);
+    const answer = new Promise((resolve) => waiting.set(row, resolve));
     if (leaving) leave();
-    return new Promise((resolve) => waiting.set(row, resolve));
+    return answer;
   }
 
   function plan(ms) {
@@ -116,8 +117,8 @@
     for (const visit of new Set([now, ...kept.keys("e:").map((key) => decodeURIComponent(key.split(":")[1]))])) {
       let rows, went = true;
       while (went && (rows = batch(visit)).length) went = await send(visit, rows);
-      if (went) kept.drop(`t:${visit}`);
-      else if (visit === now) return;
+      if (!kept.keys(rowsOf(visit)).length) kept.drop(`t:${visit}`);
+      if (!went && visit === now) return;
     }
   }
 
@@ -129,9 +130,12 @@
   }
 
   function batch(visit) {
-    const start = rowsOf(visit), oldest = Date.now() - OLDEST_MS;
+    const start = rowsOf(visit);
     let chars = 0;
-    const rows = kept.keys(start).filter((row) => parseInt(row.substr(start.length, 8), 36) > oldest || kept.drop(row));
+    const rows = kept.keys(start).filter((row) => {
+      const age = Date.now() - parseInt(row.substr(start.length, 8), 36);
+      return age < OLDEST_MS ? waiting.has(row) || age > LATER_MS : kept.drop(row);
+    });
     return rows.slice(0, BATCH).filter((row, i) => (chars += kept.get(row)?.length) < BATCH_CHARS || !i);
   }
 

@@ -292,9 +292,7 @@ def test_two_tabs_send_each_event_once(server: SmallServer, shop: Pages, visit: 
     made = {f"{name}{i}" for name in "pq" for i in range(30)}
     sent = [e["event_id"] for part in told for e in part if e["name"] == "view_item"]
     assert set(sent) == made
-    # A tab may not have heard yet that another has just sent a row; the quicker the machine, the more often. It counts once.
-    assert max(sent.count(event_id) for event_id in made) <= 2
-    assert len(sent) < 1.75 * len(made)
+    assert len(sent) <= len(made) * 1.05, "a tab may not have heard yet that another sent it"
     archived = [e for e in server.archived("tabs") if e in made]
     assert len(archived) == len(set(archived)) == len(made)
 
