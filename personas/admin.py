@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -18,7 +19,8 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from personas import key_pages as _key_pages  # noqa: F401 - Django finds pages where an app's `admin` leads
 from personas import versions
 from personas.forms import ArchetypeForm, AttributeForm
-from personas.models import Archetype, ArchivedEvent, Attribute, Session, Shop
+from personas.line_fields import LinesField
+from personas.models import Archetype, ArchivedEvent, Attribute, Session, Shop, Shopper
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -38,6 +40,8 @@ class ThemedGroupAdmin(GroupAdmin, ModelAdmin):
 
 class ReadOnlyAdmin(ModelAdmin):
     """For rows that people look at and programs write."""
+
+    list_per_page = 50
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -97,8 +101,28 @@ def weights_of(values: dict[str, float], most: int = 4) -> str:
     return f"{shown}, and {len(ranked) - most} more" if len(ranked) > most else shown
 
 
+class ShopForm(forms.ModelForm):
+    allowed_origins = LinesField(
+        help_text="Whose pages may call with a session token, such as https://shop.example, one a line; our own hosts always may."
+    )
+
+    class Meta:
+        model = Shop
+        fields = ("name", "slug", "currency", "retention_days", "demo", "allowed_origins", "settings")
+        help_texts = {
+            "slug": "A short name for addresses and folders, such as outfitter. It stays as it is once the shop is made.",
+            "settings": "For operators: what programs keep of the shop, and what has no field of its own.",
+        }
+
+
 @admin.register(Shop)
 class ShopAdmin(ModelAdmin):
+    form = ShopForm
+    fieldsets = (
+        (None, {"fields": ("name", "slug", "currency", "demo")}),
+        ("Its visits", {"fields": ("retention_days", "allowed_origins")}),
+        ("For operators", {"fields": ("settings", "created_at"), "classes": ("collapse",)}),
+    )
     list_display = ("name", "slug", "currency", "demo", "created_at")
     list_filter = ("demo",)
     search_fields = ("name", "slug")
@@ -116,7 +140,7 @@ class AttributeAdmin(ModelAdmin):
     """Registered by `recommendations.persona_pages`, which knows what items there are to weigh."""
 
     form = AttributeForm
-    list_display = ("name", "key", "shop", "shown_weights", "shown_behaviours")
+    list_display = ("name", "shop", "shown_weights", "shown_behaviours")
     list_filter = ("shop",)
     list_select_related = ("shop",)
     search_fields = ("name", "key", "description")
@@ -149,7 +173,7 @@ class ArchetypeAdmin(ModelAdmin):
     """Registered by `recommendations.persona_pages`, which knows what was learned of a persona."""
 
     form = ArchetypeForm
-    list_display = ("name", "key", "shop", "shown_colour", "icon", "shown_mix", "place")
+    list_display = ("name", "shop", "shown_colour", "icon", "shown_mix", "place")
     list_filter = ("shop",)
     list_select_related = ("shop",)
     search_fields = ("name", "key")
@@ -180,11 +204,16 @@ class ArchetypeAdmin(ModelAdmin):
 class ShopperAdmin(ReadOnlyAdmin):
     """Registered by `recommendations.shopper_pages`, which knows all that is held of a shopper."""
 
-    list_display = ("external_id", "shop", "consent_demographics", "consent_at")
+    nothing_yet = "A visitor who logs in at the shop comes with an id of theirs, and is here from then on."
+    list_display = ("shown_id", "shop", "consent_demographics", "consent_at")
     list_filter = ("shop", "consent_demographics")
     list_select_related = ("shop",)
     search_fields = ("^external_id",)
     show_full_result_count = False
+
+    @admin.display(description="id in the shop", ordering="external_id")
+    def shown_id(self, shopper: Shopper) -> str:
+        return shopper.external_id
 
 
 def likeliest(session: Session, names: Mapping[int, str]) -> str:
@@ -232,7 +261,12 @@ class SessionAdmin(ReadOnlyAdmin):
 
 @admin.register(ArchivedEvent)
 class ArchivedEventAdmin(ReadOnlyAdmin):
+    nothing_yet = "What shoppers do is archived within a minute of it."
     list_display = ("at", "shop", "session", "code", "item_ref", "query", "price", "quantity", "origin")
+    fields = (
+        "shop", "session", "code", "item_ref", "query", "price", "quantity", "dwell_s", "at", "received_at", "origin", "data",
+        "event_id",
+    )  # fmt: skip
     list_filter = ("shop", "code", "origin")
     list_select_related = ("shop", "session")
     search_fields = ("=session__session_id", "=event_id")

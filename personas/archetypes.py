@@ -265,25 +265,15 @@ def starting_model(
     if not archetypes:
         raise PersonaError("archetypes", "is empty; at least one is needed")
     names = value_names(facts)
-    mix = mix_matrix(attributes, archetypes)
     k = len(archetypes)
     even = 0.0 if codes is None else len(codes) / k
     tables, counts = [], []
-    for f, factor in enumerate(FACTORS):
-        told = "category" if factor == "query" else factor
-        score = np.array([[_weight(a, told, value) for value in names[f]] for a in attributes]).reshape(len(attributes), -1)
-        if told == "category" and item_descriptors is not None:
-            score += _group_scores(attributes, facts, descriptors, item_descriptors)
-        if not np.isfinite(score).all():
-            a = int(np.flatnonzero(~np.isfinite(score).all(axis=1))[0])
-            raise PersonaError(f"attributes[{a}]", f"{attributes[a].key!r} has a weight on {told} that is not a number")
-        tilt = mix @ score
-        table = _usual(factor, names[f], facts, None if codes is None else codes[:, f]) * np.exp(STRENGTH * tilt)
-        table /= table.sum(axis=1, keepdims=True)
-        named = np.ptp(tilt, axis=1, keepdims=True) >= NAMED
+    for f, tilt in enumerate(tilts(attributes, archetypes, facts, descriptors, item_descriptors)):
+        usual = _usual(FACTORS[f], names[f], facts, None if codes is None else codes[:, f])
         shown = 0.0 if codes is None else np.count_nonzero(codes[:, f] >= 0) / k
+        table = tilted(usual, tilt)
         tables.append(np.log(table))
-        counts.append((KAPPA + named * HOLD * shown) * table)
+        counts.append(held(tilt, shown) * table)
     initial = np.full(k, 1.0 / k)
     transition = np.full((k, k), (1.0 - STAY) / (k - 1)) if k > 1 else np.ones((1, 1))
     if k > 1:
@@ -291,6 +281,45 @@ def starting_model(
     learned = np.zeros(len(FACTORS), dtype=bool)
     model = PersonaHMM(np.log(initial), np.log(transition), tuple(tables), learned)
     return model, PseudoCounts((KAPPA + LEAN * sessions) * initial, (KAPPA + LEAN * even) * transition, tuple(counts))
+
+
+def tilts(
+    attributes: Sequence[Attribute],
+    archetypes: Sequence[Archetype],
+    facts: ItemFacts,
+    descriptors: Sequence[str] = (),
+    item_descriptors: sparse.csr_matrix | None = None,
+) -> list[np.ndarray]:
+    """F arrays (K, V_f), how far each archetype leans towards each value of a factor, by the weights that it mixes: 0 as
+    anybody, 1 is `STRENGTH` nats. Arguments and errors as of `starting_model`."""
+    names, mix, told = value_names(facts), mix_matrix(attributes, archetypes), []
+    for f, factor in enumerate(FACTORS):
+        read = "category" if factor == "query" else factor
+        score = np.array([[_weight(a, read, value) for value in names[f]] for a in attributes]).reshape(len(attributes), -1)
+        if read == "category" and item_descriptors is not None:
+            score += _group_scores(attributes, facts, descriptors, item_descriptors)
+        if not np.isfinite(score).all():
+            a = int(np.flatnonzero(~np.isfinite(score).all(axis=1))[0])
+            raise PersonaError(f"attributes[{a}]", f"{attributes[a].key!r} has a weight on {read} that is not a number")
+        told.append(mix @ score)
+    return told
+
+
+def tilted(usual: np.ndarray, tilt: np.ndarray) -> np.ndarray:
+    """(K, V) what archetypes that lean so show. usual : (V,) what the shop's usual shopper shows.  tilt : (K, V)."""
+    table: np.ndarray = usual * np.exp(STRENGTH * tilt)
+    table /= table.sum(axis=1, keepdims=True)
+    return table
+
+
+def held(tilt: np.ndarray, shown: float) -> np.ndarray:
+    """(K, 1) pseudo-counts that hold each archetype's table to what `tilted` says.
+
+    shown : events that have the factor, an archetype's even share of them.
+    """
+    named = np.ptp(tilt, axis=1, keepdims=True) >= NAMED
+    counts: np.ndarray = KAPPA + named * HOLD * shown
+    return counts
 
 
 def _weight(attribute: Attribute, factor: str, value: str) -> float:

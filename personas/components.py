@@ -88,7 +88,7 @@ def _get_dataclass(cls: type[C], prefix: str, arrays: Mapping[str, np.ndarray], 
     values = {
         f.name: _get(hints[f.name], f"{prefix}{f.name}", f.name, arrays, meta)
         for f in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if f.init and not (f.metadata.get("came_later") and f"{prefix}{f.name}" not in arrays)
+        if f.init and not (f.metadata.get("came_later") and f"{prefix}{f.name}" not in arrays and f.name not in meta)
     }
     return cls(**values)
 

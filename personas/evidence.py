@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,6 +28,8 @@ MIN_SESSIONS = 20
 
 MAX_VALUES = 100
 MAX_VARIABLES = 40
+MAX_PRIORS = 1_000
+"""Priors kept of a network, by the evidence that they are made of."""
 
 
 @dataclass(frozen=True)
@@ -45,28 +47,46 @@ class EvidenceNetwork:
     log_tables: tuple[np.ndarray, ...]
 
     @cached_property
-    def columns(self) -> Mapping[str, Mapping[str, np.ndarray]]:
-        """variable -> value -> (K,) log P(value | persona)."""
+    def known(self) -> Mapping[tuple[str, str], np.ndarray]:
+        """(variable, value) -> (K,) log P(value | persona)."""
         return {
-            variable: {value: table[:, i] for i, value in enumerate(values)}
+            (variable, value): table[:, i]
             for variable, values, table in zip(self.variables, self.values, self.log_tables, strict=True)
+            for i, value in enumerate(values)
         }
+
+    @cached_property
+    def priors(self) -> dict[tuple[tuple[str, str], ...], np.ndarray]:
+        """What `log_prior` keeps."""
+        return {}
 
 
 def used(network: EvidenceNetwork, evidence: Mapping[str, str]) -> dict[str, str]:
     """The part of the evidence that the network knows, and that therefore moved the prior."""
-    return {variable: value for variable, value in evidence.items() if value in network.columns.get(variable, {})}
+    return {variable: value for variable, value in evidence.items() if (variable, value) in network.known}
 
 
 def log_prior(network: EvidenceNetwork, evidence: Mapping[str, str]) -> np.ndarray:
-    """(K,) log P(persona | evidence), normalised. Variables and values that the network doesn't know are left out."""
+    """(K,) log P(persona | evidence), normalised, read-only. Variables and values that the network doesn't know are left out.
+
+    Many sessions begin with the same evidence: what was worked out lately is kept.
+    """
+    given = tuple([pair for pair in evidence.items() if pair in network.known])
+    kept = network.priors.get(given)
+    if kept is None:
+        if len(network.priors) >= MAX_PRIORS:
+            network.priors.clear()
+        kept = network.priors[given] = _log_prior(network, given)
+    return kept
+
+
+def _log_prior(network: EvidenceNetwork, given: Iterable[tuple[str, str]]) -> np.ndarray:
     total = network.log_initial.copy()
-    for variable, value in evidence.items():
-        column = network.columns.get(variable, {}).get(value)
-        if column is not None:
-            total += column
+    for pair in given:
+        total += network.known[pair]
     total -= total.max()
     total -= math.log(np.exp(total).sum())
+    total.flags.writeable = False
     return total
 
 

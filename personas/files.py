@@ -20,6 +20,9 @@ import msgspec
 MAX_LINE = 1_000_000
 """Bytes of one line; longer ones are rejected unread, so that a file without line ends can't fill the memory."""
 
+MAX_DRAINED = 1_000
+"""Times `MAX_LINE` that are read for the end of such a line: some MB of gzip may hold hours of one."""
+
 MAX_JOINED = 30
 """Physical lines that one quoted CSV field may span. A stray quote would otherwise swallow the rest of the file."""
 
@@ -116,8 +119,12 @@ class RecordFile:
             self.line += 1
             if len(line) < MAX_LINE or line.endswith(b"\n"):
                 return self.line, line
-            while line and not line.endswith(b"\n"):
+            for _ in range(MAX_DRAINED):
+                if not line or line.endswith(b"\n"):
+                    break
                 line = self._lines.readline(MAX_LINE)
+            else:
+                self.broke = f"line {self.line} has no end within {MAX_DRAINED * MAX_LINE // 1_000_000:,} MB"
         except (EOFError, OSError, zlib.error) as error:
             self.broke = f"the file breaks off after line {self.line}: {error}"
             return None

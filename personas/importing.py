@@ -23,6 +23,10 @@ BATCH = 5_000
 """Records written in one transaction: what an import holds in memory, whatever the file's size."""
 
 SHOWN_REJECTS = 20
+
+WRITTEN_REJECTS = 1_000_000
+"""Rejects in the file of them: a packed file of bad lines could otherwise fill the disk with their reasons."""
+
 MAX_DEMOGRAPHICS = 40
 MAX_WORD = 64
 
@@ -63,7 +67,7 @@ class ImportReport:
 
 
 class Batches:
-    """A file's records in batches, with every rejected line on the report and, all of them, in the rejects file."""
+    """A file's records in batches, with every rejected line counted on the report and, the first million, in the rejects file."""
 
     def __init__(self, path: Path, *, rejects: Path | None = None, progress: Progress | None = None) -> None:
         self.report = ImportReport()
@@ -90,6 +94,7 @@ class Batches:
                 if len(batch) == BATCH:
                     yield batch
                     batch = []
+                if self.report.read % BATCH == 0:  # whatever becomes of the lines: who waits may cancel a file of bad ones too
                     self._tell(file)
             self.report.broke = file.broke
             if batch:
@@ -102,7 +107,7 @@ class Batches:
         entry = Reject(line, field, reason)
         if len(self.report.rejects) < SHOWN_REJECTS:
             self.report.rejects.append(entry)
-        if self._write:
+        if self._write and self.report.rejected <= WRITTEN_REJECTS:
             self._write(entry)
 
     def _tell(self, file: RecordFile) -> None:

@@ -270,6 +270,7 @@ def profiled(
     weights: np.ndarray,
     mix: np.ndarray,
     affinity: np.ndarray,
+    unit: float,
     usual: np.ndarray,
     own_share: float,
 ) -> np.ndarray:
@@ -277,7 +278,7 @@ def profiled(
 
     log_belief, shares : (K,) float64.  doubt : mean entropy of the beliefs, nats; below 0 before the first step.
     weights : (n,) of the courses, up to a factor.  mix : (K, A) float64.  affinity, usual : (A,) float64, the session's mean
-    attribute scores and the catalogue's.  own_share : weight of what lies above it.
+    attribute scores, in `unit`s, and the catalogue's.  own_share : weight of what lies above it.
     Answers (A + K + 6): attribute weights, belief, entropy, mixing, P(two take turns), P(changed), and the likeliest two.
     """
     k, a, n = len(log_belief), len(usual), len(weights)
@@ -296,11 +297,11 @@ def profiled(
     own = 0.0
     if own_share > 0.0:
         for i in range(a):
-            own += max(affinity[i] - usual[i], 0.0)
+            own += max(affinity[i] / unit - usual[i], 0.0)
     total = 0.0
     for i in range(a):
         if own > 0.0:
-            out[i] = (1.0 - own_share) * out[i] + own_share * max(affinity[i] - usual[i], 0.0) / own
+            out[i] = (1.0 - own_share) * out[i] + own_share * max(affinity[i] / unit - usual[i], 0.0) / own
         total += out[i]
     for i in range(a):
         out[i] /= total

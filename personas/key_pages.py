@@ -67,7 +67,7 @@ class ApiKeyAdmin(ModelAdmin):
             return REVOKED, f"revoked {key.revoked_at:%Y-%m-%d}"
         if key.expires_at is None:
             return LIVE, "works"
-        ends = f"{key.expires_at:%Y-%m-%d %H:%M}"
+        ends = f"{key.expires_at:%-d %b %Y, %H:%M}"
         after = f", then {key.replaced_by.prefix}…" if key.replaced_by else ""
         return (ENDED, f"ended {ends}") if key.ended else (ENDING, f"until {ends}{after}")
 

@@ -345,10 +345,17 @@ HISTORY_ENDS_S = 7_200.0
 """A simulated shop's history starts its last session before `settings["simulated_until"]`; that may last so long."""
 
 
-def teaches(shop: Shop, origin: str) -> bool:
-    """Whether what comes in live from there is learned from: not from tests, nor from simulated visitors, unless the shop's
-    settings ask for them (`"learn_from_visitors": true`)."""
-    return origin != Origin.TEST and (origin != Origin.SIMULATED or shop.settings.get("learn_from_visitors") is True)
+def teaches(shop: Shop, origin: str, at: float | None = None) -> bool:
+    """Whether what comes in from there is learned from: not from tests, nor from simulated visitors, unless the shop's
+    settings ask for them (`"learn_from_visitors": true`), or they are of a simulated shop's history.
+
+    at : when it happened, seconds; None for live.
+    """
+    if origin != Origin.SIMULATED:
+        return origin != Origin.TEST
+    until = shop.settings.get("simulated_until") if shop.settings.get("simulated") is True else None
+    history = at is not None and until is not None and at < until + HISTORY_ENDS_S
+    return history or shop.settings.get("learn_from_visitors") is True
 
 
 def _untaught(shop: Shop, time: str) -> models.Q:

@@ -401,46 +401,76 @@ def shares(state: PersonaState) -> tuple[float, ...]:
     return tuple([part / total for part in state.occupancy])
 
 
-def profile(model: PersonaModel, state: PersonaState) -> PersonaProfile:
-    """The state's persona profile. Attribute weights join the belief's mixes with the session's own items.
+class Reading(NamedTuple):
+    """Of a `PersonaProfile` what a slate is made by.
+
+    belief : (K,) float64.  attribute_weights : (A,) float64, summing to 1.  The others as there.
+    """
+
+    belief: np.ndarray
+    attribute_weights: np.ndarray
+    shares: tuple[float, ...]
+    active_positions: tuple[int, ...]
+    several: bool
+    entropy: float
+    mixing: float
+    together: float
+    changed: float
+
+
+def read(model: PersonaModel, state: PersonaState) -> Reading:
+    """What the state says, as far as a slate is made by it. Attribute weights join the belief's mixes with the session's own
+    items.
 
     Raises ValueError if the state was made under other archetypes.
     """
     if state.archetypes != model.ids:
         raise ValueError(f"state has archetypes {state.archetypes}, the model {model.ids}: rebase it first")
     k, a, share, acted = len(model.ids), len(model.attributes), shares(state), sum(state.occupancy)
-    logs = np.array(state.log_belief)
+    given = np.frombuffer(pack(f"{2 * k + a}d", *state.log_belief, *share, *state.affinity))
     told = kernels.profiled(
-        logs,
-        np.array(share),
+        given[:k],
+        given[k : 2 * k],
         state.doubt * UNIT / acted if acted else -1.0,
-        courses.unpack_weights(state.courses) if state.courses else courses.opening(np.exp(logs)),
+        courses.unpack_weights(state.courses) if state.courses else courses.opening(np.exp(state.log_belief)),
         model.mix64,
-        np.array(state.affinity, dtype=np.float64) / UNIT,
+        given[2 * k :],
+        UNIT,
         model.usual_affinity,
         OWN_SHARE * state.touched / (state.touched + OWN_ITEMS),
     )
-    weights, belief = told[:a], told[a : a + k].tolist()
-    entropy, mixing, together, changed, *pair = told[a + k :].tolist()
-    share_of_most = entropy / math.log(k) if k > 1 else 0.0
+    entropy, mixing, together, changed, first, second = told[a + k :].tolist()
     several = together >= SEVERAL_P
-    turns = tuple(map(int, pair)) if several else ()
-    active = tuple(sorted([i for i, p in enumerate(share) if p > ACTIVE_P or i in turns], key=lambda i: -share[i]))
+    turns = (int(first), int(second)) if several else ()
+    active = [i for i, p in enumerate(share) if p > ACTIVE_P or i in turns]
+    if len(active) > 1:
+        active.sort(key=lambda i: -share[i])
+    return Reading(told[a : a + k], told[:a], share, tuple(active), several, entropy, mixing, together, changed)
+
+
+def profile(model: PersonaModel, state: PersonaState, reading: Reading | None = None) -> PersonaProfile:
+    """The state's persona profile. reading : `read` of the same, where there is one.
+
+    Raises ValueError if the state was made under other archetypes.
+    """
+    seen = read(model, state) if reading is None else reading
+    k = len(model.ids)
+    share_of_most = seen.entropy / math.log(k) if k > 1 else 0.0
     return PersonaProfile(
         archetypes=state.archetypes,
-        belief=tuple(belief),
+        belief=tuple(seen.belief.tolist()),
         attributes=model.attributes,
-        attribute_weights=weights,
-        entropy=entropy,
+        attribute_weights=seen.attribute_weights,
+        entropy=seen.entropy,
         entropy_share=share_of_most,
         unsure=share_of_most > UNSURE_SHARE,
-        shares=share,
-        mixing=mixing,
-        together=together,
-        changed=changed,
-        several=several,
-        active=tuple(state.archetypes[k] for k in active),
-        active_positions=active,
+        shares=seen.shares,
+        mixing=seen.mixing,
+        together=seen.together,
+        changed=seen.changed,
+        several=seen.several,
+        active=tuple(state.archetypes[k] for k in seen.active_positions),
+        active_positions=seen.active_positions,
         ledger=state.ledger,
         shift=state.shift,
         learned=model.learned,

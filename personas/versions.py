@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 
 from personas.archetypes import Archetype, Attribute, PersonaError, parse_personas
 from personas.models import Archetype as ArchetypeRow
@@ -124,7 +125,8 @@ def pending(shops: Sequence[Shop]) -> list[tuple[Shop, list[str]]]:
     """The shops whose draft isn't what is in force, each with its `unpublished`; a shop that has archetypes and no version
     yet comes with no sentence. As many queries for many shops as for one."""
     drafts = _drafts(shops)
-    published = {version.shop_id: version for version in PersonaVersion.objects.filter(shop__in=shops).order_by("number")}
+    last = PersonaVersion.objects.filter(shop=OuterRef("shop")).order_by("-number").values("pk")[:1]
+    published = {version.shop_id: version for version in PersonaVersion.objects.filter(shop__in=shops, pk=Subquery(last))}
     told = []
     for shop in shops:
         version, drafted = published.get(shop.pk), drafts[shop.pk]
@@ -164,6 +166,12 @@ def discard(shop: Shop) -> None:
         raise VersionError(f"no version of {shop}'s personas is published yet: there is nothing to go back to")
     with transaction.atomic():
         _write_draft(shop, version)
+
+
+def redraft(shop: Shop, definition: Definition) -> None:
+    """The draft as a definition has it, such as one that was discarded. Raises PersonaError where it can't be taken."""
+    with transaction.atomic():
+        _write_draft(shop, PersonaVersion(shop=shop, definition=definition))
 
 
 def _append(shop: Shop, *, note: str, user: Any, restores: int | None) -> PersonaVersion:
