@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from clusters.adapted import LOOK, AdaptedClusters, start
+from clusters.adapted import LOOK, AdaptedClusters, largest, start
 from clusters.bounds import Bounds
 from clusters.expansions import brought_in, brought_with, expansions, faded, left_of, looked_at
 from clusters.item_clusters import ItemClusters
@@ -63,6 +63,13 @@ class Step(NamedTuple):
     age: int = 0
 
 
+class Dice(Protocol):
+    """Of a numpy `Generator`, what a choice draws by."""
+
+    def random(self, size: int, /) -> np.ndarray:
+        """(size,) float64, each even in [0, 1)."""
+
+
 class Observed(NamedTuple):
     """The session's clusters after one event, what the policy decided on the way, and what a bound kept it from."""
 
@@ -71,8 +78,8 @@ class Observed(NamedTuple):
     blocked: tuple[Blocked, ...] = ()
 
 
-Draws = Callable[[], np.random.Generator]
-"""Makes the step's generator: most steps decide nothing, and draw nothing."""
+Draws = Callable[[], Dice]
+"""Makes what the step draws by: most steps decide nothing, and draw nothing."""
 
 
 def observe(reach: Reach, policy: Policy, adapted: AdaptedClusters, step: Step, draws: Draws) -> Observed:
@@ -165,7 +172,7 @@ def _after_engagement(reach: Reach, policy: Policy, adapted: AdaptedClusters, st
         return Observed(replace(adapted, passed=passed))
     mine = {c for c, _ in own}
     # A cluster of the present run is not primary yet, or the run's first engagement would end it.
-    settled = sorted(((m, c) for c, m in adapted.mass.items() if c not in adapted.engaged), reverse=True)
+    settled = sorted(((m, c) for c, m in adapted.mass.items() if m > 0 and c not in adapted.engaged), reverse=True)
     primary = {c for _, c in settled[: bounds.primary]}
     is_outside = bounds.adapts and bool(primary) and not primary & mine
     engaged: dict[int, int] = {}
@@ -177,7 +184,7 @@ def _after_engagement(reach: Reach, policy: Policy, adapted: AdaptedClusters, st
     for c, membership in own:
         mass[c] = mass.get(c, 0.0) + step.engagement * membership
     moved = AdaptedClusters(
-        mass=_largest(mass, bounds.max_mass),
+        mass=largest(mass, bounds.max_mass),
         weight={c: bounds.expand_to if c in mine else w for c, w in adapted.weight.items() if c not in mine or w > 1.0},
         expanded=adapted.expanded,
         passed=passed,
@@ -257,8 +264,8 @@ def _after_impressions(reach: Reach, policy: Policy, adapted: AdaptedClusters, s
         mass=adapted.mass,
         weight=weight,
         expanded=expanded,
-        passed=_largest(passed, bounds.max_passed),
-        ignored=_largest(ignored, bounds.max_counters),
+        passed=largest(passed, bounds.max_passed),
+        ignored=largest(ignored, bounds.max_counters),
         engaged=adapted.engaged,
         outside=adapted.outside,
         brought=brought,
@@ -318,22 +325,11 @@ def _decide(
         log_belief=step.log_belief,
     )
     told, x, action = described(situation, asked)
-    choice, chance = policy.choose(x, action, draws(), floor=reach.bounds.floor)
+    dice: Any = draws()  # of which a choice asks no more than `Dice` has
+    choice, chance = policy.choose(x, action, dice, floor=reach.bounds.floor)
     return tuple(
         [
             Decision(cluster, options, taken, tuple(p[: len(options)]), policy.version)
             for (cluster, _), options, taken, p in zip(asked, told, choice.tolist(), chance.tolist(), strict=True)
         ]
     )
-
-
-_N = TypeVar("_N", int, float)
-
-
-def _largest(values: dict[int, _N], most: int) -> dict[int, _N]:
-    """The `most` largest values, in their order; of equals, the later stay. Bounds the state."""
-    if len(values) <= most:
-        return values
-    order = sorted(enumerate(values), key=lambda e: (values[e[1]], e[0]), reverse=True)
-    kept = {key for _, key in order[:most]}
-    return {key: value for key, value in values.items() if key in kept}

@@ -2,42 +2,73 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from clusters import feed_pages as feed_pages  # registers its page
-from clusters.lineage import delta_of
+from clusters.item_records import PRICES
 from clusters.models import ClusterChange, Item, ItemCluster
 from personas.admin import ReadOnlyAdmin, once, table
+from personas.line_fields import LinesField, PairsField
 
-SHOWN_ITEMS = 100
-"""Items of a change that its page names."""
+
+class ItemForm(forms.ModelForm):
+    tags = LinesField(help_text="One a line. Rules, weights and searches go by them.")
+    attributes = PairsField(help_text="What else is known of it, one a line, such as “material: wool”.")
+
+    class Meta:
+        model = Item
+        fields = "__all__"
+        help_texts = {
+            "external_id": "What the shop calls it; events name it by this.",
+            "currency": "As EUR; empty for the shop's own.",
+            "image_url": "Of its picture; without one it is drawn.",
+        }
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
+        for name in PRICES:
+            price = self.initial.get(name)
+            if isinstance(price, Decimal) and price == round(price, 2):
+                self.initial[name] = round(price, 2)  # kept to four places, which hardly any shop has
 
 
 class ItemAdmin(ModelAdmin):
     """Registered by `recommendations.item_pages`, which knows what shoppers see of an item."""
 
-    list_display = ("title", "external_id", "shop", "category", "brand", "colour", "price", "in_stock")
-    list_display_links = ("title", "external_id")
+    form = ItemForm
+    nothing_yet = "Hand in a file under Data, Imports, let a catalogue feed fetch one, or add one by hand."
+    list_display = ("title", "shown_id", "shop", "category", "brand", "colour", "shown_price", "in_stock")
+    list_display_links = ("title", "shown_id")
     list_filter = ("shop", "in_stock", "category")
     list_select_related = ("shop",)
     search_fields = ("title", "external_id")
     readonly_fields: tuple[str, ...] = ("created_at", "updated_at", "shown_clusters")
     autocomplete_fields = ("shop",)
     show_full_result_count = False
+    list_per_page = 50
 
     def get_readonly_fields(self, request: HttpRequest, obj: Item | None = None) -> tuple[str, ...]:
         # Logs and releases know the item by these.
         return ("shop", "external_id", *self.readonly_fields) if obj else self.readonly_fields
+
+    @admin.display(description="id in the shop", ordering="external_id")
+    def shown_id(self, item: Item) -> str:
+        return item.external_id
+
+    @admin.display(description="price", ordering="price", empty_value="–")
+    def shown_price(self, item: Item) -> str | None:
+        return money(item.price) or None
 
     @admin.display(description="clusters")
     @once
@@ -66,10 +97,11 @@ class ItemClusterAdmin(ModelAdmin):
     list_select_related = ("shop",)
     search_fields = ("name",)
     show_full_result_count = False
+    list_per_page = 50
     ordering = (F("retired_at").asc(nulls_first=True), "-share", "pk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ItemCluster]:
-        return super().get_queryset(request).exclude(name="")  # rows that only hold an id
+        return super().get_queryset(request).select_related("shop").exclude(name="")  # rows that only hold an id
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # ids are for ever: clusters are retired, and logs name them
@@ -79,8 +111,8 @@ class ItemClusterAdmin(ModelAdmin):
         return "retired" if cluster.retired_at else "locked" if cluster.locked else ""
 
     @admin.display(description="changed", ordering="updated_at")
-    def changed(self, cluster: ItemCluster) -> str:
-        return f"{timezone.localtime(cluster.updated_at):%Y-%m-%d %H:%M}"
+    def changed(self, cluster: ItemCluster) -> dt.datetime:
+        return cluster.updated_at
 
     @admin.display(description="share of engagement", ordering="share")
     def shown_share(self, cluster: ItemCluster) -> str:
@@ -100,16 +132,15 @@ class ClusterChangeAdmin(ReadOnlyAdmin):
     list_select_related = ("shop", "cluster", "user", "undone_by")
     search_fields = ("cluster__name", "summary", "reason", "who")
     show_full_result_count = False
-    fields = ("at", "shop", "shown_cluster", "action", "shown_by", "summary", "reason", "shown_fields", "shown_items")
-    readonly_fields = fields
+    fields = readonly_fields = ("at", "shop", "shown_cluster", "action", "shown_by", "summary", "reason")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ClusterChange]:
         rows = super().get_queryset(request)
         return rows.defer("delta", "undone_by__delta")  # of a rebuild it may be large
 
     @admin.display(description="at", ordering="pk")
-    def shown_at(self, change: ClusterChange) -> str:
-        return f"{timezone.localtime(change.at):%Y-%m-%d %H:%M}"
+    def shown_at(self, change: ClusterChange) -> dt.datetime:
+        return change.at
 
     @admin.display(description="cluster", ordering="cluster__name")
     def shown_cluster(self, change: ClusterChange) -> SafeString:
@@ -118,34 +149,6 @@ class ClusterChangeAdmin(ReadOnlyAdmin):
     @admin.display(description="by")
     def shown_by(self, change: ClusterChange) -> str:
         return by_whom(change)
-
-    @admin.display(description="fields")
-    def shown_fields(self, change: ClusterChange) -> SafeString | str:
-        fields = delta_of(change).fields.items()
-        rows = [(name.replace("_", " "), _told(before), _told(after)) for name, (before, after) in fields]
-        ties = delta_of(change).ties
-        names = dict(ItemCluster.objects.filter(pk__in=ties).values_list("pk", "name"))
-        rows += [
-            (f"tie to {names.get(pk, f'cluster {pk}')}", _told(before), _told(after)) for pk, (before, after) in ties.items()
-        ]
-        return table(("field", "before", "after"), rows) if rows else "–"
-
-    @admin.display(description=f"items, the first {SHOWN_ITEMS}")
-    @once
-    def shown_items(self, change: ClusterChange) -> SafeString | str:
-        delta = delta_of(change)
-        shown = list(dict.fromkeys([*delta.rules, *delta.factors, *delta.members]))[:SHOWN_ITEMS]
-        items = Item.objects.in_bulk(shown)
-        nothing = (None, None)
-        rows = [
-            (
-                item_link(items[pk]) if pk in items else f"item {pk}, which is gone",
-                *(_told(value) for value in delta.members.get(pk, nothing)),
-                *(_told(value) for value in delta.rules.get(pk, nothing)),
-            )
-            for pk in shown
-        ]
-        return table(("item", "weight before", "after", "rule before", "after"), rows) if rows else "–"
 
 
 def by_whom(change: ClusterChange) -> str:
@@ -156,9 +159,3 @@ def by_whom(change: ClusterChange) -> str:
     kind = change.get_actor_display()
     told = (kind if not change.who.startswith(kind) else "", change.who, user)
     return " · ".join(dict.fromkeys(filter(None, told)))
-
-
-def _told(value: Any) -> str:
-    if value is None or value == "":
-        return "–"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,6 +43,8 @@ PULL = 0.5
 
 
 _NONE = np.zeros(0, dtype=np.float32)
+_NOBODY = np.zeros(0, dtype=np.int64)
+_NOTHING = (_NOBODY, np.zeros(0))
 
 
 class AlignmentTerm(NamedTuple):
@@ -184,14 +186,12 @@ def select(
         np.asarray(attributes, dtype=np.float64),
         LEARNED,
         SPAN,
-        np.array(list(mass), dtype=np.int64),
-        np.array(list(mass.values()), dtype=np.float64),
+        *_arrays(mass),
         _NONE if affinity is None else affinity,
         WITHOUT_AFFINITY if affinity is None else WEIGHTS,
-        np.array(list(weight), dtype=np.int64),
-        np.array(list(weight.values()), dtype=np.float64),
+        *_arrays(weight),
     )
-    wanted = np.array(active, dtype=np.int64)
+    wanted = np.array(active, dtype=np.int64) if active else _NOBODY
     places, values, terms, every = kernels.selected(*asked, clusters.worth, clusters.shared, count, room, wanted)
     if not every:
         found = kernels.scored(*asked)
@@ -200,10 +200,17 @@ def select(
     return Selection(places[0], values[0], values[1], places[1], terms)
 
 
+def _arrays(numbers: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The positions and what belongs to each."""
+    if not numbers:
+        return _NOTHING
+    return np.array(tuple(numbers), dtype=np.int64), np.array(tuple(numbers.values()), dtype=np.float64)
+
+
 def _session_mass(clusters: ItemClusters, adapted: AdaptedClusters) -> dict[int, float]:
     """Cluster positions that hold mass -> how much; what was pulled in borrows its source's."""
     here = clusters.position_of
-    held = {here[c]: m for c, m in adapted.mass.items() if c in here and m > 0}
+    held = {here[c]: m for c, m in adapted.mass.items() if m > 0 and c in here}
     for target, source in adapted.expanded.items():
         if target in here and source in adapted.mass:
             held[here[target]] = held.get(here[target], 0.0) + PULL * adapted.mass[source]

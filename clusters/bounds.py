@@ -25,7 +25,8 @@ class Bounds:
     fade_by, ends_below : a look in vain at what came in leaves `fade_by` of an expansion, and so does an engagement elsewhere; it
         ends where less than `ends_below` is left. Engagement with the cluster that was pulled in makes it whole.
     targets, sizes : clusters that an expansion may choose among, the most related and then those that suit the personas best of
-        the related ones; and how many of the target's best items come in.
+        the related ones; and how many of the target's best items come in, of several the agent chooses. Which target it is
+        makes a difference, how many items hardly does, and each option more is drawn by chance as often as `floor` says.
     max_expanded, max_contracted, max_mass, max_passed, max_counters : sizes, which keep the state small.
     max_contracted_share : of a shop's clusters, or a small one would have nothing left to show.
     pass_by, drop_item_after : item multiplier for each look after the first, and looks after which it is out.
@@ -47,11 +48,11 @@ class Bounds:
     min_weight: float = 0.0
     contract_looks: int = 2
     expand_to: float = 1.5
-    bring_by: float = 2.0
-    fade_by: float = 0.7
-    ends_below: float = 0.3
-    targets: int = 2
-    sizes: tuple[int, ...] = (6, 18)
+    bring_by: float = 4.0
+    fade_by: float = 0.3
+    ends_below: float = 0.25
+    targets: int = 4
+    sizes: tuple[int, ...] = (18,)
     max_expanded: int = 6
     max_contracted: int = 12
     max_contracted_share: float = 0.5

@@ -7,12 +7,22 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connections, transaction
 
+from clusters import kept_out, kept_out_rows
 from clusters.lineage import FIELDS, Actor, Delta, Entry, record
-from clusters.models import ClusterChange, ClusterItemRule, ClusterMembership, ClusterTie, Item, ItemCluster, MembershipRow
+from clusters.models import (
+    ClusterBar,
+    ClusterChange,
+    ClusterItemRule,
+    ClusterMembership,
+    ClusterTie,
+    Item,
+    ItemCluster,
+    MembershipRow,
+)
 from personas.models import Shop, in_chunks
 
 MAX_NAME = 120
@@ -39,14 +49,15 @@ class EditConflict(EditError):
 
 
 class Draft:
-    """One cluster's fields, items, rules and ties, to be changed at will; `delta` tells what was.
+    """One cluster's fields, items, rules, ties and bars, to be changed at will; `delta` tells what was.
 
     row : the cluster; unsaved for one that is made.  members : item id -> weight, of lessened ones what is left of it.
     rules : item id -> `CORE`, `EXCLUDED`, `LESSENED` or `TAKEN`.  factors : item id -> factor, of the lessened ones.
     ties : id of another cluster -> weight.  via : item id -> how a search found it, for items that an edit brings back.
+    bars : kinds of items that are kept out, each with True.
 
-    held, ruled, tied : its rows, (item id, weight, via), (item id, rule, factor) and (cluster id, weight), where they were read
-    already: see `drafts_of`.
+    held, ruled, tied, barred : its rows, (item id, weight, via), (item id, rule, factor), (cluster id, weight) and kinds, where
+    they were read already: see `drafts_of`.
     """
 
     def __init__(
@@ -55,6 +66,7 @@ class Draft:
         held: Iterable[tuple[int, float, Any]] | None = None,
         ruled: Iterable[tuple[int, str, float | None]] | None = None,
         tied: Iterable[tuple[int, float]] | None = None,
+        barred: Iterable[str] | None = None,
     ) -> None:
         self.row = row
         self.made = row.pk is None
@@ -62,6 +74,7 @@ class Draft:
         self.rules: dict[int, str] = {}
         self.factors: dict[int, float] = {}
         self.ties: dict[int, float] = {}
+        self.bars: dict[str, bool] = {}
         self.via: dict[int, list[list[int]]] = {}
         self._found: dict[int, list[list[int]]] = {}
         if not self.made:
@@ -74,9 +87,10 @@ class Draft:
                 if factor is not None:
                     self.factors[item] = factor
             self.ties.update(row.ties.values_list("target_id", "weight") if tied is None else tied)
+            self.bars = dict.fromkeys(row.bars.values_list("kind", flat=True) if barred is None else barred, True)
         self._fields = {name: None if self.made else told(getattr(row, name)) for name in FIELDS}
         self._members, self._rules = dict(self.members), dict(self.rules)
-        self._factors, self._ties = dict(self.factors), dict(self.ties)
+        self._factors, self._ties, self._bars = dict(self.factors), dict(self.ties), dict(self.bars)
 
     @property
     def by_hand(self) -> bool:
@@ -94,7 +108,24 @@ class Draft:
             via={item: self._found[item] for item in sorted(gone & self._found.keys())},
             factors=_differences(self._factors, self.factors),
             ties=_differences(self._ties, self.ties),
+            bars=_differences(self._bars, self.bars),
         )
+
+    def barred(self, items: Iterable[int]) -> set[int]:
+        """Those of some items that the cluster takes in none of, core ones apart."""
+        asked = [item for item in items if self.rules.get(item) != CORE] if self.bars else []
+        return kept_out_rows.under(self.row.shop_id, self.bars, asked) if asked else set()
+
+    def let_go(self) -> None:
+        """Items that it takes in none of go out: of those that the edit brings in, or where it bars more than before, of all.
+
+        What became such since it was let in waits for the next release, so that an edit does what it says and no more.
+        """
+        fresh = self.members.keys() if self.bars.keys() - self._bars.keys() else self.members.keys() - self._members.keys()
+        for item in self.barred(fresh):
+            del self.members[item]
+            if self.rules.get(item) == TAKEN:
+                del self.rules[item]
 
     def forget_factors(self) -> None:
         """Factors of items that are no longer lessened are forgotten."""
@@ -111,6 +142,10 @@ class Draft:
         grew = self.made or len(self.members) > len(self._members)
         if (self.by_hand and grew and len(self.members) > MAX_ITEMS) or len(self.rules) > max(MAX_ITEMS, len(self._rules)):
             raise EditError("items", f"of “{row.name}” would be more than the {MAX_ITEMS:,} that are kept by hand")
+        if len(self.bars) > max(kept_out.MOST, len(self._bars)):
+            raise EditError(
+                "kept_out", f"of “{row.name}” would be more than the {kept_out.MOST} kinds that a cluster may keep out"
+            )
 
     def write(self, delta: Delta) -> None:
         """The rows as the draft has them."""
@@ -143,9 +178,17 @@ class Draft:
                 ClusterTie.objects.filter(source=cluster, target_id=target).delete()
             else:
                 ClusterTie.objects.update_or_create(source=cluster, target_id=target, defaults={"weight": weight})
+        for kind, (_, kept) in delta.bars.items():
+            if kept is None:
+                ClusterBar.objects.filter(cluster=cluster, kind=kind).delete()
+            else:
+                ClusterBar.objects.create(cluster=cluster, kind=kind)
 
 
-def _differences(before: Mapping[int, Any], after: Mapping[int, Any]) -> dict[int, tuple[Any, Any]]:
+K = TypeVar("K", int, str)
+
+
+def _differences(before: Mapping[K, Any], after: Mapping[K, Any]) -> dict[K, tuple[Any, Any]]:
     changed = sorted(item for item in before.keys() | after.keys() if before.get(item) != after.get(item))
     return {item: (before.get(item), after.get(item)) for item in changed}
 
@@ -203,6 +246,7 @@ def drafts_of(clusters: Iterable[int]) -> dict[int, Draft]:
     held: dict[int, list[tuple[int, float, Any]]] = {}
     ruled: dict[int, list[tuple[int, str, float | None]]] = {}
     tied: dict[int, list[tuple[int, float]]] = {}
+    barred: dict[int, list[str]] = {}
     for chunk in in_chunks(clusters):
         rows |= ItemCluster.objects.in_bulk(chunk)
         members = ClusterMembership.objects.filter(cluster__in=chunk).order_by()
@@ -215,7 +259,9 @@ def drafts_of(clusters: Iterable[int]) -> dict[int, Draft]:
             "source_id", "target_id", "weight"
         ):
             tied.setdefault(cluster, []).append((target, weight))
-    return {pk: Draft(row, held.get(pk, ()), ruled.get(pk, ()), tied.get(pk, ())) for pk, row in rows.items()}
+        for cluster, kind in ClusterBar.objects.filter(cluster__in=chunk).values_list("cluster_id", "kind"):
+            barred.setdefault(cluster, []).append(kind)
+    return {pk: Draft(row, held.get(pk, ()), ruled.get(pk, ()), tied.get(pk, ()), barred.get(pk, ())) for pk, row in rows.items()}
 
 
 class Operation:
@@ -227,6 +273,7 @@ class Operation:
 
     def put(self, draft: Draft, action: str, summary: str, *, undoes: ClusterChange | None = None) -> Delta:
         """Write a draft's rows, if there is anything new in it: what is returned. Raises EditError; then nothing was written."""
+        draft.let_go()
         draft.forget_factors()
         delta = draft.delta
         if delta:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
+
 from clusters import editing
 from clusters.cluster_drafts import (
     BY_HAND,
@@ -35,7 +37,7 @@ from clusters.lineage import Actor, delta_of
 from clusters.models import ClusterChange, Item, ItemCluster
 from personas.events import EventError, check_id
 from personas.files import Record, RecordFile, Reject
-from personas.importing import SHOWN_REJECTS, ImportReport, Progress, flag_of, number_of, renamed
+from personas.importing import SHOWN_REJECTS, WRITTEN_REJECTS, ImportReport, Progress, flag_of, number_of, renamed
 from personas.json_arrays import array_in
 from personas.models import Shop
 
@@ -97,21 +99,24 @@ def import_clusters(
     reason: str = "",
     rejects: Path | None = None,
     progress: Progress | None = None,
+    check: bool = False,
 ) -> ClusterReport:
     """Take in a file's clusters, or those of records, whose lines are their places from 1; the report counts items in clusters.
 
     A known cluster's items become those of the file; none leaves where a line of its was rejected, or one that may have been
     of any cluster, or where the file broke off. Excluded items stay out and core ones in. Locks and bounds are taken when a
     cluster is made, later ones are the merchandiser's. All changes are of one batch. A line that can't be taken is rejected
-    with field and reason, the rest kept; what was taken stays, should the import be cut short. Raises FileError and EditError,
-    the latter for a reason that can't be kept.
+    with field and reason, the rest kept; what was taken stays, should the import be cut short. With `check` all of it is only
+    tried and nothing kept, as few clusters at a time as are taken together. Raises FileError and EditError, the latter for a
+    reason that can't be kept.
     """
-    return _Import(shop, by, reason).run(source, rejects, progress)
+    return _Import(shop, by, reason, check=check).run(source, rejects, progress)
 
 
 class _Import:
-    def __init__(self, shop: Shop, by: Actor, reason: str) -> None:
+    def __init__(self, shop: Shop, by: Actor, reason: str, *, check: bool) -> None:
         self.shop, self.by, self.reason, self.batch = shop, by, check_reason(reason), uuid.uuid4()
+        self.check = check
         self.report = ClusterReport()
         self._given: dict[str | int, _Given] = {}
         self._all_told = True  # False once a line was rejected that doesn't say of which cluster it is
@@ -167,7 +172,7 @@ class _Import:
         entry = Reject(line, name, reason)
         if len(self.report.rejects) < SHOWN_REJECTS:
             self.report.rejects.append(entry)
-        if self._write:
+        if self._write and self.report.rejected <= WRITTEN_REJECTS:
             self._write(entry)
 
     # What the file says
@@ -277,7 +282,7 @@ class _Import:
         return places
 
     def _take(self, batch: Mapping[str | int, _Given], places: Mapping[str | int, int]) -> None:
-        """Some of the clusters, in one transaction."""
+        """Some of the clusters, in one transaction, which is undone where they are only tried."""
         with editing.editing(self.shop):
             ids = Item.objects.ids_of(self.shop, {external: None for given in batch.values() for external in given.items})
             drafts = drafts_of(places[key] for key in batch if key in places)
@@ -298,6 +303,8 @@ class _Import:
                 except EditError as error:
                     self._reject(given.line, error.field, error.reason)
             operation.finish()
+            if self.check:
+                transaction.set_rollback(True)
 
     def _make(self, operation: Operation, given: _Given, ids: Mapping[str, int], names: dict[str, list[int]]) -> None:
         """Raises EditError."""

@@ -40,7 +40,8 @@ def merge(*, clusters: Sequence[ItemCluster], by: Actor, reason: str = "", name:
     """The first cluster takes in all the others, which are retired; it keeps its id, its lock and its name unless given one.
 
     An item counts as much as where it counted most. Core items stay core; an exclusion stays where no merged cluster has the
-    item. Raises EditError unless there are 2 to 20 live clusters of one shop.
+    item. Kinds of items that the first one keeps out stay out of it; those of the others end with them. Raises EditError unless
+    there are 2 to 20 live clusters of one shop.
     """
     if not 2 <= len(clusters) <= MOST_MERGED or len({c.pk for c in clusters}) != len(clusters):
         raise EditError("clusters", f"must be 2 to {MOST_MERGED} different ones")
@@ -58,6 +59,7 @@ def merge(*, clusters: Sequence[ItemCluster], by: Actor, reason: str = "", name:
         target.factors = {}
         target.rules = dict.fromkeys(barred - target.members.keys(), EXCLUDED) | dict.fromkeys(core, CORE)
         target.row.kind = Kind.MANUAL
+        target.let_go()
         if name is not None and check_name(name) != target.row.name:
             target.row.name, target.row.named_by_hand = check_name(name), True
         for source in sources:
@@ -71,8 +73,9 @@ def merge(*, clusters: Sequence[ItemCluster], by: Actor, reason: str = "", name:
 def split(*, cluster: ItemCluster, groups: Mapping[str, Iterable[int]], by: Actor, reason: str = "") -> Changes:
     """Each group, items by the name of the cluster to be, becomes a cluster of its own; the cluster keeps its id and the rest.
 
-    Core items stay core where they go. Raises EditError where a group is empty, shares an item with another or names one that
-    isn't in the cluster, or where nothing would remain. See `items_of_parts` to split by the cluster's parts.
+    Core items stay core where they go, and kinds of items that it keeps out stay out. Raises EditError where a group is empty,
+    shares an item with another or names one that isn't in the cluster, or where nothing would remain. See `items_of_parts` to
+    split by the cluster's parts.
     """
     if not 1 <= len(groups) <= MOST_MERGED:
         raise EditError("groups", f"must be 1 to {MOST_MERGED}")
@@ -102,12 +105,16 @@ def _split_off(rest: Draft, name: str, items: list[int]) -> Draft:
     if missing := [item for item in items if item not in rest.members]:
         said = listed(external_ids(missing))
         raise EditError("groups", f"gives “{name}” items that aren't in “{rest.row.name}” or are given twice: {said}")
+    made.bars = dict(rest.bars)
     for item in items:
         made.members[item] = rest.members.pop(item)
         if rest.rules.get(item) == CORE:
             made.rules[item] = rest.rules.pop(item)
         elif rest.rules.get(item) == TAKEN:
             del rest.rules[item]  # it is taken along, and what is split off is the merchandiser's
+    made.let_go()
+    if not made.members:
+        raise EditError("groups", f"gives “{name}” only items that “{rest.row.name}” takes in none of by now")
     return made
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from clusters import kept_out, kept_out_rows
 from clusters.cluster_drafts import (
     BY_HAND,
     CORE,
@@ -37,16 +38,16 @@ from clusters.cluster_drafts import (
     reopened,
 )
 from clusters.combining import MOST_MERGED, items_of_parts, merge, relate, split, take_out, unrelate
-from clusters.lineage import Actor, Delta, delta_of, members_before
+from clusters.lineage import Actor, Delta, delta_of, members_before, shortened
 from clusters.models import ClusterChange, ItemCluster
 from clusters.undoing import UndoneDay, undo, undo_batch, undo_day
 from personas.models import Shop
 
 __all__ = [
-    "MOST_MERGED", "Actor", "EditConflict", "EditError", "UndoneDay", "add_items", "clear_rule", "create", "define", "drafted",
-    "editing", "exclude", "find_items", "give_back", "items_of_parts", "items_told", "lessen", "merge", "relate", "remove_items",
-    "rename", "restore", "retire", "set_bounds", "set_core", "set_locked", "split", "take_in", "undo", "undo_batch", "undo_day",
-    "unrelate",
+    "MOST_MERGED", "Actor", "EditConflict", "EditError", "UndoneDay", "add_items", "check_kinds", "clear_rule", "create",
+    "define", "drafted", "editing", "exclude", "find_items", "give_back", "items_of_parts", "items_told", "keep_out", "lessen",
+    "let_in", "merge", "relate", "remove_items", "rename", "restore", "retire", "set_bounds", "set_core", "set_locked", "split",
+    "take_in", "undo", "undo_batch", "undo_day", "unrelate",
 ]  # fmt: skip
 
 Items = Mapping[int, float | None] | Mapping[int, float] | Iterable[int]
@@ -143,8 +144,17 @@ def _bound(draft: Draft, minimum: int | None, maximum: int | None) -> None:
 
 
 def add_items(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "") -> Changes:
-    """Take items in; in a learned cluster they become core. One that is in keeps its weight unless one is given."""
-    return _on_items(cluster, items, by, reason, lambda draft, given: (_take_in if draft.by_hand else _keep)(draft, given))
+    """Take items in; in a learned cluster they become core, and in any where it takes in no items of their kind (`keep_out`).
+    One that is in keeps its weight unless one is given."""
+
+    def change(draft: Draft, given: Mapping[int, float | None]) -> None:
+        if not draft.by_hand:
+            _keep(draft, given)
+            return
+        _take_in(draft, given)
+        draft.rules.update(dict.fromkeys(sorted(draft.barred(given)), CORE))
+
+    return _on_items(cluster, items, by, reason, change)
 
 
 def remove_items(*, cluster: ItemCluster, items: Items, by: Actor, reason: str = "") -> Changes:
@@ -235,8 +245,8 @@ def _lift(draft: Draft, item: int) -> None:
 def define(draft: Draft, items: Mapping[int, float], core: Iterable[int] = (), *, whole: bool) -> None:
     """What a file says is in a cluster owned by hand, onto its draft: these items with these weights; if `whole`, no others.
 
-    A merchandiser's word on an item in the cluster stands: one excluded stays out, a core one stays in. core : of `items`,
-    which are of the shop. Raises EditConflict for a learned cluster.
+    A merchandiser's word on an item in the cluster stands: one excluded stays out, a core one stays in; so do those on kinds of
+    items. core : of `items`, which are of the shop. Raises EditConflict for a learned cluster.
     """
     if not draft.by_hand:
         raise EditConflict("cluster", f"“{draft.row.name}” is learned: its items can't be given as a whole")
@@ -246,6 +256,7 @@ def define(draft: Draft, items: Mapping[int, float], core: Iterable[int] = (), *
     if whole:
         draft.members = {i: w for i, w in draft.members.items() if i in items or draft.rules.get(i) == CORE}
         draft.rules = {i: rule for i, rule in draft.rules.items() if rule != TAKEN or i in draft.members}
+    draft.let_go()
 
 
 def _on_items(cluster: ItemCluster, items: Items, by: Actor, reason: str, change: Any) -> Changes:
@@ -253,7 +264,55 @@ def _on_items(cluster: ItemCluster, items: Items, by: Actor, reason: str, change
     with editing(cluster.shop):
         draft = opened(cluster)
         change(draft, check_items(cluster.shop, items))
+        draft.let_go()
         operation.put(draft, Action.ITEMS, items_told(draft.delta))
+        return operation.finish()
+
+
+# What it takes in none of
+
+
+def check_kinds(kinds: Iterable[object], field: str = "kept_out") -> list[str]:
+    """Kinds of items in their one written form, each once. Raises EditError."""
+    try:
+        return list(dict.fromkeys(kept_out.read(kind) for kind in kinds))
+    except ValueError as error:
+        raise EditError(field, str(error)) from error
+
+
+def keep_out(*, cluster: ItemCluster, kinds: Iterable[str], by: Actor, reason: str = "") -> Changes:
+    """The cluster takes in no items of these kinds (`clusters.kept_out`) from now on, whoever decides on its items.
+
+    Those that are in it go out, core ones apart, which a merchandiser named; new ones don't come in; one that becomes such goes
+    out with the next release. Raises EditConflict where nothing would be left in it.
+    """
+    operation = Operation(cluster.shop, by, reason)
+    with editing(cluster.shop):
+        draft = opened(cluster)
+        fresh = [kind for kind in check_kinds(kinds) if kind not in draft.bars]
+        held = len(draft.members)
+        draft.bars |= dict.fromkeys(fresh, True)
+        draft.let_go()
+        if held and not draft.members:
+            raise EditConflict("cluster", f"“{draft.row.name}” has only such items: retire it instead")
+        core = [item for item, rule in draft.rules.items() if rule == CORE]
+        stay = len(kept_out_rows.under(cluster.shop, fresh, core)) if fresh and core else 0
+        told = f"Takes in no items {kept_out.listed(fresh)}: {count_items(held - len(draft.members))} out"
+        if stay:
+            told += f", {count_items(stay)} of its core stay{'s' * (stay == 1)}"
+        operation.put(draft, Action.KEPT_OUT, shortened(told))
+        return operation.finish()
+
+
+def let_in(*, cluster: ItemCluster, kinds: Iterable[str], by: Actor, reason: str = "") -> Changes:
+    """Take such words back. In a learned cluster what learning finds comes in with the next release; where the items are the
+    merchandiser's, those that went out are theirs to add."""
+    operation = Operation(cluster.shop, by, reason)
+    with editing(cluster.shop):
+        draft = opened(cluster)
+        gone = [kind for kind in check_kinds(kinds) if draft.bars.pop(kind, None)]
+        waits = "" if not draft.row.is_hand_owned else "; those that went out are yours to add"
+        operation.put(draft, Action.LET_IN, shortened(f"May have items {kept_out.listed(gone)} again{waits}"))
         return operation.finish()
 
 
@@ -324,8 +383,9 @@ def restore(*, cluster: ItemCluster, by: Actor, reason: str = "", name: str | No
             had = members_before(last) if last else {}
             kept = draft.row.shop.items.filter(pk__in=had).values_list("pk", flat=True) if had else ()
             draft.members = {item: had[item] for item in kept if draft.rules.get(item) != EXCLUDED}
+        draft.let_go()
         if not draft.members:
-            raise EditConflict("cluster", f"“{draft.row.name}” had no items that are still in the catalogue")
+            raise EditConflict("cluster", f"“{draft.row.name}” had no items that are still in the catalogue, or that it takes in")
         if name is not None and check_name(name) != draft.row.name:
             draft.row.name, draft.row.named_by_hand = check_name(name), True
         draft.row.retired_at = None

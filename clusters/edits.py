@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
 
+from clusters import kept_out
 from clusters.catalogue import Catalogue
 from clusters.learned import Behaviour, Learned
 from clusters.memberships import LIKENESS, WEAK_MEMBER, likeness
@@ -36,6 +37,8 @@ class ClusterEdit:
         that.  lessened : item id -> factor in (0, 1) by which its membership is
         multiplied; `members` have it in them already.  ties : cluster id -> least share, in (0, 1], of this cluster's relations
         that goes there; a cluster that isn't served is passed over.
+    bars : kinds of items (`clusters.kept_out`) that it takes in none of, core ones apart.  barred : ids of the items that are of
+        them by what the shop's rows say; None where the catalogue tells, which may be older.
     minimum, maximum : size, None for no bound; of no effect where the items are the merchandiser's, who sees in the rows what
         is served.
     retired : a learned cluster that was taken out by hand. It isn't served; its `members` are given so that a rebuild doesn't
@@ -52,9 +55,16 @@ class ClusterEdit:
     taken: frozenset[int] = field(default_factory=frozenset)
     lessened: Mapping[int, float] = field(default_factory=dict)
     ties: Mapping[int, float] = field(default_factory=dict)
+    bars: tuple[str, ...] = ()
+    barred: frozenset[int] | None = None
     minimum: int | None = None
     maximum: int | None = None
     retired: bool = False
+
+    @property
+    def decides(self) -> bool:
+        """Whether anything is decided; nothing is of a cluster that was just given back to learning."""
+        return replace(self, barred=None) != ClusterEdit(self.cluster_id, self.kind)
 
 
 @dataclass(frozen=True)
@@ -79,11 +89,11 @@ class Edited:
 def apply_edits(learned: Learned, behaviour: Behaviour, catalogue: Catalogue, edits: Sequence[ClusterEdit]) -> Edited:
     """What the edits make of the learned clusters.
 
-    An excluded item leaves, a core or taken one weighs at least the cluster's median, a lessened one what its factor leaves.
-    Above its maximum, a cluster loses those that weigh least, core items never; under its minimum it gains the items whose
-    shoppers come from or go to it most, then those most like it. An item that is in nothing by then goes where it is next most
-    tied, in the same sense; never into a cluster that excludes it, is bounded from above, locked or owned. A learned cluster
-    without items isn't made.
+    An excluded item leaves, and so does one of a kind that is kept out; a core or taken one weighs at least the cluster's
+    median, a lessened one what its factor leaves. Above its maximum, a cluster loses those that weigh least, core items never;
+    under its minimum it gains the items whose shoppers come from or go to it most, then those most like it. An item that is in
+    nothing by then goes where it is next most tied, in the same sense; never into a cluster that excludes it or keeps it out, is
+    bounded from above, locked or owned. A learned cluster without items isn't made.
     """
     by_id = {edit.cluster_id: edit for edit in edits}
     columns = _columns(learned, catalogue, by_id)
@@ -99,7 +109,7 @@ def apply_edits(learned: Learned, behaviour: Behaviour, catalogue: Catalogue, ed
     ties = _Ties(behaviour, catalogue)
     changed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for c, column in enumerate(columns):
-        if column.edit is not None:
+        if column.edit is not None and not column.as_it_is:
             changed[c] = _bounded(column, ties)
     weights = _replaced(weights, changed)
     weights = _settled(weights, columns, learned, behaviour, catalogue, ties)
@@ -146,7 +156,7 @@ def without_repeats(
 class _Column:
     """One cluster before its bounds. place : in `Learned`, -1 for an owned one.  core, taken, excluded, lessened : positions.
 
-    factors : of `lessened`.
+    excluded : those kept out by their kind, too.  factors : of `lessened`.
     """
 
     cluster_id: int
@@ -161,6 +171,13 @@ class _Column:
     excluded: np.ndarray
     lessened: np.ndarray
     factors: np.ndarray
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether nothing is said by which items could come, go or weigh otherwise, as of most that merchandisers made."""
+        said = self.edit is not None and (len(self.core) or len(self.taken) or len(self.excluded))
+        sized = self.place >= 0 and self.edit is not None and (self.edit.minimum or self.edit.maximum)
+        return not said and not sized
 
     @property
     def takes_in(self) -> bool:
@@ -197,7 +214,20 @@ def _said(edit: ClusterEdit, catalogue: Catalogue) -> tuple[np.ndarray, np.ndarr
     factors = np.array([edit.lessened[item] for item in catalogue.item_ids[lessened].tolist()])
     # Where the items are the merchandiser's, those that they kept are among them.
     taken = _known(edit.taken if edit.members is None else (), catalogue)
-    return _known(edit.core, catalogue), taken, _known(edit.excluded, catalogue), lessened, factors
+    core = _known(edit.core, catalogue)
+    out = _known(edit.excluded, catalogue)
+    if edit.bars:
+        out = np.union1d(out, np.setdiff1d(_barred(edit, catalogue), core)).astype(np.int64)
+    return core, taken, out, lessened, factors
+
+
+def _barred(edit: ClusterEdit, catalogue: Catalogue) -> np.ndarray:
+    """Positions of the items of the kinds that a cluster takes in none of."""
+    if not edit.bars:
+        return np.zeros(0, dtype=np.int64)
+    if edit.barred is None:
+        return np.flatnonzero(kept_out.under(catalogue, edit.bars))
+    return _known(edit.barred, catalogue)
 
 
 def _left(weights: sparse.csr_matrix, columns: Sequence[_Column]) -> np.ndarray:
@@ -214,6 +244,8 @@ def _left(weights: sparse.csr_matrix, columns: Sequence[_Column]) -> np.ndarray:
 
 def _known(item_ids: Collection[int], catalogue: Catalogue) -> np.ndarray:
     """Positions of those that the catalogue has, ascending."""
+    if not item_ids:
+        return np.zeros(0, dtype=np.int64)
     positions = catalogue.positions(sorted(item_ids))
     return positions[positions >= 0].astype(np.int64)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from clusters.adapted import AdaptedClusters
+from clusters.adapted import AdaptedClusters, largest
 from clusters.bounds import Bounds
 from clusters.options import KEPT, Blocked, Proposed
 from clusters.policy import EXPAND
@@ -124,12 +124,15 @@ def faded(bounds: Bounds, adapted: AdaptedClusters, looks: Mapping[int, float]) 
     if not looks:
         return adapted
     weight, expanded, brought = dict(adapted.weight), dict(adapted.expanded), dict(adapted.brought)
+    mass = adapted.mass
     for target, count in looks.items():
         left = left_of(bounds, weight.get(target, 1.0)) * bounds.fade_by**count
         if left < bounds.ends_below:
+            # Mass of nothing: the session has met it, and isn't led there again unless it goes there by itself.
+            mass = {target: 0.0, **mass}
             del expanded[target]
             brought.pop(target, None)
             weight.pop(target, None)
         else:
             weight[target] = 1.0 + (bounds.expand_to - 1.0) * left
-    return replace(adapted, weight=weight, expanded=expanded, brought=brought)
+    return replace(adapted, mass=largest(mass, bounds.max_mass), weight=weight, expanded=expanded, brought=brought)

@@ -21,6 +21,9 @@ CONNECT_S, READ_S, WHOLE_S = 10.0, 30.0, 900.0
 MAX_ADDRESS = 500
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
+INSIDE = (".localhost", ".local", ".internal", ".home.arpa")
+"""Ends of names that are nobody's on the public Internet (RFC 6761, 6762, 8375)."""
+
 
 class FeedError(ValueError):
     """A file that can't be had, with the reason."""
@@ -46,6 +49,27 @@ def check_address(address: str) -> httpx.URL:
     if url.userinfo:
         raise FeedError("the address holds a password, which would lie open here; use one that needs none")
     return url
+
+
+def check_outside(address: str, private: Collection[str] = ()) -> None:
+    """Whether the address of a new feed is outside our own network as far as it can be read from it; `fetch` looks the name up.
+
+    private : hosts that may lie inside. Raises FeedError.
+    """
+    host = check_address(address).host
+    if host in private:
+        return
+    try:
+        number = socket.inet_ntoa(socket.inet_aton(host))  # also 127.1 and 0x7f000001, as the resolver reads them
+    except (OSError, UnicodeError):
+        number = host
+    try:
+        inside = not is_outside(number)
+    except ValueError:
+        name = host.rstrip(".").lower()
+        inside = "." not in name or name.endswith(INSIDE)
+    if inside:
+        raise FeedError(f"{host} lies in a private network; the installation's FEED_PRIVATE_HOSTS may allow it")
 
 
 def fetch(
@@ -138,7 +162,7 @@ def _pinned(url: httpx.URL, private: Collection[str]) -> httpx.URL:
     try:
         found = socket.getaddrinfo(url.host, url.port or (443 if url.scheme == "https" else 80), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise FeedError(f"{url.host} is not known: {error}") from error
+        raise FeedError(f"{url.host} is not known: no such name, or the name server does not answer.") from error
     numbers = [str(entry[4][0]) for entry in found]
     if url.host not in private and (inside := [number for number in numbers if not is_outside(number)]):
         raise FeedError(f"{url.host} lies in a private network ({inside[0]}); the installation's FEED_PRIVATE_HOSTS may allow it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import transaction
@@ -17,7 +18,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminURLInputWidget
 
-from clusters.feed_addresses import FeedError, check_address
+from clusters.feed_addresses import FeedError, check_outside
 from clusters.feeds import LEAST_MINUTES, MOST_MINUTES
 from clusters.models import CatalogueFeed
 from clusters.tasks import fetch_feed
@@ -50,7 +51,7 @@ class FeedForm(forms.ModelForm):
     def clean_url(self) -> str:
         address = str(self.cleaned_data["url"])
         try:
-            check_address(address)
+            check_outside(address, settings.FEED_PRIVATE_HOSTS)
         except FeedError as error:
             raise forms.ValidationError(str(error)) from error
         return address

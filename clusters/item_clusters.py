@@ -45,6 +45,9 @@ validation days of two click logs 0.3 to 0.5 gained half a point of hits (serena
 LESS = 1e-3
 """What a row of memberships must lack of 1 to be a lessened item's; rounding of float32 lacks less."""
 
+MOST_KEPT = 20_000
+"""Items whose clusters are kept as `ItemClusters.of` tells them, some 8 MB."""
+
 Progress = Callable[[int, int], None]
 """Called with steps done and steps in all."""
 
@@ -74,6 +77,7 @@ class ItemClusters:
     behaviour, learned : what all of this was made from, so that edits are put on and taken off without a log.
     item_ids : (n,) int64, by which a later catalogue finds the items again; empty if it never has to.
     core : (x, 2) int32, cluster and item positions of items that never leave, by a merchandiser's word.
+    bars : C times the kinds of items (`clusters.kept_out`) that it takes in none of; () where none has any.
     """
 
     cluster_ids: np.ndarray
@@ -98,6 +102,7 @@ class ItemClusters:
     learned: Learned
     item_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     core: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32), metadata={"came_later": True})
+    bars: tuple[tuple[str, ...], ...] = field(default=(), metadata={"came_later": True})
 
     def __len__(self) -> int:
         return len(self.cluster_ids)
@@ -149,6 +154,19 @@ class ItemClusters:
 
     def of(self, position: int) -> tuple[tuple[int, float], ...]:
         """(cluster position, membership) of the item at a catalogue position, strongest first; () where in none."""
+        found = self._of.get(position)
+        if found is None:
+            if len(self._of) >= MOST_KEPT:
+                self._of.clear()
+            found = self._of[position] = self._read_of(position)
+        return found
+
+    @cached_property
+    def _of(self) -> dict[int, tuple[tuple[int, float], ...]]:
+        """What `of` was asked for lately."""
+        return {}
+
+    def _read_of(self, position: int) -> tuple[tuple[int, float], ...]:
         if position < 0:
             return ()
         starts, clusters, memberships, _ = self.held_by
@@ -269,6 +287,7 @@ def with_ids(clusters: ItemClusters, renumbered: Mapping[int, int]) -> ItemClust
         locked=clusters.locked[order],
         learned=replace(learned, cluster_ids=learned_ids).at(by_id),
         core=np.column_stack((place[clusters.core[:, 0]], clusters.core[:, 1])),
+        bars=tuple(clusters.bars[c] for c in order.tolist()) if clusters.bars else (),
     )
 
 
@@ -354,6 +373,7 @@ def _assemble(
         learned=learned,
         item_ids=catalogue.item_ids,
         core=_core(edited.cluster_ids, edits, catalogue),
+        bars=_bars(edited.cluster_ids, edits),
     )
 
 
@@ -362,6 +382,12 @@ def _core(cluster_ids: np.ndarray, edits: Sequence[ClusterEdit], catalogue: Cata
     place = {cluster: c for c, cluster in enumerate(cluster_ids.tolist())}
     pairs = [(place[e.cluster_id], catalogue.position(i)) for e in edits if e.cluster_id in place for i in e.core - e.excluded]
     return np.array(sorted(p for p in pairs if p[1] >= 0), dtype=np.int32).reshape(-1, 2)
+
+
+def _bars(cluster_ids: np.ndarray, edits: Sequence[ClusterEdit]) -> tuple[tuple[str, ...], ...]:
+    """`ItemClusters.bars`."""
+    of = {edit.cluster_id: edit.bars for edit in edits if edit.bars}
+    return tuple(of.get(cluster, ()) for cluster in cluster_ids.tolist()) if of else ()
 
 
 def _ties(cluster_ids: np.ndarray, edits: Sequence[ClusterEdit]) -> dict[tuple[int, int], float]:
@@ -410,7 +436,8 @@ def _parts(
 
 
 def _standing(previous: ItemClusters | None) -> list[ClusterEdit]:
-    """What clusters show of a merchandiser's hand: items of locked and of hand-made ones, names that learning didn't give."""
+    """What clusters show of a merchandiser's hand: items of locked and of hand-made ones, names that learning didn't give,
+    kinds of items that are kept out."""
     if previous is None:
         return []
     learned = previous.learned
@@ -418,13 +445,14 @@ def _standing(previous: ItemClusters | None) -> list[ClusterEdit]:
     edits = []
     for c, cluster_id in enumerate(previous.cluster_ids.tolist()):
         locked, name = bool(previous.locked[c]), previous.names[c]
+        bars = previous.bars[c] if previous.bars else ()
         if locked or cluster_id not in given:
             entries = slice(previous.items.indptr[c], previous.items.indptr[c + 1])
             ids = previous.item_ids[previous.items.indices[entries]].tolist()
             members = dict(zip(ids, previous.weight[entries].tolist(), strict=True))
-            edits.append(ClusterEdit(cluster_id, previous.kinds[c], name, locked, members))
-        elif name != given[cluster_id]:
-            edits.append(ClusterEdit(cluster_id, previous.kinds[c], name))
+            edits.append(ClusterEdit(cluster_id, previous.kinds[c], name, locked, members, bars=bars))
+        elif name != given[cluster_id] or bars:
+            edits.append(ClusterEdit(cluster_id, previous.kinds[c], name if name != given[cluster_id] else "", bars=bars))
     live = set(previous.cluster_ids.tolist())
     edits += [ClusterEdit(i, kind, retired=True) for i, kind in zip(given, learned.kinds, strict=True) if i not in live]
     return edits

@@ -42,7 +42,7 @@ class Delta:
     members : item id -> weights, None where it wasn't in.  rules : item id -> rules, None where there was none.
     via : item id -> how a search had found an item that the change took out (`ClusterMembership.via`), where one had.
     factors : item id -> factors of lessened items, None where it wasn't lessened.  ties : id of a cluster that this one is tied
-        to -> weights, None where it wasn't.
+        to -> weights, None where it wasn't.  bars : kind of items -> whether it is kept out, None where it isn't.
     """
 
     fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
@@ -51,9 +51,10 @@ class Delta:
     via: Mapping[int, list[list[int]]] = field(default_factory=dict)
     factors: Mapping[int, tuple[float | None, float | None]] = field(default_factory=dict)
     ties: Mapping[int, tuple[float | None, float | None]] = field(default_factory=dict)
+    bars: Mapping[str, tuple[bool | None, bool | None]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.fields or self.members or self.rules or self.factors or self.ties)
+        return bool(self.fields or self.members or self.rules or self.factors or self.ties or self.bars)
 
     @property
     def items(self) -> set[int]:
@@ -84,6 +85,7 @@ class Delta:
             "via": self.via,
             "factors": self.factors,
             "ties": self.ties,
+            "bars": self.bars,
         }
         return {name: {str(key): list(value) for key, value in part.items()} for name, part in parts.items() if part}
 
@@ -102,6 +104,7 @@ def delta_of(change: ClusterChange) -> Delta:
         via={int(item): via for item, via in told.get("via", {}).items()},
         factors=of_items("factors"),
         ties=of_items("ties"),
+        bars={kind: (before, after) for kind, (before, after) in told.get("bars", {}).items()},
     )
 
 
@@ -208,7 +211,7 @@ def brought_in(cluster: ItemCluster, items: Iterable[int]) -> dict[int, ClusterC
     """Item id -> the change that put it into the cluster last, for those of which one of its latest changes did."""
     found: dict[int, ClusterChange] = {}
     left = set(items)
-    changes = ClusterChange.objects.filter(cluster=cluster).order_by("-pk")[:LOOKED_BACK]
+    changes = ClusterChange.objects.filter(cluster=cluster).select_related("user").order_by("-pk")[:LOOKED_BACK]
     for change in changes.iterator(chunk_size=20):
         members = delta_of(change).members
         found |= {item: change for item in left & members.keys() if members[item][0] is None}

@@ -365,6 +365,24 @@ class ClusterTie(models.Model):
         return f"{self.source} → {self.target}"
 
 
+class ClusterBar(models.Model):
+    """A kind of items that a cluster takes in none of, which outlives every rebuild; its core items may be such all the same.
+
+    kind : as `clusters.kept_out.read` writes it, "discount=reduced".
+    """
+
+    cluster = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="bars", db_index=False)
+    kind = models.CharField(max_length=140)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("cluster", "kind")
+        constraints = [models.UniqueConstraint(fields=["cluster", "kind"], name="cluster_bar_once")]
+
+    def __str__(self) -> str:
+        return f"{self.cluster}: no {self.kind}"
+
+
 class ClusterChangeQuerySet(models.QuerySet["ClusterChange"]):
     def for_list(self) -> ClusterChangeQuerySet:
         return self.select_related("shop", "cluster", "user", "undone_by")
@@ -375,8 +393,8 @@ class ClusterChange(models.Model):
 
     batch : shared by the changes of one operation or one rebuild.  others : ids of the other clusters of a merge or a split.
     delta : {"fields": {name: [before, after]}, "members": {item id: [before, after]}, "rules": {item id: [before, after]},
-        "factors": {item id: [before, after]}, "ties": {cluster id: [before, after]}}; null is "not there". Only what the change
-        touched is named.
+        "factors": {item id: [before, after]}, "ties": {cluster id: [before, after]}, "bars": {kind: [before, after]}}; null is
+        "not there". Only what the change touched is named.
     summary : in words, "42 items in, 7 out".  undoes : the change that this one takes back.
     """
 
@@ -403,6 +421,8 @@ class ClusterChange(models.Model):
         GIVEN_BACK = "given_back", "Given back to learning"
         RELATED = "related", "Related"
         UNRELATED = "unrelated", "No longer related"
+        KEPT_OUT = "kept_out", "Keeps items out"
+        LET_IN = "let_in", "Lets items in again"
 
     shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="+", db_index=False)
     cluster = models.ForeignKey(ItemCluster, on_delete=models.CASCADE, related_name="changes")

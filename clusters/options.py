@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import chain
-from operator import mul
 from typing import NamedTuple
 
 import numpy as np
 
 from clusters.item_clusters import ItemClusters
-from clusters.policy import ABSENT, ACTIONS, FEATURES, KEEP
+from clusters.policy import ABSENT, ACTIONS, KEEP
+from personas.compiling import compiled
 
 LEAST = 0.01
 """Shares of engagement under this are as good as none; bounds the logs."""
@@ -28,8 +27,8 @@ FINEST = 10_000.0
 _SCALE = -math.log(LEAST)
 _WEIGHT_SCALE = math.log(5.0)
 _AGE_SCALE = math.log1p(FULL_AGE)
-_NOWHERE = (0.0,) * 5
-_NO_FEATURES = (0.0,) * len(FEATURES)
+_NOTHING = (0.0, 0.0)
+_LEAST, _FINEST = LEAST, FINEST
 
 
 class Option(NamedTuple):
@@ -89,7 +88,7 @@ class Blocked(NamedTuple):
     """An action that a bound stopped before it could be chosen.
 
     cluster : id.  action : of `policy.ACTIONS`.  bound : of a contraction "locked", "core", "min_size" or "most_contracted"; of
-    an expansion "margin_floor", "apart", "max_size" or "most_expanded".
+    an expansion "kept_out", "margin_floor", "apart", "max_size" or "most_expanded".
     """
 
     cluster: int
@@ -135,73 +134,105 @@ def described(
 ) -> tuple[list[tuple[Option, ...]], np.ndarray, np.ndarray]:
     """The options of m clusters, asked as (cluster id, its options); and x (m, O, d) and action (m, O) for the policy.
 
-    Features are rounded first, so that what is logged is what was decided upon. Plain floats: for some dozens of numbers arrays
-    would cost more than what is reckoned.
+    Features are rounded, so that what is logged is what was decided upon.
     """
-    clusters = situation.clusters
+    clusters, mass = situation.clusters, situation.mass
     here, (shares, _, _, lifts, transitions) = clusters.position_of, clusters.tables
-    count = len(clusters)
-    total = sum(situation.mass.values())
-    held = [(here[c], m / total) for c, m in situation.mass.items() if c in here] if total > 0 else []
+    total = sum(mass.values())
+    held = [(here[c], m / total) for c, m in mass.items() if m > 0 and c in here] if total > 0 else []
     belief = [math.exp(b) for b in situation.log_belief]
-    personal = bool(belief) and lifts.shape[1] == len(belief)
     certainty = 1.0
     if len(belief) > 1:
         certainty += sum(p * b for p, b in zip(belief, situation.log_belief, strict=True) if p > 0) / math.log(len(belief))
-
-    def of_cluster(position: int) -> tuple[float, float, float]:
-        """Log chance that the next item is here, log share, how much more the personas engage here."""
-        share = shares.item(position)
-        chance = sum([q * transitions.item(p, position) for p, q in held]) if held else share
-        lift = sum(map(mul, belief, lifts[position].tolist())) if personal else 1.0
-        relative = min(_log(share * count), 1.0)
-        return _rounded(_log(chance)), _rounded(relative), _rounded((lift - 1.0) / (lift + 1.0))
-
-    common = (
-        _rounded(min(situation.outside / FULL_OUTSIDE, 1.0)),
-        _rounded(min(math.log1p(situation.age) / _AGE_SCALE, 1.0)),
-        _rounded(certainty),
-    )
-    told: list[tuple[Option, ...]] = []
-    towards: dict[int, tuple[float, float, float]] = {}
+    if lifts.shape[1] != len(belief):
+        belief = []
+    session = [min(situation.outside / FULL_OUTSIDE, 1.0), min(math.log1p(situation.age) / _AGE_SCALE, 1.0), certainty]
+    most = max([len(options) for _, options in asked])
+    rows: list[float] = []
+    placed: list[int] = []
+    action: list[int] = []
     for cluster, options in asked:
         position = here[cluster]
-        transition, share, persona = of_cluster(position)
-        of = (
-            _rounded(_log(situation.mass.get(cluster, 0.0) / total)) if total > 0 else -1.0,
-            transition,
-            share,
+        rows += (
+            _log(mass.get(cluster, 0.0) / total) if total > 0 else -1.0,
             1.0 if position in situation.mine else 0.0,
-            _rounded(min(situation.ignored.get(cluster, 0) / FULL_IGNORED, 1.0)),
-            common[0],
-            persona,
-            1.0,
-            *common[1:],
-            _rounded(math.log(max(situation.weight.get(cluster, 1.0), 0.2)) / _WEIGHT_SCALE),
-            _rounded(situation.shown.get(cluster, 0.0)),
+            min(situation.ignored.get(cluster, 0) / FULL_IGNORED, 1.0),
+            math.log(max(situation.weight.get(cluster, 1.0), 0.2)) / _WEIGHT_SCALE,
+            situation.shown.get(cluster, 0.0),
         )
-        mine = []
+        placed.append(position)
         for option in options:
-            to = _NOWHERE
-            if option.position >= 0:
-                if option.position not in towards:
-                    towards[option.position] = of_cluster(option.position)
-                to_transition, to_share, to_persona = towards[option.position]
-                items = _rounded(min(option.items / FULL_ITEMS, 1.0))
-                to = (_rounded(option.related), to_transition, to_persona, to_share, items)
-            mine.append(Option(option.action, option.target, option.items, of + to))
-        told.append(tuple(mine))
-    most = max(map(len, told))
-    rows = chain.from_iterable([*[o.features for o in each], *[_NO_FEATURES] * (most - len(each))] for each in told)
-    shape = (len(told), most, len(FEATURES))
-    x = np.fromiter(chain.from_iterable(rows), np.float64, math.prod(shape)).reshape(shape)
-    action = np.array([[o.action for o in each] + [ABSENT] * (most - len(each)) for each in told], dtype=np.int8)
-    return told, x, action
+            rows += (option.related, option.items / FULL_ITEMS)
+            placed.append(option.position)
+            action.append(option.action)
+        for _ in range(most - len(options)):
+            rows += _NOTHING
+            placed.append(-1)
+            action.append(ABSENT)
+    codes = np.array(action, dtype=np.int8).reshape(len(asked), most)
+    numbers = np.array(session + belief + [q for _, q in held] + rows)
+    places = np.array([p for p, _ in held] + placed)
+    x = _features(shares, lifts, transitions, codes, numbers, places, len(belief), len(held))
+    told = []
+    for (_, options), features in zip(asked, x.tolist(), strict=True):
+        mine = zip(options, features, strict=False)  # a row may have places to spare
+        told.append(tuple([Option(o.action, o.target, o.items, tuple(of)) for o, of in mine]))
+    return told, x, codes
 
 
-def _rounded(value: float) -> float:
-    """The nearest multiple of 1 / `FINEST`; `round` to decimals takes several times as long."""
-    return math.floor(value * FINEST + 0.5) / FINEST
+@compiled
+def _features(
+    shares: np.ndarray,
+    lifts: np.ndarray,
+    transitions: np.ndarray,
+    codes: np.ndarray,
+    numbers: np.ndarray,
+    places: np.ndarray,
+    personas: int,
+    held: int,
+) -> np.ndarray:
+    """(m, O, d) features, as `policy.FEATURES` has them, 0 where codes (m, O) has no option.
+
+    numbers : outside, age and certainty; the belief in K personas, 0 for none; the part of the engagement that each held cluster
+    has; and of each row mass, last, ignored, weight, shown, then of each option related and items.
+    places : positions of the held clusters; and of each row its cluster's, then of each option its target's, -1 for none.
+    """
+    m, most = codes.shape
+    out = np.zeros((m, most, 17))
+    scale, before, known = -math.log(_LEAST), 3 + personas, 3 + personas + held
+    at, told = held, np.empty(3)
+    for i in range(m):
+        row = known + i * (5 + 2 * most)
+        for o in range(-1, most):
+            place = places[at]
+            at += 1
+            if o >= 0 and codes[i, o] < 0:
+                continue
+            if place >= 0:
+                share, lift = float(shares[place]), 0.0
+                chance = 0.0 if held else share
+                for k in range(held):
+                    chance += numbers[before + k] * transitions[places[k], place]
+                for k in range(personas):
+                    lift += numbers[3 + k] * lifts[place, k]
+                if not personas:
+                    lift = 1.0
+                told[0] = math.log(max(chance, _LEAST)) / scale
+                told[1] = min(math.log(max(share * len(shares), _LEAST)) / scale, 1.0)
+                told[2] = (lift - 1.0) / (lift + 1.0)
+            if o < 0:
+                transition, relative, persona = told
+                continue
+            f = out[i, o]
+            f[0], f[1], f[2], f[3], f[4] = numbers[row], transition, relative, numbers[row + 1], numbers[row + 2]
+            f[5], f[6], f[7], f[8], f[9] = numbers[0], persona, 1.0, numbers[1], numbers[2]
+            f[10], f[11] = numbers[row + 3], numbers[row + 4]
+            if place >= 0:
+                f[12], f[13], f[14], f[15] = numbers[row + 5 + 2 * o], told[0], told[2], told[1]
+                f[16] = min(numbers[row + 6 + 2 * o], 1.0)
+            for k in range(17):
+                f[k] = math.floor(f[k] * _FINEST + 0.5) / _FINEST
+    return out
 
 
 def _log(share: float) -> float:

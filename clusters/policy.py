@@ -147,9 +147,9 @@ def _hand_rule() -> np.ndarray:
     mean = np.zeros((len(ACTIONS), len(FEATURES)))
     at = {name: i for i, name in enumerate(FEATURES)}
     # In looks a slate, from what options brought in simulated worlds over the next three slates (seeds from 100 on; those of the
-    # proof are others). An expansion pays where the personas like the target, and otherwise costs about what it brings: who
-    # isn't sure keeps. A contraction pays the more the cluster takes of the slate and of the shop.
-    mean[EXPAND, [at["target_persona"], at["bias"]]] = 0.05, -0.01
+    # proof are others). An expansion pays the more the personas like the target. A contraction pays the more the cluster takes of
+    # the slate and of the shop.
+    mean[EXPAND, [at["target_persona"], at["bias"]]] = 0.1, 0.01
     mean[CONTRACT, [at["shown"], at["share"], at["ignored"]]] = 0.05, 0.04, 0.005
     return mean
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clusters import kept_out
 from clusters.bounds import Bounds
 from clusters.catalogue import MISSING, Catalogue
 from clusters.item_clusters import ItemClusters
@@ -29,7 +30,7 @@ class Way(NamedTuple):
 class Reach:
     """What is found out of a release's clusters when it is first asked for, and kept: shared by all sessions of a process.
 
-    catalogue : for margins and categories; None for clusters alone.
+    catalogue : for margins, categories and kinds of items; None for clusters alone.
     """
 
     def __init__(self, clusters: ItemClusters, catalogue: Catalogue | None = None, bounds: Bounds | None = None) -> None:
@@ -40,6 +41,7 @@ class Reach:
         self._core: dict[int, frozenset[int]] | None = None
         self._spared: dict[int, frozenset[int]] = {}
         self._losing: dict[int, frozenset[int]] = {}
+        self._barred: dict[tuple[str, ...], np.ndarray] = {}
         self._limits = {cluster: (least, most) for cluster, least, most in self.bounds.limits}
 
     def near(self, cluster: int) -> tuple[tuple[int, float], ...]:
@@ -118,12 +120,23 @@ class Reach:
         known = self.clusters.behaviour.gain
         gain[: len(known)] = known
         best = items[np.lexsort((items, -membership * (1.0 + gain[items])))]
-        for bound, kept in (("margin_floor", self._pays), ("apart", self._apart_of(source))):
+        bounds = (("kept_out", self._let_in(source)), ("margin_floor", self._pays), ("apart", self._apart_of(source)))
+        for bound, kept in bounds:
             if kept is not None:
                 best = best[kept[best]]
                 if not len(best):
                     return Way((), bound)
         return Way(tuple(best[: max(self.bounds.sizes)].tolist()), "")
+
+    def _let_in(self, source: int) -> np.ndarray | None:
+        """(n,) whether the item is of no kind that the cluster at a position takes in none of; None where it takes in all."""
+        bars = self.clusters.bars[source] if self.clusters.bars else ()
+        if not bars or self.catalogue is None:
+            return None
+        found = self._barred.get(bars)
+        if found is None:
+            found = self._barred[bars] = ~kept_out.under(self.catalogue, bars)
+        return found
 
     @cached_property
     def _pays(self) -> np.ndarray | None:

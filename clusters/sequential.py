@@ -89,3 +89,57 @@ def radius(n: int, *, confidence: float = 0.95, tightest: int = TIGHTEST) -> flo
     logs = -2.0 * math.log(alpha)
     rho = (logs + math.log(logs + 1.0)) / tightest
     return math.sqrt(2.0 * (n * rho + 1.0) / (n * n * rho) * math.log(math.sqrt(n * rho + 1.0) / alpha))
+
+
+def difference_of_shares(
+    control: tuple[float, float], challenger: tuple[float, float], *, confidence: float = 0.95, tightest: int = TIGHTEST
+) -> Difference:
+    """How far the challenger's share of units that did something is above the control's, to be looked at as often as one likes.
+
+    control, challenger : (units that did, units).  A share of nothing, or of all, has a variance too: it is taken as if two more
+    units did, and two didn't (Agresti and Coull 1998, "Approximate is better than exact for interval estimation").
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    for did, units in (control, challenger):
+        if not 0 <= did <= units:
+            raise ValueError(f"{did} out of {units} is no share")
+    n = control[1] + challenger[1]
+    base, share = (did / units if units else math.nan for did, units in (control, challenger))
+    if min(control[1], challenger[1]) < LEAST:
+        return Difference(share - base, -math.inf, math.inf, base, int(n))
+    spread = n * sum(_variance(*arm) / arm[1] for arm in (control, challenger))
+    wide = math.sqrt(spread) * radius(int(n), confidence=confidence, tightest=tightest)
+    return Difference(share - base, share - base - wide, share - base + wide, base, int(n))
+
+
+def units_needed(
+    control: tuple[float, float],
+    challenger: tuple[float, float],
+    size: float,
+    *,
+    confidence: float = 0.95,
+    tightest: int = TIGHTEST,
+) -> int:
+    """Units of both arms, in their shares so far, at which the interval of a difference of `size` leaves nothing out.
+
+    Raises ValueError where an arm has no unit, or `size` is not above 0.
+    """
+    if size <= 0 or min(control[1], challenger[1]) <= 0:
+        raise ValueError("there is nothing to go by")
+    n = control[1] + challenger[1]
+    spread = n * sum(_variance(*arm) / arm[1] for arm in (control, challenger))
+    least = math.ceil(LEAST * n / min(control[1], challenger[1]))
+    low, high = 0, least
+    while math.sqrt(spread) * radius(high, confidence=confidence, tightest=tightest) > size:
+        low, high = high, 2 * high
+    while high - low > max(1, high // 1_000):
+        middle = (low + high) // 2
+        wide = math.sqrt(spread) * radius(middle, confidence=confidence, tightest=tightest) if middle else math.inf
+        low, high = (middle, high) if wide > size else (low, middle)
+    return max(high, least)
+
+
+def _variance(did: float, units: float) -> float:
+    share = (did + 2.0) / (units + 4.0)
+    return share * (1.0 - share)

@@ -8,6 +8,9 @@ from clusters import feeds, searching
 from clusters.models import CatalogueFeed
 from personas.models import Shop
 
+AGAIN_S = 60.0
+"""Seconds after which `fetch_due_feeds` comes again, by the schedule."""
+
 
 @shared_task(ignore_result=True)
 def refresh_search(shop_id: int) -> None:
@@ -37,6 +40,6 @@ def fetch_feed(feed_id: int, anew: bool = False) -> None:
 
 @shared_task(ignore_result=True)
 def fetch_due_feeds() -> None:
-    """`fetch_feed` of every feed whose time has come."""
+    """`fetch_feed` of every feed whose time has come; while something long holds the worker, it is asked for again, not twice."""
     for feed_id in feeds.due():
-        fetch_feed.delay(feed_id)
+        fetch_feed.apply_async((feed_id,), expires=AGAIN_S)

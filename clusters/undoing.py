@@ -27,6 +27,8 @@ OPPOSITE = {
     Action.GIVEN_BACK: Action.RESTORED,
     Action.RELATED: Action.UNRELATED,
     Action.UNRELATED: Action.RELATED,
+    Action.KEPT_OUT: Action.LET_IN,
+    Action.LET_IN: Action.KEPT_OUT,
 }
 """What the undo of an action is called, where it neither takes a cluster out nor brings it back and isn't called the same."""
 
@@ -113,6 +115,7 @@ def _check_standing(draft: Draft, change: ClusterChange, delta: Delta) -> None:
     items |= {i for i, (_, after) in delta.rules.items() if draft.rules.get(i) != after}
     items |= {i for i, (_, after) in delta.factors.items() if draft.factors.get(i) != after}
     tied = {target for target, (_, after) in delta.ties.items() if draft.ties.get(target) != after}
+    barred = {kind for kind, (_, after) in delta.bars.items() if draft.bars.get(kind) != after}
     if delta.made_it:  # its undo takes all of the cluster out, what came in since included
         items |= (draft.members.keys() - delta.members.keys()) | (draft.rules.keys() - delta.rules.keys())
     items = _still_there(items)
@@ -121,14 +124,15 @@ def _check_standing(draft: Draft, change: ClusterChange, delta: Delta) -> None:
     causes = []
     for other in later.iterator(chunk_size=50):
         told = delta_of(other)
-        if told.fields.keys() & set(moved) or told.items & items or told.ties.keys() & tied:
+        if told.fields.keys() & set(moved) or told.items & items or told.ties.keys() & tied or told.bars.keys() & barred:
             causes.append(other)
         elif other.actor not in REBUILT_BY and told.members.keys() & weighed:
             items |= told.members.keys() & weighed
             causes.append(other)
-    if moved or items or tied:
+    if moved or items or tied or barred:
         what = [name.replace("_", " ") for name in moved] + ([count_items(len(items))] if items else [])
         what += ["ties to other clusters"] if tied else []
+        what += ["what is kept out"] if barred else []
         since = listed([f"{c.get_action_display().lower()} on {c.at:%-d %b %Y, %H:%M} ({c.summary})" for c in causes], 3)
         words = f"can't be undone: {' and '.join(what)} of “{row.name}” changed since"
         raise EditConflict("change", f"{words}: {since}" if causes else words)
@@ -161,6 +165,11 @@ def _take_back(draft: Draft, delta: Delta) -> None:
             draft.ties.pop(target, None)
         elif ItemCluster.objects.filter(pk=target).exists():
             draft.ties[target] = before
+    for kind, (barred, _) in delta.bars.items():
+        if barred is None:
+            draft.bars.pop(kind, None)
+        else:
+            draft.bars[kind] = barred
     draft.via = {**delta.via}
 
 
