@@ -38,6 +38,11 @@ class Blend:
         parts = (self.w1, self.b1, self.w2, self.b2, self.w3, self.skip)
         return Weights(*(readonly(part, np.float32) for part in parts))
 
+    @cached_property
+    def parts(self) -> tuple[np.ndarray, ...]:
+        """`weights`, plain."""
+        return tuple(self.weights)
+
 
 def score(blend: Blend, features: np.ndarray) -> np.ndarray:
     """(m,) float32 scores of features (F, m)."""

@@ -30,9 +30,10 @@ class Spread:
         if not 0.0 <= diversity <= 1.0:
             raise ValueError(f"diversity {diversity} is not in [0, 1]")
         last = min(len(scores), SCORED * count) - 1
-        span = max(float(scores[0] - scores[last]), 1e-6) if len(scores) else 1.0
+        least = scores[last] if len(scores) else 0.0  # nothing may have passed the filters
+        span = max(float(scores[0] - least), 1e-6) if len(scores) else 1.0
         # Rows beyond the scale keep their order, far below.
-        self._score = np.maximum((scores - scores[last]) / span, 0.0) + 1e-6 * (len(scores) - np.arange(len(scores)))
+        self._score = np.maximum((scores - least) / span, 0.0) + 1e-6 * (len(scores) - np.arange(len(scores)))
         self._likeness = likeness * diversity
         self._lost = np.zeros(len(scores))
 

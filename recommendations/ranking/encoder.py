@@ -81,16 +81,14 @@ class Encoder:
 
 def encode(encoder: Encoder, history: History, *, without: int = NO_ITEM) -> np.ndarray:
     """(d,) float32 unit vector of the session, less its events of the item `without`; zero for a session without an item."""
-    positions, codes = np.array(history.positions, dtype=np.int64), np.array(history.codes, dtype=np.int8)
-    return encoder_kernels.session_vector(*encoder.loops, positions, codes, without)
+    return encoder_kernels.session_vector(*encoder.loops, *history.loops, without)
 
 
 def event_parts(encoder: Encoder, history: History, items: np.ndarray) -> np.ndarray:
     """(r, m) float32, how far each of the events read, the latest first, pulls the session towards each item, up to one
     factor."""
     rows = encoder.row_of.take(items).astype(np.int64)
-    positions, codes = np.array(history.positions, dtype=np.int64), np.array(history.codes, dtype=np.int8)
-    return encoder_kernels.event_pulls(*encoder.loops, readonly(encoder.outputs, np.float32), rows, positions, codes)
+    return encoder_kernels.event_pulls(*encoder.loops, readonly(encoder.outputs, np.float32), rows, *history.loops)
 
 
 def arrange(

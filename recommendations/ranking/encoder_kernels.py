@@ -294,6 +294,22 @@ def affinities(centroids: np.ndarray, h: np.ndarray) -> np.ndarray:
 
 
 @compiled_sums
+def session_read(
+    inputs: np.ndarray,
+    lag_weight: np.ndarray,
+    code_weight: np.ndarray,
+    mixing: np.ndarray,
+    latest: np.ndarray,
+    positions: np.ndarray,
+    codes: np.ndarray,
+    centroids: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`session_vector` of all events, and its `affinities`."""
+    h = session_vector(inputs, lag_weight, code_weight, mixing, latest, positions, codes, -1)
+    return h, affinities(centroids, h)
+
+
+@compiled_sums
 def event_pulls(
     inputs: np.ndarray,
     lag_weight: np.ndarray,

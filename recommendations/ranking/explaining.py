@@ -9,8 +9,8 @@ import numpy as np
 from recommendations.ranking import scoring
 from recommendations.ranking.encoder import event_parts
 from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS
-from recommendations.ranking.history import History, Scratch
-from recommendations.ranking.ranker import Ranked, Ranker
+from recommendations.ranking.history import History
+from recommendations.ranking.ranker import SCRATCH, Ranked, Ranker
 from recommendations.ranking.transitions import READ
 
 NO_CAUSE = -1
@@ -24,7 +24,6 @@ _NAMED = (
     EXPERTS.index("popularity"),
 )
 _ONLY_POPULAR = np.array([name == "popularity" for name in EXPERTS], dtype=np.float32)
-_scratch = Scratch()
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def explain(ranker: Ranker, history: History, ranked: Ranked, rows: np.ndarray) 
             *ranker.tables.rows,
             READ,
             event_parts(ranker.encoder, history, items),
-            _scratch.zeros("slot", len(ranker.encoder.row_of), np.int32),
+            SCRATCH.zeros("slot", len(ranker.encoder.row_of), np.int32),
         )
         if len(columns) == len(rows):
             return Why(*found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from personas.events import ENGAGEMENT, NAMES
 from recommendations.ranking import kernels, neighbours, transitions
 from recommendations.ranking.compiling import readonly
 from recommendations.ranking.encoder import Encoder
-from recommendations.ranking.history import History, Scratch
-from recommendations.ranking.kernels import Asked, Grouping, Outputs, Reach, Rows, Space, Spoken, Tables
+from recommendations.ranking.history import History, Scratch, own
+from recommendations.ranking.kernels import Asked, Grouping, Outputs, Reach, Rows, Spoken, Tables
 from recommendations.ranking.kinship import Kinship
 from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.neighbours import Neighbours
@@ -88,6 +88,7 @@ REACH = Reach(
     nearest=neighbours.nearest(),
     share_floor=SHARE_FLOOR,
 )
+_REACH = kernels.plain(REACH)
 _NO_MORE = np.zeros(0, dtype=np.int64)
 _ENGAGEMENT = np.array([ENGAGEMENT.get(name, 0.0) for name in NAMES], dtype=np.float32)
 
@@ -108,6 +109,10 @@ class Experts(Protocol):
     @property
     def tables(self) -> Tables:
         """`tables_of` it, kept."""
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The tables, `kernels.plain`, kept."""
 
 
 def tables_of(experts: Experts) -> Tables:
@@ -174,19 +179,27 @@ def gather(
 
     Raises IndexError where an item is not the experts'.
     """
-    tables, grouping = experts.tables, layout.grouping
-    space = _space(tables, grouping, scratch)
-    positions = np.array(history.positions, dtype=np.int64)
+    grouping = layout.grouping
+    positions, codes = history.loops
     asked = Asked(
         positions=positions,
         voices=positions if experts.kinship is None else experts.kinship.voices(positions),
-        engagement=_ENGAGEMENT.take(history.codes),
-        at=np.array(history.at, dtype=np.float64),
-        dwell_s=np.array(history.dwell_s, dtype=np.float32),
-        h=np.array(h, dtype=np.float32),
+        engagement=_ENGAGEMENT.take(codes),
+        at=own(history.at, np.float64),
+        dwell_s=own(history.dwell_s, np.float32),
+        h=own(h, np.float32),
     )
-    more = np.array(also, dtype=np.int64)
-    found = kernels.gather(tables, grouping, space, asked, selection.rows, selection.score, REACH, len(FEATURES), more)
+    found = kernels.gather(
+        experts.parts,
+        layout.parts,
+        _space(experts.tables, grouping, scratch),
+        tuple(asked),
+        selection.rows,
+        selection.score,
+        _REACH,
+        len(FEATURES),
+        own(also, np.int64),
+    )
     return Evidence(*found, asked)
 
 
@@ -204,15 +217,15 @@ def gather_without(
     """(F, k) features that the candidates at `columns` (k,) have if the session did not touch the item at this position, which
     must not be its only one: what `gather` tells with the same candidates. h : (d,) the vector that the session then has.
     With `NO_ITEM` and another selection, what it tells of the whole session then."""
-    tables, grouping = experts.tables, layout.grouping
+    grouping = layout.grouping
     return kernels.gather_without(
-        tables,
-        grouping,
-        _space(tables, grouping, scratch),
-        evidence.asked,
+        experts.parts,
+        layout.parts,
+        _space(experts.tables, grouping, scratch),
+        tuple(evidence.asked),
         selection.rows,
         selection.score,
-        REACH,
+        _REACH,
         evidence.positions,
         evidence.features,
         np.array(columns, dtype=np.int64),
@@ -221,8 +234,8 @@ def gather_without(
     )
 
 
-def _space(tables: Tables, grouping: Grouping, scratch: Scratch) -> Space:
-    return scratch.space(len(grouping.primary), len(tables.visits.session_starts), len(grouping.starts), len(grouping.rows))
+def _space(tables: Tables, grouping: Grouping, scratch: Scratch) -> tuple[Any, ...]:
+    return scratch.plain_space(len(grouping.primary), len(tables.visits.session_starts), len(grouping.starts), len(grouping.rows))
 
 
 def encoder_candidates(

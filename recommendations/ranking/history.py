@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -35,6 +36,16 @@ class History:
     def __len__(self) -> int:
         return len(self.positions)
 
+    @cached_property
+    def loops(self) -> tuple[np.ndarray, np.ndarray]:
+        """positions (L,) int64 and codes (L,) int8 as compiled loops read them."""
+        return own(self.positions, np.int64), own(self.codes, np.int8)
+
+
+def own(array: np.ndarray, dtype: type) -> np.ndarray:
+    """The array as loops take what is made for one step, of this type, C-contiguous and writable; a copy only where it isn't."""
+    return array if array.dtype == dtype and array.flags.carray else np.array(array, dtype=dtype)
+
 
 def prefix(log: SessionLog, start: int, stop: int) -> History:
     """The history as it stood after event `stop - 1` of the session that begins at row `start` of an item-action log.
@@ -62,6 +73,7 @@ class Scratch(threading.local):
     def __init__(self) -> None:
         self._zeros: dict[str, np.ndarray] = {}
         self._space: Space | None = None
+        self._plain: tuple[np.ndarray, ...] = ()
         self._sizes = (0, 0, 0, 0)
 
     def zeros(self, name: str, n: int, dtype: type) -> np.ndarray:
@@ -73,6 +85,12 @@ class Scratch(threading.local):
 
     def space(self, items: int, sessions: int, clusters: int, keys: int) -> Space:
         """Room for that many and more; as `Space` says, whoever takes it leaves its zeros zero."""
+        self.plain_space(items, sessions, clusters, keys)
+        assert self._space is not None
+        return self._space
+
+    def plain_space(self, items: int, sessions: int, clusters: int, keys: int) -> tuple[np.ndarray, ...]:
+        """`space` without its names."""
         sizes = self._sizes
         if self._space is None or items > sizes[0] or sessions > sizes[1] or clusters > sizes[2] or keys > sizes[3]:
             n, s, c, k = self._sizes = (
@@ -95,7 +113,8 @@ class Scratch(threading.local):
                 columns=np.zeros(n + 1, dtype=np.int32),
                 chosen=np.zeros(n + 1, dtype=np.int32),
             )
-        return self._space
+            self._plain = tuple(self._space)
+        return self._plain
 
 
 def distinct(items: np.ndarray, scratch: Scratch, n: int) -> np.ndarray:

@@ -7,7 +7,7 @@ tests compare the two. Nothing here checks an index: whoever calls has.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -130,6 +130,28 @@ class Asked(NamedTuple):
     at: np.ndarray
     dwell_s: np.ndarray
     h: np.ndarray
+
+
+# A named tuple costs a call from Python several times what its arrays do, so `gather` and `gather_without` are handed plain ones.
+
+
+def plain(named: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same without its names, all the way down."""
+    return tuple([plain(part) if isinstance(part, tuple) else part for part in named])
+
+
+@compiled
+def _tables(parts: tuple[Any, ...]) -> Tables:
+    """`Tables` of `plain` ones."""
+    rows, visits, encoder, facts, spoken = parts
+    return Tables(Rows(*rows), Visits(*visits), Outputs(*encoder), facts, Spoken(*spoken))
+
+
+@compiled
+def _reach(parts: tuple[Any, ...]) -> Reach:
+    """`Reach` of a `plain` one."""
+    row_events, row_each, rows_read, neighbours, encoder, items, nearest, floor = parts
+    return Reach(row_events, row_each, rows_read, neighbours, encoder, items, Nearest(*nearest), floor)
 
 
 # Keys: a score's bits above, what it is the score of below; the larger key is the better.
@@ -622,19 +644,21 @@ def context_features(tables: Tables, asked: Asked, peaks: np.ndarray, sessions: 
 
 @compiled
 def gather(
-    tables: Tables,
-    grouping: Grouping,
-    space: Space,
-    asked: Asked,
+    parts: tuple[Any, ...],
+    groups: tuple[Any, ...],
+    room: tuple[Any, ...],
+    history: tuple[Any, ...],
     selected: np.ndarray,
     score: np.ndarray,
-    reach: Reach,
+    limits: tuple[Any, ...],
     width: int,
     also: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions (m,) int64, features (width, m) and votes (9, m) float32 of the candidates of a history of at least one
-    event. selected : (S,) int32 clusters, their `score` (S,) float32.  also : (x,) int64, candidates whoever names them.
+    event. parts, groups, room, history, limits : `plain` Tables, Grouping, Space, Asked and Reach.
+    selected : (S,) int32 clusters, their `score` (S,) float32.  also : (x,) int64, candidates whoever names them.
     Raises IndexError for an item that is not the ranker's."""
+    tables, grouping, space, asked, reach = _tables(parts), Grouping(*groups), Space(*room), Asked(*history), _reach(limits)
     for i in range(len(asked.positions)):
         if asked.positions[i] < 0 or asked.positions[i] >= len(tables.encoder.row_of):
             raise IndexError("an item of the history is not among the ranker's")
@@ -737,13 +761,13 @@ def vote_features_of(cast: np.ndarray, columns: np.ndarray, floor: float, out: n
 
 @compiled
 def gather_without(
-    tables: Tables,
-    grouping: Grouping,
-    space: Space,
-    asked: Asked,
+    parts: tuple[Any, ...],
+    groups: tuple[Any, ...],
+    room: tuple[Any, ...],
+    history: tuple[Any, ...],
     selected: np.ndarray,
     score: np.ndarray,
-    reach: Reach,
+    limits: tuple[Any, ...],
     positions: np.ndarray,
     features: np.ndarray,
     columns: np.ndarray,
@@ -751,8 +775,9 @@ def gather_without(
     h: np.ndarray,
 ) -> np.ndarray:
     """(F, k) features that the candidates at `columns` (k,) of `gather` have if the session did not touch `item`, the others
-    being candidates as they were. asked ... reach : as `gather` was given them.  positions, features : what it found.
+    being candidates as they were. parts ... limits : as `gather` was given them.  positions, features : what it found.
     h : (d,) the vector that the session then has. At least one event must be left."""
+    tables, grouping, space, asked, reach = _tables(parts), Grouping(*groups), Space(*room), Asked(*history), _reach(limits)
     rest, m = less(asked, item, h), len(positions)
     slot, chosen = space.slot, space.chosen
     for j in range(m):

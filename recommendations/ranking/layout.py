@@ -40,6 +40,11 @@ class ClusterRows:
         return Grouping(readonly(self.rows, np.int32), readonly(self.starts, np.int64), readonly(self.primary, np.int32))
 
     @cached_property
+    def parts(self) -> tuple[np.ndarray, ...]:
+        """`grouping`, plain."""
+        return tuple(self.grouping)
+
+    @cached_property
     def means(self) -> np.ndarray:
         """`centroids` as compiled loops read them."""
         return readonly(self.centroids, np.float32)

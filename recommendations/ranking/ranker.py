@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from recommendations.ranking.blend import Blend
 from recommendations.ranking.companions import Companions
 from recommendations.ranking.encoder import Encoder, encode
 from recommendations.ranking.features import Evidence, gather, tables_of
-from recommendations.ranking.history import History, Scratch
-from recommendations.ranking.kernels import Tables
+from recommendations.ranking.history import History, Scratch, own
+from recommendations.ranking.kernels import Tables, plain
 from recommendations.ranking.kinship import Kinship
 from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.neighbours import Neighbours
@@ -26,7 +26,7 @@ from recommendations.ranking.opening import Opening
 from recommendations.ranking.popularity import Popularity
 from recommendations.ranking.transitions import ItemRows
 
-__all__ = ["History", "Pool", "Ranked", "Ranker", "affinity", "rank", "represent"]
+__all__ = ["History", "Pool", "Ranked", "Ranker", "affinity", "rank", "read", "represent"]
 
 DROPPED = float(np.float32(np.log(1e-6)))
 """Log-weight of what was dropped: below everything else, yet still there if nothing else is left."""
@@ -34,8 +34,11 @@ DROPPED = float(np.float32(np.log(1e-6)))
 FEW = 100
 """So many are put in order by insertion, more by sorting all."""
 
-_scratch = Scratch()
+SCRATCH = Scratch()
+"""For all that a step does, one call after the other: what the ranking touched is still near when it is made without a cause."""
+
 _NONE = np.zeros(0, dtype=np.int64)
+_NO_WEIGHTS = (_NONE, np.zeros(0, dtype=np.float64))
 
 
 class Pool(NamedTuple):
@@ -74,6 +77,11 @@ class Ranker:
         """The experts as compiled loops read them."""
         return tables_of(self)
 
+    @cached_property
+    def parts(self) -> tuple[Any, ...]:
+        """`tables`, plain."""
+        return plain(self.tables)
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -97,6 +105,14 @@ class Ranked:
 def represent(ranker: Ranker, history: History, *, without: int = NO_ITEM) -> np.ndarray:
     """(d,) float32 unit vector of the session, less its events of the item `without`; zero without an item."""
     return encode(ranker.encoder, history, without=without)
+
+
+def read(ranker: Ranker, layout: ClusterRows, history: History) -> tuple[np.ndarray, np.ndarray | None]:
+    """`represent` and the `affinity` of a session; None for the affinity of one without an item."""
+    if not len(history):
+        return represent(ranker, history), None
+    h, near = encoder_kernels.session_read(*ranker.encoder.loops, *history.loops, layout.means)
+    return h, near
 
 
 def affinity(layout: ClusterRows, h: np.ndarray) -> np.ndarray:
@@ -136,21 +152,32 @@ def rank(
     weights = cluster_weight if cluster_weight is not None else _changed(selection)
     if len(history):
         also = pool.positions if pool is not None else _NONE
-        evidence = gather(ranker, history, h, layout=layout, selection=selection, scratch=_scratch, also=also)
+        evidence = gather(ranker, history, h, layout=layout, selection=selection, scratch=SCRATCH, also=also)
         positions, opening, n = evidence.positions, None, len(ranker.encoder.row_of)
-        scores = scoring.weighed(
-            ranker.blend.weights,
+        starts, groups, memberships, _ = clusters.held_by
+        changed, multipliers = _arrays(weights) if weights else _NO_WEIGHTS
+        items, item_multipliers = _arrays(item_weight) if item_weight else _NO_WEIGHTS
+        asked = (
             evidence.features,
             positions,
-            *clusters.held_by[:3],
+            starts,
+            groups,
+            memberships,
             len(clusters),
-            *_arrays(weights),
-            *_arrays(item_weight or {}),
+            changed,
+            multipliers,
+            items,
+            item_multipliers,
             DROPPED,
-            np.array(exclude, dtype=np.int64),
-            _scratch.zeros("item_weight", n, np.float32),
-            _scratch.zeros("exclude", n, bool),
+            own(exclude, np.int64),
+            SCRATCH.zeros("item_weight", n, np.float32),
+            SCRATCH.zeros("exclude", n, bool),
         )
+        if keep <= FEW and pool is None and allowed is None and weigh is None:
+            order, best, scores = scoring.ordered(ranker.blend.parts, *asked, keep)
+            ranked = Ranked(best, scores, evidence, order)
+            return ranked if len(order) >= keep else _filled(ranker, ranked, exclude, keep, None, None)
+        scores = scoring.weighed(ranker.blend.weights, *asked)
     else:
         if opening is not None:
             evidence, positions, scores = None, opening.positions, opening.scores.copy()
@@ -162,7 +189,7 @@ def rank(
         if item_weight:
             scores = scores + _item_log_weight(item_weight, positions, ranker)
         if len(exclude):
-            out = _scratch.zeros("exclude", len(ranker.encoder.row_of), bool)
+            out = SCRATCH.zeros("exclude", len(ranker.encoder.row_of), bool)
             out[exclude] = True
             scores[out[positions]] = -np.inf
             out[exclude] = False
@@ -201,7 +228,7 @@ def _arrays(weights: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
 
 def _item_log_weight(weights: Mapping[int, float], positions: np.ndarray, ranker: Ranker) -> np.ndarray:
     changed = np.fromiter(weights, dtype=np.int64)
-    log_weight = _scratch.zeros("item_weight", len(ranker.encoder.row_of), np.float32)
+    log_weight = SCRATCH.zeros("item_weight", len(ranker.encoder.row_of), np.float32)
     log_weight[changed] = [max(float(np.log(max(w, 1e-30))), DROPPED) for w in weights.values()]
     result = log_weight[positions]
     log_weight[changed] = 0.0
@@ -210,8 +237,8 @@ def _item_log_weight(weights: Mapping[int, float], positions: np.ndarray, ranker
 
 def _pool_log_weight(pool: Pool, positions: np.ndarray, ranker: Ranker) -> np.ndarray:
     """(m,) what the pool adds to each candidate; -inf for those outside it where it stands alone."""
-    held = _scratch.zeros("held", len(ranker.encoder.row_of), bool)
-    told = _scratch.zeros("told", len(ranker.encoder.row_of), np.float32)
+    held = SCRATCH.zeros("held", len(ranker.encoder.row_of), bool)
+    told = SCRATCH.zeros("told", len(ranker.encoder.row_of), np.float32)
     held[pool.positions] = True
     told[pool.positions] = pool.log_weight
     result = told[positions]
@@ -252,7 +279,7 @@ def _filled(
         top = top[allowed[top]]
     if weigh is not None:
         top = top[np.isfinite(weigh(top))]
-    there = _scratch.zeros("filled", len(ranker.encoder.row_of), bool)
+    there = SCRATCH.zeros("filled", len(ranker.encoder.row_of), bool)
     there[ranked.positions] = there[exclude] = True
     more = top[~there[top]][: keep - len(ranked.positions)]
     there[ranked.positions] = there[exclude] = False

@@ -19,10 +19,10 @@ from clusters.item_clusters import ItemClusters
 from recommendations.ranking import blend as blending
 from recommendations.ranking import scoring
 from recommendations.ranking.features import CLUSTER, EXPERT_COLUMNS, EXPERTS, FEATURES, gather_without
-from recommendations.ranking.history import History, Scratch
+from recommendations.ranking.history import History
 from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.opening import Shelves, odds
-from recommendations.ranking.ranker import Ranked, Ranker, cluster_log_weight, represent
+from recommendations.ranking.ranker import SCRATCH, Ranked, Ranker, cluster_log_weight, represent
 
 LEAST = 1e-4
 """Log-odds by which an item must fall for a cause to hold: well above what rounding of float32 moves."""
@@ -31,7 +31,6 @@ CLUSTER_ROWS = np.array([FEATURES.index(name) for name in CLUSTER], dtype=np.int
 _OF_EXPERT = {expert: np.flatnonzero(EXPERT_COLUMNS[i]) for i, expert in enumerate(EXPERTS)}
 _PLAIN = (np.zeros(0, dtype=np.intp), False)
 _NO_CLUSTER = (CLUSTER_ROWS, False)
-_scratch = Scratch()
 
 
 @cache
@@ -116,7 +115,7 @@ class Trial:
             return None
         h = represent(self.ranker, self.history, without=item)
         return gather_without(
-            self.ranker, evidence, self.ranked.columns, item, h, layout=self.layout, selection=self.selection, scratch=_scratch
+            self.ranker, evidence, self.ranked.columns, item, h, layout=self.layout, selection=self.selection, scratch=SCRATCH
         )
 
     def without_expert(self, expert: str) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 ACTIONS = ("pin", "boost", "bury", "exclude", "balance", "margin")
 BARRING = frozenset({"exclude", "margin"})
@@ -50,6 +51,7 @@ class Rule:
     exclude : the target is left out.
     balance : at most `share` (0 to 1) of the slots show one category (or, with a target, the target).
     margin : items whose margin, (price - cost) / price, is known and below `margin` are left out of the target.
+    holdout : share of visits that go without it, 0 to 0.5, so that it is known what it brings.
     """
 
     rule_id: int
@@ -61,3 +63,20 @@ class Rule:
     strength: float = 1.0
     share: float = 1.0
     margin: float = 0.0
+    holdout: float = 0.0
+
+    @property
+    def mark(self) -> str:
+        """8 characters that stay as long as the rule asks for the same, of the same share of visits; name and dates don't matter.
+
+        Visits with it and without it are compared under one mark: a rule that was changed is another one.
+        """
+        same = replace(self, name="", scope=replace(self.scope, starts=None, ends=None))
+        return hashlib.blake2b(repr(same).encode(), digest_size=4).hexdigest()
+
+    def goes_without(self, shop: int, session: str) -> bool:
+        """Whether a visit is drawn to go without it: the same answer on every process, at every step, and in a replay."""
+        if self.holdout <= 0.0:
+            return False
+        drawn = hashlib.blake2b(f"holdout:{shop}:{session}:{self.rule_id}".encode(), digest_size=8).digest()
+        return int.from_bytes(drawn, "big") < self.holdout * 2.0**64

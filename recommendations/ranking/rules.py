@@ -1,5 +1,7 @@
 """Merchandisers' rules: what they may say of a slate, and what that makes of a ranking.
 
+A rule with a `holdout` stays away from that share of visits; `Acting.tried` says of which rules a visit can tell something.
+
 Which rule gives way to which: what "exclude" or "margin" leaves out is never shown, pinned or not; a pin stands in its slot
 whatever balance says, and counts for it; balance comes before boost and bury, which only change the odds. Of two pins on one
 slot the lower id wins. No rule shows what the request itself leaves out: what is out of stock, or fails the shopper's filters.
@@ -11,7 +13,7 @@ import math
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +49,9 @@ MOST_KEPT_BYTES = 16 << 20
 
 FIRST_ASKED = 16
 """Items of a pin that are looked at first."""
+
+MOST_HELD = 0.5
+"""Share of visits that may go without a rule: beyond it, nothing is known sooner."""
 
 _BITS = 62
 """Rules that are told apart at once, in one integer."""
@@ -84,6 +89,7 @@ class Acting:
     weights : (S,) float32 by signature (`RuleSet.signature`), what is added to an item's log-odds, -inf for what is left out;
         None where no rule moves anything or leaves anything out.
     acts : R bytes, 1 for a rule that acts.  of : the rules that it is about.
+    held : places of the rules that would act, had the visit not been drawn to go without them.
     """
 
     pins: tuple[Pin, ...] = ()
@@ -91,6 +97,7 @@ class Acting:
     weights: np.ndarray | None = None
     acts: bytes = b""
     of: RuleSet | None = None
+    held: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.pins or self.caps or self.weights is not None)
@@ -99,6 +106,24 @@ class Acting:
     def ids(self) -> tuple[int, ...]:
         """Ids of the rules that act, be there anything for them to do or not."""
         return () if self.of is None else tuple(rule.rule_id for rule, acts in zip(self.of.rules, self.acts, strict=True) if acts)
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether some rule with a holdout acts, or would."""
+        return bool(self.held) or (self.of is not None and any(self.acts[place] for place in self.of.trials))
+
+    def tried(self) -> list[tuple[Rule, bool, Acting]]:
+        """(rule, whether the visit goes without it, what would act were that the other way round) of each with a holdout."""
+        found: list[tuple[Rule, bool, Acting]] = []
+        if self.of is None:
+            return found
+        for place in self.of.trials:
+            held = place in self.held
+            if held or self.acts[place]:
+                other = np.frombuffer(self.acts, dtype=bool).copy()
+                other[place] = held
+                found.append((self.of.rules[place], held, _kept(self.of, other)))
+        return found
 
     def weigh(self, positions: np.ndarray) -> np.ndarray:
         """(m,) float32 to add to the log-odds of the items at m positions, -inf where a rule leaves the item out."""
@@ -132,6 +157,7 @@ class RuleSet:
     local : (L,) places of the rules with clusters in their scope.  touched_locally : (S, L), their columns of `touched`.
     log_weight : (R,) float32: of boosts and buries; -inf of what leaves out; else 0.
     groups : place of each balance -> `Cap.group`.
+    trials : places of the rules that some visits go without.
     """
 
     rules: tuple[Rule, ...]
@@ -152,6 +178,7 @@ class RuleSet:
     log_weight: np.ndarray
     groups: Mapping[int, np.ndarray]
     pins: Mapping[int, Pin]
+    trials: tuple[int, ...] = ()
     _latest: OrderedDict[bytes, Acting] = field(default_factory=OrderedDict, compare=False, repr=False)
     _bases: OrderedDict[bytes, np.ndarray] = field(default_factory=OrderedDict, compare=False, repr=False)
     _scopes: OrderedDict[Any, np.ndarray] = field(default_factory=OrderedDict, compare=False, repr=False)
@@ -218,12 +245,22 @@ def compile_rules(
             for i, (rule, found) in enumerate(zip(rules, positions, strict=True))
             if rule.action == "pin"
         },
+        trials=tuple(i for i, rule in enumerate(rules) if rule.holdout > 0.0),
     )
 
 
-def acting(rule_set: RuleSet, *, now: float, context: str, personas: Sequence[int], clusters: np.ndarray) -> Acting:
+def acting(
+    rule_set: RuleSet,
+    *,
+    now: float,
+    context: str,
+    personas: Sequence[int],
+    clusters: np.ndarray,
+    visit: tuple[int, str] | None = None,
+) -> Acting:
     """What acts on one request. personas : positions of those active (or the likeliest).  clusters : positions of those selected.
 
+    visit : (shop, session), by which it is drawn which rules it goes without; None for all that act.
     The answer depends on which rules act alone, so that the latest few are kept.
     """
     if not len(rule_set):
@@ -239,6 +276,16 @@ def acting(rule_set: RuleSet, *, now: float, context: str, personas: Sequence[in
         acts = acts & np.logical_or.reduce(rule_set.for_cluster.take(clusters, axis=0), axis=0)
     else:
         acts = acts & rule_set.everywhere
+    held: tuple[int, ...] = ()
+    if rule_set.trials and visit is not None:
+        held = tuple([i for i in rule_set.trials if acts[i] and rule_set.rules[i].goes_without(*visit)])
+        acts[list(held)] = False
+    found = _kept(rule_set, acts)
+    return replace(found, held=held) if held else found
+
+
+def _kept(rule_set: RuleSet, acts: np.ndarray) -> Acting:
+    """What the rules do that act, (R,) bool; of the latest few it is known."""
     key = acts.tobytes()
     found = rule_set._latest.get(key)
     if found is None:
@@ -348,7 +395,7 @@ def _check(rules: Sequence[Rule]) -> None:
             "balance": 0.0 < rule.share <= 1.0,
             "margin": -math.inf < rule.margin < 1.0,
         }
-        if not sound.get(rule.action, False):
+        if not sound.get(rule.action, False) or not 0.0 <= rule.holdout <= MOST_HELD:
             raise ValueError(f"rule {rule.rule_id} can't be: {rule}")
 
 

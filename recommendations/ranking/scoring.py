@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -181,6 +181,37 @@ def leading(found: np.ndarray, keep: int) -> np.ndarray:
         best[place] = j
         held = min(held + 1, keep)
     return best[:held].copy()
+
+
+@compiled
+def ordered(
+    parts: tuple[Any, ...],
+    features: np.ndarray,
+    positions: np.ndarray,
+    starts: np.ndarray,
+    clusters: np.ndarray,
+    memberships: np.ndarray,
+    groups: int,
+    changed: np.ndarray,
+    multipliers: np.ndarray,
+    items: np.ndarray,
+    item_multipliers: np.ndarray,
+    least: float,
+    exclude: np.ndarray,
+    told: np.ndarray,
+    out: np.ndarray,
+    keep: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `leading` by `weighed`, (<= keep,) each: their places among the positions, their positions and their scores.
+
+    parts : `Weights` without its names.
+    """
+    found = weighed(
+        Weights(*parts), features, positions, starts, clusters, memberships, groups, changed, multipliers,
+        items, item_multipliers, least, exclude, told, out,
+    )  # fmt: skip
+    order = leading(found, keep)
+    return order, positions[order], found[order]
 
 
 # What carried a score

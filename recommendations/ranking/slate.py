@@ -4,7 +4,7 @@ little exploration with known odds."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from clusters import kernels
 from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters
 from recommendations.ranking.diversity import Spread
+from recommendations.ranking.draws import Randomness
 from recommendations.ranking.ranker import Ranked
 from recommendations.ranking.rules import Cap
 
@@ -35,7 +36,54 @@ class Chosen(NamedTuple):
     rules: tuple[int, ...] = ()
 
 
-def compose(
+class Slots(Sequence[Chosen]):
+    """What fills the slots of a slate, in columns; as a sequence, a `Chosen` of each.
+
+    rows : (s,) intp.  The others hold s values each, as `Chosen` tells them.
+    """
+
+    __slots__ = ("clusters", "explored", "personas", "propensities", "rows", "rules")
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        propensities: Sequence[float],
+        labels: np.ndarray,
+        explored: Sequence[bool],
+        rules: Sequence[tuple[int, ...]],
+    ) -> None:
+        """labels : (s, 2), clusters and personas."""
+        self.rows, self.propensities, self.explored, self.rules = rows, propensities, explored, rules
+        self.clusters: list[int]
+        self.personas: list[int]
+        self.clusters, self.personas = labels.T.tolist()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, slot: int) -> Chosen: ...
+    @overload
+    def __getitem__(self, slot: slice) -> list[Chosen]: ...
+    def __getitem__(self, slot: int | slice) -> Chosen | list[Chosen]:
+        if isinstance(slot, slice):
+            return [self[i] for i in range(*slot.indices(len(self)))]
+        return Chosen(
+            int(self.rows[slot]),
+            self.propensities[slot],
+            self.clusters[slot],
+            self.personas[slot],
+            self.explored[slot],
+            self.rules[slot],
+        )
+
+
+def compose(ranked: Ranked, **asked: Any) -> list[Chosen]:
+    """`fill`, one slot after the other."""
+    return list(fill(ranked, **asked))
+
+
+def fill(
     ranked: Ranked,
     *,
     clusters: ItemClusters,
@@ -44,11 +92,11 @@ def compose(
     active: tuple[int, ...],
     count: int,
     explore: float,
-    rng: np.random.Generator,
+    rng: Randomness,
     pins: Mapping[int, tuple[int, int]] | None = None,
     caps: Sequence[Cap] = (),
     spread: Spread | None = None,
-) -> list[Chosen]:
+) -> Slots:
     """At most `count` slots, best first, no item twice.
 
     Each active persona is sure of floor(posterior * count) slots where it has the items; the rest goes by rank.
@@ -65,12 +113,13 @@ def compose(
     count = min(count, m)
     reserved = _reserved(belief, active, count)
     exploring = explore > 0 and m > count
-    explores = (rng.random(count) < explore).tolist() if exploring else [False] * count
+    explores = rng.random(count) < explore if exploring else np.zeros(count, dtype=bool)
     if not (reserved or pins or caps or spread):
         return _plainly(ranked, explores, explore if exploring else 0.0, rng, clusters, selection, belief)
     labels: list[tuple[int, int]] = []
     if reserved:
-        labels = _labels(ranked, np.arange(m), clusters=clusters, selection=selection, belief=belief)
+        every = _labels(ranked, slice(None), clusters=clusters, selection=selection, belief=belief)
+        labels = list(map(tuple, every.tolist()))
     pinned = dict(sorted(pins.items())) if pins else {}
     taken = {row for _, row in pinned.values()}
     free = [row for row in range(m) if row not in taken] if taken else list(range(m))
@@ -104,41 +153,41 @@ def compose(
             reserved[labels[row][1]] -= 1
         slots.append((row, propensity, explored, balance.take(row, free) if balance is not None else ()))
     rows = np.array([row for row, _, _, _ in slots], dtype=np.intp)
-    if labels:
-        labels = [labels[row] for row in rows.tolist()]
-    else:
-        labels = _labels(ranked, rows, clusters=clusters, selection=selection, belief=belief)
-    return [
-        Chosen(row, p, cluster, persona, explored, rules)
-        for (row, p, explored, rules), (cluster, persona) in zip(slots, labels, strict=True)
-    ]
+    return Slots(
+        rows,
+        [propensity for _, propensity, _, _ in slots],
+        every[rows] if labels else _labels(ranked, rows, clusters=clusters, selection=selection, belief=belief),
+        [explored for _, _, explored, _ in slots],
+        [rules for _, _, _, rules in slots],
+    )
 
 
 def _plainly(
     ranked: Ranked,
-    explores: list[bool],
+    explores: np.ndarray,
     explore: float,
-    rng: np.random.Generator,
+    rng: Randomness,
     clusters: ItemClusters,
     selection: Selection,
     belief: np.ndarray,
-) -> list[Chosen]:
-    """`compose` where the best come in their order, but for what is explored."""
+) -> Slots:
+    """`fill` where the best come in their order, but for what is explored."""
     count = len(explores)
-    rows, propensities = list(range(count)), [1.0 - explore] * count
-    if any(explores):
-        free = list(range(len(ranked.positions)))
-        for slot, explored in enumerate(explores):
-            place = 0
-            if explored:
-                others = min(len(free), POOL * count) - 1
-                place, propensities[slot] = 1 + int(rng.integers(others)), explore / others
-            rows[slot] = free.pop(place)
-    labels = _labels(ranked, np.array(rows, dtype=np.intp), clusters=clusters, selection=selection, belief=belief)
-    return [
-        Chosen(row, propensity, cluster, persona, explored)
-        for row, propensity, (cluster, persona), explored in zip(rows, propensities, labels, explores, strict=True)
-    ]
+    propensities, explored = [1.0 - explore] * count, explores.tolist()
+    if True not in explored:
+        first = slice(0, count)
+        labels = _labels(ranked, first, clusters=clusters, selection=selection, belief=belief)
+        return Slots(np.arange(count), propensities, labels, explored, [()] * count)
+    free, taken = list(range(len(ranked.positions))), []
+    for slot in range(count):
+        place = 0
+        if explored[slot]:
+            others = min(len(free), POOL * count) - 1
+            place, propensities[slot] = 1 + int(rng.integers(others)), explore / others
+        taken.append(free.pop(place))
+    rows = np.array(taken, dtype=np.intp)
+    labels = _labels(ranked, rows, clusters=clusters, selection=selection, belief=belief)
+    return Slots(rows, propensities, labels, explored, [()] * count)
 
 
 class _Balance:
@@ -172,30 +221,28 @@ class _Balance:
                     free[:] = [r for r in free if group[r] != mine]
 
 
-def label(positions: np.ndarray, *, clusters: ItemClusters, selection: Selection, belief: np.ndarray) -> list[tuple[int, int]]:
-    """Cluster and persona positions of m items: the selected cluster that holds each most, and whom it is for.
+def label(positions: np.ndarray, *, clusters: ItemClusters, selection: Selection, belief: np.ndarray) -> np.ndarray:
+    """(m, 2) int64, cluster and persona positions of m items: the selected cluster that holds each most, and whom it is for.
 
     An item outside the selection keeps its primary cluster and goes to the likeliest persona. A cluster of no
     persona in particular (-1) goes to the likeliest one too.
     """
     top = int(belief.argmax()) if len(belief) else NONE
-    found = kernels.labels(positions, *clusters.held_by, selection.rows, selection.persona, top)
-    return list(map(tuple, found.tolist()))
+    return kernels.labels(positions, *clusters.held_by, selection.rows, selection.persona, top)
 
 
 def _labels(
-    ranked: Ranked, rows: np.ndarray, *, clusters: ItemClusters, selection: Selection, belief: np.ndarray
-) -> list[tuple[int, int]]:
+    ranked: Ranked, rows: np.ndarray | slice, *, clusters: ItemClusters, selection: Selection, belief: np.ndarray
+) -> np.ndarray:
     """`label` of the ranking's rows; before the first item an item is for whom its opening says."""
     labels = label(ranked.positions[rows], clusters=clusters, selection=selection, belief=belief)
     if ranked.opening is None:
         return labels
     opened = len(ranked.columns)
-    personas = ranked.opening.personas
-    return [
-        (cluster, personas.item(ranked.columns[row]) if row < opened else persona)
-        for row, (cluster, persona) in zip(rows.tolist(), labels, strict=True)
-    ]
+    each = np.arange(len(ranked.positions))[rows]
+    by_opening = each < opened
+    labels[by_opening, 1] = ranked.opening.personas[ranked.columns[each[by_opening]]]
+    return labels
 
 
 def _reserved(belief: np.ndarray, active: tuple[int, ...], count: int) -> dict[int, int]:

@@ -10,7 +10,6 @@ import base64
 import binascii
 import hmac
 import json
-import logging
 import math
 import re
 import time
@@ -21,16 +20,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core import signing
-from django.db import transaction
 from django.db.models.signals import post_delete, post_save
-from redis import Redis, RedisError
 from redis.asyncio import Redis as AsyncRedis
 
 from personas.models import ApiKey, hash_key
-from recommendations.serving.problems import Problem
+from recommendations.serving.copies import Copy
+from recommendations.serving.problems import Problem, lacking
 from recommendations.serving.throttling import limit_of_key, subject_of_key
-
-logger = logging.getLogger(__name__)
 
 KEYS = "apikeys"
 CHANNEL = "apikeys"
@@ -71,7 +67,7 @@ class Principal:
     def require(self, scope: str, session: str = "") -> None:
         """Raises Problem unless the scope is granted and the session, if one is named, is this principal's."""
         if scope not in self.scopes:
-            raise Problem(403, "missing_scope", f"This key lacks the scope {scope!r}; it has {', '.join(sorted(self.scopes))}.")
+            raise lacking(scope, self.scopes)
         if self.session and session and not hmac.compare_digest(self.session.encode(), session.encode()):
             raise Problem(403, "foreign_session", "This token opens another session, not the one named.")
 
@@ -159,7 +155,7 @@ class Keys:
 
     async def principal(self, authorization: str, *, now: float) -> Principal:
         """Who an `Authorization` header names. now : seconds since the epoch. Raises Problem 401."""
-        credential = _credential(authorization)
+        credential = credential_of(authorization)
         if ":" in credential:  # signed tokens hold one, keys never do
             return read_session_token(credential, now=now)
         digest = hash_key(credential)
@@ -210,20 +206,21 @@ class Keys:
         )
 
 
-def _credential(authorization: str) -> str:
+def credential_of(authorization: str) -> str:
     """What a header holds: `Bearer KEY`, or, as Segment's libraries send their write key, `Basic` with the key as the user's
     name and no password. Raises Problem 401."""
     match = _CREDENTIAL.fullmatch(authorization.strip())
+    detail = "Send `Authorization: Bearer KEY` with an API key of the shop or a session token."
     if match is not None and len(authorization) <= _MAX_BEARER:
         if match[1].lower() == "bearer":
             return match[2]
+        detail = "`Basic` takes an API key as the user's name, without a password; a session token goes as `Bearer`."
         try:
             name, mark, password = base64.b64decode(match[2], validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             name = mark = password = ""
         if name and mark and not password:
             return name
-    detail = "Send `Authorization: Bearer KEY` with an API key of the shop or a session token."
     raise Problem(401, "missing_credentials", detail, headers={"www-authenticate": "Bearer"})
 
 
@@ -238,44 +235,18 @@ def _row(key: ApiKey) -> str:
     return json.dumps(row)
 
 
-def sync_keys(client: Redis | None = None) -> int:
-    """Make the Redis copy equal to the database's live keys; their number. Run at every start and every minute."""
-    client = client or Redis.from_url(settings.REDIS_URL)
-    rows = _live_rows()
-    while client.hgetall(KEYS) != {digest.encode(): row.encode() for digest, row in rows.items()}:
-        pipe = client.pipeline(transaction=True)
-        pipe.delete(KEYS)
-        if rows:
-            pipe.hset(KEYS, mapping=rows)  # type: ignore[arg-type]
-        pipe.publish(CHANNEL, "all")
-        pipe.execute()
-        # A key saved or revoked meanwhile was written through, and then overwritten here by what was read before.
-        rows = _live_rows()
-    return len(rows)
-
-
 def _live_rows() -> dict[str, str]:
     return {key.sha256: _row(key) for key in ApiKey.objects.live()}
 
 
+_copy = Copy(KEYS, CHANNEL, _live_rows)
+sync_keys = _copy.sync
+"""Make the Redis copy equal to the database's live keys; their number."""
+
+
 def write_through(sender: type[ApiKey], instance: ApiKey, *, signal: Any, **_: object) -> None:
     """Carry a saved, revoked or deleted key to Redis once the database has it for good."""
-    gone = signal is post_delete or instance.ended
-    transaction.on_commit(lambda: _write(instance.sha256, None if gone else _row(instance)))
-
-
-def _write(digest: str, row: str | None) -> None:
-    try:
-        pipe = Redis.from_url(settings.REDIS_URL).pipeline(transaction=True)
-        if row is None:
-            pipe.hdel(KEYS, digest)
-        else:
-            pipe.hset(KEYS, digest, row)
-        pipe.publish(CHANNEL, digest)
-        pipe.execute()
-    except RedisError:
-        # The database holds the truth; the schedule and every start of a serving process copy it.
-        logger.exception("API key %s... was not carried to Redis; it will be within a minute of Redis being back", digest[:8])
+    _copy.carry(instance.sha256, None if signal is post_delete or instance.ended else _row(instance))
 
 
 def connect_signals() -> None:

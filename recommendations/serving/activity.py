@@ -138,7 +138,8 @@ class LoggedBlocked(msgspec.Struct, array_like=True, frozen=True):
 
 
 class LoggedItem(msgspec.Struct, array_like=True, frozen=True):
-    """One slot of a served slate; ids, 0 where none. rules : of the merchandisers' rules that put the item there."""
+    """One slot of a served slate; ids, 0 where none. rules : of the merchandisers' rules that put the item there.
+    expert : by which it was found, "" where nobody asked."""
 
     item: int
     slot: int
@@ -151,7 +152,7 @@ class LoggedItem(msgspec.Struct, array_like=True, frozen=True):
 
 
 class LoggedSlate(msgspec.Struct, array_like=True, frozen=True):
-    """A slate as served. overlay, rules : as of `session.Slate`.  asked : by `asked.told`."""
+    """A slate as served. overlay, rules, trials : as of `session.Slate`.  asked : by `asked.told`."""
 
     recommendation_id: str
     at: float
@@ -160,6 +161,7 @@ class LoggedSlate(msgspec.Struct, array_like=True, frozen=True):
     overlay: int = 0
     rules: tuple[int, ...] = ()
     asked: dict[str, Any] = {}
+    trials: tuple[tuple[int, str, bool], ...] = ()
 
 
 class Record(msgspec.Struct, array_like=True, frozen=True):

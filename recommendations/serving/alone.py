@@ -43,7 +43,7 @@ async def slate(here: Process, visit: Visit, ask: Ask, now: float) -> ToldSlate:
             memory = await memories.recall(here.client, visit.shop, visit.shopper, partitions=here.store.partitions)
         opened = resume(here, engine, visit, None, memory, now=now)
         request = request_of(engine, ask, now)
-        state, made = loop.recommend(engine, opened, request, loop.generator(opened))
+        state, made = loop.recommend(engine, opened, request, loop.draws(opened))
         record = Record(
             shop=visit.shop,
             session=visit.session,
@@ -60,6 +60,6 @@ async def slate(here: Process, visit: Visit, ask: Ask, now: float) -> ToldSlate:
         await here.store.append(partition(visit.shop, visit.session, here.store.partitions), encode_record(record))
     except (RedisError, OSError, NotDurableError) as error:
         raise storage_unavailable() from error
-    told = slate_json(engine, state, made)
+    told = slate_json(engine, state, made, reasons=ask.reasons)
     told.session_id, told.notes = "", (*told.notes, NOTE)
     return told

@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from django.conf import settings
@@ -123,7 +124,7 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
     """Rows of one shop's records; writing the same ones again changes nothing.
 
     What a test key sent is kept as such. Its decisions are not, nor is it counted anywhere: nothing may be learned from it. Nor
-    are those of simulated visitors, whose visits are counted.
+    are those of simulated visitors, whose visits are counted, but of those in a simulated shop's history.
     """
     slates = _write_slates(shop, records)
     records = [(entry, record) for entry, record in records if not record.alone]
@@ -134,7 +135,7 @@ def write(shop: Shop, records: Sequence[tuple[Entry, Record]]) -> None:
         rows.setdefault(record.origin, []).extend(
             (_event_row(session, event, place(entry.entry_id, i)), record, event) for i, event in enumerate(record.events)
         )
-    real = [record for _, record in records if teaches(shop, record.origin)]
+    real = [record for _, record in records if teaches(shop, record.origin, record.started_at)]
     # Before the events are there: by them it is told what comes again.
     count_blocked(shop, [(sessions[record.session], record.session, each) for record in real for each in record.blocked])
     silent = set(Session.objects.filter(pk__in=sessions.values(), events=0).order_by().values_list("session_id", flat=True))
@@ -217,7 +218,9 @@ def _by_shop(read: Iterable[tuple[Entry, Record]]) -> dict[int, list[tuple[Entry
 def _write_sessions(shop: Shop, records: Iterable[Record]) -> dict[str, int]:
     """Session id -> pk, made where missing, each with the latest context, shopper and belief that is known of it."""
     latest: dict[str, Record] = {}
+    mine: dict[str, list[Record]] = {}
     for record in records:
+        mine.setdefault(record.session, []).append(record)
         known = latest.get(record.session)
         if known is None or record.at >= known.at:
             latest[record.session] = record
@@ -256,12 +259,32 @@ def _write_sessions(shop: Shop, records: Iterable[Record]) -> dict[str, int]:
             "belief": _by_id(record.belief),
             "shares": _by_id(record.shares),
             "steps": record.steps,
+            "path": _path(row.persona or {}, mine[row.session_id]),
             **({"earlier": _by_id(record.earlier)} if record.earlier else {}),
             **({"history": record.history} if record.history else {}),
         }
         rows.append(row)
     Session.objects.bulk_update(rows, ["context", "shopper", "persona"], batch_size=100)
     return pks
+
+
+SURE = 0.5
+"""Probability from which a visit was taken for a persona: it is likelier than all the others together."""
+
+MOST_ON_PATH = 12
+
+
+def _path(summary: Mapping[str, Any], records: Sequence[Record]) -> list[int]:
+    """Whom a session was taken for, one after the other: archetype ids, the latest `MOST_ON_PATH`.
+
+    summary : what is known of the session so far; records of before it, delivered again, add nothing.
+    """
+    path = [int(i) for i in summary.get("path", ())]
+    for record in sorted(records, key=lambda record: record.at):
+        persona, p = max(record.belief.items(), key=lambda pair: pair[1], default=(0, 0.0))
+        if record.at > summary.get("at", 0.0) and p >= SURE and path[-1:] != [persona]:
+            path.append(persona)
+    return path[-MOST_ON_PATH:]
 
 
 def _write_shoppers(shop: Shop, external_ids: Iterable[str]) -> dict[str, int]:
@@ -351,6 +374,7 @@ def _write_slates(shop: Shop, records: Iterable[tuple[Entry, Record]]) -> list[t
                     "release": record.release,
                     "overlay": slate.overlay,
                     **({"asked": slate.asked} if slate.asked else {}),
+                    **({"trials": slate.trials} if slate.trials else {}),
                     **({"experiment": record.experiment, "arm": record.arm} if record.experiment else {}),
                     **({"test": True} if record.origin == Origin.TEST else {}),
                     **({"alone": True} if record.alone else {}),

@@ -89,6 +89,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     item_id, items : external ids of what the slate stands beside; in "search", what was found, most relevant first.
     query : in "search", what was searched for.  diversity, allow_current : None for what suits the context.
+    reasons : whether each item is told why it is there.
     """
 
     context: str = "home"
@@ -102,6 +103,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     allow_current: bool | None = None
     allow_out_of_stock: bool = False
     exclude: list[str] = []
+    reasons: bool = False
 
     def checked(self) -> Ask:
         """Itself. Raises Problem on what is out of bounds."""
@@ -142,19 +144,22 @@ class Sought(Ask, frozen=True, kw_only=True):
 
 def read_ask(raw: object) -> Ask:
     """What a slate should be like. Raises Problem."""
-    if type(raw) is dict and raw.keys() <= {"count"}:  # what most callers ask, over and over
-        count = raw.get("count", COUNT)
-        if type(count) is int and 1 <= count <= MAX_COUNT:
-            return _plain(count)
+    if type(raw) is dict and raw.keys() <= _OFTEN:  # what most callers ask, over and over
+        count, reasons = raw.get("count", COUNT), raw.get("reasons", False)
+        if type(count) is int and 1 <= count <= MAX_COUNT and type(reasons) is bool:
+            return _plain(count, reasons)
     try:
         return msgspec.convert(raw, Ask).checked()
     except msgspec.ValidationError as error:
         raise Problem(422, "invalid_field", f"recommend: {error}", field="recommend") from error
 
 
-@lru_cache(maxsize=MAX_COUNT)
-def _plain(count: int) -> Ask:
-    return Ask(count=count)
+_OFTEN = frozenset({"count", "reasons"})
+
+
+@lru_cache(maxsize=2 * MAX_COUNT)
+def _plain(count: int, reasons: bool) -> Ask:
+    return Ask(count=count, reasons=reasons)
 
 
 def read_parameters(query_string: str) -> dict[str, object]:
@@ -173,7 +178,7 @@ def read_parameters(query_string: str) -> dict[str, object]:
             ask[name] = value
         elif name in {"exclude", "items"}:
             ask[name] = [part for part in value.split(",") if part]
-        elif name in {"allow_seen", "allow_current", "allow_out_of_stock"}:
+        elif name in {"allow_seen", "allow_current", "allow_out_of_stock", "reasons"}:
             if value not in {"true", "false"}:
                 raise invalid(EventError(name, f"{value[:40]!r} is neither true nor false"))
             ask[name] = value == "true"
@@ -236,6 +241,7 @@ def request_of(engine: Engine, ask: Ask, now: float) -> Request:
         allow_out_of_stock=ask.allow_out_of_stock,
         diversity=DIVERSITY.get(ask.context, 0.0) if ask.diversity is None else ask.diversity,
         exclude=_known(engine, ask.exclude) if ask.exclude else (),
+        reasons=ask.reasons,
     )
 
 

@@ -60,8 +60,9 @@ class SessionSocket(Socket):
             self.who = read_session_token(self.asked.get("token", ""), now=time.time())
         except Problem as problem:
             raise Refused(UNAUTHORISED, problem.code) from problem
-        origin = self.headers.get(b"origin")  # clients that aren't browsers send none
-        if origin is not None and not self.here.shops.origin_allowed(self.who.shop, origin.decode("latin-1")):
+        origin, host = (self.headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
+        # Clients that aren't browsers send no origin.
+        if b"origin" in self.headers and not self.here.shops.origin_allowed(self.who.shop, origin, host):
             raise Refused(FORBIDDEN, "foreign_origin")
         self.visit = turns.visit_of(self.who)
         self.rails: dict[str, Rail] = {}
@@ -154,7 +155,7 @@ class SessionSocket(Socket):
         if turn.slate is None or name not in self.rails or self.rails[name].ask is not rail.ask:
             return
         self.rails[name] = Rail(rail.ask, turn.state.version)
-        slate = slate_json(turn.engine, turn.state, turn.slate)
+        slate = slate_json(turn.engine, turn.state, turn.slate, reasons=rail.ask.reasons)
         await self.say({"type": "slate", "rail": name, "version": turn.state.version, "slate": slate})
 
     async def tell_profile(self, turn: turns.Turn, *, silent: bool = False, missed: bool = False) -> None:

@@ -25,16 +25,16 @@ EXPOSED = (
 ALLOWED_HEADERS = b"authorization, content-type, content-encoding, idempotency-key"
 
 
-def told(shops: Shops, origin: bytes) -> Headers:
-    """What the answer tells the browser: its page may read it, or, without these, not. origin : as it came."""
-    if shops.any_allows(origin.decode("latin-1")):
+def told(shops: Shops, origin: bytes, host: bytes) -> Headers:
+    """What the answer tells the browser: its page may read it, or, without these, not. origin, host : as they came."""
+    if shops.any_allows(origin.decode("latin-1"), host.decode("latin-1")):
         return [(b"access-control-allow-origin", origin), EXPOSED]
     return []
 
 
-def preflight(shops: Shops, origin: bytes, methods: Iterable[str]) -> Headers:
+def preflight(shops: Shops, origin: bytes, host: bytes, methods: Iterable[str]) -> Headers:
     """What a browser is told that asks beforehand; nothing for origins that no shop has."""
-    headers = told(shops, origin)
+    headers = told(shops, origin, host)
     if headers:
         headers += [
             (b"access-control-allow-methods", ", ".join(methods).encode()),
@@ -44,15 +44,15 @@ def preflight(shops: Shops, origin: bytes, methods: Iterable[str]) -> Headers:
     return headers
 
 
-def check(shops: Shops, who: Principal, origin: bytes) -> None:
+def check(shops: Shops, who: Principal, origin: bytes, host: bytes) -> None:
     """Raises Problem 403 unless this credential may come from a page of this origin."""
-    page = origin.decode("latin-1")
+    page, here = origin.decode("latin-1"), host.decode("latin-1")
     if not who.session:
-        if not is_own(page):
+        if not is_own(page, here):
             detail = (
                 "API keys stay on servers: whoever sees a page has its key. Give the page a session token, and revoke this key."
             )
             raise Problem(403, "key_in_page", detail)
-    elif not shops.origin_allowed(who.shop, page):
+    elif not shops.origin_allowed(who.shop, page, here):
         detail = f"Pages of {page[:100]!r} may not call for this shop: add it to the shop's allowed origins in the admin."
         raise Problem(403, "foreign_origin", detail)

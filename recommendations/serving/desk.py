@@ -15,7 +15,6 @@ from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
 
 from channels.db import database_sync_to_async
 from django.conf import settings
@@ -28,6 +27,7 @@ from personas.models import Origin, Session, Shop, moment
 from recommendations import hourly
 from recommendations.serving.payloads import cluster_json, persona_json
 from recommendations.serving.problems import Problem
+from recommendations.serving.shops import is_own
 from recommendations.serving.sockets import FORBIDDEN, NOT_FOUND, UNAUTHORISED, Refused, Socket
 from recommendations.serving.watching import ACTIVE_S, Decided, Seen, pseudonym
 
@@ -151,13 +151,8 @@ def same_origin(headers: Mapping[bytes, bytes]) -> bool:
 
     As Django's check of forms: the origin is this host, or named in `CSRF_TRUSTED_ORIGINS`; none at all is nobody's page.
     """
-    origin = headers.get(b"origin", b"").decode("latin-1")
-    try:
-        place = urlsplit(origin).netloc
-    except ValueError:
-        return False
-    host = headers.get(b"host", b"").decode("latin-1")
-    return bool(place) and (place.lower() == host.lower() or origin in settings.CSRF_TRUSTED_ORIGINS)
+    origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
+    return is_own(origin, host)
 
 
 def _session_key(headers: Mapping[bytes, bytes]) -> str:

@@ -13,12 +13,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from django.db import connections
 from redis import Redis
 from redis.exceptions import RedisError
 
+from clusters.options import KEPT, Proposed, Situation, described
+from clusters.policy import CONTRACT
 from personas.components import to_parts
 from personas.events import Event
 from recommendations import engine as loop
@@ -62,10 +65,18 @@ def warm(engine: Engine, at: float) -> None:
             getattr(engine, name)
     state = loop.start(engine, shop=0, session="warm-up", at=at)
     engine.catalogue.ids_of(["warm-up"])
-    state, _ = loop.recommend(engine, state, Request(now=at), loop.generator(state))
+    state, _ = loop.recommend(engine, state, Request(now=at), loop.draws(state))
     for n, position in enumerate(engine.ranker.popularity.top[:WARMING].tolist()):
         event = Event(f"warm-up-{n}", "view_item", at, at, (engine.catalogue.item_ids.item(position),))
         state, _ = loop.advance(engine, state, event, Request(now=at))
+    dice: Any = loop.draws(state)  # of which a choice asks no more than that has
+    dice.integers(2)  # a slot that is tried out is rare, and so is a decision
+    for cluster in engine.clusters.cluster_ids[:1].tolist():
+        asked = [(cluster, (KEPT, Proposed(CONTRACT)))]
+        held, persona = state.adapted, state.persona.log_belief
+        at_hand = Situation(engine.clusters, held.mass, held.weight, held.ignored, 0, frozenset(), {}, state.events, persona)
+        _, x, action = described(at_hand, asked)
+        engine.policy.choose(x, action, dice, floor=engine.bounds.floor)
 
 
 class Overlays:

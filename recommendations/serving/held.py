@@ -38,6 +38,17 @@ def connect() -> Redis:
     return Redis.from_url(settings.REDIS_URL)
 
 
+def course_key(pk: int) -> str:
+    """Where a session's course is kept for some minutes while somebody looks at it (`recommendations.visits.course`)."""
+    return f"course:{pk}"
+
+
+def forget_courses(client: Redis, pks: Iterable[int]) -> None:
+    """Drop what is kept of the courses of sessions, by their primary keys."""
+    if keys := [course_key(pk) for pk in pks]:
+        client.delete(*keys)
+
+
 def part_of(shop: int, session: str) -> int:
     """The partition of a session in this installation."""
     return partition(shop, session, settings.ACTIVITY_PARTITIONS)

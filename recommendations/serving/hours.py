@@ -1,4 +1,4 @@
-"""What records of the activity log add to the hours of `recommendations.hourly`, as they are archived."""
+"""What records of the activity log add, as they are archived, to the hours of `hourly` and the days of `daily`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import NamedTuple
 from personas.events import CODE, NAMES
 from personas.models import ArchivedEvent, Shop, moment
 from recommendations import hourly
-from recommendations.hourly import Tally, contexts_of, hour_of
+from recommendations.daily import slates_of
+from recommendations.hourly import Tally, hour_of
+from recommendations.serving import days, rule_trials
 from recommendations.serving.activity import LoggedDecision, LoggedEvent, LoggedSlate, Record
 
 
@@ -36,7 +38,7 @@ def bought_before(sessions: Mapping[str, int], records: Iterable[Record]) -> set
 
 
 def count(shop: Shop, news: News) -> None:
-    """Add what is new to its hours. Whoever calls holds the shop's lock, within a transaction, and has written the slates."""
+    """Add what is new to its hours and days. The caller holds the shop's lock, in a transaction, and has written the slates."""
     tally: Tally = defaultdict(float)
     first: dict[tuple[str, str], tuple[float, str]] = {}
     for record, event in news.events:
@@ -49,12 +51,14 @@ def count(shop: Shop, news: News) -> None:
         tally[hour_of(moment(at)), measure, "", origin] += 1
     for record, slate in news.slates:
         tally[hour_of(moment(slate.at)), "slate", slate.context, record.origin] += 1
-    _count_events(shop, news.events, tally)
+    slates = slates_of(shop, {event.recommendation_id for _, event in news.events if event.recommendation_id})
+    _count_events(news.events, {name: context for name, (context, _) in slates.items()}, tally)
     hourly.add(shop, tally)
+    days.count(shop, news.events, {name: brought for name, (_, brought) in slates.items()})
+    rule_trials.count(shop, news.events, news.slates)
 
 
-def _count_events(shop: Shop, events: Sequence[tuple[Record, LoggedEvent]], tally: Tally) -> None:
-    contexts = contexts_of(shop, {event.recommendation_id for _, event in events if event.recommendation_id})
+def _count_events(events: Sequence[tuple[Record, LoggedEvent]], contexts: Mapping[str, str], tally: Tally) -> None:
     fresh = {(record.session, event.event_id) for record, event in events}
     for record, event in events:
         hour, origin = hour_of(moment(event.at)), record.origin

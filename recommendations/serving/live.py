@@ -153,12 +153,13 @@ async def answer(scope: Scope, receive: Receive, headers: Headers) -> tuple[int,
     allowed = ("GET",) if is_profile(path) else HOT_PATHS[path]
     given = dict(scope["headers"])
     here = await process.current()
-    origin = given.get(b"origin")
+    origin, host = given.get(b"origin"), given.get(b"host", b"")
     if method == "OPTIONS":
-        headers += [(b"allow", ", ".join(allowed).encode())] + (cors.preflight(here.shops, origin, allowed) if origin else [])
+        headers.append((b"allow", ", ".join(allowed).encode()))
+        headers += cors.preflight(here.shops, origin, host, allowed) if origin else []
         return 204, b""
     if origin is not None:
-        headers += cors.told(here.shops, origin)
+        headers += cors.told(here.shops, origin, host)
     if method not in allowed:
         detail = f"{path} answers {' and '.join(allowed)}."
         raise Problem(405, "method_not_allowed", detail, headers={"allow": ", ".join(allowed)})
@@ -169,7 +170,9 @@ async def answer(scope: Scope, receive: Receive, headers: Headers) -> tuple[int,
         body = await read_body(given, receive)
         authorization = _within(path, body)
     who = here.keys.at_once(authorization) or await here.keys.principal(authorization, now=now)
-    admit(here, who, headers, origin, now)
+    if origin is not None:
+        cors.check(here.shops, who, origin, host)
+    admit(here, who, headers, now)
     if body is None:
         body = await read_body(given, receive) if method == "POST" else b""
     asked = Asked(here, who, scope, body, now)
@@ -179,13 +182,11 @@ async def answer(scope: Scope, receive: Receive, headers: Headers) -> tuple[int,
     return 200, text
 
 
-def admit(here: Process, who: Principal, headers: Headers, origin: bytes | None, now: float) -> None:
-    """Let a credential in, if it hasn't ended, comes from where it may, and not too often. Raises Problem."""
+def admit(here: Process, who: Principal, headers: Headers, now: float) -> None:
+    """Let a credential in, if it hasn't ended, and not too often. Raises Problem."""
     if now >= who.expires:
         detail = "The API key has ended, as one does that was rotated. Use the new one."
         raise Problem(401, "invalid_key", detail, headers={"www-authenticate": "Bearer"})
-    if origin is not None:
-        cors.check(here.shops, who, origin)
     if who.limit:
         standing = here.limits.take(who.subject, who.limit)
         if not standing.allowed:
@@ -262,7 +263,7 @@ async def take_events(here: Process, who: Principal, scope: Scope, body: dict[st
     look_around(here, who, scope, turn)
     answer: dict[str, Any] = {"results": turn.results, "version": turn.state.version, "release": turn.engine.release}
     if turn.slate is not None:
-        answer["slate"] = slate_json(turn.engine, turn.state, turn.slate)
+        answer["slate"] = slate_json(turn.engine, turn.state, turn.slate, reasons=ask is not None and ask.reasons)
     return answer
 
 
@@ -279,7 +280,7 @@ async def recommend(here: Process, who: Principal, scope: Scope, body: dict[str,
     look_around(here, who, scope, turn)
     if turn.slate is None:
         raise RuntimeError("a slate was asked for and none came")
-    return slate_json(turn.engine, turn.state, turn.slate)
+    return slate_json(turn.engine, turn.state, turn.slate, reasons=ask.reasons)
 
 
 def look_around(here: Process, who: Principal, scope: Scope, turn: turns.Turn) -> None:

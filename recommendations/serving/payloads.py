@@ -21,28 +21,11 @@ MAX_TOLD = 20_000
 _encode = msgspec.json.Encoder().encode
 
 
-class Told(msgspec.Struct):
-    """An item of a slate, in the order of its JSON: its facts, which are the same in all slates, then what is so in this one."""
-
-    item_id: str
-    title: str
-    price: float | None
-    currency: str | None
-    category: str | None
-    colour: str | None
-    slot: int
-    score: float
-    propensity: float
-    persona: msgspec.Raw
-    cluster: msgspec.Raw
-    because: str | None
-    expert: str
-    experts: dict[str, float]
-    reason: str
-
-
 class ToldSlate(msgspec.Struct):
-    """A slate in the order of its JSON."""
+    """A slate in the order of its JSON.
+
+    items : a list of objects, each an item's facts, which are the same in all slates, then what is so in this one.
+    """
 
     recommendation_id: str
     session_id: str
@@ -50,48 +33,61 @@ class ToldSlate(msgspec.Struct):
     version: int
     release: str
     notes: tuple[str, ...]
-    items: list[Told]
+    items: msgspec.Raw
 
 
-def slate_json(engine: Engine, state: SessionState, slate: Slate) -> ToldSlate:
+def slate_json(engine: Engine, state: SessionState, slate: Slate, *, reasons: bool) -> ToldSlate:
     """A slate with what a page needs to show it, for the encoder of answers; ids of items are the shop's own.
 
+    reasons : whether the slate was asked for with them; else items say nothing of why they are there.
     Numbers that aren't finite are null in JSON, which the encoder sees to.
     """
-    told, items = engine.told, []
+    told, parts = engine.told, []
     if len(told) > MAX_TOLD:
         told.clear()
-    for item, slot, score, propensity, persona, cluster, because, expert, reason, experts, _ in slate.items:
-        items.append(
-            Told(
-                *(told.get(("item", item)) or _item_told(engine, item)),  # type: ignore[call-arg]  # six fields
-                slot,
-                round(score, 4),
-                round(propensity, 4),
-                told.get(("persona", persona)) or _persona_told(engine, persona),
-                told.get(("cluster", cluster)) or _cluster_told(engine, cluster),
-                (told.get(("item", because)) or _item_told(engine, because))[0] if because else None,
-                expert,
-                experts,
-                reason,
-            )
-        )
+    rounded = [round(item.score, 4) for item in slate.items] + [round(item.propensity, 4) for item in slate.items]
+    numbers = _text(rounded)[1:-1].split(",")
+    chances = numbers[len(slate.items) :]
+    for (item, slot, _, _, persona, cluster, because, expert, reason, experts, _), score, chance in zip(
+        slate.items, numbers, chances, strict=False
+    ):
+        facts = told.get(("item", item)) or _item_told(engine, item)
+        whom = told.get(("persona", persona)) or _persona_told(engine, persona)
+        group = told.get(("cluster", cluster)) or _cluster_told(engine, cluster)
+        why = _why(engine, because, expert, experts, reason) if reasons else "}"
+        parts.append(f'{facts}{slot},"score":{score},"propensity":{chance}{whom}{group}{why}')
+    items = msgspec.Raw(f"[{','.join(parts)}]".encode())
     return ToldSlate(slate.recommendation_id, state.session, slate.context, state.version, slate.release, slate.notes, items)
 
 
-def _item_told(engine: Engine, item: int) -> tuple[Any, ...]:
-    """The first six fields of `Told`, in their order."""
-    facts = engine.told["item", item] = tuple(item_json(engine, item).values())
-    return facts
+def _why(engine: Engine, because: int, expert: str, experts: dict[str, float], reason: str) -> str:
+    """The end of an item that is told with its reasons."""
+    of = (engine.told.get(("id", because)) or _id_told(engine, because)) if because else "null"
+    return f',"because":{of},"expert":"{expert}","experts":{_text(experts)},"reason":{_text(reason)}}}'
 
 
-def _persona_told(engine: Engine, persona: int) -> msgspec.Raw:
-    told = engine.told["persona", persona] = msgspec.Raw(_encode(persona_json(engine, persona)))
+def _text(content: Any) -> str:
+    return _encode(content).decode()
+
+
+def _item_told(engine: Engine, item: int) -> str:
+    """An item's facts, as the JSON of a slate has them, up to the number of its slot."""
+    told = engine.told["item", item] = f'{_text(item_json(engine, item))[:-1]},"slot":'
     return told
 
 
-def _cluster_told(engine: Engine, cluster: int) -> msgspec.Raw:
-    told = engine.told["cluster", cluster] = msgspec.Raw(_encode(cluster_json(engine, cluster)))
+def _persona_told(engine: Engine, persona: int) -> str:
+    told = engine.told["persona", persona] = f',"persona":{_text(persona_json(engine, persona))}'
+    return told
+
+
+def _cluster_told(engine: Engine, cluster: int) -> str:
+    told = engine.told["cluster", cluster] = f',"cluster":{_text(cluster_json(engine, cluster))}'
+    return told
+
+
+def _id_told(engine: Engine, item: int) -> str:
+    told = engine.told["id", item] = _text(item_json(engine, item)["item_id"])
     return told
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from personas.events import EventError
@@ -40,7 +40,7 @@ def no_release(shop: str, refused: str = "") -> Problem:
     if refused:
         detail = f"Release {refused} of shop {shop} can't be loaded; the log says why. Roll back in the admin, or train again."
         return Problem(503, "release_unusable", detail, headers={"retry-after": "5"})
-    detail = f"Shop {shop} has no active release yet. Train one (manage.py train SHOP) or activate one in the admin."
+    detail = f"Shop {shop} has no active release yet. Train one (on the page Training, or manage.py train SHOP)."
     return Problem(503, "no_release", detail, headers={"retry-after": "5"})
 
 
@@ -59,6 +59,12 @@ def session_full() -> Problem:
 def busy() -> Problem:
     detail = "Other requests kept changing this session first. Nothing of this one was kept; send it again."
     return Problem(503, "session_busy", detail, headers={"retry-after": "1"})
+
+
+def lacking(scope: str, scopes: Iterable[str]) -> Problem:
+    """A credential that lacks the scope a call asks for. scopes : that it has."""
+    detail = f"This key lacks the scope {scope!r}; it has {', '.join(sorted(scopes)) or 'none'}. The admin shows a key's scopes."
+    return Problem(403, "missing_scope", detail)
 
 
 def internal() -> Problem:

@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 from django.http.request import validate_host
-from redis import Redis, RedisError
 from redis.asyncio import Redis as AsyncRedis
 
 from personas.models import Shop
-
-logger = logging.getLogger(__name__)
+from recommendations.serving.copies import Copy
 
 SHOPS = "shops"
 CHANNEL = "shops"
@@ -53,22 +49,36 @@ class Shops:
         known = self._known.get(shop)
         return known.slug if known is not None else str(shop)
 
-    def origin_allowed(self, shop: int, origin: str) -> bool:
-        """Whether a page of this origin may speak to the shop's sessions: one of ours, or on the shop's list."""
-        known = self._known.get(shop)
-        return (known is not None and origin in known.origins) or is_own(origin)
+    def origin_allowed(self, shop: int, origin: str, host: str) -> bool:
+        """Whether a page of this origin may speak to the shop's sessions: one of ours, or on the shop's list.
 
-    def any_allows(self, origin: str) -> bool:
+        host : the request's own `Host`.
+        """
+        known = self._known.get(shop)
+        return (known is not None and origin in known.origins) or is_own(origin, host)
+
+    def any_allows(self, origin: str, host: str) -> bool:
         """Whether some shop's pages are of this origin; a browser that asks beforehand doesn't say whose."""
-        return origin in self._any or is_own(origin)
+        return origin in self._any or is_own(origin, host)
+
+
+_PORTS = {"http": 80, "https": 443}
 
 
 @lru_cache(maxsize=1_024)
-def is_own(origin: str) -> bool:
-    """Whether an origin, scheme://host[:port], is on one of the installation's own hosts (`ALLOWED_HOSTS`)."""
+def is_own(origin: str, host: str) -> bool:
+    """Whether a page is one of the installation's own: it came from where its request goes, or is trusted with forms.
+
+    origin : scheme://host[:port]; of another port it is another's page.  host : the request's `Host`, one of `ALLOWED_HOSTS`.
+    A proxy that changes the host is what `CSRF_TRUSTED_ORIGINS` is for.
+    """
+    if origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
     with contextlib.suppress(ValueError):
-        host = urlsplit(origin).hostname
-        return host is not None and validate_host(f"[{host}]" if ":" in host else host, settings.ALLOWED_HOSTS)
+        page, here = urlsplit(origin), urlsplit(f"{urlsplit(origin).scheme}://{host}")
+        port = _PORTS.get(page.scheme)
+        if page.hostname and (page.hostname, page.port or port) == (here.hostname, here.port or port):
+            return validate_host(f"[{page.hostname}]" if ":" in page.hostname else page.hostname, settings.ALLOWED_HOSTS)
     return False
 
 
@@ -76,44 +86,18 @@ def _row(shop: Shop) -> str:
     return json.dumps({"slug": shop.slug, "origins": shop.allowed_origins})
 
 
-def sync_shops(client: Redis | None = None) -> int:
-    """Make the Redis copy equal to the database's shops; their number. Run at every start and every minute."""
-    client = client or Redis.from_url(settings.REDIS_URL)
-    rows = _rows()
-    while client.hgetall(SHOPS) != {pk.encode(): row.encode() for pk, row in rows.items()}:
-        pipe = client.pipeline(transaction=True)
-        pipe.delete(SHOPS)
-        if rows:
-            pipe.hset(SHOPS, mapping=rows)  # type: ignore[arg-type]
-        pipe.publish(CHANNEL, "all")
-        pipe.execute()
-        # A shop saved meanwhile was written through, and then overwritten here by what was read before.
-        rows = _rows()
-    return len(rows)
-
-
 def _rows() -> dict[str, str]:
     return {str(shop.pk): _row(shop) for shop in Shop.objects.only("slug", "allowed_origins")}
 
 
+_copy = Copy(SHOPS, CHANNEL, _rows)
+sync_shops = _copy.sync
+"""Make the Redis copy equal to the database's shops; their number."""
+
+
 def write_through(sender: type[Shop], instance: Shop, *, signal: Any, **_: object) -> None:
     """Carry a saved or deleted shop to Redis once the database has it for good."""
-    row = None if signal is post_delete else _row(instance)
-    pk = str(instance.pk)
-    transaction.on_commit(lambda: _write(pk, row))
-
-
-def _write(pk: str, row: str | None) -> None:
-    try:
-        pipe = Redis.from_url(settings.REDIS_URL).pipeline(transaction=True)
-        if row is None:
-            pipe.hdel(SHOPS, pk)
-        else:
-            pipe.hset(SHOPS, pk, row)
-        pipe.publish(CHANNEL, pk)
-        pipe.execute()
-    except RedisError:
-        logger.exception("shop %s was not carried to Redis; it will be within a minute of Redis being back", pk)
+    _copy.carry(str(instance.pk), None if signal is post_delete else _row(instance))
 
 
 def connect_signals() -> None:

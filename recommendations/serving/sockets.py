@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Hashable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
@@ -64,7 +65,7 @@ class Closing(NamedTuple):
     reason: str = ""
 
 
-class Socket:
+class Socket(ABC):
     """One websocket. `admit` says whose it is, `opened` what is told, `take` what a message means, `left` what is let go of."""
 
     def __init__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
@@ -80,17 +81,19 @@ class Socket:
         self._pinged = False
         self.here: Process
 
+    @abstractmethod
     async def admit(self) -> Hashable:
         """Whose socket it is, of whom only so many are let in. Raises Refused."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def opened(self) -> None:
         """Called once the socket is open, before anything is read."""
 
+    @abstractmethod
     async def take(self, content: Mapping[str, Any]) -> None:
         """A message came. Raises Problem, which is answered; the socket goes on."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def left(self) -> None:
         """Called when the socket is closed, or as good as, once `opened` was called, whatever came of that."""
 

@@ -42,8 +42,9 @@ MAX_EVENTS = 20_000
 """Events of one session: their ids are some 100 bytes each in Redis, and no shopper makes so many."""
 
 HOLDS = 0.98
-"""Share of sessions found as this process left them from which on it supposes so, and leaves the asking to the commit. To have
-supposed wrongly costs a whole turn, which is dozens of times what asking costs; where processes share sessions, they ask."""
+"""Share of sessions found as this process left them, or new where it had left none, from which on it supposes so, and leaves
+the asking to the commit. To have supposed wrongly costs a whole turn, which is dozens of times what asking costs; where processes
+share sessions, they ask."""
 
 REMEMBERS = 0.99
 """Of that share, what is kept at each look."""
@@ -142,13 +143,17 @@ def place_of(shop: int, session: str, partitions: int) -> Place:
 class Loaded(NamedTuple):
     """A session as loaded. state : None if there is none, or none that can be read.  seen : ids already counted.
 
-    supposed : it is what this process committed or read last. Only a commit upon it tells whether it still holds.
+    supposed : it is what this process committed or read last, or never heard of. Only a commit upon it tells whether it holds.
     """
 
     state: SessionState | None
     header: bytes
     seen: frozenset[str]
     supposed: bool = False
+
+
+_NONE: frozenset[str] = frozenset()
+_NEW = Loaded(None, b"", _NONE, supposed=True)
 
 
 class Store:
@@ -177,6 +182,7 @@ class Store:
         self._sha = ""
         self._shared: Wire | None = None
         self._held = 1.0
+        self._new = 0.0
 
     def _wire(self) -> Wire:
         if self._shared is None or self._shared.client is not self.client:
@@ -198,17 +204,23 @@ class Store:
         return self._locks.setdefault((shop, session), asyncio.Lock())
 
     def suppose(self, shop: int, session: str) -> Loaded | None:
-        """The session as this process left it, without asking, if that holds nearly always; for whoever will commit upon it."""
-        hit = self._cache.get((shop, session)) if self._held >= HOLDS else None
-        return None if hit is None else Loaded(hit[1], hit[0], frozenset(), supposed=True)
+        """The session as this process left it, or as a new one, without asking, where that holds nearly always; for whoever will
+        commit upon it."""
+        hit = self._cache.get((shop, session))
+        if hit is None:
+            return _NEW if self._new >= HOLDS else None
+        return Loaded(hit[1], hit[0], _NONE, supposed=True) if self._held >= HOLDS else None
 
     def _found(self, *, held: bool) -> None:
         self._held = REMEMBERS * self._held + (1.0 - REMEMBERS) * held
 
+    def _found_new(self, new: bool) -> None:
+        self._new = REMEMBERS * self._new + (1.0 - REMEMBERS) * new
+
     async def load(self, shop: int, session: str, event_ids: Sequence[str] = ()) -> Loaded:
         """The session's state and which of `event_ids` it has counted, in one round trip."""
         place = place_of(shop, session, self.partitions)
-        seen: frozenset[str] = frozenset()
+        seen = _NONE
         get = ("GET", place.state)
         if event_ids:
             # The ids come after the state: they are then never older than it, and a newer state fails the commit.
@@ -219,6 +231,8 @@ class Store:
         left = self._cache.get((shop, session))
         if left is not None:
             self._found(held=data is not None and left[0] == data[:HEADER])
+        else:
+            self._found_new(data is None)
         if data is None:
             self._cache.pop((shop, session), None)
             return Loaded(None, b"", seen)
@@ -267,7 +281,9 @@ class Store:
             answer = await evaluate(("EVALSHA", self._sha, *asked))
         if answer == -1:
             raise SessionFullError(f"{state.session} of shop {state.shop} has counted {MAX_EVENTS} events")
-        if loaded.supposed:
+        if loaded is _NEW:
+            self._found_new(answer == 1)
+        elif loaded.supposed:
             self._found(held=answer == 1)
         if answer != 1:
             self._cache.pop((state.shop, state.session), None)

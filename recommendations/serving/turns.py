@@ -211,7 +211,7 @@ async def _attempt(
     if ask is not None:
         request = request_of(engine, ask, now)
         asked = asking.told(request, state)
-        state, slate = loop.recommend(engine, state, request, loop.generator(state))
+        state, slate = loop.recommend(engine, state, request, loop.draws(state))
     final = tuple(results)
     if loaded.seen:
         final = tuple([Result(event_id=r.event_id, status="duplicate") if r.event_id in loaded.seen else r for r in results])
@@ -306,9 +306,12 @@ def _id_of(raw: object) -> str:
 def logged(slate: Slate, now: float, asked: dict[str, Any]) -> LoggedSlate:
     """A slate as the log keeps it. asked : by `asked.told`."""
     items = tuple(
-        [LoggedItem(i.item, i.slot, i.score, i.propensity, i.persona, i.cluster, i.expert, i.rules) for i in slate.items]
+        [
+            LoggedItem(item, slot, score, propensity, persona, cluster, expert, rules)
+            for item, slot, score, propensity, persona, cluster, _, expert, _, _, rules in slate.items
+        ]
     )
-    return LoggedSlate(slate.recommendation_id, now, slate.context, items, slate.overlay, slate.rules, asked)
+    return LoggedSlate(slate.recommendation_id, now, slate.context, items, slate.overlay, slate.rules, asked, slate.trials)
 
 
 def _by_id(state: SessionState, values: Iterable[float]) -> dict[int, float]:

@@ -16,6 +16,14 @@ def launch(shop: Shop, per_minute: int, minutes: int) -> None:
 
     It ends with its time, when it is told to stop, and when the doors stay shut.
     """
+    _start(shop, f"--per-minute={per_minute}", f"--minutes={minutes}")
+
+
+def launch_again(shop: Shop) -> None:
+    """Start a process that goes on with the visitors whose process ended before their time."""
+    _start(shop, "--resume")
+
+
+def _start(shop: Shop, *how: str) -> None:
     manage = str(Path(settings.BASE_DIR) / "manage.py")
-    command = [sys.executable, manage, "visitors", shop.slug, f"--per-minute={per_minute}", f"--minutes={minutes}"]
-    subprocess.Popen(command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL)
+    subprocess.Popen([sys.executable, manage, "visitors", shop.slug, *how], cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL)

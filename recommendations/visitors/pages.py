@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from personas.models import Shop
+from recommendations import audit
 from recommendations.models import Release
 from recommendations.visitors import standing
 from recommendations.visitors.standing import MOST_MINUTES, MOST_PER_MINUTE, VisitorsError
@@ -51,12 +53,23 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         per_minute, minutes = _whole(request, "per_minute"), _whole(request, "minutes")
         standing.ask(shop.pk, per_minute, minutes)
-        current_app.send_task(LET_IN, args=(shop.pk, per_minute, minutes), retry=False)
+        try:
+            current_app.send_task(LET_IN, args=(shop.pk, per_minute, minutes), retry=False)
+        except (OperationalError, RedisError):
+            with suppress(RedisError):
+                standing.take_back(shop.pk)
+            raise
     except VisitorsError as error:
         messages.error(request, f"{error}.")
     except (OperationalError, RedisError):
         messages.error(request, "The worker can't be reached just now, so nobody was let in. Try again in a moment.")
     else:
+        audit.record(
+            audit.person(request.user),
+            audit.CHANGED,
+            subject=shop,
+            what=f"Let simulated visitors in: {per_minute} a minute, for {minutes} minutes.",
+        )
         messages.success(request, f"Simulated visitors come to {shop}, {per_minute} a minute, in a moment.")
     return HttpResponseRedirect(reverse("admin:personas_session_changelist"))
 
@@ -68,6 +81,7 @@ def stop(request: HttpRequest, pk: int) -> HttpResponse:
     except RedisError:
         messages.error(request, "Redis can't be reached just now. Try again in a moment.")
     else:
+        audit.record(audit.person(request.user), audit.STOPPED, subject=shop, what="Stopped the simulated visitors.")
         messages.success(request, f"Nobody comes to {shop} any more; those who are inside leave within a minute or two.")
     return HttpResponseRedirect(reverse("admin:personas_session_changelist"))
 

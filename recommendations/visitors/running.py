@@ -6,10 +6,9 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from django.utils import timezone
 from redis import Redis
 
 from clusters.catalogue import Catalogue
@@ -53,6 +52,36 @@ def run(
     Raises VisitorsError if others are being let in, the shop has no release yet or nothing to choose from.
     """
     standing.check(per_minute, minutes)
+    return _run(shop, base, per_minute=per_minute, until=time.time() + 60.0 * minutes, seed=seed, pace=pace)
+
+
+def resume(shop: Shop, *, base: str, seed: int | None = None, pace: float = 1.0) -> standing.Standing | None:
+    """Go on, until the time that was asked for, with visitors whose process ended before it; None where there are none.
+
+    Who was inside is gone. Raises VisitorsError as `run`; where it isn't that others bring them, nobody tries again.
+    """
+    before = standing.unfinished(shop.pk)
+    if before is None:
+        return None
+    try:
+        return _run(shop, base, per_minute=before.per_minute, until=before.until, seed=seed, pace=pace, before=before)
+    except VisitorsError as error:
+        if standing.unfinished(shop.pk) is not None:
+            standing.note(shop.pk, releases.redis_client(), told=str(error))
+        raise
+
+
+def _run(
+    shop: Shop,
+    base: str,
+    *,
+    per_minute: int,
+    until: float,
+    seed: int | None,
+    pace: float,
+    before: standing.Standing | None = None,
+) -> standing.Standing | None:
+    """before : how those stand who are gone on with."""
     if Release.objects.active(shop) is None:
         raise VisitorsError(f"{shop} has no release yet: visitors would be shown nothing. Train it first")
     client = releases.redis_client()
@@ -60,7 +89,6 @@ def run(
     if not lock.acquire():
         raise VisitorsError(f"visitors come to {shop} already; stop those first")
     with renewed(lock, every=standing.HELD_S / 3):
-        until = time.time() + 60.0 * minutes
         standing.begin(shop.pk, per_minute, until, client)
         try:
             catalogue = read_catalogue(shop)
@@ -68,11 +96,14 @@ def run(
         except ValueError as error:
             raise VisitorsError(str(error)) from error
         key, plaintext = ApiKey.objects.issue(shop=shop, name=KEY_NAME, scopes=["ingest", "read"])
-        key.expires_at = timezone.now() + timedelta(minutes=minutes + 5)  # if this process is killed
+        key.expires_at = datetime.fromtimestamp(until, UTC) + timedelta(minutes=5)  # if this process is killed
         key.save(update_fields=["expires_at"])
         try:
-            coming = _Coming(shop.pk, client, crowd, catalogue, per_minute, pace)
+            coming = _Coming(shop.pk, client, crowd, catalogue, per_minute, pace, before)
             asyncio.run(coming.bring(base, plaintext))
+        except KeyboardInterrupt:
+            standing.ask_to_stop(shop.pk, client)  # by hand: nobody goes on with them
+            raise
         finally:
             key.revoke()
     return standing.read(shop.pk, client)
@@ -87,10 +118,20 @@ def _crowd(shop: Shop, catalogue: Catalogue, seed: int | None) -> Crowd:
 class _Coming:
     """Who comes, who is inside, and what is told of it."""
 
-    def __init__(self, shop_id: int, client: Redis, crowd: Crowd, catalogue: Catalogue, per_minute: int, pace: float) -> None:
+    def __init__(
+        self,
+        shop_id: int,
+        client: Redis,
+        crowd: Crowd,
+        catalogue: Catalogue,
+        per_minute: int,
+        pace: float,
+        before: standing.Standing | None,
+    ) -> None:
         self.shop_id, self.client, self.crowd, self.catalogue = shop_id, client, crowd, catalogue
         self.per_minute, self.pace = per_minute, pace
-        self.visits = self.bought = self.failed = self.in_a_row = 0
+        self.visits, self.bought, self.failed = (before.visits, before.bought, before.failed) if before else (0, 0, 0)
+        self.in_a_row = 0
         self.inside: set[asyncio.Task[None]] = set()
 
     async def bring(self, base: str, key: str) -> None:

@@ -93,8 +93,30 @@ def ask(shop_id: int, per_minute: int, minutes: int) -> None:
     _put(shop_id, client, {"per_minute": per_minute, "until": time.time() + 60.0 * minutes, "asked": time.time()})
 
 
+def take_back(shop_id: int) -> None:
+    """Nobody could be asked: else they would come later, as though a restart had kept them from it."""
+    releases.redis_client().delete(name_of(shop_id))
+
+
 def begin(shop_id: int, per_minute: int, until: float, client: Redis) -> None:
     _put(shop_id, client, {"per_minute": per_minute, "until": until})
+
+
+def unfinished(shop_id: int, client: Redis | None = None) -> Standing | None:
+    """How visitors stand who are due still, and whom no process brings any more: it was killed, or the machine went down."""
+    found = read(shop_id, client)
+    due = found is not None and found.per_minute and found.until > time.time()
+    return found if due and found is not None and not (found.running or found.told) else None
+
+
+def ask_to_resume(shop_id: int, client: Redis | None = None) -> bool:
+    """Whether a process should be started that goes on with them; then nobody else is told so for a moment."""
+    client = client or releases.redis_client()
+    found = unfinished(shop_id, client)
+    if found is None or found.coming:
+        return False
+    client.hset(name_of(shop_id), "asked", str(time.time()))
+    return True
 
 
 def _put(shop_id: int, client: Redis, values: dict[str, float]) -> None:

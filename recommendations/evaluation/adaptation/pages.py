@@ -83,6 +83,8 @@ def drift(board: Board, begins: int, ends: int) -> dict[str, Any]:
     centres = [float(a + b) / 2 for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
     series = []
     for i, name in enumerate(ORDER):
+        if name not in board.names:
+            continue
         stake, missed = board.of(name, "stake"), board.of(name, "regret")
         points = []
         for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
