@@ -63,7 +63,7 @@ def make(shop: Shop, active: Release, proposals: Sequence[ClusterProposal], *, v
     catalogue = releases.load_component(root, "catalogue", of)
     clusters: ItemClusters = releases.load_component(root, "clusters", version or manifest["clusters"], catalogue=of)
     personas = releases.load_component(root, "personas", manifest["personas"], catalogue=of)
-    now = activation.fingerprint(read_edits(shop))
+    now = activation.fingerprint(read_edits(shop, with_barred=False))
     edits, holds = edits_with(shop, proposals, known=frozenset(clusters.learned.cluster_ids.tolist()))
     return Made(with_edits(clusters, catalogue, edits, personas.attribute_descriptors), of, now, holds)
 
@@ -112,7 +112,7 @@ def follow(experiment: Experiment) -> bool:
     shop, active = experiment.shop, Release.objects.active(experiment.shop)
     if active is None or not any(arm.get("clusters") for arm in experiment.arms):
         return False
-    now, proposals = activation.fingerprint(read_edits(shop)), tried(experiment)
+    now, proposals = activation.fingerprint(read_edits(shop, with_barred=False)), tried(experiment)
     changed: dict[str, Made] = {}
     for arm in experiment.arms:
         if not arm.get("clusters") or not fits(shop, arm["clusters"]) or _stands(arm, now, active, proposals):

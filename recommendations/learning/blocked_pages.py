@@ -22,7 +22,7 @@ from recommendations.learning.models import AdaptationSettings, BlockedAction, C
 DAYS = 7
 """Days back that the page sums up."""
 
-OF_A_CLUSTER = frozenset({"locked", "core", "min_size", "max_size"})
+OF_A_CLUSTER = frozenset({"locked", "core", "min_size", "max_size", "kept_out"})
 """Bounds that are set on each cluster's own page; the others are the shop's."""
 
 FIXED = frozenset({"most_contracted", "most_expanded"})
@@ -53,6 +53,9 @@ class BlockedPages(ReadOnlyAdmin):
 
     list_display = ("day", "shown_cluster", "shown_action", "shown_bound", "shown_times", "where", "shown_example", "shop")
     list_display_links = None
+    nothing_yet = "What a bound stops, in a visit or for good, is counted here by the day."
+    fields = ("shop", "day", "shown_cluster", "shown_action", "shown_bound", "shown_times", "where", "last_at", "shown_example")
+    readonly_fields = fields
     list_filter = ("shop", "where", BoundFilter, "day")
     list_select_related = ("shop",)
     list_before_template = "admin/learning/blocked_top.html"
@@ -83,7 +86,7 @@ class BlockedPages(ReadOnlyAdmin):
 
     @admin.display(description="cluster", ordering="cluster")
     def shown_cluster(self, row: BlockedAction) -> SafeString | str:
-        named = getattr(row, "named", None)
+        named = row.named if hasattr(row, "named") else ItemCluster.objects.filter(pk=row.cluster).first()
         if named is None:
             return f"cluster {row.cluster}, which is gone"
         return format_html(

@@ -23,7 +23,7 @@ from clusters.policy import ACTIONS, Statistics, nothing, statistics
 from clusters.rewards import Rewards
 from personas.models import Epoch, Shop, moment
 from recommendations import releases
-from recommendations.learning.models import PolicyEvidence
+from recommendations.learning.models import PolicyEvidence, PolicyVersion
 from recommendations.learning.reading import LATE_S, as_one, features_array, followed, plain, uncollected
 from recommendations.locks import renewed
 from recommendations.models import AdaptationDecision
@@ -292,9 +292,14 @@ def _added(parts: Iterable[Day]) -> Iterable[Day]:
 
 
 def compact(shop: Shop, today: dt.date, half_life_days: float) -> None:
-    """Make one of each past day's chunks, and let those go that hardly weigh. Only one worker at a time may; see `policies`."""
+    """Make one of each past day's chunks, and let those go that hardly weigh. Only one worker at a time may; see `policies`.
+
+    Nothing is joined beyond what the newest policy learned from, before it is judged: by what is sealed up to there it will be.
+    """
     with transaction.atomic():
         _lock(shop)
+        newest = PolicyVersion.objects.filter(shop=shop, learned__has_key="last").order_by("-pk").first()
+        end = newest.learned["last"] if newest is not None and not newest.verdict else None
         chunks = list(sealed(shop))
         gone: list[int] = []
         kept: PolicyEvidence | None = None
@@ -303,7 +308,7 @@ def compact(shop: Shop, today: dt.date, half_life_days: float) -> None:
                 break
             if (today - chunk.day).days > FORGOTTEN * half_life_days:
                 gone.append(chunk.pk)
-            elif kept is not None and kept.day == chunk.day:
+            elif kept is not None and kept.day == chunk.day and kept.last != end:
                 _join(kept, chunk)
                 gone.append(chunk.pk)
             else:

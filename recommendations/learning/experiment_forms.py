@@ -9,7 +9,10 @@ from django import forms
 from clusters.cluster_drafts import EditError
 from personas.models import Shop
 from recommendations.learning import experiments
+from recommendations.learning.experiment_dates import zone_words
 from recommendations.learning.measuring import METRICS
+
+LOCAL = "%Y-%m-%dT%H:%M"
 
 CHALLENGERS = 3
 CONTROL = "As it is"
@@ -19,7 +22,30 @@ RAILS = {"revenue": 15.0, "purchases": 15.0}
 """Guardrails that a new experiment begins with, in percent."""
 
 
-class ExperimentForm(forms.Form):
+def _moment(label: str, help_text: str) -> forms.DateTimeField:
+    widget = forms.DateTimeInput(format=LOCAL, attrs={"type": "datetime-local"})
+    formats = [LOCAL, "%Y-%m-%dT%H:%M:%S"]
+    return forms.DateTimeField(required=False, label=label, widget=widget, input_formats=formats, help_text=help_text)
+
+
+class PlanForm(forms.Form):
+    """When an experiment begins and ends by itself, in the installation's time zone."""
+
+    starts_at = _moment("Begins by itself", "Empty: when somebody starts it.")
+    ends_at = _moment("Ends by itself", "Empty: when somebody stops it.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.zone = zone_words()
+
+    def refuse(self, error: EditError) -> None:
+        """Tell of what can't be, at its field where the form has it."""
+        at = error.field if error.field in self.fields else None
+        words = error.reason if at else str(error).replace("_", " ")
+        self.add_error(at, f"{words[:1].upper()}{words[1:]}.")
+
+
+class ExperimentForm(PlanForm):
     """An experiment of one shop: the control, and one to three challengers."""
 
     name = forms.CharField(max_length=120, help_text="For you and your colleagues, such as “Policy of November against today's”.")
@@ -38,6 +64,7 @@ class ExperimentForm(forms.Form):
 
     def __init__(self, shop: Shop, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.order_fields(["name", "share", "metric", "starts_at", "ends_at"])
         policies, clusters = experiments.policy_choices(shop), experiments.cluster_choices(shop)
         for n in range(1, CHALLENGERS + 1):
             self.fields[f"name_{n}"] = forms.CharField(max_length=experiments.MAX_NAME, required=n == 1, label="Name")
@@ -76,9 +103,5 @@ class ExperimentForm(forms.Form):
             for n in chosen
         ]
         rails = [{"metric": m, "least": -data[f"rail_{m}"] / 100.0} for m in METRICS if data[f"rail_{m}"] is not None]
-        return {"name": data["name"], "metric": data["metric"], "arms": arms, "guardrails": rails}
-
-    def refuse(self, error: EditError) -> None:
-        """Tell of what can't be."""
-        words = str(error).replace("_", " ")
-        self.add_error(None, f"{words[:1].upper()}{words[1:]}.")
+        dates = {"starts_at": data["starts_at"], "ends_at": data["ends_at"]}
+        return {"name": data["name"], "metric": data["metric"], "arms": arms, "guardrails": rails, **dates}

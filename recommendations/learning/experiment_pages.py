@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -18,11 +19,13 @@ from unfold.admin import ModelAdmin
 
 from clusters.cluster_drafts import EditError
 from personas.models import Shop
+from recommendations import audit
 from recommendations.cluster_change_pages import refused, sent
 from recommendations.cluster_items import numbers
-from recommendations.learning import experiments, measuring
+from recommendations.desk.tables import csv_file
+from recommendations.learning import experiment_dates, experiments, measuring
 from recommendations.learning.experiment_charts import curve, figure, percent, signed
-from recommendations.learning.experiment_forms import ExperimentForm
+from recommendations.learning.experiment_forms import ExperimentForm, PlanForm
 from recommendations.learning.measuring import METRICS
 from recommendations.learning.models import Experiment
 from recommendations.learning.overriding import WORDS as WHO_MAY
@@ -30,19 +33,18 @@ from recommendations.learning.overriding import may_override
 from recommendations.learning.policies import PolicyError
 from recommendations.models import Release
 from recommendations.releases import ReleaseError
+from recommendations.rule_outcome_pages import calendar_context
 from recommendations.serving.trials import Arm, read_arms
 
 NAME = "recommendations_experiment"
 State = Experiment.State
-
-WORDS = {"better": "is better", "worse": "is worse", "unknown": "can't be told apart yet"}
 
 
 @admin.register(Experiment)
 class ExperimentPages(ModelAdmin):
     """All goes through `experiments`, and acts within seconds."""
 
-    list_display = ("name", "shop", "state", "arms_told", "begun", "shows")
+    list_display = ("name", "shop", "state", "arms_told", "begun", "ends", "shows")
     list_display_links = ("name",)
     list_filter = ("shop", "state")
     list_select_related = ("shop",)
@@ -51,13 +53,14 @@ class ExperimentPages(ModelAdmin):
     show_full_result_count = False
 
     class Media:
-        css = {"all": ("personas.css", "clusters.css", "experiments.css")}
+        css = {"all": ("personas.css", "clusters.css", "rules.css", "experiments.css")}
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         urls: list[URLPattern] = super().get_urls()
         return [
             path("<int:pk>/shows/", view(self.result), name=f"{NAME}_result"),
+            path("<int:pk>/plan/", view(require_POST(self.plan)), name=f"{NAME}_plan"),
             path("<int:pk>/start/", view(require_POST(self.start)), name=f"{NAME}_start"),
             path("<int:pk>/discard/", view(require_POST(self.discard)), name=f"{NAME}_discard"),
             path("<int:pk>/stop/", view(require_POST(self.stop)), name=f"{NAME}_stop"),
@@ -72,7 +75,12 @@ class ExperimentPages(ModelAdmin):
     # The list
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        extra = {"may_add": self.has_add_permission(request), "any": Experiment.objects.exists(), **(extra_context or {})}
+        extra = {
+            "may_add": self.has_add_permission(request),
+            "any": Experiment.objects.exists(),
+            **calendar_context(request),
+            **(extra_context or {}),
+        }
         response: HttpResponse = super().changelist_view(request, extra)
         return response
 
@@ -82,14 +90,22 @@ class ExperimentPages(ModelAdmin):
 
     @admin.display(description="began", ordering="started_at")
     def begun(self, row: Experiment) -> str:
+        if row.started_at is None and row.starts_at is not None:
+            return f"begins {experiment_dates.moment_words(row.starts_at, timezone.now())}"
         return "–" if row.started_at is None else f"{timezone.localtime(row.started_at):%d %b %Y, %H:%M}"
+
+    @admin.display(description="ends", ordering="ends_at")
+    def ends(self, row: Experiment) -> str:
+        if row.stopped_at is not None:
+            return f"{timezone.localtime(row.stopped_at):%d %b %Y, %H:%M}"
+        return "–" if row.ends_at is None else f"ends {experiment_dates.moment_words(row.ends_at, timezone.now())}"
 
     @admin.display(description="what it shows")
     def shows(self, row: Experiment) -> str:
         if row.state == State.DRAFT:
             return "–"
         verdicts = row.result.get("verdicts", {})
-        told = "; ".join(f"“{arm}” {WORDS[verdict]}" for arm, verdict in verdicts.items()) or "nothing yet"
+        told = "; ".join(f"“{arm}” {experiment_dates.VERDICTS[verdict]}" for arm, verdict in verdicts.items()) or "nothing yet"
         return f"{told} (made live)" if row.result.get("live") else told
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Experiment]:
@@ -110,12 +126,15 @@ class ExperimentPages(ModelAdmin):
         form = ExperimentForm(shop, sent(request))
         if request.method == "POST" and form.is_valid():
             try:
-                made = experiments.create(shop, user=request.user, **form.given())
+                with transaction.atomic():
+                    made = experiments.create(shop, user=request.user, **form.given())
+                    self.log_addition(request, made, "Made.")
             except EditError as error:
                 form.refuse(error)
             else:
-                self.log_addition(request, made, "Made.")
-                messages.success(request, "Saved. Nobody is in it before it is started.")
+                begins = experiment_dates.moment_words(made.starts_at, timezone.now()) if made.starts_at else ""
+                told = f"It begins by itself {begins}." if begins else "Nobody is in it before it is started."
+                messages.success(request, f"Saved. {told}")
                 return HttpResponseRedirect(here(made))
         context = {
             **self.admin_site.each_context(request),
@@ -138,6 +157,10 @@ class ExperimentPages(ModelAdmin):
         if row is None:
             response: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return response
+        return self._page(request, row)
+
+    def _page(self, request: HttpRequest, row: Experiment, plan: PlanForm | None = None) -> HttpResponse:
+        """plan : the form of its dates, where what was sent can't be."""
         arms = read_arms(row.arms)
         challengers = [arm for arm in arms if not arm.plain]
         known = [arm for arm in challengers if experiments.known(row, arm.name) == "better"]
@@ -160,15 +183,20 @@ class ExperimentPages(ModelAdmin):
             "may": self.has_change_permission(request, row),
             "live": row.result.get("live"),
             "taken_back": row.result.get("taken_back"),
+            "planned": _planned(row),
+            "plan": plan or PlanForm(initial={"starts_at": row.starts_at, "ends_at": row.ends_at}),
             **_result(row),
         }
         return TemplateResponse(request, "admin/experiments/experiment.html", context)
 
     def result(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """What it shows by now, as a part of its page; 204 if it shows what the page does (`since`)."""
+        """What it shows by now, as a part of its page; 204 if it shows what the page does (`since`). With ?as=csv a file."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         row = get_object_or_404(Experiment.objects.select_related("shop"), pk=pk)
+        if request.GET.get("as") == "csv":
+            head = ("arm", "measure", "a visit of the control", "a visit of the arm", "difference", "low", "high", "verdict")
+            return csv_file(f"experiment-{row.pk}", head, _lines(row))  # type: ignore[return-value]
         if row.state == State.RUNNING and request.GET.get("since") == row.result.get("counted_at", ""):
             return HttpResponse(status=204)  # nothing new: what is open, or under the pointer, stays
         return TemplateResponse(request, "admin/experiments/result.html", {"row": row, **_result(row)})
@@ -179,21 +207,52 @@ class ExperimentPages(ModelAdmin):
             raise PermissionDenied
         return row
 
+    def plan(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """When it begins and ends by itself."""
+        row, form = self._of(request, pk), PlanForm(request.POST)
+        if form.is_valid():
+            dates = form.cleaned_data if row.state == State.DRAFT else {**form.cleaned_data, "starts_at": row.starts_at}
+            try:
+                with transaction.atomic():
+                    changed = experiment_dates.plan(row, **dates)
+                    if changed:
+                        self.log_change(request, row, f"Planned: {experiment_dates.said(row) or 'by hand'}.")
+            except EditError as error:
+                if error.field not in form.fields:
+                    refused(request, error)
+                    return HttpResponseRedirect(here(row))
+                form.refuse(error)
+        if not form.is_valid():
+            return self._page(request, row, form)
+        if changed:
+            messages.success(request, _planned(row) or "It begins and ends by hand from now on.")
+        return HttpResponseRedirect(here(row))
+
     def start(self, request: HttpRequest, pk: int) -> HttpResponse:
         row = self._of(request, pk)
         try:
-            experiments.start(row)
-        except EditError as error:
-            refused(request, error)
+            with transaction.atomic():
+                experiments.start(row)
+                self.log_change(request, row, "Started.")
+        except (EditError, ReleaseError) as error:  # an arm's clusters, or the release, can't be read
+            _failed(request, error)
         else:
-            self.log_change(request, row, "Started.")
             messages.success(request, "It runs: visits that begin from now on are drawn, on every process within seconds.")
         return HttpResponseRedirect(here(row))
 
     def discard(self, request: HttpRequest, pk: int) -> HttpResponse:
         row = self._of(request, pk)
         try:
-            experiments.discard(row)
+            with transaction.atomic():
+                experiments.discard(row)
+                audit.record(
+                    audit.person(request.user),
+                    audit.DELETED,
+                    shop=row.shop,
+                    model=Experiment,
+                    named=(str(pk), str(row)),
+                    what="Discarded before it was started.",
+                )
         except EditError as error:
             refused(request, error)
             return HttpResponseRedirect(here(row))
@@ -202,8 +261,11 @@ class ExperimentPages(ModelAdmin):
 
     def stop(self, request: HttpRequest, pk: int) -> HttpResponse:
         row = self._of(request, pk)
-        if experiments.stop(row, by=request.user, reason=request.POST.get("reason", "")):
-            self.log_change(request, row, "Stopped.")
+        with transaction.atomic():
+            stopped = experiments.stop(row, by=request.user, reason=request.POST.get("reason", ""))
+            if stopped:
+                self.log_change(request, row, "Stopped.")
+        if stopped:
             messages.success(request, "Stopped: everybody is served as the shop is, within seconds. What it showed is kept.")
         else:
             messages.info(request, "It doesn't run.")
@@ -212,28 +274,42 @@ class ExperimentPages(ModelAdmin):
     def live(self, request: HttpRequest, pk: int) -> HttpResponse:
         row, arm = self._of(request, pk), request.POST.get("arm", "")
         try:
-            release = experiments.make_live(row, arm, by=request.user, reason=request.POST.get("reason", ""))
+            experiments.make_live(
+                row,
+                arm,
+                by=request.user,
+                reason=request.POST.get("reason", ""),
+                also=lambda release: self.log_change(request, row, f"“{arm}” made live, as {release}."),
+            )
         except (EditError, PolicyError, ReleaseError) as error:
             _failed(request, error)
         else:
-            self.log_change(request, row, f"“{arm}” made live, as {release}.")
             messages.success(request, f"Everybody is served as “{arm}” was, within seconds. It can be taken back here.")
         return HttpResponseRedirect(here(row))
 
     def back(self, request: HttpRequest, pk: int) -> HttpResponse:
         row = self._of(request, pk)
         try:
-            experiments.roll_back(row, by=request.user)
+            experiments.roll_back(row, by=request.user, also=lambda: self.log_change(request, row, "Taken back."))
         except (EditError, PolicyError, ReleaseError) as error:
             _failed(request, error)
         else:
-            self.log_change(request, row, "Taken back.")
             messages.success(request, "Taken back: the shop is served as before.")
         return HttpResponseRedirect(here(row))
 
 
 def here(row: Experiment) -> str:
     return reverse(f"admin:{NAME}_change", args=[row.pk])
+
+
+def _planned(row: Experiment) -> str:
+    """When it begins and ends by itself, in a sentence; "" where it doesn't."""
+    now = timezone.now()
+    begins = row.starts_at if row.state == State.DRAFT else None
+    ends = row.ends_at if row.state != State.STOPPED else None
+    told = [f"begins {experiment_dates.moment_words(begins, now)}"] if begins is not None else []
+    told += [f"ends {experiment_dates.moment_words(ends, now)}"] if ends is not None else []
+    return f"It {' and '.join(told)} ({experiment_dates.zone_words()}), by itself." if told else ""
 
 
 def _failed(request: HttpRequest, error: Exception) -> None:
@@ -305,6 +381,21 @@ def _result(row: Experiment) -> dict[str, Any]:
         "uneven": split is not None and split < measuring.UNBALANCED,
         "since": row.started_at and timezone.localtime(row.started_at),
     }
+
+
+def _lines(row: Experiment) -> list[tuple[Any, ...]]:
+    """The result as numbers: a line for each arm and measure, None where nothing is known yet."""
+    told, arms = row.result, read_arms(row.arms)
+    means = {arm["name"]: arm for arm in told.get("arms", ())}
+    return [
+        (
+            arm.name, METRICS[metric], means.get(arms[0].name, {}).get(metric), means.get(arm.name, {}).get(metric),
+            each.get("value"), each.get("low"), each.get("high"),
+            told.get("verdicts", {}).get(arm.name, "unknown") if metric == row.metric else "",
+        )
+        for arm in arms[1:]
+        for metric, each in told.get("differences", {}).get(arm.name, {}).items()
+    ]  # fmt: skip
 
 
 def _between(each: dict[str, Any]) -> str:

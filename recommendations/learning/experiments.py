@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -17,8 +18,8 @@ from clusters.cluster_drafts import EditConflict, EditError
 from clusters.lineage import Actor
 from clusters.models import ClusterChange
 from personas.models import Shop
-from recommendations import activation, releases
-from recommendations.learning import arm_clusters, measuring, policies, proposal_outcomes
+from recommendations import activation, audit, releases
+from recommendations.learning import arm_clusters, experiment_dates, measuring, policies, proposal_outcomes
 from recommendations.learning.bounds import settings_of
 from recommendations.learning.measuring import METRICS
 from recommendations.learning.models import AdaptationSettings, Experiment, ExperimentSession, PolicyVersion
@@ -139,16 +140,24 @@ def create(
     arms: Sequence[Mapping[str, Any]],
     metric: str = "reward",
     guardrails: Sequence[Mapping[str, Any]] = (),
+    starts_at: dt.datetime | None = None,
+    ends_at: dt.datetime | None = None,
     user: Any = None,
 ) -> Experiment:
-    """A new experiment, not started. Raises EditError."""
+    """A new experiment, not started; with dates it begins and ends by itself. Raises EditError, EditConflict on an overlap."""
     name = name.strip()
     if not name or len(name) > 120:
         raise EditError("name", "must be 1 to 120 characters")
     if metric not in METRICS:
         raise EditError("metric", f"must be one of {', '.join(METRICS)}")
     checked, rails = checked_arms(shop, arms), checked_guardrails(guardrails)
-    return Experiment.objects.create(shop=shop, name=name, arms=checked, metric=metric, guardrails=rails, created_by=user)
+    dates = {"starts_at": starts_at, "ends_at": ends_at}
+    with transaction.atomic():
+        Shop.objects.select_for_update(no_key=True).get(pk=shop.pk)
+        experiment_dates.check(shop, starts_at, ends_at)
+        return Experiment.objects.create(
+            shop=shop, name=name, arms=checked, metric=metric, guardrails=rails, created_by=user, **dates
+        )
 
 
 def start(experiment: Experiment) -> None:
@@ -165,10 +174,15 @@ def start(experiment: Experiment) -> None:
         if Release.objects.active(shop) is None:
             raise EditError("experiment", "needs a release that serves: train the shop first")
         checked_arms(shop, experiment.arms)  # what was kept then may be gone by now
+        now = timezone.now()
+        if experiment.ends_at is not None and experiment.ends_at <= now:
+            raise EditError("experiment", "was to end before now: give it another end")
+        if not Experiment.objects.filter(shop=shop, state=State.RUNNING).exists():
+            experiment_dates.check_free(shop, now, experiment.ends_at, now=now, but=experiment, field="experiment")
         try:
             with transaction.atomic():
-                experiment.state, experiment.started_at = State.RUNNING, timezone.now()
-                experiment.save(update_fields=["state", "started_at"])
+                experiment.state, experiment.started_at, experiment.reason = State.RUNNING, now, ""
+                experiment.save(update_fields=["state", "started_at", "reason"])
         except IntegrityError:
             experiment.refresh_from_db()
             raise EditConflict("experiment", "can't start while another one of this shop runs: stop that first") from None
@@ -183,6 +197,8 @@ def stop(experiment: Experiment, *, by: Any = None, reason: str = "") -> bool:
             state=State.STOPPED, stopped_at=timezone.now(), stopped_by=by, reason=(reason or "Stopped.").strip()[:300]
         )
         if changed:
+            if by is None:
+                audit.record(audit.SYSTEM, audit.STOPPED, subject=experiment, what=reason or "Stopped.")
             transaction.on_commit(lambda: announce(experiment.shop))
     experiment.refresh_from_db()
     return bool(changed)
@@ -213,11 +229,14 @@ def _refused_by_the_gate(shop: Shop, component: str) -> bool:
     return row is not None and row.state != PolicyVersion.State.LIVE and policies.known_worse(row)
 
 
-def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "") -> Release:
+def make_live(
+    experiment: Experiment, arm_name: str, *, by: Any, reason: str = "", also: Callable[[Release], None] | None = None
+) -> Release:
     """Serve everybody as an arm was, and end the experiment; the release that now serves.
 
     reason : needed where the arm isn't known to be better than the control (`known`), which takes the right to override. One that
-    is known to be worse isn't made live. Raises EditError, PermissionDenied, ReleaseError.
+    is known to be worse isn't made live. also : called with the release, in the transaction that keeps that it was. Raises
+    EditError, PermissionDenied, ReleaseError.
     """
     shop, arms = experiment.shop, read_arms(experiment.arms)
     arm = next((arm for arm in arms if arm.name == arm_name), None)
@@ -275,12 +294,16 @@ def make_live(experiment: Experiment, arm_name: str, *, by: Any, reason: str = "
             "reason": why[:300],
             "approved": approved,
         },
+        also=None if also is None else partial(also, serving),
     )
     return serving
 
 
-def roll_back(experiment: Experiment, *, by: Any) -> Release:
-    """Take back that an arm was made live. Raises EditError where none was, EditConflict where something else serves by now."""
+def roll_back(experiment: Experiment, *, by: Any, also: Callable[[], None] | None = None) -> Release:
+    """Take back that an arm was made live. also : called in the transaction that keeps that it was.
+
+    Raises EditError where none was, EditConflict where something else serves by now.
+    """
     live, shop = experiment.result.get("live"), experiment.shop
     if not live:
         raise EditError("experiment", "has no arm that was made live")
@@ -307,7 +330,8 @@ def roll_back(experiment: Experiment, *, by: Any) -> Release:
         _serve_policy(shop, before["policy"], by=by, why=why, overridden=False)
     if arm.adapts != before["enabled"]:
         _set_adapts(shop, on=before["enabled"])
-    _note(experiment, live=None, taken_back={**live, "taken_back_at": timezone.now().isoformat(), "by": by.get_username()})
+    taken = {**live, "taken_back_at": timezone.now().isoformat(), "by": by.get_username()}
+    _note(experiment, live=None, taken_back=taken, also=also)
     serving = Release.objects.active(shop)
     assert serving is not None
     return serving
@@ -341,12 +365,14 @@ def _actor(by: Any) -> Actor:
     return Actor(ClusterChange.Actor.MERCHANDISER, user=by, who=by.get_username() if by is not None else "")
 
 
-def _note(experiment: Experiment, **told: Any) -> None:
-    """Keep something with the result, which is counted anew by others."""
+def _note(experiment: Experiment, *, also: Callable[[], None] | None = None, **told: Any) -> None:
+    """Keep something with the result, which is counted anew by others. also : called in the same transaction."""
     with transaction.atomic():
         row = Experiment.objects.select_for_update().get(pk=experiment.pk)
         row.result = {name: value for name, value in {**row.result, **told}.items() if value is not None}
         row.save(update_fields=["result"])
+        if also is not None:
+            also()
     experiment.refresh_from_db()
 
 

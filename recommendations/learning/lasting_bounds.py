@@ -10,6 +10,7 @@ from typing import NamedTuple
 from django.db.models import F
 from django.utils import timezone
 
+from clusters import kept_out_rows
 from clusters.cluster_drafts import CORE
 from clusters.lineage import delta_of
 from clusters.models import ClusterChange, ClusterItemRule, ClusterMembership, Item, ItemCluster
@@ -23,6 +24,7 @@ WORDS: Mapping[str, str] = {
     "core": "it is a core item, which never leaves or weighs less",
     "min_size": "the cluster would have fewer items than its least size",
     "max_size": "the cluster would have more items than its greatest size",
+    "kept_out": "it is of a kind of items that the cluster takes in none of",
     "drift_budget": "learning has changed as much of the cluster today as it may in a day",
     "margin_floor": "it earns less than the margin floor",
     "apart": "it is of a category that must not be mixed with one of the cluster's",
@@ -94,6 +96,8 @@ def allowed(given: AdaptationSettings, held: Held, kind: str, items: Sequence[in
             left[:] = [item for item in left if item not in these]
 
     if kind == Kind.ADD:
+        bars = held.cluster.bars.values_list("kind", flat=True)
+        stop("kept_out", kept_out_rows.under(held.cluster.shop_id, bars, left) if bars else ())
         stop("margin_floor", _too_cheap(given, left))
         stop("apart", _apart(given, held.cluster, left))
         if held.cluster.maximum_size is not None:

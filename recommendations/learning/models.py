@@ -234,7 +234,7 @@ class BlockedAction(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.action} of cluster {self.cluster}, {self.bound}"
+        return f"{self.action}, blocked {self.times:,} times on {self.day:%-d %b %Y}"
 
 
 class Experiment(models.Model):
@@ -243,6 +243,7 @@ class Experiment(models.Model):
     arms : [{"name", "share", "policy", "clusters", "adapts"}], the first the control; policy, clusters : component versions,
         "" for the release's own; adapts : whether sessions adapt at all.
     guardrails : [{"metric", "least"}], `least` the relative change under which the experiment stops by itself.
+    starts_at, ends_at : when it begins and ends by itself (`experiment_dates`), null for by hand.
     result : as `recommendations.learning.experiments` tells it, kept when it is stopped.
     """
 
@@ -261,6 +262,8 @@ class Experiment(models.Model):
     result = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
     stopped_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
@@ -274,6 +277,12 @@ class Experiment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether it ended because its time had come."""
+        ended = self.stopped_at if self.stopped_by_id is None else None
+        return ended is not None and self.ends_at is not None and ended >= self.ends_at
 
 
 class ExperimentSession(models.Model):

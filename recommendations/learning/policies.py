@@ -287,12 +287,20 @@ def known_worse(row: PolicyVersion) -> bool:
     return bool(row.verdict.get("verdict") == gate.WORSE)
 
 
-def go_live(row: PolicyVersion, *, by: Any = None, reason: str = "", overridden: bool | None = None) -> Release:
+def go_live(
+    row: PolicyVersion,
+    *,
+    by: Any = None,
+    reason: str = "",
+    overridden: bool | None = None,
+    also: Callable[[Release], None] | None = None,
+) -> Release:
     """Let a policy serve, within seconds and without a training; the release that now does.
 
     by : the user who says so, None for the gate.  reason : needed where the gate didn't say that it may, which takes the right to
     override.  overridden : whether it goes on record as let through without being known to be better, where whoever calls knows,
     and has looked whether the user may; None where the gate is to tell.
+    also : called in the transaction, with the release.
     What is known to be worse isn't let through: only an experiment that says otherwise may (`overridden` False).
     Raises PolicyError, PermissionDenied, ReleaseError.
     """
@@ -307,8 +315,10 @@ def go_live(row: PolicyVersion, *, by: Any = None, reason: str = "", overridden:
         if overridden and (by is None or not reason.strip()):
             raise PolicyError("The gate did not say that it is better: give a reason, which is kept.")
 
-    def told() -> None:
+    def told(release: Release) -> None:
         _decided(row, by, reason, overridden=bool(overridden))
+        if also is not None:
+            also(release)
 
     return activation.serve_policy(
         row.shop, row.component, by=_actor(by), reason=f"Policy {row.version} serves from now on.", told=told
@@ -321,22 +331,24 @@ def earlier(shop: Shop) -> PolicyVersion | None:
     return retired.order_by("-decided_at", "-pk").first()
 
 
-def roll_back(shop: Shop, *, by: Any, reason: str = "") -> PolicyVersion:
+def roll_back(shop: Shop, *, by: Any, reason: str = "", also: Callable[[PolicyVersion], None] | None = None) -> PolicyVersion:
     """Let the policy of before serve, turn the present one down, and leave it to people from now on which serves.
 
-    Raises PolicyError where there is none of before, ReleaseError.
+    also : called in the transaction, with the policy that serves. Raises PolicyError where there is none of before, ReleaseError.
     """
     before, now = earlier(shop), serves(shop)
     if before is None:
         raise PolicyError("No other policy has served before this one.")
 
-    def told() -> None:
+    def told(release: Release) -> None:
         _decided(before, by, reason or f"Rolled back from {now.version}.", overridden=before.overridden)
         _decided(
             now, by, reason or f"Rolled back to {before.version}.", overridden=now.overridden, state=PolicyVersion.State.REFUSED
         )
         # Else the next candidate, which learned from the same decisions, would be back within the hour.
         AdaptationSettings.objects.update_or_create(shop=shop, defaults={"goes_live_by_itself": False})
+        if also is not None:
+            also(before)
 
     why = f"Rolled back to policy {before.version}."
     activation.serve_policy(shop, before.component, by=_actor(by), reason=why, told=told)

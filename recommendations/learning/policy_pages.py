@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -143,22 +144,27 @@ class PolicyPages(ModelAdmin):
     def live(self, request: HttpRequest, pk: int) -> HttpResponse:
         row = self._of(request, pk)
         try:
-            release = policies.go_live(row, by=request.user, reason=request.POST.get("reason", ""))
+            policies.go_live(
+                row,
+                by=request.user,
+                reason=request.POST.get("reason", ""),
+                also=lambda release: self.log_change(request, row, f"Made live, as {release}."),
+            )
         except (PolicyError, ReleaseError) as error:
             messages.error(request, f"Nothing was changed. {error}")
         else:
-            self.log_change(request, row, f"Made live, as {release}.")
             messages.success(request, "It serves, on every process within seconds. One click takes it back.")
         return HttpResponseRedirect(here(row))
 
     def refuse(self, request: HttpRequest, pk: int) -> HttpResponse:
         row = self._of(request, pk)
         try:
-            policies.refuse(row, by=request.user, reason=request.POST.get("reason", ""))
+            with transaction.atomic():
+                policies.refuse(row, by=request.user, reason=request.POST.get("reason", ""))
+                self.log_change(request, row, "Turned down.")
         except PolicyError as error:
             messages.error(request, f"Nothing was changed. {error}")
         else:
-            self.log_change(request, row, "Turned down.")
             messages.success(request, "Turned down. Learning goes on, and the next one is judged for itself.")
         return HttpResponseRedirect(here(row))
 
@@ -167,11 +173,15 @@ class PolicyPages(ModelAdmin):
             raise PermissionDenied
         shop = get_object_or_404(Shop, pk=shop_id)
         try:
-            row = policies.roll_back(shop, by=request.user, reason=request.POST.get("reason", ""))
+            row = policies.roll_back(
+                shop,
+                by=request.user,
+                reason=request.POST.get("reason", ""),
+                also=lambda policy: self.log_change(request, policy, "Rolled back to."),
+            )
         except (PolicyError, ReleaseError) as error:
             messages.error(request, f"Nothing was changed. {error}")
         else:
-            self.log_change(request, row, "Rolled back to.")
             messages.success(
                 request,
                 f"{row.version} serves again, within seconds. New policies wait for somebody from now on, as the settings say.",

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Count, F, Window
 from django.db.models.functions import RowNumber, TruncDate
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -38,7 +39,8 @@ def day_page(pages: ModelAdmin, request: HttpRequest) -> HttpResponse:
     shops = list(Shop.objects.all())
     given = request.POST if request.method == "POST" else request.GET
     asked = numbers([given.get("shop", "")])
-    shop = next((shop for shop in shops if shop.pk in asked), shops[0] if shops else None)
+    wanted = asked[0] if asked else _latest()
+    shop = next((shop for shop in shops if shop.pk == wanted), shops[0] if shops else None)
     if shop is None:
         messages.warning(request, "There is no shop yet.")
         return HttpResponseRedirect(reverse("admin:recommendations_clusterproposal_changelist"))
@@ -50,11 +52,13 @@ def day_page(pages: ModelAdmin, request: HttpRequest) -> HttpResponse:
             raise Http404
         from recommendations.cluster_runs import request_publish
 
-        undone = undo_day(shop=shop, day=day, by=acting(request), reason=form.cleaned_data["reason"])
-        if undone.changes:
-            request_publish(shop)
+        with transaction.atomic():
+            undone = undo_day(shop=shop, day=day, by=acting(request), reason=form.cleaned_data["reason"])
             for change in undone.changes:
                 pages.log_change(request, change.cluster, change.summary)
+            if undone.changes:
+                request_publish(shop)
+        if undone.changes:
             count = len(undone.changes)
             messages.success(request, f"{count} change{'' if count == 1 else 's'} of {day:%-d %B %Y} undone.")
         conflicts = list(undone.conflicts)
@@ -86,6 +90,12 @@ def _days(shop: Shop) -> list[dict[str, Any]]:
         }
         for row in counted
     ]
+
+
+def _latest() -> int | None:
+    """The shop of which learning changed something last."""
+    by_learning = ClusterChange.objects.filter(actor=ClusterChange.Actor.LEARNING, undoes=None, undone_by=None)
+    return by_learning.order_by("-pk").values_list("shop", flat=True).first()
 
 
 def _day(given: str) -> dt.date | None:

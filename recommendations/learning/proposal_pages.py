@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -72,12 +73,14 @@ class ProposalPages(ModelAdmin):
 
     list_display = ("shown_summary", "shown_effect", "shown_verdict", "shown_state", "shown_at")
     list_display_links = None
+    ordering = ("verdict", "-pk")  # what is surely better first: "better", "unknown", "worse"
     list_filter = (StateFilter, "kind", "verdict", "shop", ("cluster", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("shop", "cluster", "target", "decided_by", "experiment")
     search_fields = ("summary", "cluster__name", "reason")
     list_before_template = "admin/learning/proposals_top.html"
     actions = ("approve_chosen", "try_chosen", "reject_chosen")
     show_full_result_count = False
+    list_per_page = 50
 
     class Media:
         css = {"all": ("personas.css", "clusters.css", "rules.css", "proposals.css")}
@@ -116,6 +119,7 @@ class ProposalPages(ModelAdmin):
             "waits": states.get(State.OPEN, 0),
             "blocked": states.get(State.BLOCKED, 0),
             "any": bool(states),
+            "simulated": [shop for shop in shops if shop.settings.get("simulated_week")],
             "judged_at": dt.datetime.fromisoformat(latest) if latest else None,
             "may": self.has_change_permission(request),
             **(extra_context or {}),
@@ -162,7 +166,7 @@ class ProposalPages(ModelAdmin):
 
     @admin.display(description="judged", ordering="created_at")
     def shown_at(self, proposal: ClusterProposal) -> str:
-        return f"{timezone.localtime(proposal.decided_at or proposal.created_at):%Y-%m-%d %H:%M}"
+        return f"{timezone.localtime(proposal.decided_at or proposal.created_at):%-d %b %Y, %H:%M}"
 
     @admin.action(description="Approve the chosen proposals", permissions=["change"])
     def approve_chosen(self, request: HttpRequest, queryset: QuerySet[ClusterProposal]) -> HttpResponse | None:
@@ -256,16 +260,17 @@ class ProposalPages(ModelAdmin):
         from recommendations.cluster_runs import request_publish
         from recommendations.learning.proposals import apply_proposal, reject_proposal
 
-        try:
-            if verb == "reject":
-                reject_proposal(proposal=proposal, user=request.user, reason=reason)
-            else:
-                apply_proposal(proposal=proposal, user=request.user, reason=reason, items=items, override=verb == "override")
-                request_publish(proposal.shop)
-        except EditError as error:
-            refused(request, error)
-            return False
-        self.log_change(request, proposal, f"{proposal.get_state_display()}. {reason}".strip())
+        with transaction.atomic():  # nothing is raised out of it: what becomes of a proposal that can't be applied is kept
+            try:
+                if verb == "reject":
+                    reject_proposal(proposal=proposal, user=request.user, reason=reason)
+                else:
+                    apply_proposal(proposal=proposal, user=request.user, reason=reason, items=items, override=verb == "override")
+                    request_publish(proposal.shop)
+            except EditError as error:
+                refused(request, error)
+                return False
+            self.log_change(request, proposal, f"{proposal.get_state_display()}. {reason}".strip())
         return True
 
     # One proposal
@@ -288,6 +293,8 @@ class ProposalPages(ModelAdmin):
             "sides": words.sides(proposal) if open_ or proposal.state == State.BLOCKED else None,
             "drawn": words.drawn(proposal, max(abs(proposal.low or 0), abs(proposal.high or 1))),
             "tried": proposal.experiment and words.TRIED[proposal.experiment.state],
+            "together": words.together(proposal),
+            "simulated": bool(proposal.shop.settings.get("simulated_week")),
             "may_try": may and open_ and _may_try(request, proposal),
             "sentences": [told for told in words.sentences(proposal) if not open_ or told != proposal.evidence.get("missing")],
             "missing": proposal.evidence.get("missing", ""),
@@ -336,12 +343,13 @@ class ProposalPages(ModelAdmin):
         from recommendations.learning.proposals import undo_proposal
 
         try:
-            undo_proposal(proposal=proposal, by=acting(request), reason=reason)
-            request_publish(proposal.shop)
+            with transaction.atomic():
+                undo_proposal(proposal=proposal, by=acting(request), reason=reason)
+                request_publish(proposal.shop)
+                self.log_change(request, proposal, f"Undone. {reason}".strip())
         except EditError as error:
             refused(request, error)
             return None
-        self.log_change(request, proposal, f"Undone. {reason}".strip())
         messages.success(request, f"Undone.{_reach([proposal])}")
         return HttpResponseRedirect(cluster_page(proposal.cluster))
 

@@ -79,6 +79,20 @@ def _signed(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
+def together(proposal: ClusterProposal) -> str:
+    """What is judged with it in one experiment, in a sentence; "" where it is tried by itself, or in none."""
+    if proposal.experiment_id is None:
+        return ""
+    others = ClusterProposal.objects.filter(experiment=proposal.experiment_id).exclude(pk=proposal.pk).count()
+    if not others:
+        return ""
+    these = "one more proposal" if others == 1 else f"{others} more proposals"
+    return (
+        f"It is tried together with {these}, and they share one verdict: it tells of all of them together, not of each. "
+        "To know it of this one, try it alone."
+    )
+
+
 def sentences(proposal: ClusterProposal) -> list[str]:
     """What speaks for a proposal, and how it was compared."""
     e = proposal.evidence

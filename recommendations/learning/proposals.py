@@ -43,6 +43,14 @@ FRESH_DAYS = 14
 """Days after which what a proposal was judged on is too old to be applied; every run judges it anew."""
 
 
+NOT_SO = "What decisions led to since doesn't say so any more."
+SWITCHED_OFF = (
+    "Clusters don't adapt to visits any more (Adaptation settings), so that nothing is learned: this says nothing of "
+    "shoppers as they are now. Once they adapt again, it is proposed anew, if they still say so."
+)
+"""Why an open proposal is no longer so."""
+
+
 class ProposalError(EditError):
     """A proposal that can't be decided on so. field, reason : as of any edit."""
 
@@ -105,9 +113,8 @@ class _Run:
             opened += row is None
             blocked += self._put(row or ClusterProposal(shop=self.shop, kind=finding.kind), finding, items)
         gone = [p.pk for p in self.standing.values()]
-        ClusterProposal.objects.filter(pk__in=gone).update(
-            state=State.STALE, decided_at=self.now, reason="What decisions led to since doesn't say so any more."
-        )
+        reason = NOT_SO if self.given.enabled else SWITCHED_OFF
+        ClusterProposal.objects.filter(pk__in=gone).update(state=State.STALE, decided_at=self.now, reason=reason)
         return Proposed(opened, kept, blocked, len(gone), self.found)
 
     def _items(self, finding: Finding, key: tuple[str, int, int]) -> list[dict[str, Any]] | None:

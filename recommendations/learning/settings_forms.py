@@ -40,6 +40,9 @@ class AdaptationSettingsForm(forms.ModelForm):
         "and nothing lasting is proposed that would mix them.",
     )
 
+    also = ("apart", "reward_weights")
+    """Fields of the row that it sets beside its own, for those who compare it with what others set."""
+
     class Meta:
         model = AdaptationSettings
         fields = (
@@ -123,9 +126,9 @@ class AdaptationSettingsForm(forms.ModelForm):
                 self.add_error("pairs", f"The shop has no category “{missing[0]}”. Names must be written as the items have them.")
         return given
 
-    def save(self, commit: bool = True) -> AdaptationSettings:
-        self.instance.apart = self.cleaned_data["pairs"]
-        worths = {name: self.cleaned_data[f"worth_{name}"] for name in WORTHS}
-        self.instance.reward_weights = {name: worth for name, worth in worths.items() if worth != ENGAGEMENT[name]}
-        saved: AdaptationSettings = super().save(commit=commit)
-        return saved
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]  # the stubs keep what begins with a line to themselves
+        if not self.errors:
+            self.instance.apart = self.cleaned_data["pairs"]
+            worths = {name: self.cleaned_data[f"worth_{name}"] for name in WORTHS}
+            self.instance.reward_weights = {name: worth for name, worth in worths.items() if worth != ENGAGEMENT[name]}

@@ -11,13 +11,16 @@ from unfold.admin import ModelAdmin
 from personas.models import Shop
 from recommendations.learning.models import AdaptationSettings
 from recommendations.learning.settings_forms import WORTHS, AdaptationSettingsForm
+from recommendations.watched_forms import Watched
 
 
 @admin.register(AdaptationSettings)
-class AdaptationSettingsAdmin(ModelAdmin):
+class AdaptationSettingsAdmin(Watched, ModelAdmin):
     """One row a shop; a shop without one has what the page of a new one shows."""
 
     form = AdaptationSettingsForm
+    presence = "adaptation"
+    nothing_yet = "Every shop adapts with the usual settings until somebody sets others for it."
     list_display = (
         "shop",
         "enabled",
@@ -72,7 +75,12 @@ class AdaptationSettingsAdmin(ModelAdmin):
         return ("shop",) if obj is not None else ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and Shop.objects.filter(adaptation_settings=None).exists()
+        """Only pages that offer it look whether there is a shop left without settings: all ask for the sake of a list of apps."""
+        if not super().has_add_permission(request):
+            return False
+        at = getattr(request.resolver_match, "url_name", None) or ""
+        offered = at == "app_list" or at.startswith("recommendations_adaptationsettings")
+        return not offered or Shop.objects.filter(adaptation_settings=None).exists()
 
     def save_model(self, request: HttpRequest, obj: AdaptationSettings, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

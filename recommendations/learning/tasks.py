@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from personas.models import Shop
-from recommendations.learning import experiments, policies, proposals
+from recommendations.learning import experiment_schedule, experiments, policies, proposals
 
 
 @shared_task(ignore_result=True)
@@ -23,14 +23,16 @@ def learn_all_policies() -> None:
 
 @shared_task(ignore_result=True)
 def look_at_experiment(shop_id: int) -> None:
-    """Count a shop's visits in experiments, and tell what is known by now; see `experiments.look`."""
-    experiments.look(Shop.objects.get(pk=shop_id))
+    """Begin and end a shop's experiments as planned, count their visits, tell what is known by now; see `experiments.look`."""
+    shop = Shop.objects.get(pk=shop_id)
+    experiment_schedule.keep_to_dates(shop)
+    experiments.look(shop)
 
 
 @shared_task(ignore_result=True)
 def look_at_experiments() -> None:
-    """`look_at_experiment` of every shop whose experiment runs, or ran lately."""
-    for shop_id in experiments.shops_to_look_at():
+    """`look_at_experiment` of every shop whose experiment runs, ran lately, or is to begin by now."""
+    for shop_id in sorted({*experiments.shops_to_look_at(), *experiment_schedule.shops_with_dates()}):
         look_at_experiment.delay(shop_id)
 
 
