@@ -29,12 +29,14 @@ export interface Result {
 export interface SlateItem {
   item_id: string;
   slot: number;
-  reason: string;
   title?: string;
   price?: number | null;
   propensity?: number;
   persona?: { id: number; key: string; name: string } | null;
   cluster?: { id: number; name: string } | null;
+  /** Where `reasons` were asked for. */
+  reason?: string;
+  because?: string | null;
   [more: string]: unknown;
 }
 
@@ -59,6 +61,8 @@ export interface Ask {
   allow_seen?: boolean;
   allow_current?: boolean;
   allow_out_of_stock?: boolean;
+  /** Have each item told why it is there, which takes as long again; the items are the same without. */
+  reasons?: boolean;
 }
 
 export interface Told { results: Result[]; kept: boolean; version?: number; release?: string; slate?: Slate }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -19,7 +20,8 @@ from rest_framework.response import Response
 from personas.models import ApiKey, Shop, hash_key
 from recommendations.api.doors import Door
 from recommendations.api.pages import Pages
-from recommendations.serving.problems import Problem
+from recommendations.serving.access import credential_of, read_session_token
+from recommendations.serving.problems import Problem, lacking
 
 logger = logging.getLogger(__name__)
 
@@ -96,15 +98,25 @@ RIGHTS = {"POST": "add", "DELETE": "delete"}
 
 
 class KeyAuthentication(authentication.BaseAuthentication):
-    """`Authorization: Bearer KEY`, with the keys of the hot endpoints."""
+    """The `Authorization` of the hot endpoints, of which a session token opens nothing here. Raises Problem."""
 
     keyword = "Bearer"
 
     def authenticate(self, request: Request) -> tuple[Any, ApiKey] | None:
-        kind, _, credential = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != self.keyword.lower():
+        authorization = request.headers.get("authorization", "")
+        if not authorization:
             return None
-        key = ApiKey.objects.live().select_related("shop").filter(sha256=hash_key(credential.strip())).first()
+        try:
+            credential = credential_of(authorization)
+        except Problem:
+            return None  # a proxy's own, it may be, in front of staff who are logged in
+        if ":" in credential:
+            read_session_token(credential, now=time.time())
+            detail = (
+                "This is a session token, which opens the events, slates and profile of one session to its page. Send an API key."
+            )
+            raise Problem(403, "key_needed", detail)
+        key = ApiKey.objects.live().select_related("shop").filter(sha256=hash_key(credential)).first()
         if key is None:
             raise exceptions.AuthenticationFailed("The API key is unknown, has ended or was revoked.", code="invalid_key")
         key.note_use()
@@ -124,12 +136,19 @@ class KeyScheme(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer"}
 
 
+def has_scope(key: ApiKey, scope: str) -> bool:
+    """True. Raises Problem (403), which names the scope, where the key lacks it."""
+    if scope not in key.scopes:
+        raise lacking(scope, key.scopes)
+    return True
+
+
 class MayRead(permissions.BasePermission):
     """A key with the scope `read`, or a member of staff who may view the rows in the admin too."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if isinstance(request.auth, ApiKey):
-            return "read" in request.auth.scopes
+            return has_scope(request.auth, "read")
         meta = view.queryset.model._meta
         user = request.user
         return bool(user and user.is_active and user.is_staff and user.has_perm(f"{meta.app_label}.view_{meta.model_name}"))
@@ -142,7 +161,7 @@ class MayManage(MayRead):
         if request.method in permissions.SAFE_METHODS:
             return super().has_permission(request, view)
         if isinstance(request.auth, ApiKey):
-            return "manage" in request.auth.scopes
+            return has_scope(request.auth, "manage")
         meta, user = view.queryset.model._meta, request.user
         right = f"{meta.app_label}.{RIGHTS.get(request.method or '', 'change')}_{meta.model_name}"
         return bool(user and user.is_active and user.is_staff and user.has_perm(right))

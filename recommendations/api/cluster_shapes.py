@@ -10,6 +10,7 @@ from rest_framework.exceptions import ValidationError
 
 from clusters.cluster_drafts import MAX_ITEMS, MAX_NAME
 from clusters.editing import MOST_MERGED
+from clusters.kept_out import MOST
 from clusters.lineage import MAX_REASON
 from clusters.models import ClusterChange, ClusterItemRule, ItemCluster
 from personas.events import EventError, check_id
@@ -34,9 +35,11 @@ class ClusterSerializer(serializers.ModelSerializer[ItemCluster]):
 class OneClusterSerializer(ClusterSerializer):
     core = serializers.SerializerMethodField(help_text="Items that never leave it.")
     excluded = serializers.SerializerMethodField(help_text="Items that are never in it.")
+    kept_out = serializers.SerializerMethodField(help_text="Kinds of items that it takes in none of, core ones apart.")
 
     class Meta(ClusterSerializer.Meta):
-        fields = (*ClusterSerializer.Meta.fields, "named_by_hand", "parts", "provenance", "core", "excluded", "created_at")  # type: ignore[assignment]
+        more = ("named_by_hand", "parts", "provenance", "core", "excluded", "kept_out", "created_at")
+        fields = (*ClusterSerializer.Meta.fields, *more)  # type: ignore[assignment]
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_core(self, cluster: ItemCluster) -> list[str]:
@@ -45,6 +48,10 @@ class OneClusterSerializer(ClusterSerializer):
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_excluded(self, cluster: ItemCluster) -> list[str]:
         return self._ruled(cluster, ClusterItemRule.Rule.EXCLUDED)
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_kept_out(self, cluster: ItemCluster) -> list[str]:
+        return list(cluster.bars.order_by("kind").values_list("kind", flat=True))
 
     def _ruled(self, cluster: ItemCluster, rule: str) -> list[str]:
         return list(cluster.item_rules.filter(rule=rule).values_list("item__external_id", flat=True))
@@ -197,6 +204,14 @@ class PatchIn(ReasonIn):
     locked = serializers.BooleanField(required=False)
     minimum_size = bound()
     maximum_size = bound()
+    kept_out = serializers.ListField(
+        child=Text(max_length=200),
+        required=False,
+        max_length=MOST,
+        help_text="All kinds of items that it takes in none of: `category`, `brand`, `colour` or `tag` with its value, "
+        '"discount=reduced", "price_tier=top" (or `upper`, `middle`, `low`), "price=20..100", "price=100..". '
+        "What isn't named may be in it again.",
+    )
 
 
 class MembersIn(ReasonIn):

@@ -150,6 +150,7 @@ class EditsClusters(ShopRows):
 class Clusters(TaggedRows, EditsClusters):
     """Clusters, live ones unless `?retired=true`. An edit is shown at once and reaches shoppers within seconds."""
 
+    together = frozenset({"create", "partial_update", "destroy", "edit_items", "merge", "split", "give_back", "restore"})
     queryset = ItemCluster.objects.exclude(name="").select_related("shop").order_by("pk")
     filter_backends = (filters.DjangoFilterBackend, OrderingFilter)
     filterset_class = ClusterFilter
@@ -186,7 +187,7 @@ class Clusters(TaggedRows, EditsClusters):
 
     @extend_schema(request=PatchIn, responses=EditOut)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Rename, lock or bound a cluster. What is not named stays as it is."""
+        """Rename, lock or bound a cluster, or keep kinds of items out of it. What is not named stays as it is."""
         cluster, given = self.get_object(), self.given(PatchIn)
         by = {"cluster": cluster, "by": self.actor(), "reason": given["reason"]}
 
@@ -199,6 +200,12 @@ class Clusters(TaggedRows, EditsClusters):
                 cluster.refresh_from_db(fields=["minimum_size", "maximum_size"])
                 bounds = {name: given.get(name, getattr(cluster, name)) for name in ("minimum_size", "maximum_size")}
                 yield from editing.set_bounds(**bounds, **by)
+            if "kept_out" in given:
+                wanted, kept = editing.check_kinds(given["kept_out"]), set(cluster.bars.values_list("kind", flat=True))
+                if gone := sorted(kept.difference(wanted)):
+                    yield from editing.let_in(kinds=gone, **by)
+                if fresh := [kind for kind in wanted if kind not in kept]:
+                    yield from editing.keep_out(kinds=fresh, **by)
 
         return self.edited(cluster.shop, edit, shown=[cluster], seen=cluster)
 
@@ -326,6 +333,7 @@ class Clusters(TaggedRows, EditsClusters):
 class ClusterChanges(EditsClusters):
     """What became of the shop's clusters: when, by whom or what, why. The latest first."""
 
+    together = frozenset({"undo"})
     queryset = ClusterChange.objects.for_list().order_by("-pk")
     filterset_class = ChangeFilter
 

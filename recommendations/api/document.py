@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from threading import Lock
 from typing import Any
 
-from recommendations.api.examples import REQUESTS
+from drf_spectacular.generators import SchemaGenerator
+
+from recommendations.api.examples import REQUESTS, answer_of
 
 PROBLEM = "application/problem+json"
 
@@ -67,7 +70,7 @@ TAGS = {
     "shops": "The shop itself.",
 }
 
-READ_LOOSELY = frozenset({"OfferIn", "PatchedOfferIn", "FactsIn"})
+READ_LOOSELY = frozenset({"OfferIn", "PatchedOfferIn", "FactsIn", "ItemIn"})
 """Shapes of items, as files and feeds write them too."""
 
 LIVE = re.compile(r"/api/v1/(events(/[a-z0-9-]+)?|recommendations|session-tokens|sessions/\{session_id\}/profile)$")
@@ -87,6 +90,9 @@ TAGGED = (
 )
 """Groups whose single rows have an `ETag`."""
 
+UNREPEATED = ("/api/v1/items/bulk",)
+"""Calls whose answers are kept under no `Idempotency-Key`: sent again, they write nothing twice."""
+
 MATCHED = ("items", "clusters", "rules", "personas", "attributes")
 """Groups whose rows are written under `If-Match`."""
 
@@ -98,6 +104,22 @@ _HEADERS: dict[str, Any] = {
     "ETag": {"schema": {"type": "string"}, "description": "For `If-None-Match` and `If-Match`."},
     "Retry-After": {**_RATE, "description": "Seconds to wait."},
 }
+
+
+class Generator(SchemaGenerator):
+    """The document, made once in a process: it takes seconds, and threads that make it at the same time get in each other's way
+    (the framework hangs the view that is looked at on what all views share), so that one was answered by 500.
+    """
+
+    _making = Lock()
+    _made: dict[str, Any] | None = None
+
+    def get_schema(self, request: Any = None, public: bool = False) -> dict[str, Any]:
+        """As anybody is told it, whoever asks."""
+        with Generator._making:
+            if Generator._made is None:
+                Generator._made = SchemaGenerator().get_schema(request=None, public=True)
+            return Generator._made
 
 
 def complete(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
@@ -141,14 +163,16 @@ def _complete(path: str, method: str, call: dict[str, Any]) -> None:
     call["security"] = [{"apiKey": []}, {"sessionToken": []} if live and group != "session-tokens" else {"staff": []}]
     if group == "session-tokens" or path == "/api/v1/events/{event_id}":
         call["security"] = [{"apiKey": []}] + ([] if group == "session-tokens" else [{"staff": []}])
+    scope = call["x-scope"] = _scope(path, method, live=live)
+    call["description"] = f"{call.get('description', '')}\n\nA key needs the scope `{scope}`.".strip()
     has_body = "requestBody" in call
     statuses = {*ALWAYS, *(("404",) if "{" in path or has_body else ()), *(WITH_BODY if has_body or method == "post" else ())}
     statuses |= {"422"} if live or group in ("shoppers", "sessions", "recommendations") else set()
     given = call.setdefault("parameters", [])
     for each in given:
-        if each["in"] == "query" and each["schema"].get("format") in ("date-time", "uuid"):
-            each["schema"] = {"anyOf": [each["schema"], {"type": "string", "maxLength": 0}]}  # left empty, it filters nothing
-    if method == "post":
+        if each["in"] == "query" and not live:
+            each["schema"] = _or_empty(each["schema"])
+    if method == "post" and path not in UNREPEATED:
         given.append(
             _header(
                 "Idempotency-Key",
@@ -169,6 +193,9 @@ def _complete(path: str, method: str, call: dict[str, Any]) -> None:
         del call["responses"][status]
     limits = {name: _ref("headers", name) for name in _HEADERS if name.startswith("RateLimit")}
     for status, answer in call["responses"].items():
+        for content in answer.get("content", {}).values():
+            if "examples" not in content and (told := answer_of(call["operationId"], content["schema"])) is not None:
+                content["examples"] = {"Example": {"value": told}}
         if status != "304":
             answer["headers"] = {**limits, **answer.get("headers", {})}
             if method == "get" and one and group in TAGGED:
@@ -179,11 +206,28 @@ def _complete(path: str, method: str, call: dict[str, Any]) -> None:
             content["examples"] = {"Example": {"value": REQUESTS[call["operationId"]]}}
 
 
+def _scope(path: str, method: str, *, live: bool) -> str:
+    """Of `personas.models.SCOPES`, the one that a key needs for a call."""
+    if live and not path.endswith(("/profile", "/recommendations")):
+        return "ingest"
+    return "read" if live or method == "get" or path.endswith("/counterfactual") else "manage"
+
+
+def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that is there without a value is as good as none: forms send all of their fields."""
+    if schema["type"] == "array":
+        return {**schema, "items": _or_empty(schema["items"])}
+    if schema["type"] == "string" and not schema.keys() & {"enum", "format"}:
+        return schema
+    least = {"minimum": 0} if schema["type"] == "integer" else {}
+    return {"anyOf": [{**least, **schema}, {"type": "string", "maxLength": 0}]}
+
+
 def _loosely(field: str, schema: dict[str, Any]) -> dict[str, Any]:
     """What a field of an item may be: a feed's words for numbers and stock, and numbers for words, are read for what they say."""
     told = {name: schema[name] for name in ("description",) if name in schema}
     own = {name: value for name, value in schema.items() if name not in ("description", "nullable")}
-    if field == "tags":
+    if field in ("tags", "item_id"):
         return schema
     others = ("string", "number", "boolean") if own["type"] != "number" else ("number", "string")
     return {**told, "nullable": True, "anyOf": [own, *({"type": kind} for kind in others if kind != own["type"])]}

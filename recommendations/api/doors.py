@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
+from django.db import transaction
 from django.http import HttpResponse
 from redis.exceptions import RedisError
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from personas.models import ApiKey
+from recommendations import audit
 from recommendations.serving import idempotency, throttling
 from recommendations.serving.idempotency import Answer, Ticket
 
@@ -50,8 +55,20 @@ class Door(APIView):
     repeatable = True
     """Whether an answer is kept under the request's `Idempotency-Key`; not of what is as good when it is sent again."""
 
+    audited = True
+    """Whether what isn't read changes something, and so goes into the audit log."""
+
+    together: ClassVar[frozenset[str]] = frozenset()
+    """Calls, by action or method, that are one transaction with their entry in the audit log, and nothing without it. Others take
+    several, or reach beyond the database: they put it into the one that counts, or it is written once they are done."""
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if request.method not in SAFE_METHODS:
+            audit.listen()
+            method = (request.method or "").lower()
+            if (getattr(self, "action", None) or method) in self.together:
+                setattr(self, method, partial(self._on_record, getattr(self, method)))
         named = request.headers.get(idempotency.HEADER)
         if named is None or request.method != "POST" or not self.repeatable or not isinstance(request.auth, ApiKey):
             return
@@ -62,6 +79,13 @@ class Door(APIView):
         if answer is not None:
             raise GivenBefore(answer)
         self.held = held
+
+    def _on_record(self, handler: Callable[..., Any], request: Request, *args: Any, **kwargs: Any) -> Any:
+        with transaction.atomic():
+            response = handler(request, *args, **kwargs)
+            if response.status_code < 300:
+                audit.of_call(request, self)
+        return response
 
     def handle_exception(self, exc: Exception) -> Any:
         if isinstance(exc, GivenBefore):
@@ -76,6 +100,10 @@ class Door(APIView):
             raise
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        replayed = response.headers.get("Idempotent-Replayed") if isinstance(response, HttpResponse) else None
+        if self.audited and request.method not in SAFE_METHODS and response.status_code < 300 and not replayed:
+            audit.of_call(request, self)
+        audit.heard()
         answer: Any = super().finalize_response(request, response, *args, **kwargs)
         if self.standing is not None:
             for name, value in self.standing.headers().items():

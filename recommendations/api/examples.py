@@ -1,10 +1,17 @@
-"""What calls of the API are sent, by example, by the operation's id; those that views give themselves come first."""
+"""What calls of the API are sent and answer, by example; those that views give themselves come first."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 _WHY = {"reason": "As agreed on Monday."}
+
+ANSWERS = Path(__file__).with_name("answers.json")
+"""What a demo shop answered, shortened: by the name of the answer's schema, or by the operation's id where it has none."""
 
 REQUESTS: dict[str, Any] = {
     "attributes_create": {
@@ -35,7 +42,7 @@ REQUESTS: dict[str, Any] = {
             {"event_id": "a1", "name": "view_item", "items": [{"item_id": "sku-7"}]},
             {"event_id": "a2", "name": "add_to_cart", "items": [{"item_id": "sku-7", "price": 28, "quantity": 1}]},
         ],
-        "recommend": {"context": "cart", "count": 4},
+        "recommend": {"context": "cart", "count": 4, "reasons": True},
     },
     "events_segment_create": {
         "type": "track",
@@ -54,10 +61,15 @@ REQUESTS: dict[str, Any] = {
         "client_id": "visit-1",
         "events": [{"name": "view_item", "params": {"items": [{"item_id": "sku-7"}]}}],
     },
-    "recommendations_create": {"session_id": "visit-1", "recommend": {"context": "similar", "item_id": "sku-7", "count": 8}},
+    "items_bulk_create": '{"item_id": "sku-8", "title": "Blue skirt", "price": 21}\n{"item_id": "sku-12", "in_stock": false}\n',
+    "recommendations_create": {
+        "session_id": "visit-1",
+        "recommend": {"context": "similar", "item_id": "sku-7", "count": 8, "reasons": True},
+    },
     "session_tokens_create": {"session_id": "visit-1", "ttl_s": 3600},
     "rules_partial_update": {"enabled": False},
     "feeds_partial_update": {"every_minutes": 30},
+    "experiments_plan_create": {"starts_at": "2026-12-01T08:00:00Z", "ends_at": "2026-12-15T08:00:00Z"},
     "experiments_stop_create": {"reason": "Enough was seen."},
     "proposals_approve_create": {"reason": "Seen in the shop, too."},
     "proposals_reject_create": {"reason": "Not for this season."},
@@ -68,3 +80,24 @@ REQUESTS: dict[str, Any] = {
     "shoppers_demographics_update": {"age_band": "25-34"},
     "shoppers_merge_create": {"from": "guest-7"},
 }
+"""Bodies by the operation's id."""
+
+
+@cache
+def answers() -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(ANSWERS.read_text(encoding="utf-8"))
+    return told
+
+
+def answer_of(operation: str, schema: Mapping[str, Any]) -> Any:
+    """What the operation answers by example, None where nobody wrote one. schema : of the answer."""
+    if operation in answers():
+        return answers()[operation]
+    if schema.get("type") == "array":
+        one = answer_of(operation, schema["items"])
+        return None if one is None else [one]
+    name = schema.get("$ref", "").rpartition("/")[2]
+    if name.startswith("Paginated"):
+        one = answers().get(name.removeprefix("Paginated").removesuffix("List"))
+        return None if one is None else {"next": None, "previous": None, "results": [one]}
+    return answers().get(name)

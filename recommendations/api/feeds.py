@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
@@ -14,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from clusters.catalogue_writing import LISTED
-from clusters.feed_addresses import FeedError, check_address
+from clusters.feed_addresses import FeedError, check_outside
 from clusters.feeds import LEAST_MINUTES, MOST_MINUTES
 from clusters.models import CatalogueFeed
 from clusters.tasks import fetch_feed
@@ -42,7 +43,7 @@ class FeedSerializer(serializers.ModelSerializer[CatalogueFeed]):
 
     def validate_url(self, address: str) -> str:
         try:
-            check_address(address)
+            check_outside(address, settings.FEED_PRIVATE_HOSTS)
         except FeedError as error:
             raise serializers.ValidationError(str(error)) from error
         return address
@@ -66,6 +67,7 @@ class Feeds(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyMode
     serializer_class = FeedSerializer
     permission_classes = (MayManage,)
     filterset_class = FeedFilter
+    together = frozenset({"create", "partial_update", "destroy"})
     lookup_value_regex = "[0-9]{1,18}"
     http_method_names = ("get", "post", "patch", "delete", "head", "options")
 

@@ -51,6 +51,7 @@ class FiltersIn(serializers.Serializer[Any]):
         OpenApiExample("Beside an item", value={"context": "similar", "item_id": "sku-77", "count": 8}),
         OpenApiExample("With the cart", value={"context": "cart", "items": ["sku-77", "sku-12"], "count": 4}),
         OpenApiExample("A search for this visit", value={"context": "search", "query": "red dress", "count": 24}),
+        OpenApiExample("With the words for the shopper", value={"count": 12, "reasons": True}),
         OpenApiExample("Filtered", value={"filters": {"category": ["shoes"], "colour": ["red", "blue"], "price_to": 60}}),
     ]
 )
@@ -76,6 +77,10 @@ class AskIn(serializers.Serializer[Any]):
     allow_seen = serializers.BooleanField(required=False)
     allow_current = serializers.BooleanField(required=False)
     allow_out_of_stock = serializers.BooleanField(required=False)
+    reasons = serializers.BooleanField(
+        required=False,
+        help_text="Have each item told why it is there, which takes as long again; the items are the same without.",
+    )
     exclude = serializers.ListField(child=serializers.CharField(), required=False)
 
 
@@ -120,10 +125,12 @@ class SlateItemOut(serializers.Serializer[Any]):
     propensity = serializers.FloatField()
     persona = PersonaOut(allow_null=True)
     cluster = Named(allow_null=True)
-    because = serializers.CharField(allow_null=True)
-    expert = serializers.CharField()
-    experts = serializers.DictField(child=serializers.FloatField())
-    reason = serializers.CharField()
+    because = serializers.CharField(
+        allow_null=True, required=False, help_text="This and what follows where `reasons` were asked for."
+    )
+    expert = serializers.CharField(allow_blank=True, required=False)
+    experts = serializers.DictField(child=serializers.FloatField(), required=False)
+    reason = serializers.CharField(required=False)
 
 
 class SlateOut(serializers.Serializer[Any]):
@@ -246,6 +253,7 @@ class RecommendationsView(HotView):
             OpenApiParameter("allow_seen", bool),
             OpenApiParameter("allow_current", bool),
             OpenApiParameter("allow_out_of_stock", bool),
+            OpenApiParameter("reasons", bool, description="Have each item told why it is there."),
         ],
         responses={200: SlateOut, "4XX": ProblemOut, 503: ProblemOut},
     )

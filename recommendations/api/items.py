@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import authentication, permissions
@@ -78,6 +79,7 @@ class Items(TaggedRows, ShopRows):
     lookup_field = "external_id"
     lookup_value_regex = "[^/\\0]+"
     filterset_class = ItemFilter
+    together = frozenset({"partial_update", "update", "destroy"})
 
     @extend_schema(
         request=OfferIn,
@@ -94,10 +96,8 @@ class Items(TaggedRows, ShopRows):
         if "in_stock" in given and given["in_stock"] in (None, ""):
             raise ValidationError({"in_stock": ["must be true, false, or a number of pieces"]})
         fields = _fields(external_id, given, item_fields)
-        item = self.get_object()
         with transaction.atomic():
-            Item.objects.select_for_update(no_key=True).get(pk=item.pk)
-            item.refresh_from_db()
+            item = self._held()
             check_match(request, self.told(item))
             fields.pop("external_id")
             for name, value in fields.items():
@@ -142,11 +142,16 @@ class Items(TaggedRows, ShopRows):
     @extend_schema(responses={204: None, "4XX": ProblemOut})
     def destroy(self, request: Request, external_id: str) -> Response:
         """Take an item out of the catalogue, and out of slates within seconds. Sent again later, it is a new one."""
-        item = self.get_object()
         with transaction.atomic():
+            item = self._held()
             check_match(request, self.told(item))
             item.delete()
         return Response(status=204)
+
+    def _held(self) -> Item:
+        """The item of the address as it is now, which nobody else writes until the transaction ends. Raises Http404."""
+        rows = Item.objects.select_related("shop").select_for_update(of=("self",))
+        return get_object_or_404(rows, pk=self.get_object().pk)
 
     @extend_schema(
         request=ItemsIn,
@@ -229,6 +234,8 @@ class BulkItems(ManyItems):
                     report.broke = file.broke
             except FileError as error:
                 raise ParseError(str(error)) from error
+        if not report.read and not report.broke:
+            raise ParseError("There is no item in what was sent: send one a line of JSON, beginning with {.")
         return Response(report.as_json())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import exceptions, permissions, serializers, status
@@ -19,6 +20,7 @@ from clusters.cluster_drafts import EditConflict, EditError
 from clusters.lineage import MAX_REASON, Actor
 from clusters.models import ClusterChange, Item
 from personas.models import ApiKey
+from recommendations import audit
 from recommendations.api.access import Conflict, MayManage, ShopRows
 from recommendations.api.flags import Id
 from recommendations.api.tagged import TaggedRows
@@ -53,8 +55,8 @@ class ExperimentOut(serializers.ModelSerializer[Experiment]):
     class Meta:
         model = Experiment
         fields = (
-            "id", "name", "state", "metric", "arms", "guardrails", "created_at", "started_at", "stopped_at", "stopped_by",
-            "reason",
+            "id", "name", "state", "metric", "arms", "guardrails", "created_at", "starts_at", "ends_at", "started_at",
+            "stopped_at", "stopped_by", "reason",
         )  # fmt: skip
 
 
@@ -64,6 +66,10 @@ class ArmIn(serializers.Serializer[Any]):
     policy = Text(required=False, allow_blank=True, default="", max_length=64)
     clusters = Text(required=False, allow_blank=True, default="", max_length=64)
     adapts = serializers.BooleanField(required=False, default=True)
+
+
+BEGINS = "When it begins by itself; null for by hand. Plans of one shop may not overlap."
+ENDS = "When it ends by itself; null for by hand."
 
 
 class GuardrailIn(serializers.Serializer[Any]):
@@ -76,6 +82,13 @@ class ExperimentIn(serializers.Serializer[Any]):
     metric = Text(max_length=40, required=False, default="reward")
     arms = ArmIn(many=True, help_text="2 to 4, the control first.")
     guardrails = GuardrailIn(many=True, required=False, default=list)
+    starts_at = serializers.DateTimeField(required=False, allow_null=True, default=None, help_text=BEGINS)
+    ends_at = serializers.DateTimeField(required=False, allow_null=True, default=None, help_text=ENDS)
+
+
+class PlanIn(serializers.Serializer[Any]):
+    starts_at = serializers.DateTimeField(required=False, allow_null=True, help_text=BEGINS)
+    ends_at = serializers.DateTimeField(required=False, allow_null=True, help_text=ENDS)
 
 
 class ExperimentResultOut(serializers.Serializer[Any]):
@@ -208,6 +221,7 @@ class ExperimentFilter(filters.FilterSet):
 class Experiments(Decided):
     """Shoppers split at random between ways to adapt, to tell which is better."""
 
+    together = frozenset({"create", "start", "plan", "stop"})
     queryset = Experiment.objects.select_related("shop", "stopped_by").order_by("-pk")
     serializer_class = ExperimentOut
     filterset_class = ExperimentFilter
@@ -244,6 +258,17 @@ class Experiments(Decided):
 
         row = self.get_object()
         self.done(lambda: experiments.start(row))
+        return Response(self.told(row))
+
+    @extend_schema(request=PlanIn, responses=ExperimentOut)
+    @action(detail=True, methods=["post"])
+    def plan(self, request: Request, pk: str) -> Response:
+        """Set when it begins and ends by itself; what isn't named stays. 409 where it would overlap with another."""
+        from recommendations.learning import experiment_dates
+
+        row, given = self.get_object(), self.given(PlanIn)
+        dates = {"starts_at": row.starts_at, "ends_at": row.ends_at, **given}
+        self.done(lambda: experiment_dates.plan(row, **dates))
         return Response(self.told(row))
 
     @extend_schema(request=WhyIn, responses=ExperimentOut)
@@ -283,6 +308,7 @@ class ProposalFilter(filters.FilterSet):
 class Proposals(Decided):
     """Lasting changes of clusters that learning proposes, with what speaks for each."""
 
+    together = frozenset({"reject", "undo"})
     queryset = ClusterProposal.objects.select_related("shop", "cluster", "target", "decided_by").order_by("-pk")
     serializer_class = ProposalOut
     filterset_class = ProposalFilter
@@ -301,7 +327,6 @@ class Proposals(Decided):
     def approve(self, request: Request, pk: str) -> Response:
         """Make the change, with all of its items or some. 409 where it isn't known to be better, is decided, or became stale."""
         from recommendations.cluster_runs import request_publish
-        from recommendations.learning import proposals
 
         row, given = self.get_object(), self.given(ApproveIn)
         items = None
@@ -310,9 +335,23 @@ class Proposals(Decided):
             if missing := [each for each in given["items"] if each not in known]:
                 raise ValidationError({"items": [f"the catalogue has no item {missing[0][:40]!r}"]})
             items = list(known.values())
-        self.done(lambda: proposals.apply_proposal(proposal=row, user=self.by(), reason=self.because(given), items=items))
+        self.done(lambda: self._applied(proposal=row, user=self.by(), reason=self.because(given), items=items))
         request_publish(row.shop)
         return Response(self.told(row))
+
+    def _applied(self, **given: Any) -> None:
+        """Applied and on record in one transaction, which keeps what became of a proposal that can't be. Raises EditError."""
+        from recommendations.learning.proposals import apply_proposal
+
+        refused: EditError | None = None
+        with transaction.atomic():
+            try:
+                apply_proposal(**given)
+                audit.of_call(self.request, self)
+            except EditError as error:
+                refused = error
+        if refused is not None:
+            raise refused
 
     @extend_schema(request=WhyIn, responses=ProposalOut)
     @action(detail=True, methods=["post"])
@@ -360,6 +399,7 @@ class PolicyFilter(filters.FilterSet):
 class Policies(Decided):
     """Policies that were learned, and what the gate said of each."""
 
+    together = frozenset({"refuse"})
     queryset = PolicyVersion.objects.select_related("shop", "decided_by").order_by("-pk")
     serializer_class = PolicyOut
     filterset_class = PolicyFilter
@@ -372,7 +412,8 @@ class Policies(Decided):
         from recommendations.learning import policies
 
         row, given = self.get_object(), self.given(WhyIn)
-        self.done(lambda: policies.go_live(row, by=self.by(), reason=self.because(given)))
+        by, why = self.by(), self.because(given)
+        self.done(lambda: policies.go_live(row, by=by, reason=why, also=lambda release: audit.of_call(request, self)))
         row.refresh_from_db()
         return Response(self.told(row))
 

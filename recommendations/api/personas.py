@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db import IntegrityError, models, transaction
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import mixins, permissions, serializers, status
 from rest_framework.decorators import action
@@ -17,7 +18,7 @@ from personas.models import ApiKey, Archetype, Attribute, PersonaVersion, Shop
 from recommendations import publishing, vocabulary
 from recommendations.api.access import Conflict, MayManage, ShopRows
 from recommendations.api.tagged import TaggedRows, check_match
-from recommendations.api.texts import Text
+from recommendations.api.texts import Slug, Text
 
 BARE_ARCHETYPE = {"key": "any", "name": "Any", "icon": "tag", "colour": "#000000"}
 
@@ -33,6 +34,7 @@ class DraftSerializer(serializers.ModelSerializer[Any]):
     serializer_field_mapping: ClassVar = {
         **serializers.ModelSerializer.serializer_field_mapping,
         models.CharField: Text,
+        models.SlugField: Slug,
         models.TextField: Text,
     }
 
@@ -89,11 +91,20 @@ class DraftRows(
     most: ClassVar[int]
 
     def get_object(self) -> Any:
-        """The row, as `If-Match` would have it where it is to be changed."""
+        """The row, as `If-Match` would have it where it is to be changed; nobody else changes it until it was."""
         row = super().get_object()
         if self.request.method not in permissions.SAFE_METHODS:
+            row = get_object_or_404(self.get_queryset().select_for_update(of=("self",)), pk=row.pk)
             check_match(self.request, self.told(row))
         return row
+
+    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        with transaction.atomic():
+            return super().update(request, *args, **kwargs)
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        with transaction.atomic():
+            return super().destroy(request, *args, **kwargs)
 
     def perform_create(self, serializer: Any) -> None:
         shop = self.written_shop()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters import rest_framework as filters
@@ -95,6 +97,11 @@ class RuleIn(serializers.Serializer[Any]):
     strength = serializers.FloatField(required=False, allow_null=True, help_text="Boost, bury: factor of the odds, 1.1 to 1000.")
     share = serializers.FloatField(required=False, allow_null=True, help_text="Balance: largest share of the slots, up to 1.")
     margin = serializers.FloatField(required=False, allow_null=True, help_text="Margin floor: least (price - cost) / price.")
+    holdout = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        help_text="Share of visits, 0 to 0.5, drawn by chance, that go without the rule, so that it is known what it brings.",
+    )
     enabled = serializers.BooleanField(required=False, default=True)
 
 
@@ -208,22 +215,22 @@ class Rules(TaggedRows, ShopRows):
         """Change a rule, or switch it on or off by `enabled`."""
         rule = self.get_object()
         fields = self._given(RulePatch, rule.shop)
-        check_match(request, self.told(rule))
-        if fields.keys() == {"enabled"}:
-            changed = ["enabled"] if self._done(lambda: rule_editing.switch(rule=rule, on=fields["enabled"])) else []
-        else:
-            changed = self._done(lambda: rule_editing.change(rule=rule, **fields))
-        if changed:
-            self._log(rule, f"Changed: {', '.join(changed)}.")
+        with self._as_seen(rule):
+            if fields.keys() == {"enabled"}:
+                changed = ["enabled"] if self._done(lambda: rule_editing.switch(rule=rule, on=fields["enabled"])) else []
+            else:
+                changed = self._done(lambda: rule_editing.change(rule=rule, **fields))
+            if changed:
+                self._log(rule, f"Changed: {', '.join(changed)}.")
         return Response(RuleOut(rule).data)
 
-    @extend_schema(responses=RuleOut)
+    @extend_schema(responses={200: RuleOut})
     def destroy(self, request: Request, pk: str) -> Response:
         """Take a rule out. It keeps its id and its tallies, and can be restored."""
         rule = self.get_object()
-        check_match(request, self.told(rule))
-        if self._done(lambda: rule_editing.retire(rule=rule)):
-            self._log(rule, "Taken out.")
+        with self._as_seen(rule):
+            if self._done(lambda: rule_editing.retire(rule=rule)):
+                self._log(rule, "Taken out.")
         return Response(RuleOut(rule).data)
 
     @extend_schema(request=None, responses=RuleOut)
@@ -251,6 +258,15 @@ class Rules(TaggedRows, ShopRows):
         return Response(TalliesOut(body).data)
 
     # What is given, done, put on record
+
+    @contextmanager
+    def _as_seen(self, rule: MerchandisingRule) -> Iterator[None]:
+        """For a change of a rule that the caller has seen as it is: nobody else's comes between. Raises Problem (412)."""
+        with transaction.atomic():
+            Shop.objects.select_for_update().get(pk=rule.shop_id)
+            rule.refresh_from_db()
+            check_match(self.request, self.told(rule))
+            yield
 
     def _given(self, form: type[serializers.Serializer[Any]], shop: Shop) -> dict[str, Any]:
         """The request's body, checked, with the items' ids of here. Raises ValidationError."""

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from personas.events import EventError, check_id
 from personas.models import ApiKey, Origin, Session, Shop, Shopper
-from recommendations import exporting, rights
+from recommendations import audit, exporting, rights
 from recommendations.api.access import KeyAuthentication, MayManage, OneShop, whole
 from recommendations.api.hot import ProblemOut
 from recommendations.serving import memory
@@ -311,7 +311,10 @@ class Export(ShopperCall):
     @extend_schema(parameters=[ONE_SHOP], responses={200: OpenApiTypes.OBJECT, "4XX": ProblemOut})
     def get(self, request: Request, shopper_id: str) -> Response:
         """Everything held of the shopper, as one JSON document to hand over."""
-        given = exporting.export(self.written_shop(), shopper_id)
+        shop = self.written_shop()
+        given = exporting.export(shop, shopper_id)
+        who = audit.key(request.auth) if isinstance(request.auth, ApiKey) else audit.person(request.user)
+        audit.record(who, audit.EXPORTED, shop=shop, model=Shopper, what="Everything held of a shopper was handed out.")
         return Response(
             given, headers={"Content-Disposition": 'attachment; filename="shopper.json"', "Cache-Control": "no-store"}
         )

@@ -13,3 +13,7 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class Slug(Text, serializers.SlugField):
+    """Letters, digits, - and _."""

@@ -144,6 +144,7 @@ class ReadingCall(OneShop, APIView):
 
     authentication_classes = (KeyAuthentication, authentication.SessionAuthentication)
     permission_classes = (MayRead,)
+    audited = False
 
 
 class Why(ReadingCall):

@@ -154,7 +154,7 @@ def checkout(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method != "POST" or not form.is_valid():
         return shop_page(request, shop, "storefront/checkout.html", chosen="", form=form)
     number = uuid.uuid4().hex
-    order = {"id": number, "items": now.quantities, "total": now.total, "count": now.count}
+    order = {"id": number, "lines": now.kept, "total": now.total, "count": now.count}
     response = redirect("storefront:order", slug=slug, number=number)
     session = _session(request, response)
     kept.keep(request, response, shop, session, kept.ORDER, order)
@@ -168,7 +168,7 @@ def checkout(request: HttpRequest, slug: str) -> HttpResponse:
 def order(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """The visit's last order, as often as it is loaded. Raises Http404 on any other."""
     shop = demo_shop(slug)
-    kept_order: dict[str, Any] | None = kept.read(request, shop, kept.ORDER)
+    kept_order = bags.read_order(request, shop)
     if kept_order is None or kept_order["id"] != number:
         raise Http404("This order is not one of your visit. Orders are kept in your browser only, and only the last one.")
     rows = Item.objects.of_shop(shop).filter(external_id__in=[line["item_id"] for line in kept_order["items"]])

@@ -19,6 +19,7 @@ from recommendations.web.cards import Card, card, money
 class Line:
     """Goods of one kind in a bag. total : of all pieces, in words, "" without a price."""
 
+    pk: int
     card: Card
     quantity: int
     each: Decimal | None
@@ -43,6 +44,11 @@ class Bag:
         """As GA4 lists items, for the script that tells the system."""
         return [_told(line) for line in self.lines]
 
+    @property
+    def kept(self) -> list[list[Any]]:
+        """As an order's cookie keeps it: by primary keys, since a shop's own ids may have 128 characters and a cookie 4,000."""
+        return [[line.pk, line.quantity, None if line.each is None else float(line.each)] for line in self.lines]
+
 
 def _told(line: Line) -> dict[str, Any]:
     price = {} if line.each is None else {"price": float(line.each)}
@@ -54,6 +60,23 @@ def read_bag(request: HttpRequest, shop: Shop) -> Bag:
     return made_of(shop, kept.bag_of(request, shop))
 
 
+def read_order(request: HttpRequest, shop: Shop) -> dict[str, Any] | None:
+    """The visit's last order, None if there is none: `id`, `total` and `count` as placed, `items` as GA4 lists them.
+
+    What was taken out of the catalogue since is not among the items.
+    """
+    order: dict[str, Any] | None = kept.read(request, shop, kept.ORDER)
+    if order is None or "lines" not in order:
+        return None
+    rows = Item.objects.of_shop(shop).only("external_id").in_bulk([pk for pk, _, _ in order["lines"]])
+    items = [
+        {"item_id": rows[pk].external_id, "quantity": quantity} | ({} if price is None else {"price": price})
+        for pk, quantity, price in order["lines"]
+        if pk in rows
+    ]
+    return {"id": order["id"], "total": order["total"], "count": order["count"], "items": items}
+
+
 def made_of(shop: Shop, quantities: Mapping[int, int]) -> Bag:
     """A bag of so many pieces of each item, by primary key."""
     rows = Item.objects.of_shop(shop).in_bulk(list(quantities)) if quantities else {}
@@ -61,7 +84,7 @@ def made_of(shop: Shop, quantities: Mapping[int, int]) -> Bag:
     for pk, quantity in quantities.items():
         if (found := rows.get(pk)) is not None:
             total = "" if found.price is None else money(shop, found.price * quantity)
-            lines.append(Line(card(shop, found), quantity, found.price, total))
+            lines.append(Line(pk, card(shop, found), quantity, found.price, total))
     priced = [line.each * line.quantity for line in lines if line.each is not None]
     return Bag(
         lines=tuple(lines),

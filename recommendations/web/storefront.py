@@ -39,6 +39,9 @@ DOORS = 6
 
 MOST_VARIANTS = 24
 
+OF_THE_LOG = frozenset({"views", "lines", "above_category_avg_price"})
+"""Columns of the demo's data that tell of its log, not of the goods: no shopper is shown them."""
+
 SORTS = {
     "": ("Mixed", ()),
     "cheapest": ("Cheapest first", (F("price").asc(nulls_last=True), "pk")),
@@ -146,7 +149,8 @@ def _facts(found: Item) -> list[tuple[str, str]]:
     """What the catalogue knows of an item beside its price: names and values, in the page's words."""
     tier = price_tier(found)
     facts = [("Category", found.category), ("Brand", found.brand), ("Colour", found.colour)]
-    facts += [(str(name).replace("_", " ").capitalize(), _in_words(value)) for name, value in found.attributes.items()]
+    own = [(name, value) for name, value in found.attributes.items() if name not in OF_THE_LOG]
+    facts += [(str(name).replace("_", " ").capitalize(), _in_words(value)) for name, value in own]
     if tier is not None:
         facts.append(("Price tier", f"{PRICE_TIERS[tier]} in {found.category or 'this shop'}"))
     return [(name, value) for name, value in facts if value]
@@ -368,7 +372,7 @@ def shop_page(request: HttpRequest, shop: Shop, template: str, *, chosen: str, *
         "paused": paused,
         "bag": bags.as_json(bag),
         "wishes": [found.external_id for found in bags.in_order(shop, kept.items_of(request, shop, kept.WISHES))],
-        "order": kept.read(request, shop, kept.ORDER),
+        "order": bags.read_order(request, shop),
     }
     in_stock = Item.objects.of_shop(shop).filter(in_stock=True)
     response = render(

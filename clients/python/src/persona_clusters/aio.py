@@ -1,24 +1,21 @@
-"""The client for code that awaits: the same as `client.py`, line by line."""
+"""The client for code that awaits."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import httpx
 
 from persona_clusters import calls
-from persona_clusters.calls import AWAY, Call
-from persona_clusters.client import droppable, keep, limit, written
-from persona_clusters.errors import PersonaError
-from persona_clusters.keeping import LastSlates, Outbox
+from persona_clusters.calls import Call
 from persona_clusters.shapes import Context, Event, ItemsWritten, Profile, Slate, Token, Told
+from persona_clusters.talk import Heard, Pause, Talk, Talks, limit
 
-logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class AsyncClient:
@@ -39,10 +36,7 @@ class AsyncClient:
         outbox: str | os.PathLike[str] | None = None,
     ) -> None:
         self._http = httpx.AsyncClient(base_url=base, headers={"Authorization": f"Bearer {key}"}, timeout=timeout)
-        self._retries = retries
-        self._patience = patience
-        self._outbox = Outbox(outbox)
-        self._slates = LastSlates()
+        self.talks = Talks(retries=retries, patience=patience, outbox=outbox)
         self.items = AsyncItems(self)
         self.shoppers = AsyncShoppers(self)
 
@@ -58,48 +52,16 @@ class AsyncClient:
     ) -> Told:
         """Send events of one session; where the system is away they are kept. Raises PersonaError on what nobody could take."""
         more = {"shopper_id": shopper_id, "context": context, "consent": consent, "recommend": recommend}
-        told: Told = {"results": [], "kept": False}
-        for call in calls.events(session_id, events, more):
-            try:
-                answer = await self.run(call)
-            except AWAY as error:
-                logger.warning("%d events of session %s are kept: %s", len(call.json["events"]), session_id, error)
-                keep(self._outbox, call, told)
-                continue
-            told = cast("Told", {**answer, "results": [*told["results"], *answer["results"]], "kept": told["kept"]})
-        if not told["kept"] and len(self._outbox):
-            await self.flush()
-        return told
+        return await self.drive(self.talks.events(session_id, events, more))
 
     async def flush(self) -> int:
         """Send what was kept, oldest first, until the system is away again; the number of requests that went."""
-        went = 0
-        while (first := self._outbox.first()) is not None:
-            place, call = first
-            try:
-                await self.run(call)
-            except AWAY:
-                break
-            except PersonaError as error:
-                if not droppable(error):
-                    raise
-                logger.warning("kept events were refused, and dropped: %s", error)
-            self._outbox.drop(place)
-            went += 1
-        return went
+        return await self.drive(self.talks.flush())
 
     async def recommend(self, session_id: str, context: Context = "home", **options: Any) -> Slate | None:
-        """A slate; the last one of the same ask (`stale`), or None, where the system is away. options : `count`, `item_id`, ...
-        as in the API. Raises PersonaError on what is asked wrongly."""
-        call = calls.recommend(session_id, context, options, patience=self._patience)
-        if self._slates.away:
-            return self._slates.last(call)
-        try:
-            return self._slates.keep(call, await self.run(call))
-        except AWAY as error:
-            self._slates.failed()
-            logger.warning("no slate for session %s: %s", session_id, error)
-            return self._slates.last(call)
+        """A slate; the last one of the same ask (`stale`), or None, where the system is away. options : `count`, `item_id`,
+        `reasons`, ... as in the API. Raises PersonaError on what is asked wrongly."""
+        return await self.drive(self.talks.recommend(session_id, context, options))
 
     async def profile(self, session_id: str) -> Profile:
         return cast("Profile", await self.run(calls.profile(session_id)))
@@ -110,22 +72,28 @@ class AsyncClient:
 
     async def run(self, call: Call) -> Any:
         """One call with its retries. Raises PersonaError."""
-        attempt = 0
-        while True:
-            answer: httpx.Response | httpx.TransportError
-            try:
-                answer = await self._http.request(call.method, call.path, json=call.json, **limit(call))
-            except httpx.TransportError as error:
-                answer = error
-            wait = calls.wait_before_retry(call, attempt, self._retries, answer)
-            if wait is None:
-                return calls.read(call, attempt, answer)
-            await asyncio.sleep(wait)
-            attempt += 1
+        return await self.drive(self.talks.one(call))
+
+    async def drive(self, talk: Talk[T]) -> T:
+        """Do what a conversation asks for, until it ends; what it returns."""
+        heard: Heard = None
+        try:
+            while True:
+                step = talk.send(heard)
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    heard = None
+                    continue
+                try:
+                    heard = await self._http.request(step.method, step.path, json=step.json, **limit(step))
+                except httpx.TransportError as error:
+                    heard = error
+        except StopIteration as end:
+            return cast("T", end.value)
 
     async def close(self) -> None:
         await self._http.aclose()
-        self._outbox.close()
+        self.talks.outbox.close()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -142,7 +110,7 @@ class AsyncItems:
 
     async def upsert(self, items: Sequence[Mapping[str, Any]]) -> ItemsWritten:
         """Add items, or change those that there are. A bad one is rejected with its field and reason, the others are kept."""
-        return written([await self._client.run(call) for call in calls.upsert(items)])
+        return await self._client.drive(self._client.talks.upsert(items))
 
     async def patch(self, item_id: str, **offer: Any) -> dict[str, Any]:
         """Change `price`, `regular_price`, `cost`, `in_stock`."""

@@ -52,15 +52,18 @@ class Result(_Result, total=False):
 class _SlateItem(TypedDict):
     item_id: str
     slot: int
-    reason: str
 
 
 class SlateItem(_SlateItem, total=False):
+    """reason, because : where `reasons` were asked for."""
+
     title: str
     price: float | None
     persona: dict[str, Any] | None
     cluster: dict[str, Any]
     propensity: float
+    reason: str
+    because: str | None
 
 
 class _Slate(TypedDict):
