@@ -152,11 +152,15 @@ def steady(options: argparse.Namespace, report: Report) -> Board:
 
 
 def drifting(options: argparse.Namespace, report: Report) -> Board:
-    """All learners in worlds whose tastes move."""
+    """Ours, and clusters that are always kept, in worlds whose tastes move."""
     begins, ends, share = DRIFT
     moves = Drift(FIRST_DAY + begins * DAYS * 86_400.0, FIRST_DAY + ends * DAYS * 86_400.0, share)
     plan = Plan(sessions=options.sessions, start_at=FIRST_DAY, days=DAYS, batch=BATCH, valued=options.valued, drift=moves)
-    return _play("drift", partial(learners, half_life=_half_life(plan), off=False), plan, options, report)
+    return _play("drift", partial(_ours_and_static, half_life=_half_life(plan)), plan, options, report)
+
+
+def _ours_and_static(seed: int, *, half_life: float) -> list[Learner]:
+    return [Static(), Thompson(default_policy(), half_life=half_life, name=OURS)]
 
 
 def tuned(options: argparse.Namespace, report: Report) -> Results:

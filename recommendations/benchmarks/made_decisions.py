@@ -81,6 +81,8 @@ def _options(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, 
     x[:, :, at["bias"]] = 1.0
     about = [at[name] for name in FEATURES if name.startswith("target_") or name in {"related", "items"}]
     x[:, :, about] = np.where((action == EXPAND)[:, :, None], np.round(rng.random((n, 5, len(about))), 6), 0.0)
+    # As much as targets suit personas in shops; were it up to 1, the hand rule would leave little to chance.
+    x[:, :, at["target_persona"]] = np.round(0.2 * x[:, :, at["target_persona"]], 6)
     x[action == ABSENT] = 0.0
     target = np.where(action == EXPAND, np.array([0, 2, 2, 3, 3]), 0)
     return x, action, target

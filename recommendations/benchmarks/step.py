@@ -55,6 +55,9 @@ def run(options: argparse.Namespace) -> dict[str, float]:
 
 def timed(engine: Engine, *, items: int, steps: int) -> dict[str, float]:
     """Microseconds of wall clock, and of this thread's processor for `advance`, which other programs don't add to."""
+    from recommendations.serving.live import settle_memory  # needs Django set up, as in `weighed`
+
+    settle_memory()  # as a process that serves does before its first request
     times: dict[str, list[float]] = {"observe": [], "recommend": [], "advance": [], "advance_cpu": []}
     sizes: list[int] = []
     rng = np.random.default_rng(7)
