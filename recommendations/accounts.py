@@ -119,7 +119,7 @@ def why_json(told: Told) -> dict[str, Any]:
         ],
         "persona": persona_json(engine, entry["persona"]),
         "cluster": cluster_json(engine, entry["cluster"]),
-        "expert": entry["expert"],
+        "expert": account.shown.expert if account.shown else entry["expert"],
         "because": _external(engine, account.shown.because) if account.shown and account.shown.because else None,
         "rules": [{"id": rule.pk, "name": rule.name} for rule in rules],
         "reason": account.shown.reason if account.shown else None,
@@ -162,12 +162,12 @@ def sentences(told: Told) -> list[str]:
         score = account.score - account.baseline
         carried = ", ".join(f"{PARTS[part.name]} ({signed(part.value)})" for part in ups)
         held = f" Against it: {PARTS[downs[0].name]} ({signed(downs[0].value)})." if downs else ""
-        words.append(f"Its score is {signed(score)} above the average candidate's, carried by {carried}.{held}")
+        words.append(f"Its score is {signed(score)} beside the average item's, carried by {carried}.{held}")
     named = {"item": "the look at “{}”", "cluster": "the group “{}”", "persona": "the persona {}", "expert": "{}", "page": "{}"}
     for tried in [t for t in account.tried if t.holds][:4]:
         name = named[tried.kind].format(PARTS[tried.name] if tried.kind == "expert" else tried.name)
         words.append(
-            f"Without {name} its odds against the other {account.ranked - 1} would be {math.exp(-tried.fall):.0%} of these."
+            f"Without {name} its odds of being shown would be {math.exp(-tried.fall):.0%} of what they are.".replace("%", " %")
         )
     if not any(t.holds for t in account.tried) and account.parts:
         words.append("No single cause carries it: without any one of them it would stand as high among the others.")

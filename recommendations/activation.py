@@ -11,7 +11,6 @@ present one too.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable
@@ -22,7 +21,7 @@ from clusters.item_clusters import with_edits
 from clusters.lineage import Actor
 from clusters.models import ClusterChange
 from personas.models import Shop
-from recommendations import releases
+from recommendations import audit, releases
 from recommendations.cluster_rows import write_clusters
 from recommendations.engine import Engine
 from recommendations.learning import standing
@@ -40,8 +39,14 @@ class _Overtaken(Exception):
 
 
 def fingerprint(edits: Iterable[ClusterEdit]) -> str:
-    """The same for the same edits, "" for none."""
-    told = [dataclasses.asdict(edit) for edit in edits]
+    """The same for the same edits, "" for none. Which items are of a kind that is kept out is no edit."""
+    told = []
+    for edit in edits:
+        fields = dict(vars(edit))  # not `asdict`, which copies each of ten thousands of members
+        del fields["barred"]
+        if not fields["bars"]:  # as it was before there were any, so that an upgrade publishes nothing anew
+            del fields["bars"]
+        told.append(fields)
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=sorted).encode()).hexdigest()[:16] if told else ""
 
 
@@ -68,12 +73,13 @@ def activate(
     reason: str = "",
     on: Release | None = None,
     policy: str = "",
-    told: Callable[[], None] | None = None,
+    told: Callable[[Release], None] | None = None,
 ) -> Release:
     """Make a release serve, with the edits and the policy as they stand, and its clusters the rows; the release that now does.
 
     on : the only release that it may follow; None for any.
-    policy : version of the policy component to serve with instead.  told : called in the transaction, once all is written.
+    policy : version of the policy component to serve with instead.  told : called in the transaction, once all is written, with
+        the release.
     Raises ReleaseError; the active release then stays.
     """
     shop = release.shop
@@ -105,7 +111,7 @@ def _rows(
     by: Actor,
     reason: str,
     policy: str | None,
-    told: Callable[[], None] | None,
+    told: Callable[[Release], None] | None,
     *,
     last: bool,
 ) -> Callable[[Engine], None]:
@@ -115,15 +121,16 @@ def _rows(
     def also(engine: Engine) -> None:
         if on is not None and Release.objects.active(shop) != on:
             raise _Overtaken
-        if not last and fingerprint(read_edits(shop)) != fingerprint(edits):
+        if not last and fingerprint(read_edits(shop, with_barred=False)) != fingerprint(edits):
             raise _Overtaken
         if policy is not None and policy_of(shop) != policy:
             raise _Overtaken
         release.refresh_from_db(fields=["components"])  # an erasure may have taken words out of what it was made of
         write_clusters(shop, engine, by=by, reason=reason, provenance=releases.provenance_of(release))
         standing.follow(shop, engine.policy.version, release.components["policy"])
+        audit.activated(release, by, reason)
         if told is not None:
-            told()
+            told(release)
 
     return also
 
@@ -165,7 +172,7 @@ def publish_edits(shop: Shop) -> Release:
         active = Release.objects.active(shop)
         if active is None:
             raise releases.ReleaseError(f"{shop.slug} has no release whose clusters could be edited: train it first")
-        if edits_of(active) == fingerprint(read_edits(shop)):
+        if edits_of(active) == fingerprint(read_edits(shop, with_barred=False)):
             return active
         try:
             return activate(active, by=Actor(ClusterChange.Actor.LEARNING, who="publishing edits"), on=active)
@@ -173,7 +180,7 @@ def publish_edits(shop: Shop) -> Release:
             continue
 
 
-def serve_policy(shop: Shop, component: str, *, by: Actor, reason: str, told: Callable[[], None]) -> Release:
+def serve_policy(shop: Shop, component: str, *, by: Actor, reason: str, told: Callable[[Release], None]) -> Release:
     """The active release with another policy, whatever is activated meanwhile. Arguments as of `activate`.
 
     Raises ReleaseError if none is active, or the policy can't be read.

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
 from clusters.admin import cluster_link, item_link
@@ -15,19 +16,28 @@ from clusters.models import Item, ItemCluster
 from personas import versions
 from personas.admin import ReadOnlyAdmin, once, table
 from personas.models import Session
-from recommendations import account_pages, fit_reports, persona_pages
+from recommendations import account_pages, fit_reports
+from recommendations import audit_pages as audit_pages  # registers its pages
 from recommendations import cluster_build_pages as cluster_build_pages  # registers its pages
 from recommendations import cluster_pages as cluster_pages  # registers its pages
 from recommendations import inspecting as inspecting  # registers its pages
 from recommendations import item_pages as item_pages  # registers its pages
+from recommendations import people_pages as people_pages  # registers its pages
+from recommendations import persona_pages as persona_pages  # registers its pages
 from recommendations import rule_pages as rule_pages  # registers its pages
 from recommendations import shopper_pages as shopper_pages  # registers its pages
+from recommendations.desk import data_pages as data_pages  # registers its pages
+from recommendations.desk import draft_pages as draft_pages  # registers its pages
+from recommendations.desk.data import facts
 from recommendations.learning import blocked_pages as blocked_pages  # registers its pages
 from recommendations.learning import experiment_pages as experiment_pages  # registers its pages
 from recommendations.learning import policy_pages as policy_pages  # registers its pages
 from recommendations.learning import proposal_pages as proposal_pages  # registers its pages
 from recommendations.learning import settings_pages as settings_pages  # registers its page
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
+from recommendations.persona_version_pages import listed
+from recommendations.rule_words import PLACES
+from recommendations.serving.watching import pseudonym
 
 SEEN = {
     "mass": "how much of the visit's interest it holds: 0 all, −1 next to none",
@@ -49,8 +59,8 @@ SEEN = {
 }
 """The features of a decision in a merchandiser's words; the constant one is left out."""
 
-KEPT_FOR_BUILDS = frozenset({"of", "granularity_sessions"})
-"""Figures of a release that say nothing of what was learned."""
+PARTS = dict(Component.Kind.choices) | {"searches": "Searches"}
+"""What a release is made of, by kind."""
 
 
 @admin.register(Release)
@@ -58,18 +68,15 @@ class ReleaseAdmin(ModelAdmin):
     list_display = ("__str__", "state", "created_at", "activated_at", "activated_by", "shown_metrics")
     list_filter = ("shop", "state")
     list_select_related = ("shop", "activated_by")
-    fields = (
-        "shop",
-        "number",
-        "state",
-        "created_at",
-        "activated_at",
-        "activated_by",
-        "shown_components",
-        "shown_metrics",
-        "notes",
+    nothing_yet = "Train the shop under Data, Training: what it is served with is a release."
+    fieldsets = (
+        (None, {"fields": ("shop", "number", "state", "shown_metrics", "notes")}),
+        ("When, and by whom", {"fields": ("created_at", "activated_at", "activated_by")}),
+        ("Its parts, for operators", {"fields": ("shown_components",), "classes": ("collapse",)}),
     )
-    readonly_fields = fields[:-1]
+    readonly_fields = (
+        "shop", "number", "state", "created_at", "activated_at", "activated_by", "shown_components", "shown_metrics",
+    )  # fmt: skip
     actions = ("activate", "roll_back")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -80,14 +87,13 @@ class ReleaseAdmin(ModelAdmin):
 
     @admin.display(description="components")
     def shown_components(self, release: Release) -> SafeString:
-        return table(("kind", "version"), sorted(release.components.items()))
+        return table(("part", "version"), sorted((PARTS.get(kind, kind), told) for kind, told in release.components.items()))
 
-    @admin.display(description="metrics")
+    @admin.display(description="trained from")
     def shown_metrics(self, release: Release) -> str:
-        numbers = ((k, v) for k, v in release.metrics.items() if isinstance(v, int | float) and k not in KEPT_FOR_BUILDS)
-        told = ", ".join(f"{name} {value:,}" for name, value in numbers)
-        of = release.metrics.get("of")
-        return f"release {of} with clusters edited since: {told}" if of else told
+        told = facts(release.metrics)
+        seconds = release.metrics.get("seconds")
+        return f"{told}; it took {seconds:,.0f} s" if isinstance(seconds, int | float) else told
 
     @admin.action(description="Activate the chosen release", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Release]) -> None:
@@ -136,23 +142,34 @@ class ReleaseAdmin(ModelAdmin):
 
 @admin.register(Component)
 class ComponentAdmin(ReadOnlyAdmin):
-    list_display = ("kind", "version", "shop", "path", "created_at")
+    list_display = ("shown_kind", "version", "shop", "path", "created_at")
     list_filter = ("shop", "kind")
     list_select_related = ("shop",)
     search_fields = ("^version",)
+    fields = ("shown_kind", "shop", "version", "created_at", "path", "checksum", "shown_meta")
+    readonly_fields = fields
+
+    @admin.display(description="kind", ordering="kind")
+    def shown_kind(self, component: Component) -> str:
+        return str(PARTS.get(component.kind, component.kind))
+
+    @admin.display(description="what it says of itself")
+    def shown_meta(self, component: Component) -> SafeString | str:
+        return table(("what", "value"), sorted(component.meta.items())) if component.meta else "–"
 
 
 @admin.register(TrainingRun)
 class TrainingRunAdmin(ReadOnlyAdmin):
-    list_display = ("__str__", "kind", "state", "stage", "shown_progress", "started_at", "finished_at", "release", "error")
+    nothing_yet = "Begin one under Data, Training; each night trains by itself."
+    list_display = ("shop", "kind", "state", "shown_progress", "started_at", "finished_at", "release", "error")
     list_filter = ("shop", "kind", "state")
     list_select_related = ("shop", "release__shop")
-    fields = ("shop", "kind", "state", "stage", "shown_progress", "started_at", "finished_at", "release", "error", "told")
+    fields = ("shop", "kind", "state", "shown_progress", "started_at", "finished_at", "release", "error", "told")
     readonly_fields = fields
 
-    @admin.display(description="progress", ordering="progress")
-    def shown_progress(self, run: TrainingRun) -> str:
-        return f"{100 * run.progress:.0f} %"
+    @admin.display(description="how far", ordering="progress", empty_value="–")
+    def shown_progress(self, run: TrainingRun) -> str | None:
+        return f"{run.stage}, {100 * run.progress:.0f} %" if run.finished_at is None else None
 
     @admin.display(description="how it went")
     def told(self, run: TrainingRun) -> SafeString | str:
@@ -160,18 +177,43 @@ class TrainingRunAdmin(ReadOnlyAdmin):
 
         fit = fit_reports.sentences(run.report) if "archetypes" in run.report else []
         clusters = cluster_reports.sentences(run.report["clusters"]) if "clusters" in run.report else []
-        return persona_pages.listed([*fit, *clusters]) if fit or clusters else "–"
+        return listed([*fit, *clusters]) if fit or clusters else "–"
 
 
 @admin.register(ServedSlate)
 class ServedSlateAdmin(ReadOnlyAdmin):
-    list_display = ("at", "shop", "context", "shown_size", "session_id", "recommendation_id")
+    nothing_yet = (
+        "What is recommended to shoppers is here within a minute. Open the shop, or let simulated visitors in "
+        "on the page of visits."
+    )
+    list_display = ("at", "shop", "shown_place", "shown_size", "shown_visit")
     list_filter = ("shop", "context", "at")
     list_select_related = ("shop",)
     search_fields = ("=recommendation_id", "=session_id")
     show_full_result_count = False
-    fields = ("shown_items", "shop", "shown_session", "at", "context", "recommendation_id", "versions")
-    readonly_fields = fields
+    fieldsets = (
+        (None, {"fields": ("shown_items", "at", "shown_place", "shown_visit", "shop")}),
+        ("For operators", {"fields": ("shown_session", "recommendation_id", "shown_versions"), "classes": ("collapse",)}),
+    )
+    readonly_fields = (
+        "shown_items", "at", "shown_place", "shown_visit", "shop", "shown_session", "recommendation_id", "shown_versions",
+    )  # fmt: skip
+
+    @admin.display(description="place", ordering="context")
+    def shown_place(self, slate: ServedSlate) -> str:
+        return capfirst(PLACES.get(slate.context or "home", slate.context))
+
+    @admin.display(description="visit")
+    def shown_visit(self, slate: ServedSlate) -> SafeString:
+        name = pseudonym(slate.shop_id, slate.session_id)
+        url = reverse("admin:personas_session_named", query={"shop": slate.shop.slug, "name": name})
+        return format_html('<a class="plain-link" href="{}">{}</a>', url, name)
+
+    @admin.display(description="served with")
+    def shown_versions(self, slate: ServedSlate) -> SafeString:
+        asked, *rest = (slate.versions.get("asked"), *sorted(slate.versions.items()))
+        rows = [(PARTS.get(name, name), told) for name, told in rest if name != "asked"]
+        return table(("part", "version"), [*rows, *([("asked for", asked)] if asked else [])])
 
     @admin.display(description="session")
     def shown_session(self, slate: ServedSlate) -> SafeString | str:
@@ -190,20 +232,22 @@ class ServedSlateAdmin(ReadOnlyAdmin):
         personas = versions.ever(slate.shop)
         clusters = ItemCluster.objects.in_bulk([entry["cluster"] for entry in slate.items])
         why = "admin:recommendations_servedslate_why"
+        told = any(entry["expert"] for entry in slate.items)  # nobody asked why of most slates
         rows = (
             (
                 entry["slot"] + 1,
                 item_link(items[entry["item"]]) if entry["item"] in items else entry["item"],
-                f"{entry['score']:.4g}",
-                f"{entry['propensity']:.4g}",
+                f"{entry['score']:.2f}".replace("-", "−"),
+                f"{100 * entry['propensity']:.3g} %",
                 personas[entry["persona"]].name if entry["persona"] in personas else "–",
                 cluster_link(clusters[entry["cluster"]]) if entry["cluster"] in clusters else "–",
-                entry["expert"] or "–",
+                *([entry["expert"] or "–"] if told else []),
                 format_html('<a href="{}">Why?</a>', reverse(why, args=[slate.pk, entry["item"]])),
             )
             for entry in slate.items
         )
-        return table(("slot", "item", "score", "chance", "persona", "cluster", "found by", ""), rows)
+        found_by = ["found by"] if told else []
+        return table(("slot", "item", "score", "chance", "persona", "cluster", *found_by, ""), rows)
 
     def get_urls(self) -> list[URLPattern]:
         why = path("<int:pk>/why/<int:item>/", self.admin_site.admin_view(self.why), name="recommendations_servedslate_why")
@@ -217,12 +261,13 @@ class ServedSlateAdmin(ReadOnlyAdmin):
 
 @admin.register(AdaptationDecision)
 class AdaptationDecisionAdmin(ReadOnlyAdmin):
-    list_display = ("at", "shop", "session_id", "cluster_name", "action", "target_name", "propensity", "policy")
+    list_display = ("at", "shop", "session_id", "cluster_name", "action", "target_name", "chance", "policy")
     list_filter = ("shop", "action", "at")
     list_select_related = ("shop",)
     search_fields = ("=session_id",)
     show_full_result_count = False
-    fields = ("shop", "session_id", "event_id", "at", "cluster_name", "action", "target_name", "propensity", "why", "policy")
+    nothing_yet = "Visits decide after a run of interest in other clusters, or of looks in vain."
+    fields = ("shop", "at", "cluster_name", "action", "target_name", "chance", "why", "policy", "session_id", "event_id")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AdaptationDecision]:
@@ -239,6 +284,10 @@ class AdaptationDecisionAdmin(ReadOnlyAdmin):
     @admin.display(description="cluster")
     def cluster_name(self, decision: AdaptationDecision) -> str:
         return decision.cluster_name or str(decision.cluster)  # type: ignore[attr-defined]
+
+    @admin.display(description="chance it had", ordering="propensity")
+    def chance(self, decision: AdaptationDecision) -> str:
+        return f"{100 * decision.propensity:.3g} %"
 
     @admin.display(description="towards")
     def target_name(self, decision: AdaptationDecision) -> str:

@@ -7,9 +7,11 @@ class RecommendationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from recommendations import overlay_requests
+        from recommendations import audit, overlay_requests, roles
         from recommendations.serving import access, memory, shops
 
+        audit.connect_signals()
+        roles.connect_signals()
         access.connect_signals()
         memory.connect_signals()
         shops.connect_signals()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -11,13 +12,18 @@ import msgspec
 from recommendations.session import Request, SessionState
 
 _OWN = "own"
-_KEPT = {field.name: field.default for field in fields(Request) if field.name not in ("now", "context")}
-"""Names with their defaults; when, and in which context, the log tells itself."""
+_KEPT = {field.name: field.default for field in fields(Request) if field.name not in ("now", "context", "reasons")}
+"""Names with their defaults; when, and in which context, the log tells itself, and whoever asks again asks why."""
+
+
+_DEFAULTS = tuple(_KEPT.values())
+_values = attrgetter(*_KEPT)
 
 
 def told(request: Request, state: SessionState) -> dict[str, Any]:
     """What a replay must know to ask again. state : that the slate was made from; its reminders count until its first item."""
-    asked = {name: value for name, default in _KEPT.items() if (value := getattr(request, name)) != default}
+    values = _values(request)
+    asked = {} if values == _DEFAULTS else {n: v for (n, default), v in zip(_KEPT.items(), values, strict=True) if v != default}
     if state.own and not state.touches:
         asked[_OWN] = state.own
     return asked

@@ -21,9 +21,11 @@ from unfold.admin import ModelAdmin
 
 from clusters.models import ClusterSettings, ItemCluster
 from personas.models import Shop
+from recommendations import audit
 from recommendations.cluster_change_pages import sent
 from recommendations.cluster_forms import SettingsForm
 from recommendations.models import Release, TrainingRun
+from recommendations.watched_forms import WatchedForm
 
 BUILD = "recommendations.tasks.build_clusters"
 """By name: the tasks import the numeric stack, which other pages of the admin do without."""
@@ -42,6 +44,12 @@ PATIENCE = timedelta(seconds=60)
 """From when a build that no worker began is told as such."""
 
 
+class _Settings(WatchedForm, SettingsForm):
+    """Who saves an older page leaves what others set since, and is told where both set the same."""
+
+    presence = "clustersettings"
+
+
 @admin.register(ClusterSettings)
 class ClusterBuildPages(ModelAdmin):
     """Settings of a shop's clusters; its page is the one where they are built."""
@@ -49,6 +57,7 @@ class ClusterBuildPages(ModelAdmin):
     list_display = ("shop", "search_history", "inactivity_minutes", "minimum_support")
     list_select_related = ("shop",)
     list_before_template = "admin/clusters/settings_top.html"
+    nothing_yet = "Every shop is built with the usual settings until somebody sets others for it, by the links above."
 
     class Media:
         css = {"all": ("personas.css", "clusters.css")}
@@ -90,14 +99,17 @@ class ClusterBuildPages(ModelAdmin):
         """The settings, the build under way or the last one with what it would change, and those before."""
         shop = self._shop(request, shop_id)
         settings = ClusterSettings.objects.filter(shop=shop).first() or ClusterSettings(shop=shop)
-        form = SettingsForm(sent(request), instance=settings)
+        form = _Settings(sent(request), instance=settings)
+        form.by = request.user
+        before = {name: getattr(settings, name) for name in form.fields}
         if request.method == "POST":
             if not request.user.has_perm(SETTINGS):
                 raise PermissionDenied
             if form.is_valid():
-                if form.has_changed():
-                    saved = form.save()
-                    self.log_change(request, saved, f"Changed: {', '.join(form.changed_data)}.")
+                saved = form.save(commit=False)
+                if changed := [name for name, was in before.items() if getattr(saved, name) != was]:
+                    saved.save()
+                    self.log_change(request, saved, f"Changed: {', '.join(changed)}.")
                 messages.success(request, "The settings are saved. The next rebuild follows them.")
                 return HttpResponseRedirect(address("build", shop.pk))
         context = {
@@ -141,6 +153,12 @@ class ClusterBuildPages(ModelAdmin):
         except OperationalError:
             messages.error(request, "No build was asked for: the queue of tasks can't be reached. Try again in a minute.")
             return HttpResponseRedirect(to)
+        audit.record(
+            audit.person(request.user),
+            "asked",
+            subject=shop,
+            what=f"Asked for a {'whole ' if whole else ''}rebuild of the clusters.",
+        )
         return HttpResponseRedirect(f"{to}?asked={now:%Y-%m-%dT%H:%M:%SZ}")
 
     def decide(self, request: HttpRequest, shop_id: int, run: int) -> HttpResponse:

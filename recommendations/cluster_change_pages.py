@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet, Value
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -22,14 +23,17 @@ from clusters.lineage import delta_of
 from clusters.models import ClusterChange, ItemCluster
 from clusters.undoing import REBUILT_BY
 from personas.models import Shop
+from recommendations import drafting
+from recommendations.cluster_change_stories import story
+from recommendations.cluster_edits import Plan, Wanted, carry_out
 from recommendations.cluster_forms import Reason
+from recommendations.cluster_items import numbers
 from recommendations.cluster_overtaken import check_not_overtaken, seen_by
+from recommendations.learning.models import ClusterProposal
 from recommendations.models import Release
 
 EDIT = "clusters.change_itemcluster"
 """Who may change a cluster may take a change back."""
-
-Changes = Iterable[ClusterChange]
 
 
 class EditPages:
@@ -41,8 +45,22 @@ class EditPages:
         whole = {**self.admin_site.each_context(request), "opts": ItemCluster._meta, "media": self.media, **context}  # type: ignore[attr-defined]
         return TemplateResponse(request, f"admin/clusters/{name}.html", whole, status=status)
 
-    def save(self, request: HttpRequest, shop: Shop, edit: Callable[[Actor], Changes]) -> list[ClusterChange]:
-        """Make an edit, ask for it to be published, and say so. Raises EditError.
+    def carry_out(self, request: HttpRequest, shop: Shop, plan: Plan, reason: str = "") -> HttpResponse | list[ClusterChange]:
+        """Do what a form asks for, or with it what the button says (`how`): "preview" answers with what would come of it,
+        "draft" keeps it unpublished. What was changed, else; none of a draft. Raises EditError, but not for a preview.
+
+        plan : called under the shop's lock, so that it reads the rows as they are.
+        """
+        how = request.POST.get("how", "")
+        if how == "preview":
+            return self.previewed(request, shop, plan, reason)
+        if how == "draft":
+            self._keep(request, shop, plan, reason)
+            return []
+        return self._save(request, shop, plan, reason)
+
+    def _save(self, request: HttpRequest, shop: Shop, plan: Plan, reason: str) -> list[ClusterChange]:
+        """Make the edits, ask for them to be published, and say so. Raises EditError.
 
         Where the request names what its page knew (`seen`), nothing is done over what others changed since: see
         `recommendations.cluster_overtaken`.
@@ -51,7 +69,7 @@ class EditPages:
 
         by = Actor(ClusterChange.Actor.MERCHANDISER, user=request.user, who=request.user.get_username())
         with editing.editing(shop):
-            changes = list(edit(by))
+            changes = carry_out(shop, plan(), by=by, reason=reason)
             check_not_overtaken(changes, seen_by(request.POST))
             if changes:
                 request_publish(shop)
@@ -67,10 +85,50 @@ class EditPages:
             messages.success(request, f"Saved. {told}{more}. {reach}")
         return changes
 
+    def _keep(self, request: HttpRequest, shop: Shop, plan: Plan, reason: str) -> None:
+        """As drafts. Raises EditError."""
+        with editing.editing(shop):
+            for verb, subject, values in plan():
+                drafting.keep(
+                    shop, "cluster", verb, by=request.user, subject=subject, values=values, reason=reason,
+                    seen=seen_by(request.POST),
+                )  # fmt: skip
+        messages.success(request, "Kept as a draft. Shoppers see nothing of it until it is published, under Unpublished changes.")
+
+    def previewed(self, request: HttpRequest, shop: Shop, plan: Plan, reason: str = "") -> HttpResponse:
+        """What would come of it: a part of the page that asked, or without a script a page of its own with the buttons."""
+        from recommendations import cluster_previews  # the numeric stack, which other pages of the admin do without
+
+        try:
+            with editing.editing(shop):
+                wanted = list(plan())
+            effect = cluster_previews.effect(shop, wanted, user=request.user, now=time.time())
+        except EditError as error:
+            effect = cluster_previews.Effect(refused=(sentence(error),))
+        return self._effect(request, {"effect": effect})
+
+    def not_previewed(self, request: HttpRequest, form: Form) -> HttpResponse:
+        """What must be right in a form before it can be told what comes of it."""
+        labels = {name: field.label or name for name, field in form.fields.items()}
+        faults = [(labels.get(name, ""), str(error)) for name, errors in form.errors.items() for error in errors]
+        return self._effect(request, {"faults": faults})
+
+    def _effect(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+        if request.headers.get("HX-Request"):
+            return TemplateResponse(request, "admin/clusters/effect.html", context)
+        kept = [(name, value) for name, values in request.POST.lists() for value in values]
+        hidden = [(name, value) for name, value in kept if name not in ("how", "csrfmiddlewaretoken")]
+        return self.page(request, "effect_page", {"title": "What will come of it", "hidden": hidden, **context})
+
 
 def sent(request: HttpRequest) -> QueryDict | None:
     """What a form is bound to: what was posted, be it nothing; None where the page is only looked at."""
     return request.POST if request.method == "POST" else None
+
+
+def asks_preview(request: HttpRequest) -> bool:
+    """Whether a form was sent to see what would come of it."""
+    return request.method == "POST" and request.POST.get("how") == "preview"
 
 
 def refused(request: HttpRequest, error: EditError) -> None:
@@ -79,11 +137,16 @@ def refused(request: HttpRequest, error: EditError) -> None:
 
 def sentence(error: Exception) -> str:
     text = str(error).replace("_", " ")
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('?') else '.'}"
 
 
 def here(cluster: ItemCluster) -> str:
     return reverse("admin:clusters_itemcluster_change", args=[cluster.pk])
+
+
+def all_of(shop: Shop) -> str:
+    """Where the shop's clusters are."""
+    return f"{reverse('admin:clusters_itemcluster_grid')}?shop={shop.slug}"
 
 
 @admin.register(ClusterChange)
@@ -104,10 +167,27 @@ class ClusterChangePages(EditPages, ClusterChangeAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ClusterChange]:
         return super().get_queryset(request).annotate(may_undo=Value(request.user.has_perm(EDIT)))
 
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """A change as a story; nothing of it is ever edited."""
+        if not self.has_view_permission(request) or request.method == "POST":
+            raise PermissionDenied
+        rows = ClusterChange.objects.select_related("cluster", "shop", "user", "undoes")
+        change = rows.filter(pk__in=numbers([object_id])).first()
+        if change is None:
+            response: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return response
+        undone = ClusterChange.objects.filter(undoes=change).first()
+        may_undo = undone is None and change.actor not in REBUILT_BY and request.user.has_perm(EDIT)
+        proposal = None
+        if request.user.has_perm("recommendations.view_clusterproposal"):
+            proposal = ClusterProposal.objects.filter(change=change.batch, cluster=change.cluster_id).first()
+        context = {"change": change, "story": story(change), "undone": undone, "may_undo": may_undo, "proposal": proposal}
+        return self.page(request, "change", {"title": str(change), **context})
+
     @admin.display(description="undo")
     def shown_undo(self, change: ClusterChange) -> SafeString | str:
         if undone := getattr(change, "undone_by", None):
-            return f"undone {undone.at:%Y-%m-%d %H:%M}"
+            return f"undone {undone.at:%-d %b %Y, %H:%M}"
         if change.actor in REBUILT_BY or not change.may_undo:  # type: ignore[attr-defined]
             return "–"
         at = reverse("admin:clusters_clusterchange_undo", args=[change.pk])
@@ -121,10 +201,14 @@ class ClusterChangePages(EditPages, ClusterChangeAdmin):
         form = Reason(sent(request))
         if request.method == "POST" and form.is_valid():
             reason = form.cleaned_data["reason"]
+            plan = [Wanted("undo", change.cluster_id, {"change": change.pk})]
             try:
-                self.save(request, change.shop, lambda by: editing.undo(change=change, by=by, reason=reason))
+                answer = self.carry_out(request, change.shop, lambda: plan, reason)
             except EditError as error:
                 refused(request, error)
+            else:
+                if isinstance(answer, HttpResponse):
+                    return answer
             return HttpResponseRedirect(here(change.cluster))
         context = {
             "title": f"Undo a change of “{change.cluster}”",

@@ -29,7 +29,7 @@ class Reason(forms.Form):
         """Tell of an edit that couldn't be made, at its field where the form has it."""
         at = error.field if error.field in self.fields else None
         words = error.reason if at else f"{error.field.replace('_', ' ')} {error.reason}"
-        self.add_error(at, f"{words[:1].upper()}{words[1:]}.")
+        self.add_error(at, f"{words[:1].upper()}{words[1:]}{'' if words.endswith('?') else '.'}")
 
 
 class ClusterForm(Reason):

@@ -52,16 +52,21 @@ def check_not_overtaken(made: Sequence[ClusterChange], seen: int | None) -> None
     others = since.exclude(pk__in=[c.pk for c in made]).exclude(actor__in=REBUILT_BY).order_by("pk")
     mine: dict[int, set[str | int]] = {}
     for change in made:
-        mine.setdefault(change.cluster_id, set()).update(_touched(change))
-    overtook = [other for other in others if _touched(other) & mine[other.cluster_id]]
+        mine.setdefault(change.cluster_id, set()).update(touched(change))
+    overtook = [other for other in others if touched(other) & mine[other.cluster_id]]
     if overtook:
         raise Overtaken(overtook)
 
 
-def _touched(change: ClusterChange) -> set[str | int]:
-    """Names of fields, ids of items, and clusters that it is tied to."""
+def touched(change: ClusterChange) -> set[str | int]:
+    """Names of fields, ids of items, clusters that it is tied to, and kinds of items that are kept out."""
     delta = delta_of(change)
-    return {*delta.fields, *delta.items, *(f"tie {target}" for target in delta.ties)}
+    return {
+        *delta.fields,
+        *delta.items,
+        *(f"tie {target}" for target in delta.ties),
+        *(f"kept out {kind}" for kind in delta.bars),
+    }
 
 
 def fields_at(cluster: ItemCluster, seen: int | None, names: Iterable[str]) -> dict[str, Any]:

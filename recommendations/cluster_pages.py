@@ -4,52 +4,46 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
-from clusters import editing
 from clusters.admin import ItemClusterAdmin
 from clusters.cluster_files import import_clusters
 from clusters.editing import MOST_MERGED, Actor, EditError
+from clusters.kept_out import NAMES
 from clusters.models import ClusterChange, ClusterMembership, ItemCluster
 from personas.files import FileError
 from personas.models import Shop
-from recommendations import cluster_stories
-from recommendations.cluster_change_pages import Changes, EditPages, here, refused, sent
+from recommendations import cluster_plans, cluster_stories
+from recommendations.cluster_change_pages import EditPages, all_of, asks_preview, here, refused, sent
 from recommendations.cluster_forms import ClusterForm, ImportForm, MergeForm, NewClusterForm, Reason, RestoreForm, SplitForm
-from recommendations.cluster_items import found_items, numbers, picked
-from recommendations.cluster_overtaken import Overtaken, fields_at, last_change, seen_by
+from recommendations.cluster_grid_pages import grid_page
+from recommendations.cluster_items import found_items, numbers
+from recommendations.cluster_keeping_out import NOW, any_reduced, asked_for, bars, keeping_out, kinds, letting_in
+from recommendations.cluster_overtaken import Overtaken, last_change, seen_by
+from recommendations.cluster_plans import ITEM_VERBS, ONE_BY_ONE, SET
 
 MOST_CHOSEN = 200
 """Clusters that are taken out or brought back at once."""
 
-SET = ("name", "locked", "minimum_size", "maximum_size")
-"""Fields of a cluster that its page sets."""
+MAKE_RULES = "recommendations.add_merchandisingrule"
+RULES = (("pin", "Pin"), ("boost", "Boost"), ("bury", "Bury"))
+"""Rules about a cluster's items that its page offers to make."""
 
 SPLIT_SHOWN = 300
 """Items of a cluster that can be ticked to be split off; any can be pasted."""
 
 MOST_REJECTS = 512 * 1024
 """Bytes of rejected lines that a report offers as a file."""
-
-ITEM_VERBS = {
-    "core": (editing.set_core, "Make core: they never leave"),
-    "exclude": (editing.exclude, "Exclude: they are never in it"),
-    "clear": (editing.clear_rule, "Clear the rule: learning decides"),
-    "remove": (editing.remove_items, "Remove"),
-    "add": (editing.add_items, "Add"),
-}
-"""What may be done with the items that are ticked: by the name in the request, with its words; "add" has its own form."""
 
 
 @admin.register(ItemCluster)
@@ -66,11 +60,13 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         view, name = self.admin_site.admin_view, "clusters_itemcluster"
         urls: list[URLPattern] = super().get_urls()
         return [
+            path("grid/", view(self.grid), name=f"{name}_grid"),
             path("merge/", view(self.merge), name=f"{name}_merge"),
             path("import/", view(self.import_file), name=f"{name}_import"),
             path("found/<int:shop_id>/", view(self.found), name=f"{name}_found"),
             path("<int:pk>/items/", view(require_POST(self.edit_items)), name=f"{name}_items"),
             path("<int:pk>/split/", view(self.split), name=f"{name}_split"),
+            path("<int:pk>/keep-out/", view(self.keep_out), name=f"{name}_keep_out"),
             path("several/<slug:verb>/", view(self.several), name=f"{name}_several"),
             *urls,
         ]
@@ -87,6 +83,9 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         }
         response: HttpResponse = super().changelist_view(request, extra)
         return response
+
+    def grid(self, request: HttpRequest) -> HttpResponseBase:
+        return grid_page(self, request)
 
     # Several at once
 
@@ -133,13 +132,15 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         if request.method == "POST" and form.is_valid():
             first = numbers([request.POST.get("first", "")])
             clusters.sort(key=lambda cluster: cluster.pk not in first)
-            given = form.cleaned_data
+            plan = cluster_plans.merging(clusters, form.cleaned_data["name"])
             try:
-                self.save(request, shop, lambda by: editing.merge(clusters=clusters, by=by, **given))
+                answer = self.carry_out(request, shop, plan, form.cleaned_data["reason"])
             except EditError as error:
                 form.refuse(error)
             else:
-                return HttpResponseRedirect(here(clusters[0]))
+                return answer if isinstance(answer, HttpResponse) else HttpResponseRedirect(here(clusters[0]))
+        if asks_preview(request):
+            return self.not_previewed(request, form)
         ids = [cluster.pk for cluster in clusters]
         own = ClusterMembership.objects.filter(cluster__in=ids).values("item")
         shared = own.annotate(clusters=Count("cluster")).filter(clusters__gt=1)
@@ -167,17 +168,20 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         if verb not in ONE_BY_ONE:
             raise Http404
         clusters = self._asked(request)
-        do, title, told, button = ONE_BY_ONE[verb]
+        title, told, button = ONE_BY_ONE[verb]
         one = clusters[0] if len(clusters) == 1 else None
+        back = here(one) if one else all_of(clusters[0].shop)
         form = (RestoreForm if verb == "restore" and one else Reason)(sent(request))
         if request.method == "POST" and form.is_valid():
-            given = {name: value for name, value in form.cleaned_data.items() if value}
+            plan = cluster_plans.one_by_one(verb, clusters, form.cleaned_data.get("name", ""))
             try:
-                self.save(request, clusters[0].shop, lambda by: _each(do, clusters, by, given))
+                answer = self.carry_out(request, clusters[0].shop, plan, form.cleaned_data["reason"])
             except EditError as error:
                 form.refuse(error)
             else:
-                return HttpResponseRedirect(here(one) if one else reverse("admin:clusters_itemcluster_changelist"))
+                return answer if isinstance(answer, HttpResponse) else HttpResponseRedirect(back)
+        if asks_preview(request):
+            return self.not_previewed(request, form)
         what = f"“{one}”" if one else f"{len(clusters):,} clusters"
         context = {
             "title": title.format(what),
@@ -185,7 +189,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
             "button": button,
             "clusters": clusters,
             "form": form,
-            "back": here(one) if one else reverse("admin:clusters_itemcluster_changelist"),
+            "back": back,
         }
         return self.page(request, "confirm", context)
 
@@ -203,19 +207,17 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
             return HttpResponseRedirect(reverse("admin:clusters_itemcluster_changelist"))
         form = NewClusterForm(sent(request))
         if request.method == "POST" and form.is_valid():
-            given = form.cleaned_data
+            plan = cluster_plans.making(shop, form.cleaned_data["name"], request.POST)
             try:
-                changes = self.save(
-                    request,
-                    shop,
-                    lambda by: editing.create(
-                        shop=shop, name=given["name"], items=picked(request.POST, shop), by=by, reason=given["reason"]
-                    ),
-                )
+                answer = self.carry_out(request, shop, plan, form.cleaned_data["reason"])
             except EditError as error:
                 form.refuse(EditError("ids" if error.field == "items" else error.field, error.reason))
             else:
-                return HttpResponseRedirect(here(changes[0].cluster))
+                if isinstance(answer, HttpResponse):
+                    return answer
+                return HttpResponseRedirect(here(answer[0].cluster) if answer else all_of(shop))
+        if asks_preview(request):
+            return self.not_previewed(request, form)
         given = request.POST if request.method == "POST" else request.GET
         found = found_items(shop, given)
         context = {"title": "Make a cluster", "shops": shops, "shop": shop, "form": form, "found": found, "cluster": None}
@@ -296,8 +298,9 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
                 raise PermissionDenied
             typed_at = seen_by(request.POST)
             if form.is_valid():
+                plan = cluster_plans.setting(cluster, form, typed_at)
                 try:
-                    self.save(request, cluster.shop, lambda by: _set(cluster, form, typed_at, by))
+                    answer = self.carry_out(request, cluster.shop, plan, form.cleaned_data["reason"])
                 except EditError as error:
                     cluster.refresh_from_db()
                     if cluster.retired_at is not None:  # its page has no form to tell it at
@@ -306,7 +309,9 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
                     form.refuse(error)
                     typed_at = error.seen if isinstance(error, Overtaken) else typed_at
                 else:
-                    return HttpResponseRedirect(here(cluster))
+                    return answer if isinstance(answer, HttpResponse) else HttpResponseRedirect(here(cluster))
+            if asks_preview(request):
+                return self.not_previewed(request, form)
             cluster.refresh_from_db()
         asked = {name: (numbers([request.GET.get(name, "")]) or [0])[0] for name in ("page", "part")}
         part = asked["part"] if any(p["number"] == asked["part"] for p in cluster.parts) else 0
@@ -323,6 +328,8 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
             "learned": not cluster.is_hand_owned,
             "verbs": [(name, words) for name, (_, words) in ITEM_VERBS.items() if name != "add"],
             "found": found,
+            "may_rule": request.user.has_perm(MAKE_RULES),
+            "rule_actions": RULES,
             **cluster_stories.story(cluster, page=max(asked["page"], 1), part=part),
         }
         return self.page(request, "cluster", context)
@@ -336,20 +343,58 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
     def edit_items(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What was chosen is done with the items that were ticked or pasted."""
         cluster = self._live(request, pk)
-        verb, _ = ITEM_VERBS.get(request.POST.get("verb", ""), (None, ""))
         form = Reason(request.POST)
-        if verb is None:
-            messages.error(request, "Nothing was changed. Choose what to do with the items.")
-        elif not form.is_valid():
-            messages.error(request, f"Nothing was changed. Reason: {form.errors['reason'][0]}")
+        if request.POST.get("verb") not in ITEM_VERBS:
+            form.add_error(None, "Choose what to do with the items.")
+        if not form.is_valid() and asks_preview(request):
+            return self.not_previewed(request, form)
+        if not form.is_valid():
+            told = " ".join(str(error) for errors in form.errors.values() for error in errors)
+            messages.error(request, f"Nothing was changed. {told}")
+            return HttpResponseRedirect(here(cluster))
+        plan = cluster_plans.on_items(cluster, request.POST)
+        try:
+            answer = self.carry_out(request, cluster.shop, plan, form.cleaned_data["reason"])
+        except EditError as error:
+            refused(request, error)
         else:
-            reason = form.cleaned_data["reason"]
-            try:
-                items = picked(request.POST, cluster.shop)
-                self.save(request, cluster.shop, lambda by: verb(cluster=cluster, items=items, by=by, reason=reason))
-            except EditError as error:
-                refused(request, error)
+            if isinstance(answer, HttpResponse):
+                return answer
         return HttpResponseRedirect(here(cluster))
+
+    def keep_out(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Items of one kind are kept out of it, for good or those of now; or what was kept out may come in again."""
+        seen = last_change([pk])
+        cluster = self._live(request, pk)
+        form = Reason(sent(request))
+        given = request.POST if request.method == "POST" else request.GET
+        lasting = given.get("lasting") != NOW
+        if request.method == "POST" and form.is_valid():
+            back = request.POST.get("let_in")
+            plan = letting_in(cluster, back) if back else keeping_out(cluster, asked_for(given), lasting=lasting)
+            try:
+                answer = self.carry_out(request, cluster.shop, plan, form.cleaned_data["reason"])
+            except EditError as error:
+                form.refuse(error)
+            else:
+                return answer if isinstance(answer, HttpResponse) else HttpResponseRedirect(here(cluster))
+        if asks_preview(request):
+            return self.not_previewed(request, form)
+        context = {
+            "title": f"Keep items out of “{cluster}”",
+            "cluster": cluster,
+            "form": form,
+            "kinds": kinds(cluster),
+            "bars": bars(cluster),
+            "asked": given.get("kind", ""),
+            "given": {name: given.get(name, "") for name in ("low", "high", "about", "value")},
+            "named": NAMES,
+            "lasting": lasting,
+            "seen": seen,
+            "any_reduced": any_reduced(cluster.shop),
+            "may_rule": request.user.has_perm(MAKE_RULES),
+        }
+        return self.page(request, "keep_out", context)
 
     def split(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Parts, or ticked items, become clusters of their own."""
@@ -357,86 +402,25 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         cluster = self._live(request, pk)
         form = SplitForm(sent(request))
         if request.method == "POST" and form.is_valid():
-            given = form.cleaned_data
-
-            def do(by: Actor) -> Changes:
-                cluster.refresh_from_db()
-                groups = editing.items_of_parts(cluster, _parts(cluster, request.POST.getlist("part")))
-                if not groups or given["name"]:
-                    items = picked(request.POST, cluster.shop)
-                    if not given["name"]:
-                        raise EditError("name", "is missing: what shall the new cluster be called?")
-                    groups[given["name"]] = items
-                return editing.split(cluster=cluster, groups=groups, by=by, reason=given["reason"])
-
+            plan = cluster_plans.splitting(cluster, request.POST, form.cleaned_data["name"])
             try:
-                self.save(request, cluster.shop, do)
+                answer = self.carry_out(request, cluster.shop, plan, form.cleaned_data["reason"])
             except EditError as error:
                 form.refuse(error)
             else:
-                return HttpResponseRedirect(here(cluster))
+                return answer if isinstance(answer, HttpResponse) else HttpResponseRedirect(here(cluster))
+        if asks_preview(request):
+            return self.not_previewed(request, form)
+        members = cluster.memberships.select_related("item").order_by("-weight", "item_id")
         context = {
             "title": f"Split “{cluster}”",
             "cluster": cluster,
             "form": form,
-            "members": cluster.memberships.select_related("item").order_by("-weight", "item_id")[:SPLIT_SHOWN],
-            "ticked": set(numbers(request.POST.getlist("item"))),
+            "members": [(m, cluster_stories.picture(cluster.shop, m.item)) for m in members[:SPLIT_SHOWN]],
+            "ticked": set(numbers(request.POST.getlist("item") or request.GET.getlist("item"))),
             "parts": request.POST.getlist("part"),
             "seen": seen,
             "ids": request.POST.get("ids", ""),
             "most": SPLIT_SHOWN,
         }
         return self.page(request, "split", context)
-
-
-def _parts(cluster: ItemCluster, ticked: Iterable[str]) -> list[int]:
-    """Numbers of the parts that were ticked, as "2 Red skirts": every release numbers them anew. Raises EditError."""
-    there = {f"{part['number']} {part['name']}": part["number"] for part in cluster.parts}
-    if any(part not in there for part in ticked):
-        raise EditError("parts", "were made anew since this page was opened: look at them again")
-    return [there[part] for part in ticked]
-
-
-ONE_BY_ONE: dict[str, tuple[Callable[..., Sequence[ClusterChange]], str, str, str]] = {
-    "retire": (
-        editing.retire,
-        "Retire {}",
-        "It is taken out: shoppers are shown nothing from it any more, and no rebuild brings the same back. "
-        "Its items and its history are kept, so that it can be restored.",
-        "Retire",
-    ),
-    "restore": (
-        editing.restore,
-        "Restore {}",
-        "It comes back with the items that it had, as the merchandiser's own: learning leaves them alone until it is given back.",
-        "Restore",
-    ),
-    "give-back": (
-        editing.give_back,
-        "Give {} back to learning",
-        "The next rebuild may change its items again. Its name, its bounds and what you said of single items stay.",
-        "Give back",
-    ),
-}
-"""What is done to clusters one by one: how, the page's title, what will come of it, the button."""
-
-
-def _each(
-    do: Callable[..., Sequence[ClusterChange]], clusters: Iterable[ItemCluster], by: Actor, given: dict[str, Any]
-) -> list[ClusterChange]:
-    return [change for cluster in clusters for change in do(cluster=cluster, by=by, **given)]
-
-
-def _set(cluster: ItemCluster, form: ClusterForm, seen: int | None, by: Actor) -> Changes:
-    """What differs from what the cluster has, where the page that it was typed on didn't just show it so."""
-    cluster.refresh_from_db()
-    form.leave(fields_at(cluster, seen, SET), {name: getattr(cluster, name) for name in SET})
-    given = form.cleaned_data
-    edit: dict[str, Any] = {"cluster": cluster, "by": by, "reason": given["reason"]}
-    if given["name"] != cluster.name:
-        yield from editing.rename(name=given["name"], **edit)
-    if given["locked"] != cluster.locked:
-        yield from editing.set_locked(locked=given["locked"], **edit)
-    bounds = {name: given[name] for name in ("minimum_size", "maximum_size")}
-    if bounds != {name: getattr(cluster, name) for name in bounds}:
-        yield from editing.set_bounds(**bounds, **edit)

@@ -53,17 +53,23 @@ def trace_of(cluster: ItemCluster) -> Trace | None:
 
 
 def reasons(
-    cluster: ItemCluster, memberships: Collection[ClusterMembership], *, engine: Engine | None = None
+    cluster: ItemCluster,
+    memberships: Collection[ClusterMembership],
+    *,
+    engine: Engine | None = None,
+    brought: Mapping[int, ClusterChange] | None = None,
 ) -> dict[int, tuple[str, ...]]:
     """Item id -> why it is in the cluster, the strongest reason first, for some of its memberships.
 
     engine : of the shop's release, by which one learned from visits says where shoppers go on to; None leaves that out.
+    brought : of `lineage.brought_in`, where it was read already.
     """
     items = [membership.item_id for membership in memberships]
     rules = dict(ClusterItemRule.objects.filter(cluster=cluster, item_id__in=items).values_list("item_id", "rule"))
     trace = trace_of(cluster)
     companions = {} if engine is None else _companions(engine, cluster, items)
-    brought = brought_in(cluster, items) if cluster.kind in ItemCluster.HAND_KINDS else {}
+    if brought is None:
+        brought = brought_in(cluster, items) if cluster.kind in ItemCluster.HAND_KINDS else {}
     found: dict[int, tuple[str, ...]] = {}
     for membership in memberships:
         said: list[str] = []

@@ -13,10 +13,19 @@ from django.db import connection
 from django.utils import timezone
 from scipy import sparse
 
+from clusters import kept_out_rows
 from clusters.identity import Kinship
 from clusters.item_clusters import ItemClusters
 from clusters.lineage import FIELDS, Actor, Delta, Entry, record
-from clusters.models import ClusterChange, ClusterMembership, ClusterRelation, Item, ItemCluster, MembershipRow
+from clusters.models import (
+    ClusterChange,
+    ClusterItemRule,
+    ClusterMembership,
+    ClusterRelation,
+    Item,
+    ItemCluster,
+    MembershipRow,
+)
 from clusters.provenance import Provenance
 from personas.models import Shop, in_chunks
 from recommendations.cluster_reports import kin_of
@@ -42,7 +51,8 @@ def write_clusters(
     """Bring the rows in line with a release, in the caller's transaction, and record what that changed as one batch.
 
     Clusters that are gone are retired, never deleted, and their items are in the record. A hand-owned cluster's items stay
-    as its rows say, and so do names, rules and bounds given by hand: it is for the release to follow those. Rows that say
+    as its rows say, but for those of a kind by now that it takes in none of, and so do names, rules and bounds given by hand:
+    it is for the release to follow those. Rows that say
     the same already are not written. Weights alone are brought in line without a record.
 
     provenance : what the clusters of searches were made of; None where there are none.
@@ -72,10 +82,11 @@ class _Writing:
                     self.part_before[cluster, item] = part
                 if via:
                     self.via.setdefault(cluster, {})[item] = via
+        self.bars = kept_out_rows.bars_of(shop)
         there = set(Item.objects.filter(shop=shop).values_list("pk", flat=True))
         self.part: dict[tuple[int, int], int] = {}
         self.after = {
-            cluster: self.before.get(cluster, {}) if self._is_owned(cluster) else members
+            cluster: self._still_let_in(cluster, members) if self._is_owned(cluster) else members
             for cluster, members in self._served(there)
         }
 
@@ -92,6 +103,17 @@ class _Writing:
                 numbers = (clusters.part[a:b] + 1).tolist()  # from 1, as people count
                 self.part |= {(cluster, i): n for i, n in zip(item_ids[a:b], numbers, strict=True) if n > 0 and i in members}
             yield cluster, members
+
+    def _still_let_in(self, cluster: int, served: Members) -> Members:
+        """What a hand-owned cluster has, without what it takes in none of by now and the release left out, core items apart."""
+        before, bars = self.before.get(cluster, {}), self.bars.get(cluster, ())
+        if not bars or not (absent := [item for item in before if item not in served]):
+            return before
+        core = ClusterItemRule.objects.filter(
+            cluster=cluster, rule=ClusterItemRule.Rule.CORE
+        )  # one may be newer than the release
+        gone = kept_out_rows.under(self.shop, bars, absent) - set(core.values_list("item_id", flat=True))
+        return {item: weight for item, weight in before.items() if item not in gone}
 
     def _is_owned(self, cluster: int) -> bool:
         row = self.rows.get(cluster)

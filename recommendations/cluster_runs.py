@@ -189,7 +189,7 @@ def activate_build(run: TrainingRun, *, by: Any = None) -> Release:
             raise ReleaseError(f"{shop.slug} was trained on another catalogue since these clusters were built; build them again")
         release = _beside(run, release, active)
     who = Actor(ClusterChange.Actor.BUILD, user=by, who=f"Build {run.pk}")
-    return activation.activate(release, by=who, reason=f"Build of {run.started_at:%Y-%m-%d %H:%M} activated.")
+    return activation.activate(release, by=who, reason=f"Build of {run.started_at:%-d %b %Y, %H:%M} activated.")
 
 
 def activate(release: Release, *, by: Any) -> Release:
@@ -262,7 +262,7 @@ def publish_edits(shop: Shop) -> Release:
 
 def has_edits(active: Release) -> bool:
     """Whether merchandisers edited the shop's clusters since the active release took up their edits."""
-    return activation.edits_of(active) != activation.fingerprint(read_edits(active.shop))
+    return activation.edits_of(active) != activation.fingerprint(read_edits(active.shop, with_barred=False))
 
 
 def request_publish(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,13 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 from django.urls import reverse
+from django.utils import timezone
 
 from clusters.admin import by_whom
-from clusters.lineage import history
+from clusters.kept_out import listed
+from clusters.lineage import brought_in, history
 from clusters.models import ClusterItemRule, ClusterMembership, Item, ItemCluster
 from clusters.undoing import REBUILT_BY
 from personas import versions
 from personas.models import Shop
+from recommendations import cluster_drawings
+from recommendations.cluster_figures import pairs_of
 from recommendations.models import Release
 
 if TYPE_CHECKING:
@@ -38,7 +43,10 @@ SHOWN_RELATED = 8
 
 
 class Shown(NamedTuple):
-    """An item on a cluster's page. percent : its weight, of 100.  why : sentences, the strongest reason first."""
+    """An item on a cluster's page. percent : its weight, of 100.  why : sentences, the strongest reason first.
+
+    since : when it came in and by whom or what, "" where that is further back than is looked.
+    """
 
     item: Item
     weight: float
@@ -46,6 +54,7 @@ class Shown(NamedTuple):
     rule: str
     why: tuple[str, ...]
     picture: str
+    since: str = ""
 
 
 class Section(NamedTuple):
@@ -61,7 +70,12 @@ def story(cluster: ItemCluster, *, page: int = 1, part: int = 0) -> dict[str, An
     """What the page of a cluster shows. page : from 1.  part : number of the part whose items are asked for, 0 for all."""
     engine, missing = engine_for(cluster.shop)
     sections, pages = _sections(cluster, engine, page, part)
+    changes = changes_of(cluster)
+    today = timezone.now().astimezone(dt.UTC).date()
     return {
+        "wall": cluster_drawings.wall(cluster, picture) if page == 1 and not part else None,
+        "course": cluster_drawings.course(cluster, [row["change"] for row in changes], today),
+        "map": cluster_drawings.relations(cluster),
         "share": 100 * cluster.share,
         "sections": sections,
         "otherwise": OTHERWISE.get(cluster.kind, ""),
@@ -69,12 +83,13 @@ def story(cluster: ItemCluster, *, page: int = 1, part: int = 0) -> dict[str, An
         "pages": pages,
         "part": next((p for p in cluster.parts if p["number"] == part), None),
         "excluded": _excluded(cluster),
+        "kept_out": listed(cluster.bars.order_by("kind").values_list("kind", flat=True)),
         "related": cluster.relations.select_related("target").order_by("-weight")[:SHOWN_RELATED],
         "ties": cluster.ties.filter(target__retired_at=None).select_related("target").order_by("-weight"),
-        "suits": _suits(cluster, engine),
+        "suits": _suits(cluster, engine, today),
         "untold": missing,
         "made_of": _made_of(cluster),
-        "changes": changes_of(cluster),
+        "changes": changes,
         "all_changes": f"{reverse('admin:clusters_clusterchange_changelist')}?cluster__id__exact={cluster.pk}",
     }
 
@@ -127,9 +142,19 @@ def _shown(cluster: ItemCluster, engine: Engine | None, members: Sequence[Cluste
     rules = dict(
         cluster.item_rules.filter(item_id__in=[m.item_id for m in members]).values_list("item_id", "rule"),
     )
-    why = reasons(cluster, members, engine=engine)
+    brought = brought_in(cluster, [m.item_id for m in members])
+    why = reasons(cluster, members, engine=engine, brought=brought)
+    since = {item: f"{timezone.localtime(change.at):%-d %b %Y}, {by_whom(change)}" for item, change in brought.items()}
     return [
-        Shown(m.item, m.weight, 100 * m.weight, rules.get(m.item_id, ""), why[m.item_id], picture(cluster.shop, m.item))
+        Shown(
+            m.item,
+            m.weight,
+            100 * m.weight,
+            rules.get(m.item_id, ""),
+            why[m.item_id],
+            picture(cluster.shop, m.item),
+            since.get(m.item_id, ""),
+        )
         for m in members
     ]
 
@@ -147,18 +172,21 @@ def picture(shop: Shop, item: Item) -> str:
 # Whom it suits, what it was made of, what became of it
 
 
-def _suits(cluster: ItemCluster, engine: Engine | None) -> list[dict[str, Any]]:
-    """Personas, those first whom the cluster suits most, with the terms that add up to the score."""
+def _suits(cluster: ItemCluster, engine: Engine | None, today: dt.date) -> list[dict[str, Any]]:
+    """Personas, those first whom the cluster suits most, with the terms that add up to the score, and how it did with them."""
     if engine is None:
         return []
     from recommendations.cluster_reasons import alignment
 
     personas = versions.ever(cluster.shop)
+    done = pairs_of(cluster, engine.personas.ids, today)
     return [
         {
             "name": each.name,
             "colour": personas[each.archetype_id].colour if each.archetype_id in personas else "#999999",
             "percent": 100 * each.score,
+            "strength": min(100, round(abs(100 * each.score - 50.0) / 0.3)),
+            "done": done.get(each.archetype_id),
             "terms": [(_term(term.kind, term.name, term.attribute, term.value), term.value) for term in each.terms],
         }
         for each in alignment(engine, cluster.pk)

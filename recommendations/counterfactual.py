@@ -112,7 +112,7 @@ def counterfactual(
     events = edited(engine, past.events, edits)
     evidence = {name: value for name, value in {**past.context, **(context or {})}.items() if value}
     would = replace(past, events=events, context=evidence)
-    return Comparison(_course(engine, past, asked, slates), _course(engine, would, asked, slates), _pairs(past.events, events))
+    return Comparison(_course(engine, past, asked, slates), _course(engine, would, asked, slates), pairs(past.events, events))
 
 
 def edited(engine: Engine, events: Sequence[Event], edits: Sequence[Edit]) -> tuple[Event, ...]:
@@ -217,10 +217,11 @@ def _course(engine: Engine, past: Past, request: Request, slates: int) -> tuple[
     )
     stood = [(None, past.started_at, start), *((step.event, step.at, step.state) for step in steps)]
     first = len(stood) - max(slates, 1)
-    return tuple(_moment(engine, event, at, state, request if i >= first else None) for i, (event, at, state) in enumerate(stood))
+    return tuple(moment(engine, event, at, state, request if i >= first else None) for i, (event, at, state) in enumerate(stood))
 
 
-def _moment(engine: Engine, event: Event | None, at: float, state: SessionState, request: Request | None) -> Moment:
+def moment(engine: Engine, event: Event | None, at: float, state: SessionState, request: Request | None) -> Moment:
+    """A session after an event, at that time. request : how a slate is asked for, None for none."""
     reading = read(engine, state.persona)
     if request is not None:
         _, slate = loop.recommend(engine, state, replace(request, now=at), loop.generator(state))
@@ -230,17 +231,31 @@ def _moment(engine: Engine, event: Event | None, at: float, state: SessionState,
     return Moment(event, state, reading.belief, reading.shares, clusters, None)
 
 
-def _pairs(was: Sequence[Event], would: Sequence[Event]) -> tuple[tuple[int | None, int | None], ...]:
+def pairs(was: Sequence[Event], would: Sequence[Event]) -> tuple[tuple[int | None, int | None], ...]:
+    """As `Comparison.pairs` has them. Place 0 is the start, the events follow."""
     there = {event.event_id: i + 1 for i, event in enumerate(would)}
     kept = {event.event_id for event in was}
-    pairs: list[tuple[int | None, int | None]] = [(0, 0)]
+    found: list[tuple[int | None, int | None]] = [(0, 0)]
     told = 1
     for i, event in enumerate(was):
         while told <= len(would) and would[told - 1].event_id not in kept:
-            pairs.append((None, told))
+            found.append((None, told))
             told += 1
         at = there.get(event.event_id)
-        pairs.append((i + 1, at))
+        found.append((i + 1, at))
         told = at + 1 if at is not None else told
-    pairs += [(None, i) for i in range(told, len(would) + 1)]
-    return tuple(pairs)
+    found += [(None, i) for i in range(told, len(would) + 1)]
+    return tuple(found)
+
+
+def beside(paired: Sequence[tuple[int | None, int | None]], place: int) -> int:
+    """The place of the other course at the same step: after all that it has before the next event of the course as it was.
+
+    paired : of `pairs`.  place : in the course as it was.
+    """
+    told = 0
+    for was, would in paired:
+        if was is not None and was > place:
+            break
+        told = would if would is not None else told
+    return told

@@ -10,8 +10,7 @@ from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
 
-from django.apps import apps
-from django.contrib.auth.models import AbstractUser, Group, Permission
+from django.contrib.auth.models import AbstractUser, Group
 from django.db import transaction
 
 from clusters.importing import archive_events, import_catalogue, import_events
@@ -22,7 +21,7 @@ from personas.event_records import EventRecord
 from personas.events import CODE
 from personas.importing import ImportReport, Progress
 from personas.models import Archetype, Attribute, Clock, Origin, Shop, Shopper
-from recommendations import hourly
+from recommendations import daily, hourly, roles
 from recommendations.evaluation.simulation import SimulatedSession, World, build_world, simulate
 from recommendations.evaluation.simulation.missions import (
     MissionSession,
@@ -31,25 +30,9 @@ from recommendations.evaluation.simulation.missions import (
     plant,
     shop_for,
 )
-from recommendations.learning.overriding import RIGHT
 from recommendations.reading import read_catalogue
 
 USER = "merchandiser"
-GROUP, MANAGERS = "Merchandisers", "Managers"
-EDITED = (
-    "shop", "attribute", "archetype", "item", "itemcluster", "clustersettings", "release", "merchandisingrule", "clusterproposal",
-    "adaptationsettings", "policyversion", "experiment",
-)  # fmt: skip
-"""Models that a merchandiser may change; all others of ours may be looked at, API keys apart."""
-
-OWNED = ("attribute", "archetype")
-"""Models of which they may add and delete rows too."""
-
-MADE = ("personaversion", "itemcluster", "clustersettings", "merchandisingrule", "adaptationsettings", "experiment")
-"""Models of which they may add rows only: publishing a version; a cluster's id is for ever, so that it is retired instead."""
-
-HIDDEN = ("apikey",)
-
 SIMULATED_DAYS, SIMULATED_SEED = 30, 3
 """The days before set-up in which a simulated shop's sessions lie, and the seed from which its shoppers come."""
 
@@ -115,6 +98,7 @@ def set_up(*, root: Path, slug: str, now: datetime, shown: Shown) -> dict[str, I
             if counts:
                 reports["events"] = _simulate(shop, folder, counts, now=now, progress=progress)
                 hourly.recount(shop)  # what comes live is counted by the archiver
+                daily.recount(shop)
     for name, report in reports.items():
         if report.failed:
             raise DemoError(f"{folder / name}.csv.gz could not be imported: {report.broke or 'nothing in it could be taken'}")
@@ -242,25 +226,12 @@ def write_personas(shop: Shop, path: Path) -> None:
 
 def merchandisers() -> Group:
     """The group, with the permissions that it needs; permissions given to it by hand stay."""
-    group, _ = Group.objects.get_or_create(name=GROUP)
-    names = []
-    for label in ("personas", "clusters", "recommendations"):
-        for model in apps.get_app_config(label).get_models():
-            name = model._meta.model_name or ""
-            if name not in HIDDEN:
-                names += [f"view_{name}", *([f"change_{name}"] if name in EDITED else [])]
-    names += [*(f"{right}_{name}" for name in OWNED for right in ("add", "delete")), *(f"add_{name}" for name in MADE)]
-    ours = Permission.objects.filter(content_type__app_label__in=("personas", "clusters", "recommendations"))
-    group.permissions.add(*ours.filter(codename__in=names))
-    return group
+    return roles.role(roles.MERCHANDISERS)
 
 
 def managers() -> Group:
     """The group of those who answer for the shop: all that merchandisers may, and letting through what isn't known yet."""
-    group, _ = Group.objects.get_or_create(name=MANAGERS)
-    app, _, name = RIGHT.partition(".")
-    group.permissions.add(*merchandisers().permissions.all(), Permission.objects.get(content_type__app_label=app, codename=name))
-    return group
+    return roles.role(roles.MANAGERS)
 
 
 def merchandiser(users: type[AbstractUser], password: str) -> AbstractUser:

@@ -24,13 +24,15 @@ from personas.events import CODE, ENGAGEMENT, ITEM_ACTIONS, UNKNOWN_ITEM, Event
 from personas.profile import Signal
 from personas.sessions import NO_ITEM
 from recommendations.parts import Engine
-from recommendations.session import MAX_TOUCHES, Pending, Request, SessionState, Slate, Touch
+from recommendations.ranking.draws import Draws
+from recommendations.session import MAX_TOUCHES, Pending, Request, SessionState, Slate, Touch, moved
 from recommendations.slates import View, read_history, recommend, view
 
 __all__ = [
     "Engine",
     "View",
     "advance",
+    "draws",
     "inform",
     "observe",
     "observe_with_decisions",
@@ -53,6 +55,11 @@ def generator(state: SessionState) -> np.random.Generator:
     """Randomness of the state's next step. A retry on the same state draws the same numbers."""
     key = _Key(state.version, state.seed)
     return np.random.Generator(np.random.Philox(key))  # type: ignore[arg-type]  # the stub forgets ISeedSequence
+
+
+def draws(state: SessionState) -> Draws:
+    """What `generator` draws, for a slate: without making one."""
+    return Draws(state.version, state.seed)
 
 
 class _Key(ISeedSequence):
@@ -162,8 +169,8 @@ def observe_with_decisions(engine: Engine, state: SessionState, event: Event) ->
         engagement=ENGAGEMENT.get(event.name, 0.0),
         age=state.events,
     )
-    adapted, decisions, blocked = adaptation.observe(engine.reach, engine.policy, state.adapted, step, lambda: generator(state))
-    observed = replace(
+    adapted, decisions, blocked = adaptation.observe(engine.reach, engine.policy, state.adapted, step, lambda: draws(state))
+    observed = moved(
         state,
         persona=persona,
         adapted=adapted,
@@ -204,7 +211,7 @@ def _item_of(event: Event) -> int:
 def advance(engine: Engine, state: SessionState, event: Event, request: Request) -> tuple[SessionState, Slate]:
     """The mission's loop, once round: observe, then recommend."""
     observed = observe(engine, state, event)
-    return recommend(engine, observed, request, generator(observed))
+    return recommend(engine, observed, request, draws(observed))
 
 
 def rebase(old: Engine | None, engine: Engine, state: SessionState) -> SessionState:

@@ -30,7 +30,8 @@ from django.db.models.functions import TruncHour
 
 from personas.events import CODE, NAMES
 from personas.models import ArchivedEvent, Origin, Session, Shop, in_chunks
-from recommendations.models import HourTally, ServedSlate
+from recommendations.models import DayTally, HourTally, ServedSlate
+from recommendations.moment_texts import Hour
 
 HOUR = dt.timedelta(hours=1)
 
@@ -53,18 +54,24 @@ def add(shop: Shop, tally: Mapping[tuple[dt.datetime, str, str, str], float]) ->
     """Add to what was counted, within the caller's transaction."""
     if not tally:
         return
-    connection = connections[router.db_for_write(HourTally)]
-    quote, date = connection.ops.quote_name, connection.ops.adapt_datetimefield_value
-    table = quote(HourTally._meta.db_table)
-    names = ", ".join(quote(name) for name in ("shop_id", "hour", "measure", "key", "origin", "value"))
-    once = ", ".join(quote(name) for name in ("shop_id", "hour", "measure", "key", "origin"))
-    value = quote("value")
+    pour(HourTally, shop, ("hour", "measure", "key", "origin"), tally)
+
+
+def pour(
+    model: type[HourTally] | type[DayTally], shop: Shop, names: Sequence[str], tally: Mapping[tuple[Any, str, str, str], float]
+) -> None:
+    """Add to a table of tallies. names : its columns that a tally's keys give, the moment first."""
+    connection = connections[router.db_for_write(model)]
+    quote, ops = connection.ops.quote_name, connection.ops
+    moment = ops.adapt_datetimefield_value if model is HourTally else ops.adapt_datefield_value
+    table, value = quote(model._meta.db_table), quote("value")
+    once = ", ".join(quote(name) for name in ("shop_id", *names))
     sql = (
-        f"INSERT INTO {table} ({names}) VALUES (%s, %s, %s, %s, %s, %s) "
+        f"INSERT INTO {table} ({once}, {value}) VALUES (%s, %s, %s, %s, %s, %s) "
         f"ON CONFLICT ({once}) DO UPDATE SET {value} = {table}.{value} + excluded.{value}"
     )
     # In one order, so that two who count never wait for each other's rows.
-    rows = [(shop.pk, date(hour), *rest, float(much)) for (hour, *rest), much in sorted(tally.items())]
+    rows = [(shop.pk, moment(at), *rest, float(much)) for (at, *rest), much in sorted(tally.items())]
     with connection.cursor() as cursor:
         cursor.executemany(sql, rows)
 
@@ -101,9 +108,16 @@ def read(shop: Shop, since: dt.datetime, until: dt.datetime, origins: Sequence[s
     length = max(0, round((end - start) / HOUR))
     values: dict[tuple[str, str], np.ndarray] = {}
     rows = HourTally.objects.filter(shop=shop, hour__gte=start, hour__lt=end, origin__in=origins).order_by()
-    for hour, measure, key, value in rows.values_list("hour", "measure", "key", "value"):
-        into = values.setdefault((measure, key), np.zeros(length))
-        into[round((hour - start) / HOUR)] += value
+    places: dict[str, int] = {}
+    for hour, measure, key, value in rows.annotate(told=Hour("hour")).values_list("told", "measure", "key", "value"):
+        place = places.get(hour)
+        if place is None:
+            at = dt.datetime.fromisoformat(hour).replace(tzinfo=dt.UTC)
+            place = places[hour] = round((at - start) / HOUR)
+        into = values.get((measure, key))
+        if into is None:
+            into = values[measure, key] = np.zeros(length)
+        into[place] += value
     return Hours(start, length, values)
 
 
@@ -161,7 +175,7 @@ def _count_slates(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:
     slates = ServedSlate.objects.filter(shop=shop).order_by()
     slates = slates.filter(at__gte=start) if start is not None else slates
     rows = slates.annotate(hour=TruncHour("at")).values_list("hour", "session_id", "context", "versions__test")
-    for chunk in _chunks(rows.iterator(chunk_size=2_000)):
+    for chunk in chunks(rows.iterator(chunk_size=2_000)):
         origins = _origins(shop, {session for _, session, _, _ in chunk})
         for hour, session, context, test in chunk:
             if not test:
@@ -173,7 +187,7 @@ def _count_reports(shop: Shop, start: dt.datetime | None, tally: Tally) -> None:
     events = ArchivedEvent.objects.filter(shop=shop, code__in=told, data__isnull=False).exclude(origin=Origin.TEST).order_by()
     events = events.filter(at__gte=start) if start is not None else events
     rows = events.annotate(hour=TruncHour("at")).values_list("hour", "origin", "code", "data")
-    for chunk in _chunks(rows.iterator(chunk_size=2_000)):
+    for chunk in chunks(rows.iterator(chunk_size=2_000)):
         contexts = contexts_of(shop, {data["recommendation_id"] for *_, data in chunk if data.get("recommendation_id")})
         for hour, origin, code, data in chunk:
             context = contexts.get(data.get("recommendation_id", ""))
@@ -199,6 +213,6 @@ def _origins(shop: Shop, sessions: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _chunks(rows: Iterator[Any], size: int = 2_000) -> Iterator[list[Any]]:
+def chunks(rows: Iterator[Any], size: int = 2_000) -> Iterator[list[Any]]:
     while chunk := list(islice(rows, size)):
         yield chunk

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -17,9 +18,10 @@ from clusters.models import Item, ItemCluster
 from personas.admin import SessionAdmin, once, table
 from personas.events import NAMES, UNKNOWN_ITEM
 from personas.models import ArchivedEvent, Session
-from recommendations import account_pages, live_pages
+from recommendations import live_pages
 from recommendations.models import AdaptationDecision, ServedSlate
 from recommendations.visitors import pages as visitor_pages
+from recommendations.visits import pages as visit_pages
 
 SHOWN_EVENTS = 50
 
@@ -43,6 +45,9 @@ class SessionStoryAdmin(SessionAdmin):
     class Media:
         css = {"all": ("story.css", "personas.css", "visitors.css")}
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
+        return super().get_queryset(request).select_related("shop", "shopper")
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response: HttpResponse = super().changelist_view(request, {**visitor_pages.shown(request), **(extra_context or {})})
         return response
@@ -62,19 +67,26 @@ class SessionStoryAdmin(SessionAdmin):
         view = self.admin_site.admin_view
         return [
             path("live/", view(live_pages.live), name="personas_session_live"),
-            path("<int:pk>/what-if/", view(self.what_if), name="personas_session_what_if"),
+            path("visits/", view(visit_pages.visits), name="personas_session_visits"),
+            path("visits/named/", view(visit_pages.named), name="personas_session_named"),
+            path("visits/<int:pk>/", view(self.visit), name="personas_session_visit"),
+            path("visits/items/<int:pk>/", view(self.items), name="personas_session_items"),
             path("visitors/<int:pk>/start/", view(require_POST(visitor_pages.start)), name="personas_session_visitors_start"),
             path("visitors/<int:pk>/stop/", view(require_POST(visitor_pages.stop)), name="personas_session_visitors_stop"),
             *super().get_urls(),
         ]
 
-    def what_if(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """What the visit would have been without, or with another, event."""
-        session = self.get_object(request, str(pk))
-        if session is None:
-            raise Http404
-        account_pages.allowed(self.has_view_permission(request, session))
-        return account_pages.what_if(request, self.admin_site, session)
+    def visit(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """One visit, step by step."""
+        from recommendations.visits import visit_page  # the numeric stack, which other pages of the admin do without
+
+        return visit_page.visit(request, pk)
+
+    def items(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Items that somebody may mean."""
+        from recommendations.visits import visit_page
+
+        return visit_page.items(request, pk)
 
     @admin.display(description=f"what happened, the latest first: at most {SHOWN_EVENTS} of each kind")
     @once
@@ -104,7 +116,7 @@ def _event(event: ArchivedEvent, items: dict[int, Item]) -> tuple[object, ...]:
         "" if event.price is None else f"at {event.price:g}",
         "" if event.dwell_s is None else f"{event.dwell_s:.0f} s",
     ]
-    return (f"{event.at:%Y-%m-%d %H:%M:%S}", NAMES[event.code], about, ", ".join(filter(None, details)))
+    return (f"{event.at:%-d %b %Y, %H:%M:%S}", NAMES[event.code], about, ", ".join(filter(None, details)))
 
 
 def _decision(decision: AdaptationDecision, clusters: dict[int, ItemCluster]) -> tuple[object, ...]:
@@ -113,7 +125,7 @@ def _decision(decision: AdaptationDecision, clusters: dict[int, ItemCluster]) ->
         about = format_html("{} → {}", about, _name(decision.target, clusters))
     among = f" of {len(decision.options)} options" if decision.options else ""
     chance = f"chance {decision.propensity:.2f}{among}"
-    return (f"{decision.at:%Y-%m-%d %H:%M:%S}", f"cluster: {decision.action}", about, chance)
+    return (f"{decision.at:%-d %b %Y, %H:%M:%S}", f"cluster: {decision.action}", about, chance)
 
 
 def _name(cluster: int, clusters: dict[int, ItemCluster]) -> object:
@@ -124,4 +136,4 @@ def _slate(slate: ServedSlate, items: dict[int, Item]) -> tuple[object, ...]:
     first = [str(items[entry["item"]]) for entry in slate.items[:NAMED_ITEMS] if entry["item"] in items]
     at = reverse("admin:recommendations_servedslate_change", args=[slate.pk])
     link = format_html('<a href="{}">{} items</a>', at, len(slate.items))
-    return (f"{slate.at:%Y-%m-%d %H:%M:%S}", "recommended", link, ", ".join(first) + ", …" if first else "")
+    return (f"{slate.at:%-d %b %Y, %H:%M:%S}", "recommended", link, ", ".join(first) + ", …" if first else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -12,11 +12,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from clusters.admin import ItemAdmin, item_link, money
 from clusters.models import Item
 from personas.admin import ReadOnlyAdmin, once, table
 from recommendations.models import OverlayChange, ServedSlate
+from recommendations.rule_words import PLACES
 
 if TYPE_CHECKING:
     from recommendations.overlays import LiveState
@@ -32,12 +34,18 @@ SHOWN = 100
 class ItemPage(ItemAdmin):
     readonly_fields = ("shown_live", "shown_slates", *ItemAdmin.readonly_fields)
 
-    def get_fields(self, request: HttpRequest, obj: Item | None = None) -> list[str]:
+    def get_fieldsets(self, request: HttpRequest, obj: Item | None = None) -> list[tuple[str | None, dict[str, Any]]]:
         """What shoppers see stands first; a new item has nothing to tell yet."""
-        told = {"shown_live", "shown_slates", "shown_clusters"}
-        fields = [str(name) for name in super().get_fields(request, obj) if name not in told]
         slates = ["shown_slates"] if request.user.has_perm("recommendations.view_servedslate") else []
-        return ["shown_live", *slates, *fields, "shown_clusters"] if obj else fields
+        seen = [("What shoppers see", {"fields": ["shown_live", *slates, "shown_clusters"]})] if obj else []
+        new = [] if obj else ["shop", "external_id"]
+        return [
+            *seen,
+            (None, {"fields": [*new, "title", "category", "brand", "colour", "description"]}),
+            ("Price and stock", {"fields": ["price", "regular_price", "cost", "currency", "in_stock"]}),
+            ("What else is known", {"fields": ["tags", "attributes", "item_group_id", "image_url"]}),
+            *([("Record", {"fields": ["shop", "external_id", "created_at", "updated_at"]})] if obj else []),
+        ]
 
     @admin.display(description="recommended lately")
     @once
@@ -51,8 +59,8 @@ class ItemPage(ItemAdmin):
         why = "admin:recommendations_servedslate_why"
         rows = (
             (
-                f"{timezone.localtime(slate.at):%Y-%m-%d %H:%M:%S}",
-                slate.context or "home",
+                f"{timezone.localtime(slate.at):%-d %b %Y, %H:%M:%S}",
+                capfirst(PLACES.get(slate.context or "home", slate.context)),
                 entry["slot"] + 1,
                 format_html('<a href="{}">Why?</a>', reverse(why, args=[slate.pk, item.pk])),
             )
@@ -74,7 +82,7 @@ class ItemPage(ItemAdmin):
 def live_words(item: Item, state: LiveState) -> str:
     """What shoppers see of an item, in a sentence."""
     kind, since, version, release = state
-    told = f"since {timezone.localtime(since):%Y-%m-%d %H:%M:%S} (version {version})" if since else "just now"
+    told = f"since {timezone.localtime(since):%-d %b %Y, %H:%M:%S} (version {version})" if since else "just now"
     sells = "sold out, and left out of recommendations" if not item.in_stock else "in stock"
     if item.in_stock and item.price is not None:
         sells += f" at {money(item.price)}"
@@ -104,7 +112,7 @@ class OverlayChangeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="at", ordering="version")
     def shown_at(self, change: OverlayChange) -> str:
-        return f"{timezone.localtime(change.at):%Y-%m-%d %H:%M:%S}"
+        return f"{timezone.localtime(change.at):%-d %b %Y, %H:%M:%S}"
 
     @admin.display(description="what changed")
     def shown_summary(self, change: OverlayChange) -> str:
@@ -112,7 +120,7 @@ class OverlayChangeAdmin(ReadOnlyAdmin):
         from recommendations.overlays import from_json
 
         delta = from_json(change.delta)
-        return f"{'all there is: ' if delta.whole else ''}{summary(delta)}"
+        return f"{'everything anew: ' if delta.whole else ''}{summary(delta)}"
 
     @admin.display(description=f"prices and stock, the first {SHOWN}")
     @once

@@ -123,14 +123,16 @@ class TrainingRun(models.Model):
         ordering = ("-pk",)
 
     def __str__(self) -> str:
-        return f"{self.shop}, {self.started_at:%Y-%m-%d %H:%M}"
+        return f"{self.shop}, {self.started_at:%-d %b %Y, %H:%M}"
 
 
 class ServedSlate(models.Model):
     """A recommendation as it was served, for learning and for answering "why did I see this".
 
-    items : [{"item", "slot", "score", "propensity", "persona", "cluster", "expert", "rules"}] by slot; "rules" where any acted.
-    versions : component kind -> version, and "release", "overlay" and "asked", how the request was not as by default.
+    items : [{"item", "slot", "score", "propensity", "persona", "cluster", "expert", "rules"}] by slot; "rules" where any acted,
+        "expert" where reasons were asked for, else "".
+    versions : component kind -> version, and "release", "overlay" and "asked", how the request was not as by default; "trials",
+        [rule, mark, whether the visit goes without it] of rules with a holdout that make a difference to it.
     """
 
     shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -147,7 +149,7 @@ class ServedSlate(models.Model):
         indexes = [models.Index(fields=["shop", "session_id"]), models.Index(fields=["shop", "at"])]
 
     def __str__(self) -> str:
-        return self.recommendation_id
+        return f"{self.context or 'home'}, {self.at:%-d %b %Y, %H:%M}"
 
 
 class AdaptationDecision(models.Model):
@@ -225,6 +227,10 @@ class MerchandisingRule(models.Model):
     strength = models.FloatField(null=True, blank=True, help_text="Boost, bury: by how much the odds change, 1.1 to 1000.")
     share = models.FloatField(null=True, blank=True, help_text="Balance: the largest share of the slots, 0 to 1.")
     margin = models.FloatField(null=True, blank=True, help_text="Margin floor: the least (price - cost) / price, below 1.")
+    holdout = models.FloatField(
+        default=0.0,
+        help_text="Share of visits, 0 to 0.5, drawn by chance, that go without the rule, so that it is known what it brings.",
+    )
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -278,6 +284,137 @@ class HourTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.measure} {self.key}, {self.hour:%Y-%m-%d %H}"
+
+
+class DayTally(models.Model):
+    """How much of one thing there was on one day (UTC), for what has too many kinds to be counted by the hour.
+
+    measure, key : as `recommendations.daily` says.  origin : of `personas.models.Origin`; what test keys send is not counted.
+    """
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="+", db_index=False)
+    day = models.DateField()
+    measure = models.CharField(max_length=16)
+    key = models.CharField(max_length=200, blank=True)
+    origin = models.CharField(max_length=10)
+    value = models.FloatField(default=0.0)
+
+    class Meta:
+        ordering = ("day",)
+        constraints = [
+            models.UniqueConstraint(fields=["shop", "measure", "key", "day", "origin"], name="day_tally_once"),
+        ]
+        indexes = [models.Index(fields=["shop", "measure", "day"])]
+
+    def __str__(self) -> str:
+        return f"{self.measure} {self.key}, {self.day}"
+
+
+class DraftEdit(models.Model):
+    """One edit of a shop's clusters or rules that is not published yet; those of one person on a shop are published together.
+
+    verb, values : of `recommendations.drafting`, which says what each verb takes, as JSON.
+    subject : id of the row that it edits, null for one that it would make.
+    base : what was last known to have happened to the subject when the edit was made, so that nobody overrules unawares what
+        somebody else did meanwhile.
+    """
+
+    class Kind(models.TextChoices):
+        CLUSTER = "cluster", "Cluster"
+        RULE = "rule", "Rule"
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="draft_edits")
+    kind = models.CharField(max_length=10, choices=Kind)
+    subject = models.BigIntegerField(null=True, blank=True)
+    verb = models.CharField(max_length=30)
+    values = models.JSONField(default=dict)
+    reason = models.CharField(max_length=500, blank=True)
+    base = models.CharField(max_length=64, blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("pk",)
+        indexes = [models.Index(fields=["shop", "kind", "subject"])]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.kind} {self.subject or ''}".strip()
+
+
+class FileImport(models.Model):
+    """One file that was handed in to be imported, told as it goes.
+
+    folder : name of the folder below `DATA_DIR/imports/` that holds the file until it is read, and what was rejected.
+    counts : what was taken and what not, by the importer's own words.
+    """
+
+    class Kind(models.TextChoices):
+        ITEMS = "items", "Items"
+        EVENTS = "events", "Events"
+        CLUSTERS = "clusters", "Clusters"
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE, related_name="imports")
+    kind = models.CharField(max_length=10, choices=Kind)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    name = models.CharField(max_length=200)
+    folder = models.CharField(max_length=64)
+    size = models.PositiveBigIntegerField(default=0, help_text="Bytes.")
+    progress = models.FloatField(default=0.0, help_text="0 to 1.")
+    counts = models.JSONField(default=dict, blank=True)
+    rejected = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    started_at = models.DateTimeField(default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-pk",)
+        verbose_name = "import"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AuditEntry(models.Model):
+    """What somebody did, by whichever door: a page, the API, a command. Never changed; rows go only with their shop.
+
+    actor : a person's name, an API key's name, or what did it of itself, as it was called then.
+    subject_type, subject_id, subject : what it was done to, the last in words.  what : in a sentence.
+    """
+
+    class By(models.TextChoices):
+        PERSON = "person", "Person"
+        KEY = "key", "API key"
+        SYSTEM = "system", "The system"
+
+    shop = models.ForeignKey(Shop, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+    by = models.CharField(max_length=10, choices=By)
+    actor = models.CharField(max_length=200, blank=True)
+    action = models.CharField(max_length=30)
+    subject_type = models.CharField(max_length=60, blank=True)
+    subject_id = models.CharField(max_length=64, blank=True)
+    subject = models.CharField(max_length=200, blank=True)
+    what = models.TextField(blank=True)
+    address = models.CharField(max_length=200, blank=True, help_text="The page that shows it.")
+
+    class Meta:
+        ordering = ("-at", "-pk")
+        verbose_name_plural = "audit log"
+        indexes = [
+            models.Index(fields=["at"]),
+            models.Index(fields=["shop", "at"]),
+            models.Index(fields=["subject_type", "subject_id"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.subject}"
 
 
 class OverlayChange(models.Model):

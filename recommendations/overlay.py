@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from clusters import catalogue_changes
+from clusters import catalogue_changes, kept_out
 from clusters.bounds import Bounds
 from clusters.catalogue import Catalogue, ItemRow
 from clusters.catalogue_changes import Offers
 from clusters.currencies import currency_of_number, number_of_currency
-from clusters.item_clusters import ItemClusters
+from clusters.item_clusters import NO_CLUSTER, ItemClusters
 from personas.profile import PersonaModel
 from personas.sessions import NO_ITEM
 from recommendations.ranking import new_items
@@ -103,21 +103,31 @@ def with_overlay(engine: Engine, overlay: Overlay) -> Engine:
         return _carried((engine,), replace(engine, overlay=overlay, bounds=overlay.bounds))
     catalogue = _offered(bare.catalogue, overlay)
     rows = _new(bare.catalogue, overlay)
+    clusters = _kept_to_kinds(bare.clusters, catalogue)
     changed = replace(bare, bare=bare, overlay=overlay, catalogue=catalogue, bounds=overlay.bounds)
     if not rows:
-        return _carried((bare, engine), replace(changed, personas=_repriced(bare.personas, catalogue)))
+        clusters = _same_as(clusters, engine.clusters)
+        return _carried((bare, engine), replace(changed, personas=_repriced(bare.personas, catalogue), clusters=clusters))
     n, catalogue = len(catalogue), catalogue_changes.with_items(catalogue, rows)
     if engine.bare is not None and rows == _new(bare.catalogue, now):  # what they borrow doesn't depend on prices and stock
         personas = _repriced(engine.personas, catalogue)
-        same = replace(changed, catalogue=catalogue, personas=personas, clusters=engine.clusters, ranker=engine.ranker)
-        return _carried((engine,), same)
+        if bare.clusters.bars:  # but where they may be does
+            kin = new_items.find_kin(
+                bare.catalogue.item_descriptors, catalogue.item_descriptors[n:], new_items.seen_by(bare.ranker)
+            )
+            clusters = _same_as(_with_more_members(clusters, catalogue, kin), engine.clusters)
+        else:
+            clusters = engine.clusters
+        return _carried(
+            (engine,), replace(changed, catalogue=catalogue, personas=personas, clusters=clusters, ranker=engine.ranker)
+        )
     own, others = bare.catalogue.item_descriptors, catalogue.item_descriptors[n:]
     kin = new_items.find_kin(own, others, new_items.seen_by(bare.ranker))
     return replace(
         changed,
         catalogue=catalogue,
         personas=_with_more_facts(bare.personas, bare.catalogue, catalogue, kin),
-        clusters=_with_more_members(bare.clusters, catalogue, kin),
+        clusters=_with_more_members(clusters, catalogue, kin),
         ranker=new_items.with_more(bare.ranker, kin),
     )
 
@@ -134,6 +144,7 @@ def with_arm(
     if clusters is None:
         return _carried((engine,), arm)
     bare = engine if engine.bare is None else engine.bare
+    clusters = _kept_to_kinds(clusters, engine.catalogue)
     if len(engine.catalogue) > len(bare.catalogue):
         own, others = bare.catalogue.item_descriptors, engine.catalogue.item_descriptors[len(bare.catalogue) :]
         kin = new_items.find_kin(own, others, new_items.seen_by(bare.ranker))
@@ -240,6 +251,11 @@ def _with_more_members(clusters: ItemClusters, after: Catalogue, kin: Kin) -> It
     rows = np.repeat(np.arange(m), kin.positions.shape[1])
     held = sparse.csr_matrix((weights.ravel(), (rows, np.maximum(kin.positions, 0).ravel())), shape=(m, n))
     joins = sparse.csr_matrix(held @ clusters.of_item)
+    for place, bars in enumerate(clusters.bars):
+        if bars:
+            barred = kept_out.under(after, bars)[n:]
+            joins.data[(joins.indices == place) & np.repeat(barred, np.diff(joins.indptr))] = 0.0
+    joins.eliminate_zeros()
     strongest = _strongest(joins, MEMBERSHIPS)
     total = np.asarray(strongest.sum(axis=1)).ravel()
     more = sparse.csr_matrix(sparse.diags_array(1.0 / np.maximum(total, 1e-12)) @ strongest, dtype=np.float32)
@@ -260,6 +276,62 @@ def _with_more_members(clusters: ItemClusters, after: Catalogue, kin: Kin) -> It
         primary=np.append(clusters.primary, primary.astype(clusters.primary.dtype)),
         item_ids=item_ids if len(clusters.item_ids) else clusters.item_ids,
     )
+
+
+def _kept_to_kinds(clusters: ItemClusters, catalogue: Catalogue) -> ItemClusters:
+    """The clusters without items that are of a kind by now which they take in none of, core ones apart; themselves where there
+    are none. An item's other memberships have what it loses; one that loses all is in none till the next release.
+
+    catalogue : the clusters' own, or one with more items after them. What was learned stays as it was.
+    """
+    if not clusters.bars:
+        return clusters
+    items, n = clusters.items, len(clusters.primary)
+    rows = np.repeat(np.arange(len(clusters)), np.diff(items.indptr))
+    goes = np.zeros(items.nnz, dtype=bool)
+    for c in (c for c, bars in enumerate(clusters.bars) if bars):
+        entries = slice(items.indptr[c], items.indptr[c + 1])
+        core = clusters.core[clusters.core[:, 0] == c, 1]
+        goes[entries] = kept_out.under(catalogue, clusters.bars[c])[items.indices[entries]] & ~np.isin(
+            items.indices[entries], core
+        )
+    if not goes.any():
+        return clusters
+    before = np.bincount(items.indices, items.data, minlength=n)
+    after = np.bincount(items.indices[~goes], items.data[~goes], minlength=n)
+    rescaled = (items.data * (before / np.where(after > 0, after, 1.0))[items.indices])[~goes].astype(np.float32)
+    starts = np.concatenate(([0], np.cumsum(np.bincount(rows[~goes], minlength=len(clusters))))).astype(items.indptr.dtype)
+    left = sparse.csr_matrix((rescaled, items.indices[~goes], starts), shape=items.shape)
+    of_item = sparse.csr_matrix(left.T)
+    primary = np.array(clusters.primary)
+    for item in np.unique(items.indices[goes]).tolist():
+        row = slice(of_item.indptr[item], of_item.indptr[item + 1])
+        held = of_item.indices[row]
+        if primary[item] not in held:
+            primary[item] = held[of_item.data[row].argmax()] if len(held) else NO_CLUSTER
+    return replace(
+        clusters,
+        items=left,
+        of_item=of_item,
+        weight=clusters.weight[~goes],
+        part=clusters.part[~goes],
+        primary=primary,
+    )
+
+
+def _same_as(clusters: ItemClusters, before: ItemClusters) -> ItemClusters:
+    """`before` where that has the same items in the same clusters, so that what was derived of it is kept."""
+    one, other = clusters.items, before.items
+    same = clusters is before or (
+        clusters.learned is before.learned
+        and clusters.bars == before.bars
+        and one.shape == other.shape
+        and np.array_equal(one.indptr, other.indptr)
+        and np.array_equal(one.indices, other.indices)
+        and np.array_equal(one.data, other.data)
+        and np.array_equal(clusters.primary, before.primary)
+    )
+    return before if same else clusters
 
 
 def _strongest(matrix: sparse.csr_matrix, keep: int) -> sparse.csr_matrix:

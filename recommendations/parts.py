@@ -44,7 +44,12 @@ class Engine:
 
     @cached_property
     def told(self) -> dict[tuple[str, int], Any]:
-        """Kind ("item", "persona", "cluster") and id -> how slates tell of it, as far as somebody was told of it."""
+        """Kind ("item", "id", "persona", "cluster") and id -> how slates tell of it, as far as somebody was told of it."""
+        return {}
+
+    @cached_property
+    def said(self) -> dict[tuple[object, ...], str]:
+        """What makes up a reason -> the reason in words, as far as one was given (`reasons`)."""
         return {}
 
     @cached_property

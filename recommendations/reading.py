@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from clusters import kept_out_rows
 from clusters.catalogue import Catalogue, build_catalogue
 from clusters.edits import ClusterEdit
-from clusters.models import ClusterItemRule, ClusterMembership, ClusterTie, Item, ItemCluster
+from clusters.models import ClusterBar, ClusterItemRule, ClusterMembership, ClusterTie, Item, ItemCluster
 from personas.events import NAMES, UNKNOWN_ITEM, Event
 from personas.models import ArchivedEvent, Session, Shop, TrainingEvent, in_chunks, moment
 from personas.sessions import SessionLog
@@ -32,13 +33,19 @@ def read_catalogue(shop: Shop) -> Catalogue:
     return build_catalogue(Item.objects.filter(shop=shop).as_rows())
 
 
-def read_edits(shop: Shop, *, known: Collection[int] | None = None) -> tuple[ClusterEdit, ...]:
+def read_edits(shop: Shop, *, known: Collection[int] | None = None, with_barred: bool = True) -> tuple[ClusterEdit, ...]:
     """What merchandisers decided of the shop's clusters and learning must keep, by cluster id; the others are left out.
 
     known : ids of the clusters that learning has made; those that it hasn't made yet and was given back are told too. None
         leaves them out: nobody decides anything of them.
+    with_barred : whether to look up which items are of the kinds that are kept out, which costs a reading of the items; what was
+        decided can be compared without.
     """
     there = Q(retired_at=None) | Q(locked=True)  # retired and locked: a learned one that was taken out by hand
+    # A learned one may be gone because all of its items are such: forgotten then, it would be back with them in the next release.
+    said = Q(Exists(ClusterBar.objects.filter(cluster=OuterRef("pk"))))
+    said |= Q(Exists(ClusterItemRule.objects.filter(cluster=OuterRef("pk"), rule=ClusterItemRule.Rule.EXCLUDED)))
+    there |= said & ~Q(kind__in=ItemCluster.HAND_KINDS)
     shops = ItemCluster.objects.filter(there, shop=shop)
     rules: dict[tuple[int, str], set[int]] = {}
     lessened: dict[int, dict[int, float]] = {}
@@ -50,8 +57,11 @@ def read_edits(shop: Shop, *, known: Collection[int] | None = None) -> tuple[Clu
     ties: dict[int, dict[int, float]] = {}
     for source, target, weight in ClusterTie.objects.filter(source__in=shops).values_list("source", "target", "weight"):
         ties.setdefault(source, {})[target] = weight
-    ruled = {cluster for cluster, _ in rules} | ties.keys()
-    rows = list(shops.order_by("pk"))
+    bars = kept_out_rows.bars_of(shop)
+    kept_out = {kind for kinds in bars.values() for kind in kinds} if with_barred else ()
+    of_kind = kept_out_rows.by_kind(shop, kept_out)
+    ruled = {cluster for cluster, _ in rules} | ties.keys() | bars.keys()
+    rows = list(shops.defer("descriptors", "parts", "provenance").order_by("pk"))
     holds = {row.pk for row in rows if row.is_hand_owned}
     back = {row.pk for row in rows if known is not None and row.pk not in known} - holds
     members: dict[int, dict[int, float]] = {}
@@ -71,9 +81,11 @@ def read_edits(shop: Shop, *, known: Collection[int] | None = None) -> tuple[Clu
             taken=frozenset(rules.get((row.pk, ClusterItemRule.Rule.TAKEN), ())),
             lessened=lessened.get(row.pk, {}),
             ties=ties.get(row.pk, {}),
+            bars=bars.get(row.pk, ()),
+            barred=frozenset().union(*(of_kind[kind] for kind in bars.get(row.pk, ()))) if with_barred else None,
             minimum=row.minimum_size,
             maximum=row.maximum_size,
-            retired=row.retired_at is not None,
+            retired=row.retired_at is not None and row.locked,
         )
         for row in rows
         if row.pk in holds | back or row.named_by_hand or row.minimum_size or row.maximum_size or row.pk in ruled
@@ -112,6 +124,7 @@ def read_rule(row: MerchandisingRule) -> Rule:
         strength=1.0 if row.strength is None else row.strength,
         share=1.0 if row.share is None else row.share,
         margin=0.0 if row.margin is None else row.margin,
+        holdout=row.holdout,
     )
 
 
@@ -208,8 +221,7 @@ def read_session(session: Session, *, most: int | None = None, till: float | Non
     Its evidence is what came with it, the purchases that were remembered of its shopper, and their demographics while they
     consent.
     """
-    summary, shopper, started_at = session.persona or {}, session.shopper, _started_at(session)
-    consented = shopper.demographics if shopper is not None and shopper.consent_demographics else {}
+    started_at = _started_at(session)
     rows = events_of(session) if till is None else events_of(session).filter(received_at__lte=moment(till))
     lived = tuple(read_event(row) for row in rows[:most])
     if till is None:
@@ -217,13 +229,40 @@ def read_session(session: Session, *, most: int | None = None, till: float | Non
     slates = ServedSlate.objects.filter(
         shop=session.shop_id, session_id=session.session_id, at__gte=moment(started_at), at__lte=moment(till)
     )
+    return _past(session, lived, tuple(_served(slate) for slate in slates.order_by("at", "pk")))
+
+
+def read_sessions(sessions: Sequence[Session], *, most: int) -> list[PastSession]:
+    """`read_session` of some sessions of one shop, each as if it were read alone, in two queries. At most 500."""
+    rows = ArchivedEvent.objects.filter(session__in=[s.pk for s in sessions]).order_by("session_id", "place", "pk")
+    began = {s.pk: moment(_started_at(s) - MICROSECOND) for s in sessions}
+    lived: dict[int, list[Event]] = {s.pk: [] for s in sessions}
+    for row in rows:
+        if row.received_at >= began[row.session_id] and len(lived[row.session_id]) < most:
+            lived[row.session_id].append(read_event(row))
+    given: dict[str, list[Served]] = {s.session_id: [] for s in sessions}
+    for slate in ServedSlate.objects.filter(shop__in={s.shop_id for s in sessions}, session_id__in=given).order_by("at", "pk"):
+        given[slate.session_id].append(_served(slate))
+    told = []
+    for session in sessions:
+        events, first = tuple(lived[session.pk]), _started_at(session)
+        last = events[-1].received_at if events else first
+        served = tuple(s for s in given[session.session_id] if first - MICROSECOND <= s.at <= last + MICROSECOND)
+        told.append(_past(session, events, served))
+    return told
+
+
+def _past(session: Session, events: tuple[Event, ...], served: tuple[Served, ...]) -> PastSession:
+    """session : with its shopper."""
+    summary, shopper = session.persona or {}, session.shopper
+    consented = shopper.demographics if shopper is not None and shopper.consent_demographics else {}
     return PastSession(
         session=session.session_id,
         shopper=shopper.external_id if shopper is not None else "",
         context=_words({**summary.get("history", {}), **consented, **session.context}),
-        started_at=started_at,
-        events=lived,
-        served=tuple(_served(slate) for slate in slates.order_by("at", "pk")),
+        started_at=_started_at(session),
+        events=events,
+        served=served,
         earlier={int(archetype): float(share) for archetype, share in summary.get("earlier", {}).items()},
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import repeat
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,12 +20,18 @@ from recommendations.ranking.naming import Named, name, nothing
 from recommendations.ranking.ranker import Ranked
 from recommendations.ranking.removals import Trial
 from recommendations.ranking.rules import Acting
-from recommendations.ranking.slate import Chosen
+from recommendations.ranking.slate import Slots
 from recommendations.session import Request, SessionState, SlateItem
 
 if TYPE_CHECKING:
     from recommendations.ranking.contexts import Context
     from recommendations.slates import View
+
+_item = partial(tuple.__new__, SlateItem)
+"""An item of a tuple of all its fields, in a third of the time."""
+
+MAX_SAID = 20_000
+"""Reasons of which a process keeps the words, for an engine, some 4 MB."""
 
 _NOBODYS = np.zeros(0, dtype=np.int32)
 _ENGAGEMENT = [ENGAGEMENT.get(event, 0.0) for event in NAMES]
@@ -54,50 +62,52 @@ def trial_of(
 
 
 def slate_items(
-    engine: Engine, state: SessionState, trial: Trial, slots: list[Chosen], ruling: Acting, place: Context, request: Request
+    engine: Engine,
+    state: SessionState,
+    ranked: Ranked,
+    to_try: Callable[[], Trial],
+    slots: Slots,
+    ruling: Acting,
+    place: Context,
+    request: Request,
 ) -> tuple[SlateItem, ...]:
-    """The items of a slate. ruling : the rules that acted on it.  place : where it stands.  request : what was asked."""
-    ranked = trial.ranked
-    rows = np.array([chosen.row for chosen in slots], dtype=np.intp)
+    """The items of a slate. to_try : makes the trial of the ranking, asked for only where reasons are.  ruling : the rules that
+    acted on it.  place : where it stands.  request : what was asked."""
+    count = len(slots)
+    rows = slots.rows
     found = ranked.positions[rows]
-    positions = found.tolist()
-    ids, of_cluster, of_persona = engine.catalogue.item_ids, engine.clusters.cluster_ids, engine.personas.ids
+    of_cluster, of_persona = engine.clusters.cluster_ids, engine.personas.ids
     shown = (
-        ids[found].tolist(),
-        range(len(slots)),
+        engine.catalogue.item_ids[found].tolist(),
+        range(count),
         ranked.scores[rows].tolist(),
-        [chosen.propensity for chosen in slots],
-        [of_persona[chosen.persona] if chosen.persona >= 0 else 0 for chosen in slots],
-        [of_cluster.item(chosen.cluster) if chosen.cluster >= 0 else 0 for chosen in slots],
+        slots.propensities,
+        [of_persona[persona] if persona >= 0 else 0 for persona in slots.personas],
+        [of_cluster.item(cluster) if cluster >= 0 else 0 for cluster in slots.clusters],
     )
-    rules = [chosen.rules for chosen in slots]
+    rules = slots.rules
     if ruling.weights is not None:
-        rules = [held + ruling.on(position) for held, position in zip(rules, positions, strict=True)]
+        rules = [held + ruling.on(position) for held, position in zip(rules, found.tolist(), strict=True)]
     if not request.reasons:
-        nothing_told: tuple[list[Any], ...] = (
-            [UNKNOWN_ITEM] * len(slots),
-            [""] * len(slots),
-            [""] * len(slots),
-            [{} for _ in slots],
-        )
-        return tuple(map(SlateItem, *shown, *nothing_told, rules))
+        empty: list[dict[str, float]] = [{} for _ in range(count)]
+        return tuple(map(_item, zip(*shown, repeat(UNKNOWN_ITEM), repeat(""), repeat(""), empty, rules, strict=False)))
+    positions, trial = found.tolist(), to_try()
     why = explaining.explain(engine.ranker, trial.history, ranked, rows)
     if place.relevance is None:
-        labels = [chosen.cluster for chosen in slots], [chosen.persona for chosen in slots]
-        named = name(trial, rows, why, *labels, beside=place.causes is not None)
+        named = name(trial, rows, why, slots.clusters, slots.personas, beside=place.causes is not None)
     else:  # found by its words: what the session adds has been squeezed into a small part of the score
         named = nothing(len(rows))
     because, reasons = _words(engine, state, trial.history, slots, positions, named, ruling, place, request)
     parts = why.shares.astype(np.float64).round(4).tolist()
     experts = [{e: s for e, s in zip(EXPERTS, part, strict=False) if s > 0.0} for part in parts]
-    return tuple(map(SlateItem, *shown, because, named.experts, reasons, experts, rules))
+    return tuple(map(_item, zip(*shown, because, named.experts, reasons, experts, rules, strict=True)))
 
 
 def _words(
     engine: Engine,
     state: SessionState,
     history: History,
-    slots: list[Chosen],
+    slots: Slots,
     positions: list[int],
     named: Named,
     ruling: Acting,
@@ -105,31 +115,35 @@ def _words(
     request: Request,
 ) -> tuple[list[int], list[str]]:
     """The id of the item for which each slot is as it is, and the reason in words; the same reason is put into words once."""
-    titles, ids = engine.catalogue.titles, engine.catalogue.item_ids
+    ids, said = engine.catalogue.item_ids, engine.said
+    if len(said) > MAX_SAID:
+        said.clear()
     touched, pins = {touch.item for touch in state.touches}, {pin.rule for pin in ruling.pins}
     found = request.context == "search" and place.relevance is not None
-    # Of each item that is named: its id, its title and what the shopper did with it.
-    causes: dict[int, tuple[int, str, int]] = {NO_CAUSE: (UNKNOWN_ITEM, "", -1)}
-    said: dict[tuple[object, ...], str] = {}
+    # Of each item that is named: its id and what the shopper did with it.
+    causes: dict[int, tuple[int, int]] = {NO_CAUSE: (UNKNOWN_ITEM, -1)}
     because, reasons = [], []
-    for slot, (chosen, position, cause, expert, of_cluster) in enumerate(
-        zip(slots, positions, named.because, named.experts, named.clusters, strict=True)
-    ):
-        if cause not in causes:
-            item = int(ids[cause])
-            causes[cause] = item, titles[cause], _did(history, cause) if item in touched else -1
-        item, title, did = causes[cause]
-        beside = place.causes.get(position) if place.causes and named.beside[slot] else None
+    of_slots = zip(slots.explored, slots.rules, slots.clusters, positions, strict=True)
+    of_causes = zip(named.because, named.experts, named.clusters, named.beside, strict=True)
+    for (explored, rules, cluster, position), (cause, expert, of_cluster, by_place) in zip(of_slots, of_causes, strict=True):
+        known = causes.get(cause)
+        if known is None:
+            item = ids.item(cause)
+            known = causes[cause] = item, _did(history, cause) if item in touched else -1
+        item, did = known
+        beside = place.causes.get(position) if place.causes and by_place else None
         if beside is not None:
             item = ids.item(beside.anchor)
-        cluster = chosen.cluster if of_cluster else NO_CAUSE
-        key = (expert, chosen.explored, chosen.rules, cause, cause == position, cluster, beside)
-        if key not in said:
-            said[key] = wording.reason(
+        pinned = bool(rules) and not pins.isdisjoint(rules)
+        key = (expert, explored, pinned, cause, did, cause == position, beside, found, cluster if of_cluster else NO_CAUSE)
+        words = said.get(key)
+        if words is None:
+            titles = engine.catalogue.titles
+            words = said[key] = wording.reason(
                 expert=expert,
-                explored=chosen.explored,
-                pinned=not pins.isdisjoint(chosen.rules),
-                because=title,
+                explored=explored,
+                pinned=pinned,
+                because=titles[cause] if cause != NO_CAUSE else "",
                 itself=cause == position,
                 did=did,
                 beside=beside.phrase.format(title=titles[beside.anchor]) if beside else "",
@@ -137,7 +151,7 @@ def _words(
                 cluster=engine.clusters.names[cluster] if of_cluster else "",
             )
         because.append(item)
-        reasons.append(said[key])
+        reasons.append(words)
     return because, reasons
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from clusters.adaptation import Blocked, Decision
 from personas import profile as personas
 from personas.events import Event
 from personas.ledger import Shift, StepEvidence
-from personas.profile import PersonaState
+from personas.profile import PersonaState, Signal
 from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.session import MAX_PENDING, Pending, SessionState
@@ -84,31 +84,59 @@ def replay(
     """
     state = loop.start(engine, shop=shop, session=session, at=started_at, context=context, shopper=shopper, earlier=earlier)
     steps = []
-    waiting = list(served)
     reading = read(engine, state.persona)
+    for walked in walk(engine, state, events, served):
+        step = told(engine, walked, before=reading)
+        steps.append(step)
+        reading = step.after
+    return tuple(steps)
+
+
+class Walked(NamedTuple):
+    """One event observed. heard : what it told the persona.  before, state : the session before it, with slates, and after."""
+
+    event: Event
+    heard: Signal
+    before: SessionState
+    state: SessionState
+    decisions: tuple[Decision, ...]
+    blocked: tuple[Blocked, ...]
+
+
+def walk(engine: Engine, state: SessionState, events: Sequence[Event], served: Sequence[Served] = ()) -> Iterator[Walked]:
+    """The events through `observe`, one after the other, from a state on. served : slates that it was not given yet."""
+    given = 0
     for event in events:
-        while waiting and waiting[0].at < event.received_at:
-            state = _given(state, waiting.pop(0).pending)
+        while given < len(served) and served[given].at < event.received_at:
+            state = _given(state, served[given].pending)
+            given += 1
         heard = loop.signal(engine, state, event)
         observed, decisions, blocked = loop.observe_with_decisions(engine, state, event)
-        after = read(engine, observed.persona)
-        shift = observed.persona.shift if observed.persona.shift != state.persona.shift else None
-        steps.append(
-            ReplayedStep(
-                event=event,
-                at=heard.at,
-                before=reading,
-                after=after,
-                evidence=personas.explain_step(engine.personas, state.persona, heard),
-                shift=shift,
-                decisions=decisions,
-                blocked=blocked,
-                changed=_changed(state, observed),
-                state=observed,
-            )
-        )
-        state, reading = observed, after
-    return tuple(steps)
+        yield Walked(event, heard, state, observed, decisions, blocked)
+        state = observed
+
+
+def told(engine: Engine, walked: Walked, *, before: Reading | None = None) -> ReplayedStep:
+    """What `observe` made of an event, with its evidence. before : what the state before it said, where that was read already."""
+    earlier, state = walked.before, walked.state
+    return ReplayedStep(
+        event=walked.event,
+        at=walked.heard.at,
+        before=before or read(engine, earlier.persona),
+        after=read(engine, state.persona),
+        evidence=personas.explain_step(engine.personas, earlier.persona, walked.heard),
+        shift=shift_of(walked),
+        decisions=walked.decisions,
+        blocked=walked.blocked,
+        changed=_changed(earlier, state),
+        state=state,
+    )
+
+
+def shift_of(walked: Walked) -> Shift | None:
+    """The change of the acting persona that an event brought, None for most."""
+    shift = walked.state.persona.shift
+    return shift if shift != walked.before.persona.shift else None
 
 
 def stand(

@@ -21,7 +21,7 @@ from redis import Redis
 from personas.events import EventError, check_id
 from personas.history import VARIABLES
 from personas.models import ArchivedEvent, Erasure, Session, Shop, Shopper, ShopperAlias, in_chunks
-from recommendations import cluster_statistics, releases, search_words
+from recommendations import cluster_statistics, daily, releases, search_words
 from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.learning.models import BlockedAction, ExperimentSession
@@ -346,12 +346,15 @@ def delete_sessions(shop: Shop, sessions: Mapping[int, str]) -> dict[str, int]:
         counts["decisions"] += AdaptationDecision.objects.filter(shop=shop, session_id__in=ids).delete()[0]
         counts["experiments"] += ExperimentSession.objects.filter(experiment__shop=shop, session_id__in=ids).delete()[0]
         _forget_examples(shop, ids)
+        daily.forget_searches(shop, chunk)
         counts["events"] += ArchivedEvent.objects.filter(session__in=chunk).delete()[0]
         counts["sessions"] += Session.objects.filter(pk__in=chunk).delete()[0]
     if sessions:
         # What was counted of the log holds what these people typed. After the commit: a build that stores counts looks for
         # sessions gone meanwhile, and finds them by then.
         transaction.on_commit(lambda: cluster_statistics.forget(shop))
+        # After it too: until then a page finds the visit, and would keep its course once more.
+        transaction.on_commit(lambda: held.forget_courses(held.connect(), sessions))
     return counts
 
 

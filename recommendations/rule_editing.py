@@ -40,9 +40,15 @@ NUMBERS = {"pin": "slot", "boost": "strength", "bury": "strength", "balance": "s
 
 FIELDS = (
     "name", "action", "target", "personas", "contexts", "clusters", "starts_at", "ends_at", "slot", "strength", "share", "margin",
-    "enabled",
+    "holdout", "enabled",
 )  # fmt: skip
 """What is set of a rule."""
+
+MOST_HELD = 0.5
+"""Share of visits that may go without a rule: with half of them each way, what it brings is known soonest."""
+
+MOST_TRIALS = 5
+"""Rules that some visits go without, at a time: for each, a slate on which it could act is made once more."""
 
 KINDS = ("category", "brand", "colour", "tag", "price_tier", "discount", "term")
 """Kinds of attributes that a target may name, as "colour=blue"."""
@@ -57,10 +63,12 @@ def create(*, shop: Shop, user: Any = None, **fields: Any) -> MerchandisingRule:
     """
     if unknown := [name for name in fields if name not in FIELDS]:
         raise EditError(unknown[0], f"is not known; a rule has {', '.join(FIELDS)}")
-    with _editing(shop):
+    with editing(shop):
         if MerchandisingRule.objects.standing().filter(shop=shop).count() >= MOST_RULES:
             raise EditConflict("rule", f"would be one more than the {MOST_RULES} that a shop may have: take some out first")
-        row = MerchandisingRule(shop=shop, created_by=user, **check(shop, fields))
+        values = check(shop, fields)
+        _room_for_trial(shop, values)
+        row = MerchandisingRule(shop=shop, created_by=user, **values)
         row.save()
         _publish(shop)
     return row
@@ -70,13 +78,15 @@ def change(*, rule: MerchandisingRule, **fields: Any) -> list[str]:
     """Set fields of a rule; what isn't named stays. Returns the names of those that changed. Raises EditError."""
     if unknown := [name for name in fields if name not in FIELDS]:
         raise EditError(unknown[0], f"is not known; a rule has {', '.join(FIELDS)}")
-    with _editing(rule.shop):
+    with editing(rule.shop):
         _reread(rule, standing=True)
         before = {name: getattr(rule, name) for name in FIELDS}
         given = {**before, **fields}
         if given["action"] != before["action"]:  # the number of the old action is not the new one's
             given |= {name: None for name in NUMBERS.values() if name not in fields}
         values = check(rule.shop, given)
+        if not rule.holdout:
+            _room_for_trial(rule.shop, values)
         changed = [name for name in FIELDS if values[name] != before[name]]
         if changed:
             for name in changed:
@@ -88,7 +98,7 @@ def change(*, rule: MerchandisingRule, **fields: Any) -> list[str]:
 
 def switch(*, rule: MerchandisingRule, on: bool) -> bool:
     """Switch a rule on or off; False where it was so already. Raises EditError."""
-    with _editing(rule.shop):
+    with editing(rule.shop):
         _reread(rule, standing=True)
         if rule.enabled == on:
             return False
@@ -100,7 +110,7 @@ def switch(*, rule: MerchandisingRule, on: bool) -> bool:
 
 def retire(*, rule: MerchandisingRule) -> bool:
     """Take a rule out; False where it was. `restore` brings it back as it was."""
-    with _editing(rule.shop):
+    with editing(rule.shop):
         _reread(rule)
         if rule.retired_at is not None:
             return False
@@ -112,12 +122,13 @@ def retire(*, rule: MerchandisingRule) -> bool:
 
 def restore(*, rule: MerchandisingRule) -> bool:
     """Bring a rule back that was taken out; False where it wasn't. Raises EditError where it can't be any more."""
-    with _editing(rule.shop):
+    with editing(rule.shop):
         _reread(rule)
         if rule.retired_at is None:
             return False
         if MerchandisingRule.objects.standing().filter(shop=rule.shop).count() >= MOST_RULES:
             raise EditConflict("rule", f"would be one more than the {MOST_RULES} that a shop may have: take some out first")
+        _room_for_trial(rule.shop, {"holdout": rule.holdout})
         rule.retired_at = None
         rule.save(update_fields=["retired_at", "updated_at"])
         _publish(rule.shop)
@@ -150,9 +161,21 @@ def check(shop: Shop, fields: Mapping[str, Any]) -> dict[str, Any]:
         "clusters": _ids(fields.get("clusters"), "clusters", _clusters(shop), f"live cluster of {shop.name}"),
         "starts_at": starts,
         "ends_at": ends,
+        "holdout": _number(fields.get("holdout"), "holdout", 0.0, MOST_HELD) or 0.0,
         "enabled": enabled,
         **_numbers(action, fields),
     }
+
+
+def _room_for_trial(shop: Shop, values: Mapping[str, Any]) -> None:
+    """Raises EditConflict where as many rules of the shop as may be are tried already."""
+    if not values["holdout"]:
+        return
+    tried = list(MerchandisingRule.objects.standing().filter(shop=shop, holdout__gt=0).values_list("name", flat=True))
+    if len(tried) >= MOST_TRIALS:
+        raise EditConflict(
+            "holdout", f"can be had by {MOST_TRIALS} rules at a time, and {listed(tried)} have it: end one of these"
+        )
 
 
 def check_target(shop: Shop, given: object) -> dict[str, Any]:
@@ -288,7 +311,7 @@ def _attributes(shop: Shop, values: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def _editing(shop: Shop) -> Iterator[None]:
+def editing(shop: Shop) -> Iterator[None]:
     """A transaction in which nobody else edits the shop's rules."""
     with transaction.atomic():
         Shop.objects.select_for_update().get(pk=shop.pk)

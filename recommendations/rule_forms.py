@@ -14,6 +14,7 @@ from recommendations.cluster_items import MOST_TICKED, numbers
 from recommendations.models import MerchandisingRule
 from recommendations.rule_editing import (
     LEAST_STRENGTH,
+    MOST_HELD,
     MOST_SLOTS,
     MOST_STRENGTH,
     NUMBERS,
@@ -111,6 +112,15 @@ class RuleForm(forms.Form):
     clusters = _ticks("Visits that go for a cluster", "Acts while one is chosen for the visit. None ticked: in all visits.")
     starts_at = _moment("From")
     ends_at = _moment("Until")
+    holdout = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=100 * MOST_HELD,
+        label="Visits that go without it, in %",
+        help_text="Drawn by chance, a visit all the way. They are what the rule is compared with: with 0 nobody can know what it "
+        "brings. It costs you what the rule brings, in these visits; 10 is a good beginning, 50 tells soonest.",
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
     enabled = forms.BooleanField(required=False, initial=True, label="Switched on")
 
     def __init__(self, shop: Shop, rule: MerchandisingRule | None, *args: Any, **kwargs: Any) -> None:
@@ -162,6 +172,7 @@ class RuleForm(forms.Form):
             "clusters": numbers(data["clusters"]),
             "starts_at": data["starts_at"],
             "ends_at": data["ends_at"],
+            "holdout": (data["holdout"] or 0.0) / 100,
             "enabled": data["enabled"],
             **{
                 name: None if name != own or data[name] is None else data[name] / 100 if name in shares else data[name]
@@ -202,6 +213,7 @@ def initial_of(rule: MerchandisingRule) -> dict[str, Any]:
         "clusters": rule.clusters,
         "starts_at": rule.starts_at,
         "ends_at": rule.ends_at,
+        "holdout": _short(rule.holdout, 100),
         "enabled": rule.enabled,
     }
 

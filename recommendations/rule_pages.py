@@ -8,8 +8,9 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,17 +18,17 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 
-from clusters.cluster_drafts import EditError
+from clusters.cluster_drafts import MAX_NAME, EditError
 from clusters.models import Item
 from personas.models import Shop
-from recommendations import rule_editing, rule_words
+from recommendations import drafting, row_overtaken, rule_editing, rule_words
 from recommendations.cluster_change_pages import refused, sent
 from recommendations.cluster_items import found_items, numbers, picked
 from recommendations.cluster_stories import picture
 from recommendations.models import MerchandisingRule, Release, RuleTally
 from recommendations.rule_forms import RuleForm, initial_of
+from recommendations.rule_outcome_pages import Outcomes, calendar_context
 
 DAYS = 7
 """Days back that a rule's work is told of."""
@@ -48,7 +49,7 @@ class StandingFilter(admin.SimpleListFilter):
 
 
 @admin.register(MerchandisingRule)
-class RulePages(ModelAdmin):
+class RulePages(Outcomes):
     """All goes through `recommendations.rule_editing`, and acts within seconds."""
 
     list_display = ("name", "shop", "does", "acts_where", "acts_when", "switch_here", "acted")
@@ -56,6 +57,7 @@ class RulePages(ModelAdmin):
     list_filter = ("shop", "action", "enabled", StandingFilter)
     list_select_related = ("shop",)
     search_fields = ("name",)
+    list_per_page = 50
     ordering = ("shop", "pk")
     list_before_template = "admin/rules/list_top.html"
     actions = ("switch_on", "switch_off", "retire_chosen", "restore_chosen")
@@ -68,6 +70,7 @@ class RulePages(ModelAdmin):
         view, name = self.admin_site.admin_view, "recommendations_merchandisingrule"
         urls: list[URLPattern] = super().get_urls()
         return [
+            *self.outcome_urls(),
             path("conflicts/", view(self.conflicts), name=f"{name}_conflicts"),
             path("tried/<int:shop_id>/", view(require_POST(self.tried)), name=f"{name}_tried"),
             path("found/<int:shop_id>/", view(self.found), name=f"{name}_found"),
@@ -96,7 +99,13 @@ class RulePages(ModelAdmin):
         return changes
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        extra = {"may_add": self.has_add_permission(request), "any": MerchandisingRule.objects.exists(), **(extra_context or {})}
+        extra = {
+            "may_add": self.has_add_permission(request),
+            "any": MerchandisingRule.objects.exists(),
+            "query": request.GET.urlencode(),
+            **calendar_context(request),
+            **(extra_context or {}),
+        }
         response: HttpResponse = super().changelist_view(request, extra)
         return response
 
@@ -150,9 +159,10 @@ class RulePages(ModelAdmin):
         done = 0
         for rule in rules.select_related("shop"):
             try:
-                if do(rule):
-                    done += 1
-                    self.log_change(request, rule, word)
+                with transaction.atomic():
+                    if do(rule):
+                        done += 1
+                        self.log_change(request, rule, word)
             except EditError as error:
                 refused(request, error)
         was = "" if done else " All were so already."
@@ -182,8 +192,9 @@ class RulePages(ModelAdmin):
         """Switch it over; the button as it is then."""
         rule = self._of(request, pk)
         try:
-            if rule_editing.switch(rule=rule, on=request.POST.get("to") == "on"):
-                self.log_change(request, rule, "Switched on." if rule.enabled else "Switched off.")
+            with transaction.atomic():
+                if rule_editing.switch(rule=rule, on=request.POST.get("to") == "on"):
+                    self.log_change(request, rule, "Switched on." if rule.enabled else "Switched off.")
         except EditError as error:
             return HttpResponse(str(error), status=409, content_type="text/plain; charset=utf-8")
         if request.headers.get("HX-Request"):
@@ -192,8 +203,11 @@ class RulePages(ModelAdmin):
 
     def retire(self, request: HttpRequest, pk: int) -> HttpResponse:
         rule = self._of(request, pk)
-        if rule_editing.retire(rule=rule):
-            self.log_change(request, rule, "Taken out.")
+        with transaction.atomic():
+            retired = rule_editing.retire(rule=rule)
+            if retired:
+                self.log_change(request, rule, "Taken out.")
+        if retired:
             undo = reverse("admin:recommendations_merchandisingrule_change", args=[rule.pk])
             messages.success(
                 request,
@@ -204,8 +218,11 @@ class RulePages(ModelAdmin):
     def restore(self, request: HttpRequest, pk: int) -> HttpResponse:
         rule = self._of(request, pk)
         try:
-            if rule_editing.restore(rule=rule):
-                self.log_change(request, rule, "Restored.")
+            with transaction.atomic():
+                restored = rule_editing.restore(rule=rule)
+                if restored:
+                    self.log_change(request, rule, "Restored.")
+            if restored:
                 messages.success(request, f"“{rule}” is back{'' if rule.enabled else ', switched off'}. {_reach(rule.shop)}")
         except EditError as error:
             refused(request, error)
@@ -217,8 +234,12 @@ class RulePages(ModelAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         shops = list(Shop.objects.all())
-        asked = numbers([(request.POST if request.method == "POST" else request.GET).get("shop", "")])
-        shop = next((shop for shop in shops if shop.pk in asked), shops[0] if shops else None)
+        named = (request.POST if request.method == "POST" else request.GET).get("shop", "")
+        asked = numbers([named])
+        shop = next((shop for shop in shops if shop.pk in asked or shop.slug == named), None)
+        if named and shop is None:
+            raise Http404("There is no such shop.")
+        shop = shop or next(iter(shops), None)
         if shop is None:
             messages.warning(request, "There is no shop yet.")
             return HttpResponseRedirect(reverse("admin:recommendations_merchandisingrule_changelist"))
@@ -236,17 +257,25 @@ class RulePages(ModelAdmin):
         return self._edited(request, rule.shop, rule, [rule.shop])
 
     def _edited(self, request: HttpRequest, shop: Shop, rule: MerchandisingRule | None, shops: list[Shop]) -> HttpResponse:
-        begin = {"action": request.GET.get("action", "pin"), "slot": 1, "strength": 2, "share": 25, "margin": 20}
+        begin: dict[str, Any] = {"action": request.GET.get("action", "pin"), "slot": 1, "strength": 2, "share": 25, "margin": 20}
+        begin |= _about(request)
+        like = None if rule or request.method == "POST" else _like(request, shop)
+        begin |= {**initial_of(like), "name": f"{like.name}, again"[:MAX_NAME]} if like else {"holdout": 0}
         form = RuleForm(shop, rule, sent(request), initial=initial_of(rule) if rule else begin)
+        told = request.POST.get(row_overtaken.TOLD, "")
         if request.method == "POST" and form.is_valid():
             try:
-                saved = self._save(request, shop, rule, form)
+                with rule_editing.editing(shop):  # nobody's change comes between what the form is merged with and the write
+                    if rule is not None:
+                        rule.refresh_from_db()
+                    saved = self._save(request, shop, rule, form)
             except EditError as error:
                 form.refuse(error)
+                told = error.told if isinstance(error, row_overtaken.RowOvertaken) else told
             else:
-                return HttpResponseRedirect(here(saved))
+                return HttpResponseRedirect(here(saved) if saved else drafted_at(shop))
         may = self.has_change_permission(request, rule) if rule else True
-        given = request.POST if request.method == "POST" else _ticked(rule)
+        given = request.POST if request.method == "POST" else _ticked(rule or like)
         names = rule_words.Names.of([rule] if rule else [])
         context = {
             **self.admin_site.each_context(request),
@@ -265,15 +294,22 @@ class RulePages(ModelAdmin):
             "when": _when(rule) if rule else "",
             "acted": sparkline(rule.lately) if rule else "",  # type: ignore[attr-defined]
             "serves": Release.objects.active(shop) is not None,
+            "shown": request.POST.get(row_overtaken.SHOWN) or (row_overtaken.shown(rule, rule_editing.FIELDS) if rule else ""),
+            "told": told,
         }
         return TemplateResponse(request, "admin/rules/rule.html", context)
 
-    def _save(self, request: HttpRequest, shop: Shop, rule: MerchandisingRule | None, form: RuleForm) -> MerchandisingRule:
-        """Raises EditError."""
+    def _save(self, request: HttpRequest, shop: Shop, rule: MerchandisingRule | None, form: RuleForm) -> MerchandisingRule | None:
+        """The rule as it is saved; None for one that is kept as a draft. Raises EditError."""
         fields = form.given(_items(request.POST, shop))
         held = rule.target.get("items", []) if rule is not None else []
         if held and not fields["target"]["items"] and not Item.objects.filter(shop=shop, pk__in=held).exists():
             raise EditError("target.items", "were named and are all gone: choose others, or take the rule out")
+        if rule is not None:
+            fields = row_overtaken.merged(rule, rule_editing.check(shop, fields), request.POST, by=request.user)
+        if request.POST.get("how") == "draft":
+            self._keep(request, shop, rule, fields)
+            return None
         if rule is None:
             rule = rule_editing.create(shop=shop, user=request.user, **fields)
             self.log_addition(request, rule, "Made.")
@@ -287,6 +323,12 @@ class RulePages(ModelAdmin):
         else:
             messages.info(request, "Nothing was changed: all was so already.")
         return rule
+
+    def _keep(self, request: HttpRequest, shop: Shop, rule: MerchandisingRule | None, fields: dict[str, Any]) -> None:
+        """As a draft. Raises EditError."""
+        verb, subject = ("create", None) if rule is None else ("change", rule.pk)
+        drafting.keep(shop, "rule", verb, by=request.user, subject=subject, values={"fields": fields})
+        messages.success(request, "Kept as a draft. Shoppers see nothing of it until it is published, under Unpublished changes.")
 
     # What it will come to
 
@@ -353,6 +395,17 @@ class RulePages(ModelAdmin):
         return TemplateResponse(request, "admin/clusters/found.html", {"found": found_items(shop, request.GET)})
 
 
+def _like(request: HttpRequest, shop: Shop) -> MerchandisingRule | None:
+    """The rule that a new one begins as, where the address names one (?like=id)."""
+    return MerchandisingRule.objects.filter(shop=shop, pk__in=numbers([request.GET.get("like", "")])).first()
+
+
+def _about(request: HttpRequest) -> dict[str, Any]:
+    """What a new rule is about, where the address says it: pages of clusters lead here with their cluster."""
+    given = {name: numbers(request.GET.getlist(name)) for name in ("in_clusters", "clusters")}
+    return {name: pks for name, pks in given.items() if pks} | {"attributes": request.GET.get("attributes", "")[:MAX_NAME]}
+
+
 def _when(rule: MerchandisingRule) -> str:
     dates = rule_words.when(rule, timezone.now())
     return dates if rule.enabled or rule.retired_at is not None else f"switched off ({dates})"
@@ -382,6 +435,11 @@ def _ticked(rule: MerchandisingRule | None) -> QueryDict:
 
 def _reach(shop: Shop) -> str:
     return "It acts within seconds." if Release.objects.active(shop) else "It acts from the first release on."
+
+
+def drafted_at(shop: Shop) -> str:
+    """Where what is kept as a draft waits."""
+    return f"{reverse('admin:recommendations_draftedit_changelist')}?shop={shop.slug}"
 
 
 def here(rule: MerchandisingRule) -> str:

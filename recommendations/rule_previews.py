@@ -160,7 +160,9 @@ def preview(shop: Shop, engine: Engine, rule: Rule, *, persona: int | None, now:
     persona : id of the one that the visitor is like; None for somebody new. Where the rule asks for a cluster the visitor has
     looked at some of its items.
     """
-    others = tuple(r for r in engine.overlay.rules if r.rule_id != rule.rule_id)
+    # Somebody made up is nobody to be held out: the rule is shown acting, and so are all others.
+    rule = replace(rule, holdout=0.0)
+    others = tuple(replace(r, holdout=0.0) for r in engine.overlay.rules if r.rule_id != rule.rule_id)
     state, visitor = _visitor(shop, engine, rule, persona, now)
     request, place = _asked(shop, engine, rule, now)
     bare, ruled = (

@@ -20,14 +20,22 @@ LOCK_S = 60.0
 """Seconds a training lock outlives its last renewal."""
 
 
+CANCEL_S = 86_400
+"""Seconds for which it is remembered that a run is to end: longer than any takes."""
+
+
 class TrainingBusy(RuntimeError):
     """Another training of the shop is under way."""
+
+
+class TrainingCancelled(RuntimeError):
+    """Somebody cancelled the run."""
 
 
 def on_record(shop: Shop, kind: str, progress: Progress | None, work: Callable[[TrainingRun, Progress], Release]) -> TrainingRun:
     """Do the work alone, and tell how it goes in a row of its own, which names the release that came of it.
 
-    One at a time a shop. Raises TrainingBusy, and what the work raises; the row then says why it failed.
+    One at a time a shop. Raises TrainingBusy, TrainingCancelled, and what the work raises; the row then says why it failed.
     """
     with alone(shop):
         _bury_interrupted(shop)
@@ -43,9 +51,13 @@ def on_record(shop: Shop, kind: str, progress: Progress | None, work: Callable[[
             if stage != told["stage"] or time.perf_counter() - told["at"] > 1.0:
                 told.update(at=time.perf_counter(), stage=stage)
                 TrainingRun.objects.filter(pk=run.pk).update(stage=stage, progress=share)
+                _heed(run)
 
         try:
             release = work(run, tell)
+        except TrainingCancelled as cancelled:
+            _finish(run, TrainingRun.State.FAILED, error=str(cancelled))
+            raise
         except Exception as error:
             _finish(run, TrainingRun.State.FAILED, error=f"{type(error).__name__}: {error}")
             raise
@@ -62,6 +74,33 @@ def under_way(shop: Shop) -> TrainingRun | None:
         return run if releases.redis_client().exists(f"training:{shop.pk}") else None
     except RedisError:
         return run
+
+
+def cancel(run: TrainingRun, who: str) -> None:
+    """Have a run end at its next step; what serves goes on serving. One that is about to be activated ends well instead."""
+    releases.redis_client().set(_cancelled(run), who, ex=CANCEL_S)
+
+
+def is_cancelled(run: TrainingRun) -> bool:
+    """Whether somebody cancelled it; it may not have come to its next step yet."""
+    try:
+        return bool(releases.redis_client().exists(_cancelled(run)))
+    except RedisError:
+        return False
+
+
+def _heed(run: TrainingRun) -> None:
+    """Raises TrainingCancelled where somebody said so. A Redis that is away says nothing."""
+    try:
+        who = releases.redis_client().get(_cancelled(run))
+    except RedisError:
+        return
+    if who is not None:
+        raise TrainingCancelled(f"cancelled by {who.decode() if isinstance(who, bytes) else who}")
+
+
+def _cancelled(run: TrainingRun) -> str:
+    return f"cancelled-training:{run.pk}"
 
 
 @contextmanager

@@ -21,8 +21,9 @@ from recommendations.fit_reports import fit_report
 from recommendations.models import Release, TrainingRun
 from recommendations.reading import read_catalogue, read_edits, read_log
 from recommendations.run_records import on_record
-from recommendations.training import QUICK, Progress, refit_personas, train_engine
+from recommendations.training import QUICK, Progress, opening_log, refit_personas, train_engine
 
+OPENING_NOTE = "From the catalogue alone: there was no log yet. It takes events and serves; train again once visits have come."
 QUICK_NOTE = "Trained quickly, to have a release soon; the nightly training takes its time."
 
 
@@ -52,6 +53,11 @@ def _release_of(run: TrainingRun) -> Release:
     return run.release
 
 
+def has_log(shop: Shop) -> bool:
+    """Whether there is an event to learn from."""
+    return ArchivedEvent.objects.learned_from(shop).exists()
+
+
 def is_behind(shop: Shop) -> bool:
     """Whether a fit would see more than the active release's personas have: events since, or another version."""
     last = _last_report(shop).get("last_event", 0)
@@ -79,12 +85,13 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
     first, edits = cluster_runs.first_free_id(shop), read_edits(shop)
     known = frozenset() if previous is None else frozenset(previous.clusters.learned.cluster_ids.tolist())
     fits: list[FitReport] = []
+    opens = not len(log) and Release.objects.active(shop) is None
     engine = train_engine(
-        log,
+        opening_log(catalogue) if opens else log,
         catalogue,
         attributes=attributes,
         archetypes=archetypes,
-        contexts=contexts,
+        contexts=None if opens else contexts,
         previous=previous,
         edits=read_edits(shop, known=known),
         searched=searched,
@@ -119,7 +126,7 @@ def _train(shop: Shop, run: TrainingRun, tell: Progress, *, seed: int, quick: bo
         shop,
         engine,
         metrics=metrics,
-        notes=QUICK_NOTE if quick else "",
+        notes=" ".join(note for note, so in ((OPENING_NOTE, opens), (QUICK_NOTE, quick)) if so),
         provenance=Provenance.of(searched, engine.clusters),
     )
     release = cluster_runs.forget_erased(run, release)
@@ -151,12 +158,13 @@ def _refit(shop: Shop, run: TrainingRun, tell: Progress) -> Release:
     version = versions.in_force(shop)
     attributes, archetypes = versions.read(version)
     fits: list[FitReport] = []
+    opens = not len(log) and releases.metrics_of(active).get("sessions") == 0  # personas may be edited before the first visit
     engine = refit_personas(
         previous,
-        log,
+        opening_log(previous.catalogue) if opens else log,
         attributes=attributes,
         archetypes=archetypes,
-        contexts=contexts,
+        contexts=None if opens else contexts,
         jobs=settings.TRAINING_JOBS,
         progress=lambda stage, share: tell(stage, 0.3 + 0.6 * share),
         fitted=fits.append,

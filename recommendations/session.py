@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from clusters.adaptation import AdaptedClusters
@@ -85,6 +86,25 @@ class SessionState:
     test: bool = False
 
 
+_PLACE = {name: place for place, name in enumerate(SessionState.__slots__)}
+_VALUES = attrgetter(*SessionState.__slots__)
+_GIVE = [SessionState.__dict__[name].__set__ for name in SessionState.__slots__]
+
+
+def moved(state: SessionState, **values: Any) -> SessionState:
+    """`dataclasses.replace`, in half the time, which counts where every event and every slate makes a state.
+
+    Raises KeyError for a name that no field has.
+    """
+    given = list(_VALUES(state))
+    for name, value in values.items():
+        given[_PLACE[name]] = value
+    made = object.__new__(SessionState)
+    for give, value in zip(_GIVE, given, strict=True):
+        give(made, value)
+    return made
+
+
 CONTEXTS = ("home", "similar", "complementary", "cart", "search")
 """Where a slate may stand: a page of its own; what is like an item, or goes with it, or with a cart; the results of a search."""
 
@@ -118,6 +138,7 @@ class Request:
     diversity : 0 for the ranking as it is, to 1; the share of its score that an item may lose for being like those above it.
     rules : whether merchandisers' rules act.
     reasons : whether each item is told why it is there, which costs as much as ranking; the items are the same without.
+        Without, `SlateItem`'s `because`, `expert`, `reason` and `experts` say nothing.
     """
 
     now: float
@@ -181,6 +202,7 @@ class Slate:
     overlay : version of the live overlay that it was made under.
     rules : ids of the rules that acted on it, those that only kept an item out too.
     notes : what the request asked for and could not have (`ranking.contexts`), such as items beside which to stand.
+    trials : (id, mark, whether the visit goes without it) of each rule with a holdout that makes a difference to the slate.
     """
 
     recommendation_id: str
@@ -191,3 +213,4 @@ class Slate:
     overlay: int = 0
     rules: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    trials: tuple[tuple[int, str, bool], ...] = ()

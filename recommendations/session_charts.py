@@ -1,25 +1,23 @@
-"""A session as its page shows it: belief over time, what each event said in words, when one persona gave way to another."""
+"""A session in words and bars: belief over time, what each event said, when one persona gave way to another."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from django.utils.safestring import mark_safe
 
-from clusters.models import Item
-from personas.events import UNKNOWN_ITEM
+from personas.events import Event
 from personas.evidence import used
-from personas.models import Session, moment
-from recommendations import stacks, stories
-from recommendations.engine import clock_evidence
+from personas.ledger import Shift
+from personas.models import Clock, Session, moment
+from recommendations import stacks
+from recommendations.engine import Engine, clock_evidence
 from recommendations.persona_charts import WORDS
 from recommendations.releases import ReleaseError
 from recommendations.replaying import Reading, ReplayedStep
-from recommendations.stories import Story
-
-SHOWN_STEPS = 50
-"""Events whose evidence the page tells, the latest; the API tells all (`GET /api/v1/sessions/{id}/ledger`)."""
+from recommendations.visits.course import Course, NoEventsError, Standing, course_of
 
 TOLD_NATS = 0.1
 """Nats under which a factor says nothing worth words: it moves odds by less than a tenth."""
@@ -28,6 +26,9 @@ MOST_TOLD = 3
 LONG_S = 60.0
 EASED = 0.05
 """Seconds from which what went by is told as time, and probability moved from which the step itself has a line."""
+
+LEAST_SHOWN = 0.02
+"""Share of a bar below which a persona has no part in it."""
 
 FACTORS = {
     "event": "",
@@ -42,137 +43,155 @@ FACTORS = {
 
 
 def course(session: Session) -> dict[str, Any]:
-    """What the template `session_course.html` shows: {"missing": why there is nothing}, or chart, sentence and rows."""
+    """What `session_course.html` shows above a session's raw row: {"missing": why there is nothing}, or chart and words."""
     try:
-        story = stories.tell(session)
+        found = course_of(session)
     except ReleaseError as error:
         return {"missing": f"The evidence is told by a replay on the shop's active release, and there is none to use: {error}"}
-    if not story.steps:
-        return {"missing": "No event of this session is archived."}
-    model = story.engine.personas
-    marks = {i: shift_words(story, step) for i, step in enumerate(story.steps) if step.shift}
-    columns = [
-        stacks.Column(
-            _standing(step.after),
-            f"{_clock(step)} {WORDS.get(step.event.name, step.event.name)}: {_likeliest(story, step.after)}",
-            marks.get(i, ""),
-        )
-        for i, step in enumerate(story.steps)
-    ]
-    seen = {k: max(column.shares[k] for column in columns) for k in range(len(model.ids))}
-    told = sentence(story)
-    items = Item.objects.in_bulk({s.event.item for s in story.steps[-SHOWN_STEPS:]} - {UNKNOWN_ITEM})
-    evidence = used(model.network, clock_evidence(story.past.started_at) | story.past.context)
+    except NoEventsError as error:
+        return {"missing": str(error)}
+    return {"chart": chart(found), "origin": session.origin, "release": found.engine.release, **words(found)}
+
+
+def chart(found: Course) -> dict[str, Any]:
+    """The belief after each event: drawing, its key, and how wide it is at most."""
+    return drawn(found.engine, columns(found), sentence=sentence(found.engine, found.standings))
+
+
+def drawn(engine: Engine, shown: Sequence[stacks.Column], *, sentence: str) -> dict[str, Any]:
+    """Columns as a drawing, with its key and its width."""
+    model = engine.personas
+    seen = {k: max((column.shares[k] for column in shown if column.shares), default=0.0) for k in range(len(model.ids))}
     return {
         # Escaped where it is drawn; the colours are the archetypes' own, which a validator has checked.
-        "chart": mark_safe(stacks.draw(columns, model.archetype_colours, sentence=told)),
+        "drawing": mark_safe(stacks.draw(shown, model.archetype_colours, sentence=sentence)),
         "key": stacks.key(model.archetype_names, model.archetype_colours, {k: v for k, v in seen.items() if v >= 0.03}),
-        "sentence": told,
-        "width": stacks.width(len(columns)),
-        "release": story.engine.release,
-        "evidence": [(name.replace("_", " "), value.replace("_", " ")) for name, value in sorted(evidence.items())],
-        "remembered": bool(story.past.earlier),
-        "simulated": session.origin == "simulated",
-        "names": model.archetype_names,
-        "rows": [_row(story, step, items) for step in story.steps[: -SHOWN_STEPS - 1 : -1]],
-        "hidden": max(0, len(story.steps) - SHOWN_STEPS) + story.cut,
-        "first": _clock(story.steps[0]),
-        "last": _clock(story.steps[-1]),
+        "width": stacks.width(len(shown)),
     }
 
 
-def _standing(reading: Reading) -> list[float]:
+def columns(found: Course) -> list[stacks.Column]:
+    """One a step, with what a pointer is told and where a persona gave way."""
+    shown = []
+    for step, standing in enumerate(found.standings[1:], 1):
+        event = found.event(step)
+        name = event.name if event else ""
+        title = (
+            f"{step}, {clock(found.session, standing.at)} {WORDS.get(name, name)}: {likeliest(found.engine, standing.reading)}"
+        )
+        shown.append(stacks.Column(shares(standing.reading), title, shift_words(found, step) if standing.shift else ""))
+    return shown
+
+
+def words(found: Course) -> dict[str, Any]:
+    """What is said of a visit as a whole: its sentence, what the prior was told, when it began and ended."""
+    evidence = used(found.engine.personas.network, clock_evidence(found.past.started_at) | found.past.context)
+    return {
+        "sentence": sentence(found.engine, found.standings),
+        "evidence": [(name.replace("_", " "), value.replace("_", " ")) for name, value in sorted(evidence.items())],
+        "remembered": bool(found.past.earlier),
+        "first": clock(found.session, found.standings[1].at),
+        "last": clock(found.session, found.standings[-1].at),
+    }
+
+
+def shares(reading: Reading) -> list[float]:
+    """(K,) how far each persona stands above an even guess; what all leave over is not known yet."""
     return [stacks.standing(p, len(reading.belief)) for p in reading.belief]
 
 
-def _clock(step: ReplayedStep) -> str:
-    return f"{moment(step.at):%H:%M:%S}"
+def parts(engine: Engine, reading: Reading) -> list[dict[str, Any]]:
+    """A belief as parts of one bar; what they leave over is grey."""
+    model = engine.personas
+    return [
+        {"name": model.archetype_names[k], "colour": model.archetype_colours[k], "percent": 100.0 * part}
+        for k, part in enumerate(shares(reading))
+        if part >= LEAST_SHOWN
+    ]
 
 
-def _likeliest(story: Story, reading: Reading) -> str:
+def clock(session: Session, at: float) -> str:
+    """The time of day of an event (UTC), "" where only the day or the order is known."""
+    return f"{moment(at):%H:%M:%S}" if session.clock == Clock.SECOND else ""
+
+
+def likeliest(engine: Engine, reading: Reading) -> str:
+    """Who leads, with how much."""
     k = int(np.argmax(reading.belief))
-    told = f"{story.engine.personas.archetype_names[k]} {100 * reading.belief[k]:.0f} in 100"
+    told = f"{engine.personas.archetype_names[k]} {100 * reading.belief[k]:.0f} in 100"
     return f"not sure yet, {told}" if reading.unsure else told
 
 
-def _now(story: Story, reading: Reading) -> str:
+def _now(engine: Engine, reading: Reading) -> str:
     """Who acts at this moment. `Reading.active` tells of the visit so far, which a shift leaves behind."""
-    return story.engine.personas.archetype_names[int(np.argmax(reading.belief))]
+    return engine.personas.archetype_names[int(np.argmax(reading.belief))]
 
 
-def sentence(story: Story) -> str:
-    """What the chart says: how long, from when on one was sure of whom, who it ended with, how often it shifted."""
-    steps, names = story.steps, dict(zip(story.engine.personas.ids, story.engine.personas.archetype_names, strict=True))
-    minutes = (steps[-1].at - steps[0].at) / 60.0
-    parts = [f"{len(steps)} event{'s' if len(steps) > 1 else ''} in {_duration(60.0 * minutes)}."]
-    sure = next((i for i, step in enumerate(steps) if not step.after.unsure), None)
+def sentence(engine: Engine, standings: Sequence[Standing]) -> str:
+    """What the chart says: how long, from when on one was sure of whom, who it ended with, how often it shifted.
+
+    standings : the first is before the first event.
+    """
+    names = dict(zip(engine.personas.ids, engine.personas.archetype_names, strict=True))
+    steps = standings[1:]
+    lasted = steps[-1].at - steps[0].at
+    parts = [f"{len(steps)} event{'s' if len(steps) > 1 else ''}{f' in {duration(lasted)}' if lasted > 0 else ''}."]
+    sure = next((i for i, step in enumerate(steps) if not step.reading.unsure), None)
     if sure is None:
-        parts.append("Never sure who it was.")
-    else:
-        first = steps[sure].after
-        parts.append(f"Sure from the {_nth(sure + 1)} event on: {_now(story, first)}.")
-        shifts = [step for step in steps if step.shift]
-        parts += [f"{shift_words(story, step)}." for step in shifts[:2]]
-        if len(shifts) > 2:
-            parts.append(f"And {len(shifts) - 2} more shifts.")
-        last = steps[-1].after
-        turns = f"{' and '.join(names[i] for i in last.active)}, taking turns" if last.several else ""
-        parts.append(f"At the end: {'not sure any more' if last.unsure else turns or _now(story, last)}.")
+        return " ".join([*parts, "Never sure who it was."])
+    parts.append(f"Sure from the {_nth(sure + 1)} event on: {_now(engine, steps[sure].reading)}.")
+    shifts = [(i + 1, step.shift) for i, step in enumerate(steps) if step.shift]
+    parts += [f"{_gave_way(engine, shift, f'At step {place}')}." for place, shift in shifts[:2]]
+    if len(shifts) > 2:
+        parts.append(f"And {len(shifts) - 2} more shifts.")
+    last = steps[-1].reading
+    turns = f"{' and '.join(names[i] for i in last.active)}, taking turns" if last.several else ""
+    parts.append(f"At the end: {'not sure any more' if last.unsure else turns or _now(engine, last)}.")
     return " ".join(parts)
 
 
-def shift_words(story: Story, step: ReplayedStep) -> str:
-    """A shift with its time and its reason."""
-    shift = step.shift
-    if shift is None:
-        raise ValueError("the step has no shift")
-    names = dict(zip(story.engine.personas.ids, story.engine.personas.archetype_names, strict=True))
+def shift_words(found: Course, step: int) -> str:
+    """A shift with its place and its reason, "" where there is none."""
+    shift = found.standings[step].shift
+    return _gave_way(found.engine, shift, f"At step {step}") if shift else ""
+
+
+def _gave_way(engine: Engine, shift: Shift, when: str) -> str:
+    names = dict(zip(engine.personas.ids, engine.personas.archetype_names, strict=True))
     why = label(shift.factor, shift.value)
-    return (
-        f"At {_clock(step)} {names[shift.source]} gave way to {names[shift.target]}: {why} spoke for it, {shift.nats:+.1f} nats"
-    )
+    return f"{when} {names[shift.source]} gave way to {names[shift.target]}: {why} spoke for it, weight {nats(shift.nats)}"
 
 
-def _row(story: Story, step: ReplayedStep, items: dict[int, Item]) -> dict[str, Any]:
-    model, event = story.engine.personas, step.event
-    return {
-        "at": _clock(step),
-        "event": WORDS.get(event.name, event.name),
-        "about": str(items.get(event.item, "")) or event.query,
-        "said": said(story, step),
-        "after": _likeliest(story, step.after),
-        "parts": [
-            {"name": model.archetype_names[k], "colour": model.archetype_colours[k], "percent": 100.0 * part}
-            for k, part in enumerate(_standing(step.after))
-            if part >= 0.02
-        ],
-        "shift": shift_words(story, step) if step.shift else "",
-        "factors": [(label(f.factor, f.value), [f"{n:+.2f}" for n in f.nats]) for f in step.evidence.factors],
-        "time": [f"{n:+.2f}" for n in step.evidence.time],
-        "now": [f"{100 * p:.0f}" for p in step.after.belief],
-    }
+def nats(value: float, digits: int = 1) -> str:
+    """With its sign, a minus as typographers write it; what rounds to nothing has none."""
+    return f"{round(value, digits) or 0.0:{'+' if round(value, digits) else ''}.{digits}f}".replace("-", "−")
 
 
-def said(story: Story, step: ReplayedStep) -> list[str]:
+def event_words(event: Event) -> str:
+    """What somebody does, in the shop's words: "looks at an item"."""
+    return WORDS.get(event.name, event.name.replace("_", " "))
+
+
+def said(engine: Engine, step: ReplayedStep) -> list[str]:
     """The event's evidence in words: what weighed most for or against those who were, or became, likely."""
-    names, evidence = story.engine.personas.archetype_names, step.evidence
+    names, evidence = engine.personas.archetype_names, step.evidence
     relevant = np.maximum(step.before.belief, step.after.belief)
     told = []
     for factor in evidence.factors:
         k = int(np.argmax(np.abs(factor.nats) * relevant))
-        nats = float(factor.nats[k])
-        if abs(nats) >= TOLD_NATS:
-            way = "for" if nats > 0 else "against"
-            words = f"{label(factor.factor, factor.value)} spoke {way} {names[k]}, {nats:+.1f} nats"
-            told.append((abs(nats) * relevant[k], words))
+        much = float(factor.nats[k])
+        if abs(much) >= TOLD_NATS:
+            way = "for" if much > 0 else "against"
+            words = f"{label(factor.factor, factor.value)} spoke {way} {names[k]}, weight {nats(much)}"
+            told.append((abs(much) * relevant[k], words))
     sentences = [words for _, words in sorted(told, key=lambda pair: -pair[0])[:MOST_TOLD]]
     eased = np.exp(evidence.before + evidence.time) - np.exp(evidence.before)
     if evidence.step and np.abs(eased).max() >= EASED:
         k = int(np.abs(eased).argmax())
         way = "more" if eased[k] > 0 else "less"
         long = evidence.elapsed_s >= LONG_S
-        why = f"{_duration(evidence.elapsed_s)} had gone by" if long else "visitors may change from one step to the next"
-        sentences.append(f"{why}, which made {names[k]} {way} likely ({100 * eased[k]:+.0f} in 100)")
+        why = f"{duration(evidence.elapsed_s)} had gone by" if long else "visitors may change from one step to the next"
+        sentences.append(f"{why}, which made {names[k]} {way} likely ({nats(100 * eased[k], 0)} in 100)")
     return sentences
 
 
@@ -183,7 +202,8 @@ def label(factor: str, value: str) -> str:
     return f"{name} {words}" if name else f"that the visitor {words}" if factor == "event" else f"it being {words}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """In words: "40 seconds", "12 minutes"."""
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5_400 else f"{seconds / 3_600:.1f} hours"

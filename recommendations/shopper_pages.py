@@ -18,7 +18,7 @@ from unfold.enums import ActionVariant
 from personas import versions
 from personas.admin import ReadOnlyAdmin, ShopperAdmin, once, table
 from personas.models import Erasure, Shopper
-from recommendations import stacks
+from recommendations import audit, stacks
 from recommendations.serving.problems import Problem
 from recommendations.timelines import timeline
 
@@ -50,13 +50,13 @@ class ShopperStoryAdmin(ShopperAdmin):
     @admin.display(description="also known as")
     @once
     def aliases(self, row: Shopper) -> str:
-        return ", ".join(f"{a.external_id} (guest, merged {a.merged_at:%Y-%m-%d})" for a in row.aliases.all()) or "–"
+        return ", ".join(f"{a.external_id} (guest, merged {a.merged_at:%-d %b %Y})" for a in row.aliases.all()) or "–"
 
     @admin.display(description="consent to demographics")
     def consent(self, row: Shopper) -> str:
         if row.consent_at is None:
             return "never asked"
-        return f"{'given' if row.consent_demographics else 'withdrawn or refused'} {row.consent_at:%Y-%m-%d %H:%M}"
+        return f"{'given' if row.consent_demographics else 'withdrawn or refused'} {row.consent_at:%-d %b %Y, %H:%M}"
 
     @admin.display(description="demographics")
     def shown_demographics(self, row: Shopper) -> SafeString | str:
@@ -111,6 +111,7 @@ class ShopperStoryAdmin(ShopperAdmin):
 
         row = self._row(request, object_id)
         given = exporting.export(row.shop, row.external_id)
+        audit.record(audit.person(request.user), audit.EXPORTED, subject=row, what="Everything held of a shopper was handed out.")
         answer = JsonResponse(given, json_dumps_params={"indent": 2, "ensure_ascii": False})
         answer["Content-Disposition"] = 'attachment; filename="shopper.json"'
         add_never_cache_headers(answer)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import NamedTuple
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -14,21 +14,22 @@ from clusters import adaptation, alignment
 from clusters.alignment import Selection
 from clusters.catalogue import Catalogue
 from personas import profile as personas
-from personas.profile import PersonaProfile
+from personas.profile import PersonaModel, PersonaProfile, PersonaState
 from personas.sessions import NO_ITEM
 from recommendations.parts import Engine
 from recommendations.ranking import contexts
 from recommendations.ranking.contexts import Context
 from recommendations.ranking.diversity import Spread, likeness_of
-from recommendations.ranking.history import ITEM_CODES
+from recommendations.ranking.draws import Randomness
+from recommendations.ranking.history import ITEM_CODES, own
 from recommendations.ranking.opening import Opening, open_with
-from recommendations.ranking.ranker import History, Pool, Ranked, affinity, rank, represent
+from recommendations.ranking.ranker import History, Pool, Ranked, rank, read
 from recommendations.ranking.removals import Trial
 from recommendations.ranking.rules import NOTHING, Acting, acting, place_pins
-from recommendations.ranking.slate import Chosen, compose
+from recommendations.ranking.slate import Slots, fill
 from recommendations.ranking.variants import one_of_each
 from recommendations.reasons import slate_items, trial_of
-from recommendations.session import MAX_PENDING, NO_FILTERS, Pending, Request, SessionState, Slate, SlateItem
+from recommendations.session import MAX_PENDING, NO_FILTERS, Pending, Request, SessionState, Slate, SlateItem, moved
 
 BALANCED_DEPTH = 25
 """Items ranked for each slot where a balance acts: what takes the place of a category's fifth item may stand far below it."""
@@ -38,6 +39,8 @@ FIRST_RANKED = 200
 
 MOST_DEEPER = 4
 """How often a ranking is made anew, each time four times as deep, for items that aren't variants of each other."""
+
+_ITEM, _CLUSTER = SlateItem._fields.index("item"), SlateItem._fields.index("cluster")
 
 LEAST_SHARE = 1e-6
 """Share of the steps that no persona's falls below where slots are shared: two may take turns who both took none lately."""
@@ -50,61 +53,100 @@ class View:
     anchors : positions of the items that the slate asked for stands beside.
     """
 
-    profile: PersonaProfile
-    belief: np.ndarray
+    model: PersonaModel
+    persona: PersonaState
+    reading: personas.Reading
     history: History
     representation: np.ndarray
     selection: Selection
     anchors: tuple[int, ...] = ()
 
+    @property
+    def belief(self) -> np.ndarray:
+        """(K,) P(persona)."""
+        return self.reading.belief
+
+    @cached_property
+    def profile(self) -> PersonaProfile:
+        """All that the session says of the shopper."""
+        return personas.profile(self.model, self.persona, self.reading)
+
 
 def view(engine: Engine, state: SessionState, *, now: float, request: Request | None = None) -> View:
     """Profile, history and selected clusters of a session, without changing it; as `request` would have them ranked with."""
-    profile = personas.profile(engine.personas, state.persona)
-    belief = np.array(profile.belief)
+    reading = personas.read(engine.personas, state.persona)
     history = read_history(engine.catalogue, state, now=now)
     anchors: tuple[int, ...] = ()
     if request is not None and request.context in contexts.BESIDE_ITEMS:
         anchors = contexts.anchors_of(engine.catalogue, state, request)
         history = contexts.beside(history, anchors, request)
-    representation = represent(engine.ranker, history)
+    representation, near = read(engine.ranker, engine.layout, history)
     selection = alignment.select(
         engine.clusters,
         state.adapted,
-        belief=belief,
-        attributes=profile.attribute_weights,
-        affinity=affinity(engine.layout, representation) if len(history.positions) else None,
-        active=profile.active_positions,
+        belief=reading.belief,
+        attributes=reading.attribute_weights,
+        affinity=near,
+        active=reading.active_positions,
     )
-    return View(profile, belief, history, representation, selection, anchors)
+    return View(engine.personas, state.persona, reading, history, representation, selection, anchors)
 
 
-class Made(NamedTuple):
+@dataclass(frozen=True)
+class Made:
     """A slate, the state that holds it, and what it was made from, for those who ask why (`recommendations.why`).
 
-    slots : what `compose` chose, by slot.  ruling : the rules that acted.  item_weight : item position -> multiplier.
+    slots : what `fill` chose, by slot.  ruling : the rules that acted.  item_weight : item position -> multiplier.
+    to_try : makes `trial`, which most slates have no use for.
     """
 
     state: SessionState
     slate: Slate
     seen: View
     place: Context
-    trial: Trial
-    slots: list[Chosen]
+    to_try: Callable[[], Trial]
+    slots: Slots
     ruling: Acting
     item_weight: Mapping[int, float]
 
+    @cached_property
+    def trial(self) -> Trial:
+        """The ranking, ready to be made again without one of its causes."""
+        return self.to_try()
 
-def recommend(engine: Engine, state: SessionState, request: Request, rng: np.random.Generator) -> tuple[SessionState, Slate]:
+
+def recommend(engine: Engine, state: SessionState, request: Request, rng: Randomness) -> tuple[SessionState, Slate]:
     """A slate from the adapted, selected clusters; the state then holds it as pending until its impressions are reported."""
     made = make(engine, state, request, rng)
     return made.state, made.slate
 
 
-def make(engine: Engine, state: SessionState, request: Request, rng: np.random.Generator) -> Made:
+def make(engine: Engine, state: SessionState, request: Request, rng: Randomness) -> Made:
     """`recommend`, with what the slate was made from."""
     seen = view(engine, state, now=request.now, request=request)
-    ruling = _acting(engine, seen, request)
+    ruling = _acting(engine, state, seen, request)
+    made = _made(engine, state, request, rng, seen, ruling)
+    return _with_trials(engine, state, request, rng, made) if ruling.on_trial else made
+
+
+def _with_trials(engine: Engine, state: SessionState, request: Request, rng: Randomness, made: Made) -> Made:
+    """`made`, whose slate tells of each rule with a holdout whether it makes a difference to it, be the visit with or without.
+
+    Told by the slate without chance that there is with the rule and the one without, in visits of both kinds alike: what the two
+    kinds of visits are compared by must not depend on which kind it is.
+    """
+    plain = replace(request, explore=0.0, reasons=False)
+
+    def items(ruling: Acting) -> list[int]:
+        return [item.item for item in _made(engine, state, plain, rng, made.seen, ruling).slate.items]
+
+    now = items(made.ruling)
+    trials = tuple((rule.rule_id, rule.mark, held) for rule, held, other in made.ruling.tried() if items(other) != now)
+    return replace(made, slate=replace(made.slate, trials=trials)) if trials else made
+
+
+def _made(engine: Engine, state: SessionState, request: Request, rng: Randomness, seen: View, ruling: Acting) -> Made:
+    """`make`, under these rules."""
     exclude = _excluded(engine, state, request, seen.history)
     place = _place(engine, seen, request, ruling, exclude)
     if place.exclude:
@@ -148,12 +190,12 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         ranked, pins = _pinned(ruling, ranked, _may_appear(exclude, ruling, len(engine.catalogue)), place, request.count)
         if group is not None and pins:
             ranked, pins = _beside_pins(ranked, pins, group)
-    slots = compose(
+    slots = fill(
         ranked,
         clusters=engine.clusters,
         selection=seen.selection,
         belief=_takers(seen) if request.share_slots and place.shares else seen.belief,
-        active=seen.profile.active_positions if request.share_slots and place.shares else (),
+        active=seen.reading.active_positions if request.share_slots and place.shares else (),
         count=request.count,
         explore=request.explore if place.explores else 0.0,
         rng=rng,
@@ -161,8 +203,8 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         caps=ruling.caps,
         spread=_spread(engine, ranked, request) if request.diversity else None,
     )
-    trial = trial_of(engine, state, seen, ranked, cluster_weight, place)
-    items = slate_items(engine, state, trial, slots, ruling, place, request)
+    to_try = partial(trial_of, engine, state, seen, ranked, cluster_weight, place)
+    items = slate_items(engine, state, ranked, to_try, slots, ruling, place, request)
     slate = Slate(
         recommendation_id=_recommendation_id(state),
         context=request.context,
@@ -173,9 +215,10 @@ def make(engine: Engine, state: SessionState, request: Request, rng: np.random.G
         rules=_rules_told(ruling, ranked, slots, items) if ruling else (),
         notes=place.notes,
     )
-    served = Pending(slate.recommendation_id, tuple([i.item for i in items]), tuple([i.cluster for i in items]))
-    given = replace(state, version=state.version + 1, pending=(*state.pending, served)[-MAX_PENDING:])
-    return Made(given, slate, seen, place, trial, slots, ruling, item_weight)
+    columns = list(zip(*items, strict=True)) or [()] * len(SlateItem._fields)
+    served = Pending(slate.recommendation_id, columns[_ITEM], columns[_CLUSTER])
+    given = moved(state, version=state.version + 1, pending=(*state.pending, served)[-MAX_PENDING:])
+    return Made(given, slate, seen, place, to_try, slots, ruling, item_weight)
 
 
 def _ranked_deep_enough(engine: Engine, ranked_to: Callable[..., Ranked], *, keep: int, count: int, settled: bool) -> Ranked:
@@ -206,12 +249,14 @@ def _beside_pins(
     return ranked, {slot: (rule, rows[position]) for slot, (rule, position) in pinned.items()}
 
 
-def _acting(engine: Engine, seen: View, request: Request) -> Acting:
+def _acting(engine: Engine, state: SessionState, seen: View, request: Request) -> Acting:
     """The merchandisers' rules that act on a request."""
     if not request.rules or not engine.overlay.rules:
         return NOTHING
-    active = seen.profile.active_positions or (int(seen.belief.argmax()),)
-    return acting(engine.rule_set, now=request.now, context=request.context, personas=active, clusters=seen.selection.rows)
+    active = seen.reading.active_positions or (int(seen.belief.argmax()),)
+    visit = (state.shop, state.session)
+    rows = seen.selection.rows
+    return acting(engine.rule_set, now=request.now, context=request.context, personas=active, clusters=rows, visit=visit)
 
 
 def _spread(engine: Engine, ranked: Ranked, request: Request) -> Spread:
@@ -279,11 +324,11 @@ def _pinned(
     return ranked, {slot: (rule, places[position]) for slot, (rule, position) in placed.items()}
 
 
-def _rules_told(ruling: Acting, ranked: Ranked, slots: list[Chosen], items: tuple[SlateItem, ...]) -> tuple[int, ...]:
+def _rules_told(ruling: Acting, ranked: Ranked, slots: Slots, items: tuple[SlateItem, ...]) -> tuple[int, ...]:
     """Ids of the rules that acted: of each as often as it has an item in the slate, or keeps one out that had its place there."""
     told = [rule for item in items for rule in item.rules]
     if ranked.unruled is not None and len(ranked.unruled):
-        shown = {ranked.positions.item(chosen.row) for chosen in slots}
+        shown = set(ranked.positions[slots.rows].tolist())
         told += [rule for position in ranked.unruled.tolist() if position not in shown for rule in ruling.on(position)]
     return tuple(sorted(told))
 
@@ -291,7 +336,7 @@ def _rules_told(ruling: Acting, ranked: Ranked, slots: list[Chosen], items: tupl
 def _takers(seen: View) -> np.ndarray:
     """(K,) by which the slots are shared. Of several personas who take turns, the belief knows only whose turn it is now;
     the shares of the latest steps know what each of them takes."""
-    return np.maximum(np.array(seen.profile.shares), LEAST_SHARE) if seen.profile.several else seen.belief
+    return np.maximum(np.array(seen.reading.shares), LEAST_SHARE) if seen.reading.several else seen.belief
 
 
 def _opening(engine: Engine, state: SessionState, belief: np.ndarray, among: np.ndarray | None) -> Opening:
@@ -304,13 +349,19 @@ def _opening(engine: Engine, state: SessionState, belief: np.ndarray, among: np.
 
 def read_history(catalogue: Catalogue, state: SessionState, *, now: float) -> History:
     """The session's item actions as arrays, oldest first; items that the catalogue lacks are left out."""
-    placed = [(t, catalogue.position(t.item)) for t in state.touches if t.code in ITEM_CODES]
-    known = [t for t, p in placed if p != NO_ITEM]
+    position, unknown = catalogue.position, math.nan
+    placed = [
+        (position(item), code, at, unknown if dwell_s < 0 else dwell_s)
+        for item, code, at, dwell_s in state.touches
+        if code in ITEM_CODES
+    ]
+    known = [touch for touch in placed if touch[0] != NO_ITEM]
+    positions, codes, at, dwell_s = zip(*known, strict=True) if known else ((), (), (), ())
     return History(
-        positions=np.array([p for _, p in placed if p != NO_ITEM], dtype=np.intp),
-        codes=np.array([t.code for t in known], dtype=np.int8),
-        at=np.array([t.at for t in known], dtype=np.float64),
-        dwell_s=np.array([np.nan if t.dwell_s < 0 else t.dwell_s for t in known], dtype=np.float32),
+        positions=np.array(positions, dtype=np.intp),
+        codes=np.array(codes, dtype=np.int8),
+        at=np.array(at, dtype=np.float64),
+        dwell_s=np.array(dwell_s, dtype=np.float32),
         now=now,
     )
 
@@ -326,12 +377,16 @@ def _item_weights(engine: Engine, state: SessionState) -> Mapping[int, float]:
 
 def _brought(engine: Engine, state: SessionState) -> Pool | None:
     """The items that came in with expansions: the experts may know nothing that leads to them."""
+    if not state.adapted.brought:
+        return None
     items = adaptation.brought_in(engine.reach, state.adapted)
     return Pool(items, np.zeros(len(items), dtype=np.float32), only=False) if len(items) else None
 
 
 def _cluster_weights(engine: Engine, state: SessionState) -> dict[int, float]:
     """Multipliers of all clusters that the session changed, the dropped ones too, which no selection holds."""
+    if not state.adapted.weight:
+        return {}
     place = engine.clusters.position_of
     brought = state.adapted.brought  # of what was pulled in, only the items that came with it weigh more
     return {place[c]: w for c, w in state.adapted.weight.items() if c in place and c not in brought}
@@ -354,6 +409,8 @@ def _excluded(engine: Engine, state: SessionState, request: Request, history: Hi
         parts.append(engine.out_of_stock)
     if engine.overlay.gone:
         parts.append(engine.gone)
+    if len(parts) == 1:
+        return own(parts[0], np.intp)
     return np.concatenate(parts, dtype=np.intp) if parts else _NOTHING
 
 

@@ -7,12 +7,12 @@ import logging
 from celery import shared_task
 
 from personas.models import Shop
-from recommendations import cluster_runs, overlays, releases, retention, runs
+from recommendations import cluster_runs, file_imports, overlays, releases, retention, runs
 from recommendations.models import Release
 from recommendations.releases import ReleaseError
-from recommendations.run_records import TrainingBusy
+from recommendations.run_records import TrainingBusy, TrainingCancelled
 from recommendations.serving import access, archiving, memory, shops
-from recommendations.visitors import launching
+from recommendations.visitors import launching, standing
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ def train_shop(shop_id: int) -> None:
     shop = Shop.objects.get(pk=shop_id)
     try:
         runs.train_shop(shop)
-    except TrainingBusy as busy:
-        logger.info("%s", busy)
+    except (TrainingBusy, TrainingCancelled) as why:
+        logger.info("%s", why)
     else:
         _catch_up(shop)
 
@@ -57,8 +57,8 @@ def fit_personas(shop_id: int) -> None:
     shop = Shop.objects.get(pk=shop_id)
     try:
         runs.fit_personas(shop)
-    except TrainingBusy as busy:
-        logger.info("%s", busy)
+    except (TrainingBusy, TrainingCancelled) as why:
+        logger.info("%s", why)
     else:
         _catch_up(shop)
 
@@ -85,15 +85,19 @@ def fit_all_personas(after: int = 0) -> None:
 
 @shared_task(ignore_result=True)
 def train_all_shops(after: int = 0) -> None:
-    """Train every shop, those with ids beyond `after`: one a task, so that the archiver always finds a worker free."""
-    shop_id = Shop.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True).first()
-    if shop_id is None:
+    """Train every shop, those with ids beyond `after`: one a task, so that the archiver always finds a worker free.
+
+    One that began from its catalogue, and had no visit to learn from since, is let be: no failure to tell of each morning.
+    """
+    shop = Shop.objects.filter(pk__gt=after).order_by("pk").first()
+    if shop is None:
         return
     try:
-        train_shop(shop_id)
+        if runs.has_log(shop) or Release.objects.active(shop) is None:
+            train_shop(shop.pk)
     except Exception:
-        logger.exception("the training of shop %s failed; the next shop's is not held up", shop_id)
-    train_all_shops.delay(after=shop_id)
+        logger.exception("the training of shop %s failed; the next shop's is not held up", shop.pk)
+    train_all_shops.delay(after=shop.pk)
 
 
 @shared_task(ignore_result=True)
@@ -101,8 +105,8 @@ def build_clusters(shop_id: int, incremental: bool = True) -> None:
     """Build the shop's clusters anew, to be looked at and activated; nothing to do if a training is under way."""
     try:
         cluster_runs.build_clusters(Shop.objects.get(pk=shop_id), incremental=incremental)
-    except TrainingBusy as busy:
-        logger.info("%s", busy)
+    except (TrainingBusy, TrainingCancelled) as why:
+        logger.info("%s", why)
 
 
 @shared_task(ignore_result=True)
@@ -158,7 +162,8 @@ def expire_shop(shop_id: int) -> None:
 
 @shared_task(ignore_result=True)
 def expire_all_shops() -> None:
-    """`expire_shop` of every shop that keeps its log for a time only."""
+    """`expire_shop` of every shop that keeps its log for a time only; and what of imported files is kept no longer goes."""
+    file_imports.prune()
     for shop_id in Shop.objects.filter(retention_days__isnull=False).order_by("pk").values_list("pk", flat=True):
         expire_shop.delay(shop_id)
 
@@ -171,6 +176,20 @@ def sync_keys() -> None:
 
 
 @shared_task(ignore_result=True)
+def import_file(import_id: int) -> None:
+    """Import a file that was handed in; nothing to do if that is under way, or done."""
+    file_imports.run(import_id)
+
+
+@shared_task(ignore_result=True)
 def let_visitors_in(shop_id: int, per_minute: int, minutes: int) -> None:
     """Have simulated visitors come to a shop; nothing to do where some do."""
     launching.launch(Shop.objects.get(pk=shop_id), per_minute, minutes)
+
+
+@shared_task(ignore_result=True)
+def resume_visitors() -> None:
+    """Go on with simulated visitors whose process a restart ended before their time."""
+    for shop in Shop.objects.order_by("pk"):
+        if standing.ask_to_resume(shop.pk):
+            launching.launch_again(shop)

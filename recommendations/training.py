@@ -79,7 +79,7 @@ def train_engine(
         raise ValueError("the catalogue is empty: import items before training")
     actions = log.where(np.isin(log.code, _ITEM_CODES) & (log.position != NO_ITEM))
     if not len(actions):
-        raise ValueError("the log has no event on a known item: import events, or let shoppers in, before training")
+        raise ValueError("the log has no event on a known item: import events, or send some, before training")
     clusters = build_clusters(
         actions,
         catalogue,
@@ -128,6 +128,15 @@ def train_engine(
     )
 
 
+def opening_log(catalogue: Catalogue) -> SessionLog:
+    """What a shop that has no log yet is trained on: one view of each item, each a visit of its own, without a clock.
+
+    It says that every item may be looked at, and nothing else: none goes with another, none is more in demand.
+    """
+    each = np.arange(len(catalogue))
+    return SessionLog.of(each, each, np.zeros(len(each)), clock="order")
+
+
 def refit_personas(
     engine: Engine,
     log: SessionLog,
@@ -146,7 +155,7 @@ def refit_personas(
     Raises ValueError on a log without an event.
     """
     if not len(log.code):
-        raise ValueError("the log is empty: import events, or let shoppers in, before fitting")
+        raise ValueError("the log is empty: import events, or send some, before fitting")
     facts = engine.personas.facts
     if not archetypes:
         attributes, archetypes = default_personas(facts)

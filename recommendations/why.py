@@ -21,9 +21,8 @@ from recommendations import engine as loop
 from recommendations.engine import Engine
 from recommendations.ranking import blend as blending
 from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS, Evidence, gather_without
-from recommendations.ranking.history import Scratch
 from recommendations.ranking.opening import odds
-from recommendations.ranking.ranker import Ranker, affinity, cluster_log_weight
+from recommendations.ranking.ranker import SCRATCH, Ranker, affinity, cluster_log_weight
 from recommendations.ranking.removals import LEAST, log_odds, without
 from recommendations.session import Request, SessionState, SlateItem
 from recommendations.slates import Made, make
@@ -32,7 +31,6 @@ HEARD = tuple(e for e, expert in enumerate(EXPERTS) if EXPERT_COLUMNS[e].any())
 """Experts whose features the blend reads; the others speak before the first item."""
 
 ROUNDING = 1e-3
-_scratch = Scratch()
 
 
 class Part(NamedTuple):
@@ -209,7 +207,7 @@ def _without_persona(engine: Engine, made: Made, persona: int) -> np.ndarray:
         seen.representation,
         layout=engine.layout,
         selection=selection,
-        scratch=_scratch,
+        scratch=SCRATCH,
     )
     base = blending.score(engine.ranker.blend, features)
     return np.asarray(trial.scores + (base - trial.base))

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from typing import NamedTuple
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.contrib.contenttypes.models import ContentType
+from django.db.models import Count, Max
 from django.urls import reverse
 
 from clusters import gate
 from clusters.models import CatalogueFeed, ClusterChange
 from personas.models import PersonaVersion, Shop
+from recommendations.learning.experiment_dates import VERDICTS, moment_words
 from recommendations.learning.models import AdaptationSettings, ClusterProposal, Experiment, PolicyVersion
 from recommendations.models import MerchandisingRule, Release, TrainingRun
 
 MOST = 40
 """Changes that the page lists, the latest."""
+
+AHEAD = dt.timedelta(days=7)
+"""What begins or ends by itself within this is told beforehand."""
 
 SAME_MOMENT_S = 60.0
 """Seconds between a row's change and the admin's record of it, beyond which they are two."""
@@ -84,13 +88,16 @@ def _personas(shop: Shop, since: dt.datetime) -> list[Change]:
 
 def _clusters(shop: Shop, since: dt.datetime) -> list[Change]:
     """Changes of clusters, those of one operation or one rebuild told as one."""
-    rows = ClusterChange.objects.filter(shop=shop, at__gte=since).select_related("cluster", "user").order_by("-at", "-pk")[:500]
+    since_then = ClusterChange.objects.filter(shop=shop, at__gte=since).order_by().values_list("batch")
+    latest = since_then.annotate(last=Max("pk"), n=Count("pk")).order_by("-last").values_list("last", "n")[:MOST]
+    batches = dict(latest)
+    # What undoes a change, and all that a cluster holds, is large and isn't told here.
+    told = ("at", "actor", "who", "action", "summary", "batch", "cluster__name", "user__username")
+    rows = ClusterChange.objects.filter(pk__in=batches).select_related("cluster", "user").only(*told)
     found = []
-    for _, group in groupby(rows, key=lambda row: row.batch):
-        batch = list(group)
-        first = batch[0]
-        said = first.get_action_display().lower()
-        what = f"{first.cluster}: {first.summary or said}" if len(batch) == 1 else f"{len(batch)} clusters: {said}"
+    for first in rows:
+        many, said = batches[first.pk], first.get_action_display().lower()
+        what = f"{first.cluster}: {first.summary or said}" if many == 1 else f"{many:,} clusters: {said}"
         by_itself = first.actor in {ClusterChange.Actor.TRAINING, ClusterChange.Actor.BUILD, ClusterChange.Actor.LEARNING}
         who = first.get_actor_display().lower() if by_itself else str(first.user or first.who)
         if by_itself and first.user is not None:
@@ -168,8 +175,30 @@ def _experiments(shop: Shop, since: dt.datetime) -> list[Change]:
         if row.started_at is not None and row.started_at >= since:
             found.append(Change(row.started_at, f"Experiment “{row.name}” began", str(row.created_by or ""), url))
         if row.stopped_at is not None and row.stopped_at >= since:
-            found.append(Change(row.stopped_at, f"Experiment “{row.name}” ended", str(row.stopped_by or ""), url))
+            found.append(Change(row.stopped_at, f"Experiment “{row.name}” ended{_verdict(row)}", str(row.stopped_by or ""), url))
     return found
+
+
+def _verdict(row: Experiment) -> str:
+    """What came of it, ": “Still” is worse"; "" before anything was counted."""
+    verdicts = row.result.get("verdicts", {})
+    return f": {'; '.join(f'“{arm}” {VERDICTS[verdict]}' for arm, verdict in verdicts.items())}" if verdicts else ""
+
+
+# What comes
+
+
+def coming(shop: Shop, now: dt.datetime) -> list[Change]:
+    """Experiments that begin or end by themselves within a week, the first first."""
+    found = []
+    for row in Experiment.objects.filter(shop=shop).exclude(state=Experiment.State.STOPPED).order_by("pk"):
+        drafted = row.state == Experiment.State.DRAFT
+        if (drafted and row.starts_at is None) or not (moment := row.starts_at if drafted else row.ends_at):
+            continue
+        if now <= moment < now + AHEAD:
+            what = f"Experiment “{row.name}” {'begins' if drafted else 'ends'} {moment_words(moment, now)}"
+            found.append(Change(moment, what, "by itself", _admin("recommendations_experiment_change", row.pk)))
+    return sorted(found, key=lambda change: change.at)
 
 
 # What waits
@@ -183,6 +212,7 @@ def waiting(shop: Shop, person: Person) -> list[Waiting]:
         ("clusters.view_cataloguefeed", _failed_feeds),
         ("recommendations.view_clusterproposal", _proposals),
         ("recommendations.view_policyversion", _candidates),
+        ("recommendations.view_experiment", _not_begun),
         ("recommendations.view_experiment", _decided),
     )
     for right, gather in ways:
@@ -214,7 +244,8 @@ def _proposals(shop: Shop) -> list[Waiting]:
     if not better:
         return []
     many = "changes of clusters that learning proposes are" if better > 1 else "change of clusters that learning proposes is"
-    return [Waiting(f"{better} {many} surely better", _admin("recommendations_clusterproposal_changelist"))]
+    query = f"shop__id__exact={shop.pk}&verdict__exact=better"
+    return [Waiting(f"{better} {many} surely better", _admin("recommendations_clusterproposal_changelist", query=query))]
 
 
 def _candidates(shop: Shop) -> list[Waiting]:
@@ -224,6 +255,15 @@ def _candidates(shop: Shop) -> list[Waiting]:
         for row in rows
         if row.verdict.get("verdict") == gate.BETTER
     ][:1]
+
+
+def _not_begun(shop: Shop) -> list[Waiting]:
+    """Experiments that were to begin by themselves, and could not."""
+    rows = Experiment.objects.filter(shop=shop, state=Experiment.State.DRAFT).exclude(reason="")
+    return [
+        Waiting(f"Experiment “{row.name}”: {row.reason}", _admin("recommendations_experiment_change", row.pk), grave=True)
+        for row in rows
+    ]
 
 
 def _decided(shop: Shop) -> list[Waiting]:

@@ -11,9 +11,10 @@ from django.utils import timezone
 from django.utils.safestring import mark_safe
 from redis import RedisError
 
-from personas.models import Session, Shop
+from personas.models import Shop
 from recommendations.desk import charts
-from recommendations.desk.changes import Change, changes, waiting
+from recommendations.desk.changes import Change, changes, coming, waiting
+from recommendations.desk.shops import chosen
 from recommendations.desk.today import WEEK, Today, today
 from recommendations.hourly import HOUR
 from recommendations.models import Release
@@ -33,20 +34,11 @@ def desk(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if not request.user.has_perm(MAY_LOOK):
         return context
     shops = list(Shop.objects.order_by("slug"))
-    shop = _chosen(request, shops)
+    shop = chosen(request, shops)
     context["desk_shops"], context["desk_shop"], context["title"] = shops, shop, "Today"
     if shop is not None:
         context |= _told(request, shop, timezone.now().astimezone(dt.UTC))
     return context
-
-
-def _chosen(request: HttpRequest, shops: list[Shop]) -> Shop | None:
-    """The shop that the address names, else the one where somebody was last."""
-    named = next((shop for shop in shops if shop.slug == request.GET.get("shop")), None)
-    if named is not None or not shops:
-        return named
-    last = Session.objects.order_by("-last_at", "-pk").values_list("shop", flat=True).first()
-    return next((shop for shop in shops if shop.pk == last), shops[0])
 
 
 def _told(request: HttpRequest, shop: Shop, now: dt.datetime) -> dict[str, Any]:
@@ -60,6 +52,7 @@ def _told(request: HttpRequest, shop: Shop, now: dt.datetime) -> dict[str, Any]:
         "desk_course": mark_safe(_course(found, changed)),  # likewise
         "desk_changes": changed,
         "desk_waiting": waiting(shop, request.user),
+        "desk_coming": coming(shop, now) if request.user.has_perm("recommendations.view_experiment") else [],
         "desk_health": health(shop, now),
     }
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from personas.models import Shop
 from recommendations.releases import ReleaseError
-from recommendations.run_records import TrainingBusy
+from recommendations.run_records import TrainingBusy, TrainingCancelled
 from recommendations.training import Progress as Told
 
 
@@ -45,5 +45,5 @@ def told_on_console(doing: str) -> Iterator[Told]:
 
             yield progress
             bar.update(task, description="done", completed=1.0)
-    except (TrainingBusy, ReleaseError, ValueError) as error:
+    except (TrainingBusy, TrainingCancelled, ReleaseError, ValueError) as error:
         raise CommandError(str(error)) from error

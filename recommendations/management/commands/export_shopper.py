@@ -9,6 +9,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from personas.models import Shopper
+from recommendations import audit
 from recommendations.exporting import export
 from recommendations.management.training_command import shop_of
 from recommendations.serving.problems import Problem
@@ -24,9 +26,11 @@ class Command(BaseCommand):
 
     def handle(self, *, shop: str, shopper: str, output: str, **options: Any) -> None:
         try:
-            text = json.dumps(export(shop_of(shop), shopper), indent=2, ensure_ascii=False)
+            row = shop_of(shop)
+            text = json.dumps(export(row, shopper), indent=2, ensure_ascii=False)
         except Problem as problem:
             raise CommandError(problem.detail) from problem
+        audit.record(audit.SYSTEM, audit.EXPORTED, shop=row, model=Shopper, what="Everything held of a shopper, by manage.py.")
         if not output:
             self.stdout.write(text)
             return

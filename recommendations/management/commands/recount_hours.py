@@ -1,4 +1,4 @@
-"""`manage.py recount_hours SHOP`: what the desk tells by the hour, counted again from the archive."""
+"""`manage.py recount_hours SHOP`: what the desk tells by the hour and by the day, counted again from the archive."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommendations import hourly
+from recommendations import daily, hourly
 from recommendations.management.training_command import shop_of
 
 
 class Command(BaseCommand):
-    help = "Count what happened by the hour again from the archive: after an upgrade from before hours were counted, say."
+    help = "Count what happened, by the hour and by the day, from the archive anew: after an upgrade from before that, say."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("shop", metavar="SHOP", help="slug of the shop")
@@ -25,5 +25,6 @@ class Command(BaseCommand):
         if days is not None and days < 1:
             raise CommandError("--days must be 1 or more.")
         since = dt.datetime.now(dt.UTC) - dt.timedelta(days=days) if days is not None else None
-        rows = hourly.recount(shop, since)
-        self.stdout.write(f"{shop}: {rows:,} counts by the hour. Personas by the hour are kept as they were counted live.")
+        rows, by_day = hourly.recount(shop, since), daily.recount(shop, since)
+        kept = "What is told of personas is kept as it was counted live."
+        self.stdout.write(f"{shop}: {rows:,} counts by the hour, {by_day:,} by the day. {kept}")
