@@ -8,6 +8,19 @@ const FINAL = new Map([
   [4404, "This shop is not there any more."],
 ]);
 
+const DOES = {
+  view_item: "looked at an item",
+  select_item: "picked from a list",
+  view_item_list: "looked over a list",
+  search: "searched",
+  add_to_cart: "added to the bag",
+  remove_from_cart: "took out of the bag",
+  add_to_wishlist: "added to the wish list",
+  purchase: "bought",
+  refund: "gave back",
+  user_engagement: "stayed on the page",
+};
+
 const page = document.querySelector(".live-page[data-shop]");
 const state = document.getElementById("live-state");
 const rows = document.getElementById("live-sessions");
@@ -33,6 +46,13 @@ function clock(at) {
   return made;
 }
 
+/** A visit's name, which leads to its time line. */
+function visit(name) {
+  const link = element("a", name);
+  link.href = `${page.dataset.named}?${new URLSearchParams({ shop: page.dataset.shop, name, follow: "1" })}`;
+  return link;
+}
+
 function showCounters({ today, ...counters }) {
   for (const [name, value] of Object.entries({ ...counters, ...today })) {
     const place = document.querySelector(`[data-counter="${name}"]`);
@@ -42,18 +62,19 @@ function showCounters({ today, ...counters }) {
 
 function showSessions(sessions) {
   // What somebody points at or reads by keyboard is not taken from under them; the next message brings all of it again.
-  if (rows.matches(":hover") || rows.parentElement.parentElement === document.activeElement) return false;
+  if (rows.matches(":hover") || rows.parentElement.parentElement.contains(document.activeElement)) return false;
   rows.replaceChildren(...sessions.map((session) => {
     const row = document.createElement("tr");
     const whom = document.createElement("td");
     const dot = element("span", "", "live-dot");
     if (session.persona) dot.style.background = session.persona.colour;
     whom.append(dot, session.persona ? `${session.persona.name}, ${Math.round(100 * session.probability)} %` : "not known");
-    const name = element("th", session.origin === "simulated" ? `${session.session}, simulated` : session.session);
+    const name = element("th", "");
     name.scope = "row";
+    name.append(visit(session.session), session.origin === "simulated" ? ", simulated" : "");
     const when = document.createElement("td");
     when.append(clock(session.at));
-    row.append(name, whom, element("td", session.event ? session.event.replaceAll("_", " ") : "–"), element("td", session.events, "live-n"), when);
+    row.append(name, whom, element("td", DOES[session.event] ?? "–"), element("td", session.events, "live-n"), when);
     return row;
   }));
   document.getElementById("live-nobody").hidden = sessions.length > 0;
@@ -73,7 +94,7 @@ function words(decision) {
 function showDecisions({ decisions, left_out: leftOut }) {
   for (const decision of decisions) {
     const entry = element("li", "", decision.blocked ? "live-stopped" : "");
-    entry.append(clock(decision.at), ` ${decision.session} ${words(decision)}`);
+    entry.append(clock(decision.at), " ", visit(decision.session), ` ${words(decision)}`);
     feed.prepend(entry);
   }
   if (leftOut) feed.prepend(element("li", `${leftOut} more went by`));

@@ -31,13 +31,14 @@ export class Live {
     if (recommend) this.asks.set(rail, recommend);
     else this.asks.delete(rail);
     // A slate of before is no news, and where there is none the rail stays as it is.
-    persona.recommend(rail, recommend, (slate, { stale }) => { if (slate && !stale) this.on.slate(rail, slate); });
+    persona.recommend(rail, recommend && { ...recommend, reasons: true }, (slate, { stale }) => { if (slate && !stale) this.on.slate(rail, slate); });
   }
 
   /** A slate. Resolves to null where none can be had. Of a page that isn't followed nothing else is sent or kept. */
   async slate(recommend) {
-    if (this.started) return persona.slate(recommend);
     const { session, token } = this.settings;
+    recommend = { ...recommend, reasons: true };
+    if (this.started) return persona.slate(recommend);
     const answer = await fetch("/api/v1/recommendations", { method: "POST", body: JSON.stringify({ token, session_id: session, recommend }) });
     return answer.ok ? answer.json() : null;
   }

@@ -1,4 +1,4 @@
-// Tells what a shopper does, brings what suits them: docs/integrators.md. No cookie; no call throws.
+// Tells what a shopper does, brings what suits them: docs/integrators.md.
 (() => {
   if (window.persona) return;
   const SEEN_MS = 1000, SHORTEST_DWELL_MS = 500;
@@ -6,7 +6,7 @@
   const BATCH = 100, BATCH_CHARS = 50000, MOST_KEPT = 1000, MOST_SLATES = 20;
   const IDLE_MS = 1800e3, OLDEST_MS = 86400e3;
   const EVENTS = "/api/v1/events";
-  const POISON = [400, 409, 413, 415, 422]; // no retry mends these
+  const POISON = [400, 409, 413, 415, 422];
   const own = document.currentScript?.src;
 
   const quiet = (work) => { try { return work(); } catch { return undefined; } };
@@ -23,7 +23,7 @@
   let viewed = null, since = null, spent = 0, looking = 0;
   let socket = null, opened = false, lost = 0, again = 0, version = "", joined = "";
 
-  // What a storage refuses stays with the page.
+  // What storage refuses stays here.
   function shelf(kind) {
     const spare = new Map();
     const full = (key) => `pc:${settings.shop}:${key}`;
@@ -63,10 +63,10 @@
     return current;
   }
 
-  // Each event is a row until the server answers; fresh ones their tab sends. Sent twice it counts once.
+  // Each event is a row until the server answers; its tab sends it, others much later. Twice is once.
 
+  const tab = () => slates.get("tab") ?? slates.set("tab", newId()) ?? tab();
   const rowsOf = (visit) => `e:${encodeURIComponent(visit)}:`;
-
   function track(name, params = {}) {
     if (name === "view_item") {
       lookAway();
@@ -77,12 +77,12 @@
     const visit = session();
     if (visit !== joined) socket?.close();
     stamp = Math.max(stamp + 1, Date.now());
-    const event = { event_id: newId(), timestamp_micros: stamp * 1000, name, ...params }, row = rowsOf(visit) + stamp.toString(36) + event.event_id;
+    const event = { event_id: newId(), timestamp_micros: stamp * 1000, name, ...params }, row = rowsOf(visit) + stamp.toString(36) + tab() + event.event_id;
     kept.set(row, JSON.stringify(event));
     emit("made", event);
     if (tokens[visit]) kept.set(`t:${visit}`, tokens[visit]);
     const rows = kept.keys("e:");
-    rows.slice(0, -MOST_KEPT).forEach(kept.drop);
+    rows.sort((a, b) => a.split(":")[2] > b.split(":")[2] || -1).slice(0, -MOST_KEPT).forEach(kept.drop);
     plan(rows.length >= BATCH ? 0 : /_list|_engagement/.test(name) ? LATER_MS : SOON_MS);
     const answer = new Promise((resolve) => waiting.set(row, resolve));
     if (leaving) leave();
@@ -104,7 +104,7 @@
     sending = true;
     const now = session();
     try {
-      // One tab at a time; pages over plain http have no locks, but ids.
+      // One tab at a time; over plain http there are no locks, but ids.
       await (navigator.locks ? navigator.locks.request(`pc:${settings.shop}`, sendAll) : sendAll());
     } catch { /* tried again */ }
     sending = false;
@@ -134,7 +134,7 @@
     let chars = 0;
     const rows = kept.keys(start).filter((row) => {
       const age = Date.now() - parseInt(row.substr(start.length, 8), 36);
-      return age < OLDEST_MS ? waiting.has(row) || age > LATER_MS : kept.drop(row);
+      return age < OLDEST_MS ? waiting.has(row) || age > (row.includes(tab()) ? LATER_MS : TIMEOUT_MS) : kept.drop(row);
     });
     return rows.slice(0, BATCH).filter((row, i) => (chars += kept.get(row)?.length) < BATCH_CHARS || !i);
   }
@@ -402,9 +402,9 @@
       settings.endpoint = (settings.endpoint ?? quiet(() => new URL(own).origin) ?? location.origin).replace(/\/$/, "");
       begin();
     },
-    /** Resolves to the session's version after the event; null where it waits for the network, or isn't told. */
+    /** Resolves to the session's version after it, or null. */
     track: async (name, params) => quiet(() => track(name, params)) ?? null,
-    /** What a rail shows, now and whenever the session moves: render(slate or null, {stale}). An ask of null ends it. */
+    /** render(slate or null, {stale}), now and whenever the session moves. An ask of null ends it. */
     recommend: (rail, asked, render) => { quiet(() => recommend(rail, asked, render)); },
     slate,
     call: ask,

@@ -44,6 +44,7 @@ function wire(list, row) {
   number.addEventListener("input", () => { slider.value = number.value || 0; tellAll(list); });
   name.addEventListener("change", () => {
     number.setAttribute("aria-label", `Weight of ${name.value || "this row"}, ${list.dataset.low} to ${list.dataset.high}`);
+    slider.setAttribute("aria-label", `Slider of ${name.value || "this row"}`);
     remove.setAttribute("aria-label", `Remove ${name.value || "this row"}`);
   });
   remove.addEventListener("click", () => {
