@@ -20,6 +20,8 @@ from recommendations.serving.process import Process
 
 SHOP = 1
 KEY = "pc_test_key"
+PATIENCE_S = 30.0
+"""So long a busy machine may take over what is asked of it."""
 
 
 def put_key(
@@ -65,7 +67,7 @@ async def call(
     """One request to the hot endpoints, as a server would make it."""
     data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
     sent = {"authorization": f"Bearer {key}", "content-length": str(len(data))} if key else {"content-length": str(len(data))}
-    sent |= dict(headers or {})
+    sent |= {"host": "testserver:8000", **(headers or {})}
     chunks = [data[i : i + 65_536] for i in range(0, len(data), 65_536)] or [b""]
     messages = iter({"type": "http.request", "body": chunk, "more_body": i + 1 < len(chunks)} for i, chunk in enumerate(chunks))
     out: list[Any] = []
@@ -104,7 +106,7 @@ class Socket:
     async def connect(self) -> bool:
         """Whether the socket was accepted."""
         await self.wire.send_input({"type": "websocket.connect"})
-        return bool((await self.wire.receive_output(timeout=5))["type"] == "websocket.accept")
+        return bool((await self.wire.receive_output(timeout=PATIENCE_S))["type"] == "websocket.accept")
 
     async def send(self, content: object) -> None:
         await self.send_text(json.dumps(content))
@@ -113,7 +115,7 @@ class Socket:
         await self.wire.send_input({"type": "websocket.receive", "text": text})
 
     async def receive(self) -> Any:
-        return json.loads((await self.wire.receive_output(timeout=5))["text"])
+        return json.loads((await self.wire.receive_output(timeout=PATIENCE_S))["text"])
 
     async def is_silent(self, seconds: float) -> bool:
         return bool(await self.wire.receive_nothing(timeout=seconds))
@@ -124,10 +126,10 @@ class Socket:
 
     async def ended(self) -> int:
         """The code with which the server closes; what it sent before is skipped."""
-        while (message := await self.wire.receive_output(timeout=5))["type"] != "websocket.close":
+        while (message := await self.wire.receive_output(timeout=PATIENCE_S))["type"] != "websocket.close":
             continue
         return int(message["code"])
 
     async def close(self) -> None:
         await self.wire.send_input({"type": "websocket.disconnect", "code": 1000})
-        await self.wire.wait(timeout=5)
+        await self.wire.wait(timeout=PATIENCE_S)

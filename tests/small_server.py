@@ -21,7 +21,7 @@ from recsite import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
 ITEMS = 12
-UP_TIMEOUT_S = 120.0
+UP_TIMEOUT_S = 240.0
 
 # Sets up an installation, says its key, and then answers every line with the archived event ids of the session named there.
 _OPERATOR = """
@@ -41,7 +41,8 @@ Item.objects.bulk_create(Item(shop=shop, external_id=f"sku-{n + 1}", title=f"Thi
 releases.activate(releases.publish(shop, train_world(world), metrics={}))
 print(ApiKey.objects.issue(shop=shop, name="test", scopes=["ingest", "read", "manage"])[1], flush=True)
 for line in sys.stdin:
-    archiving.archive(archiving.open_log(), consumer="test", seconds=1.0, idle_ms=0)
+    while archiving.archive(archiving.open_log(), consumer="test", seconds=1.0, idle_ms=0):
+        pass
     found = ArchivedEvent.objects.filter(session__session_id=line.strip()).order_by("pk").values_list("event_id", flat=True)
     print(json.dumps(list(found)), flush=True)
 """
@@ -69,7 +70,7 @@ class SmallServer:
         deadline = time.monotonic() + UP_TIMEOUT_S
         while time.monotonic() < deadline and self.server.poll() is None:
             try:
-                httpx.get(f"http://127.0.0.1:{self.port}/healthz", timeout=5)
+                httpx.get(f"http://127.0.0.1:{self.port}/healthz", timeout=30)
                 return
             except httpx.TransportError:
                 time.sleep(0.1)
@@ -77,7 +78,7 @@ class SmallServer:
 
     def send(self, number: signal.Signals) -> None:
         """A signal to the server and its workers."""
-        if self.server is not None:
+        if self.server is not None and self.server.poll() is None:
             os.killpg(self.server.pid, number)
 
     def kill(self) -> None:

@@ -1,7 +1,8 @@
-"""The admin's pages of why and what-if: what they say, who may see them, and what a mistyped id is answered."""
+"""The admin's page of why: what it says, and who may see it. What-if is a visit's time line (`test_visits`)."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -37,41 +38,28 @@ async def test_pages(engine: Engine, here: Process, shelf: Any) -> None:
     await sync_to_async(_seen)()
 
 
+def _main(page: str) -> str:
+    return page.partition("<main")[2].partition("</main>")[0]
+
+
 def _seen() -> None:
-    slate, session = ServedSlate.objects.order_by("at").last(), Session.objects.get()
+    slate = ServedSlate.objects.order_by("at").last()
     assert slate is not None
     item = slate.items[0]["item"]
     why = reverse("admin:recommendations_servedslate_why", args=[slate.pk, item])
-    what_if = reverse("admin:personas_session_what_if", args=[session.pk])
     nobody, staff = viewer(), viewer("view_servedslate", "view_session")
-    assert {nobody.get(at).status_code for at in (why, what_if)} == {403}
-    assert {Client().get(at).status_code for at in (why, what_if)} == {302}
+    assert (nobody.get(why).status_code, Client().get(why).status_code) == (403, 302)
     listed = staff.get(reverse("admin:recommendations_servedslate_change", args=[slate.pk])).content.decode()
     assert why in listed
     page = staff.get(why).content.decode()
     assert "What its score is made of" in page
     assert "the score is the one that was served" in page
     assert page.count("<rect ") > 6
+    assert not [word for word in ("expert", "holds", "candidate") if word in _main(page)]
+    (link,) = re.findall(r'href="(/admin/personas/session/visits/\d+/\?step=\d+)"', page)
+    assert "?step=" not in _main(viewer("view_servedslate").get(why).content.decode())
+    assert why in staff.get(link).content.decode(), "the step that the link leads to shows the slate"
     assert staff.get(reverse("admin:recommendations_servedslate_why", args=[slate.pk, 999_999])).status_code == 404
-
-    assert what_if in staff.get(reverse("admin:personas_session_change", args=[session.pk])).content.decode()
-    plain = staff.get(what_if).content.decode()
-    assert plain.count('name="out"') == 6
-    assert "At the end of the visit" not in plain
-    told = staff.get(what_if, {"out": ["e0", "e1"], "item-e5": "sku-60", "add": "sku-61", "kind": "add_to_cart", "after": "e5"})
-    page = told.content.decode()
-    assert "At the end of the visit" in page
-    assert "<b>comes</b>" in page
-    assert "<b>goes</b>" in page
-    assert 'value="sku-60"' in page
-    mistyped = staff.get(what_if, {"add": "<none>"}).content.decode()
-    assert "The catalogue has no item “&lt;none&gt;”" in mistyped
-    assert "At the end of the visit" not in mistyped
-    unknown = staff.get(what_if, {"out": "e99"}).content.decode()
-    assert "Event: this session has no event" in unknown
-    many = staff.get(what_if, {"out": [f"e{n}" for n in range(25)]}).content.decode()
-    assert "Changes: there are 25, and at most 20 are taken at once." in many
-    assert staff.get(reverse("admin:personas_session_what_if", args=[999_999])).status_code == 404
     slate.versions = {"release": "9"}
     slate.save()
     assert "can&#x27;t be read any more" in staff.get(why).content.decode()

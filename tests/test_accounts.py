@@ -156,6 +156,8 @@ def _asked_over_rest(shop: Shop) -> None:
     body = ask(at).json()
     assert (body["item_id"], body["exact"], body["release"], body["context"]) == (item, True, "1", slate.context)
     assert {c["kind"] for c in body["causes"]} >= {"item", "expert", "cluster", "persona"}
+    assert {entry["expert"] for entry in slate.items} == {""}, "nobody asked why"
+    assert body["reason"]
     assert ask(at, key=keys["ingest"]).status_code == 403
     assert ask(at, key=other).status_code == 404
     assert ask(at, key="wrong").status_code == 401

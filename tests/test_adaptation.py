@@ -22,7 +22,8 @@ CLUSTERS = made_clusters(12)
 BELIEF = (float(np.log(0.5)), float(np.log(0.5)))
 LOOK = adaptation.LOOK
 BOUNDS = Bounds()
-SURE = Bounds(floor=0.0)
+SIZES = (6, 18)
+SURE = Bounds(floor=0.0, sizes=SIZES)
 
 
 def always(action: int, **more: float) -> Policy:
@@ -117,12 +118,17 @@ def test_two_engagements_outside_expand_towards_where_shoppers_go_next():
     assert adapted.outside == 0
 
 
-def test_the_options_are_to_keep_and_two_clusters_by_few_items_or_many():
-    _, (decision,) = play(act(1), act(2), act(51), act(52))
+def test_the_options_are_to_keep_and_clusters_by_as_many_items_as_there_are_sizes():
+    few_or_many = Bounds(floor=0.0, targets=2, sizes=SIZES)
+    _, (decision,) = play(act(1), act(2), act(51), act(52), bounds=few_or_many)
     assert [(ACTIONS[o.action], o.target, o.items) for o in decision.options] == [
         ("keep", 0, 0), ("expand", 107, 6), ("expand", 107, 10), ("expand", 102, 6), ("expand", 102, 10)
     ]  # fmt: skip
     assert sum(decision.propensities) == pytest.approx(1.0)
+    _, (decision,) = play(act(1), act(2), act(51), act(52), bounds=Bounds())
+    assert [(ACTIONS[o.action], o.target, o.items) for o in decision.options] == [
+        ("keep", 0, 0), ("expand", 107, 10), ("expand", 102, 10), ("expand", 103, 10), ("expand", 104, 10)
+    ]  # fmt: skip
 
 
 def test_the_best_items_of_the_target_come_in_as_many_as_were_chosen():
@@ -256,8 +262,9 @@ def test_engagement_lifts_a_contraction():
 
 
 def test_an_expansion_that_is_ignored_goes_back_to_what_it_was():
+    lasting = Bounds(floor=0.0, fade_by=1.0)  # or it would have ended before a contraction may be chosen
     expanded, _ = play(act(1), act(51), act(52), policy=NEAREST_FEW)
-    adapted, _ = play(*[report(107)] * 4, policy=always(CONTRACT), adapted=expanded)
+    adapted, _ = play(*[report(107)] * 4, policy=always(CONTRACT), adapted=expanded, bounds=lasting)
     assert (adapted.expanded, adapted.weight, adapted.brought) == ({}, {}, {})
 
 
@@ -504,17 +511,40 @@ def test_states_of_before_are_read():
 
 def test_what_came_in_fades_look_by_look_and_goes():
     """Oracle: 0.7 is left after each look in vain; under 0.3, after four, it ends. Items 61 to 66 came in with cluster 107."""
+    slow = Bounds(floor=0.0, fade_by=0.7, ends_below=0.3)
     expanded, _ = play(act(1), act(2), act(51), act(52), policy=NEAREST_FEW)
     shown = Step(CODE["view_item_list"], (), BELIEF, shown=((61, 107, 0), (11, 102, 1)))
     left = []
     for looks in range(1, 4):
-        adapted, _ = play(*[shown] * looks, adapted=expanded, policy=always(KEEP))
+        adapted, _ = play(*[shown] * looks, adapted=expanded, policy=always(KEEP), bounds=slow)
         left.append(adapted.weight[107])
         assert adapted.brought == {107: 6}
         assert weights_of(adapted)[62] == pytest.approx(BOUNDS.bring_by ** (0.7**looks))
     assert left == pytest.approx([1.35, 1.245, 1.1715])
-    gone, _ = play(*[shown] * 4, adapted=expanded, policy=always(KEEP))
+    gone, _ = play(*[shown] * 4, adapted=expanded, policy=always(KEEP), bounds=slow)
     assert (gone.expanded, gone.brought, gone.weight) == ({}, {}, {})
+
+
+def test_one_look_in_vain_leaves_an_expansion_a_last_slate():
+    """Oracle: by default 0.3 is left of what was looked at in vain, of what was looked at twice nothing."""
+    expanded, _ = play(act(1), act(2), act(51), act(52), policy=NEAREST_FEW)
+    shown = Step(CODE["view_item_list"], (), BELIEF, shown=((61, 107, 0), (11, 102, 1)))
+    assert play(shown, adapted=expanded)[0].weight == {107: pytest.approx(1 + 0.3 * (BOUNDS.expand_to - 1))}
+    gone, _ = play(shown, shown, adapted=expanded)
+    assert (gone.expanded, gone.brought, gone.weight) == ({}, {}, {})
+
+
+def test_a_target_that_was_tried_in_vain_is_not_tried_again_unless_the_shopper_goes_there():
+    """Runs of 106 lead to 107, the nearest. Once that ended, the next run of 106 has 107 no more among its options."""
+    shown = Step(CODE["view_item_list"], (), BELIEF, shown=((61, 107, 0), (11, 102, 1)))
+    expanded, _ = play(act(1), act(2), act(51), act(52), policy=NEAREST_FEW)
+    gone, _ = play(*[shown] * 4, adapted=expanded, policy=always(KEEP))
+    assert gone.mass[107] == 0.0
+    for met, targets in (({}, {0, 107}), ({107: gone.mass[107]}, {0})):
+        before = AdaptedClusters(mass={**met, 101: 5.0, 102: 5.0, 103: 5.0})
+        _, decisions = play(act(51), act(52), adapted=before, policy=NEAREST_FEW)
+        assert targets <= {option.target for d in decisions for option in d.options}
+        assert (107 in {option.target for d in decisions for option in d.options}) == (107 in targets)
 
 
 def test_what_came_in_and_was_not_seen_does_not_fade_by_a_report():
@@ -522,13 +552,13 @@ def test_what_came_in_and_was_not_seen_does_not_fade_by_a_report():
     elsewhere = Step(CODE["view_item_list"], (), BELIEF, shown=((11, 102, 0), (21, 103, 1)))
     assert play(*[elsewhere] * 2, adapted=expanded)[0].weight == {107: BOUNDS.expand_to}
     far_down = Step(CODE["view_item_list"], (), BELIEF, shown=((61, 107, 11),))
-    assert play(far_down, adapted=expanded)[0].weight[107] == pytest.approx(1 + 0.5 * 0.7 ** adaptation.attention(11))
+    assert play(far_down, adapted=expanded)[0].weight[107] == pytest.approx(1 + 0.5 * BOUNDS.fade_by ** adaptation.attention(11))
 
 
 def test_engagement_with_what_came_in_makes_it_whole_and_elsewhere_lets_it_fade():
     expanded, _ = play(act(1), act(2), act(51), act(52), policy=NEAREST_FEW)
-    faded, _ = play(act(53), act(54), adapted=expanded)
-    assert faded.weight == {107: pytest.approx(1 + 0.5 * 0.49)}
+    faded, _ = play(act(53), adapted=expanded)
+    assert faded.weight == {107: pytest.approx(1 + 0.5 * BOUNDS.fade_by)}
     assert play(act(61), adapted=faded)[0].weight == {107: BOUNDS.expand_to}
     gone, _ = play(*[act(51 + i) for i in range(4)], adapted=expanded)
     assert (gone.expanded, gone.brought, gone.weight) == ({}, {}, {})
@@ -545,7 +575,7 @@ def test_an_expansion_brings_no_more_than_the_clusters_greatest_size_leaves_room
     """Cluster 106 has ten items."""
     run = [act(1), act(2), act(51), act(52)]
     for greatest, sizes in ((12, {2}), (18, {6, 8}), (100, {6, 10})):
-        bounds = Bounds(floor=0.0, limits=((106, None, greatest),))
+        bounds = Bounds(floor=0.0, sizes=SIZES, limits=((106, None, greatest),))
         (decision,) = play(*run, policy=NEAREST_FEW, bounds=bounds)[1]
         assert {o.items for o in decision.options} - {0} == sizes
     _, decisions, blocked = told(*run, policy=NEAREST_FEW, bounds=Bounds(floor=0.0, limits=((106, None, 10),)))

@@ -223,3 +223,14 @@ async def test_segments_libraries_may_send_the_key_their_way(here: Process) -> N
     assert (await call("POST", SEGMENT, body | {"writeKey": KEY}, key="")).status == 200
     assert (await call("POST", SEGMENT, body | {"writeKey": "pc_wrong"}, key="")).body["code"] == "invalid_key"
     assert (await call("POST", GA4, {"client_id": "c", "events": [], "writeKey": KEY}, key="")).status == 401
+
+
+@pytest.mark.parametrize("user", [f"{KEY}:secret", KEY, "TOKEN:", "TOKEN", ":", "\xff:"])
+async def test_basic_that_is_no_key_is_told_what_goes_there(here: Process, user: str) -> None:
+    """A password, no colon, a session token (whose own colons make the rest of it a password), nobody, and no text."""
+    named = user.replace("TOKEN", access.issue_session_token(SHOP, "s")).encode("latin-1")
+    answer = await call("POST", SEGMENT, {}, key="", headers={"authorization": f"Basic {base64.b64encode(named).decode()}"})
+    assert (answer.status, answer.body["code"]) == (401, "missing_credentials")
+    assert "`Basic` takes an API key" in answer.body["detail"]
+    assert "a session token goes as `Bearer`" in answer.body["detail"]
+    assert answer.headers["www-authenticate"] == "Bearer"

@@ -117,6 +117,39 @@ def test_a_cluster_is_made_edited_and_told_of(client: Client, shop: Shop, key: s
     assert "delta" not in lineage["results"][0]
 
 
+def test_kinds_of_items_are_kept_out_and_let_in_again(client: Client, shop: Shop, key: str) -> None:
+    cluster = make(shop, "A", 0, 1, 2, 3)
+    path = f"clusters/{cluster.pk}/"
+    patched = call(client, "PATCH", path, key, {"kept_out": ["price=2..", "brand = Acme"], "reason": "Cheap ones"}).json()
+    assert [c["summary"] for c in patched["changes"]] == ["Takes in no items priced 2 or more or of the brand Acme: 2 items out"]
+    assert patched["changes"][0]["action"] == "kept_out"
+    assert inside(client, key, cluster.pk) == ["i0", "i1"]
+    told = call(client, "GET", path, key)
+    assert told.json()["kept_out"] == ["brand=Acme", "price=2.."]
+    assert call(client, "PATCH", path, key, {"kept_out": ["price=2..", "brand=Acme"]}).json()["changes"] == []
+    after = call(client, "PATCH", path, key, {"kept_out": ["price=..0"]}).json()
+    assert [c["action"] for c in after["changes"]] == ["let_in", "kept_out"]
+    assert inside(client, key, cluster.pk) == ["i1"]
+    assert call(client, "GET", path, key).json()["kept_out"] == ["price=..0"]
+    whole = call(client, "GET", f"cluster-changes/{after['changes'][1]['id']}/", key).json()
+    assert whole["delta"]["bars"] == {"price=..0": [None, True]}
+    stale = client.generic(
+        "PATCH", f"/api/v1/{path}", json.dumps({"kept_out": []}), content_type="application/json",
+        headers={"authorization": f"Bearer {key}", "if-match": told.headers["ETag"]},
+    )  # fmt: skip
+    assert stale.status_code == 412, "what is kept out is part of what somebody saw"
+    for given, field, words in (
+        (["size=9"], "kept_out", "must be one of category"),
+        (["price=0.."], "cluster", "retire it instead"),
+        ("discount=reduced", "kept_out", "list"),
+        ([f"brand={n}" for n in range(21)], "kept_out", "20"),
+    ):
+        refused = call(client, "PATCH", path, key, {"kept_out": given})
+        assert refused.status_code in (400, 409), given
+        assert words in refused.content.decode(), given
+        assert field in refused.content.decode(), given
+
+
 def test_an_item_of_a_cluster_of_ones_own_says_what_brought_it_in(client: Client, shop: Shop, key: str) -> None:
     a, b = make(shop, "A", 0, 1), make(shop, "B", 2)
     item = str(Item.objects.get(external_id="i0").pk)

@@ -12,6 +12,7 @@ import redis
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import URLPattern, URLResolver
+from drf_spectacular.generators import SchemaGenerator
 from rest_framework.permissions import AllowAny, IsAuthenticatedOrReadOnly
 
 from personas.models import SCOPES, ApiKey, Shop
@@ -52,6 +53,18 @@ def addresses(patterns: Sequence[Any] = urlpatterns, before: str = "") -> Iterat
 CALLS = sorted({(path, method) for path, method, _ in addresses()})
 
 
+def test_the_document_names_every_calls_scope() -> None:
+    told = {}
+    for path, calls in SchemaGenerator().get_schema(request=None, public=True)["paths"].items():
+        for method, told_of in calls.items():
+            told[re.sub(r"{[^}]+}", "1", path).removeprefix("/api/"), method] = told_of["x-scope"]
+            assert f"`{told_of['x-scope']}`" in told_of["description"]
+    live_ones = {(path.removeprefix("/api/").replace("s1", "1"), method.lower()): scope for (method, path), scope in LIVE.items()}
+    assert told.items() >= live_ones.items()
+    for path, method in told.keys() - live_ones.keys():
+        assert told[path, method] == ("read" if method == "get" or path in READ_BY_POST else "manage"), (path, method)
+
+
 def ask(client: Client, method: str, path: str, key: str = "", query: str = "") -> Any:
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return client.generic(method.upper(), f"/api/{path}{query}", b"{}", content_type="application/json", headers=headers)
@@ -77,8 +90,13 @@ def test_every_address_asks_for_its_scope(client: Client, path: str, method: str
             assert answer.status_code not in (401, 403, 500)
         else:
             assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
-    for credential in ("", "pc_nobodys", access.issue_session_token(shop.pk, "1")):
-        assert ask(client, method, path, credential).status_code == 401
+            assert repr(needed) in answer.json()["detail"], "which scope is missing"
+    for credential, code in (("", "missing_credentials"), ("pc_nobodys", "invalid_key"), ("a:b:c", "invalid_token")):
+        answer = ask(client, method, path, credential)
+        assert (answer.status_code, answer.json()["code"]) == (401, code)
+    answer = ask(client, method, path, access.issue_session_token(shop.pk, "1"))
+    assert (answer.status_code, answer.json()["code"]) == (403, "key_needed")
+    assert "session token" in answer.json()["detail"]
     client.force_login(get_user_model().objects.create(username="plain", is_staff=True))
     assert ask(client, method, path, query="?shop=s").status_code == 403
     client.force_login(get_user_model().objects.create(username="customer", is_superuser=True))

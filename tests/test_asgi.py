@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import redis
+from asgiref.sync import sync_to_async
 
+from personas.models import ApiKey, Shop
 from recommendations.serving import process
 from recsite import bodies
 from recsite.asgi import application
@@ -117,6 +119,55 @@ async def test_hot_endpoint_is_not_a_django_page(redis_client: redis.Redis) -> N
 async def test_unknown_kind_of_connection_raises() -> None:
     with pytest.raises(ValueError, match="scope type 'webtransport'"):
         await application({"type": "webtransport"}, None, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("scopes", "expected"),
+    [
+        (None, (413, "body_too_large")),
+        ((), (401, "invalid_key")),
+        (("ingest", "read"), (403, "missing_scope")),
+        (("manage",), (400, "malformed_json")),
+    ],
+    ids=["nobody", "a wrong key", "a key that may not", "a key that may"],
+)
+async def test_a_catalogue_is_taken_of_a_key_that_may_write_it(
+    redis_client: redis.Redis, scopes: tuple[str, ...] | None, expected: tuple[int, str]
+) -> None:
+    """Whoever may not hears so before the body is read: it may have half a gigabyte."""
+    key = "pc_nobodys"
+    if scopes:
+        shop = await sync_to_async(Shop.objects.create)(slug="s", name="S")
+        key = (await sync_to_async(ApiKey.objects.issue)(shop=shop, name="k", scopes=list(scopes)))[1]
+    size = bodies.MOST + 1
+    body = [{"type": "http.request", "body": b"x" * size, "more_body": False}]
+    headers = [(b"host", b"localhost"), (b"content-length", b"%d" % size), (b"content-type", b"application/x-ndjson")]
+    headers += [] if scopes is None else [(b"authorization", f"Bearer {key}".encode())]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        if not body:
+            await asyncio.Event().wait()  # the client stays connected
+        return body.pop()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": bodies.CATALOGUE, "headers": headers}
+    more = {
+        "scheme": "http",
+        "raw_path": bodies.CATALOGUE.encode(),
+        "query_string": b"",
+        "client": ("::1", 5),
+        "server": ("::1", 80),
+    }
+    try:
+        await application(scope | more, receive, send)
+    finally:
+        await process.stop()
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == expected
+    assert len(body) == (0 if scopes == ("manage",) else 1), "read only where it may be written"
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["its length said", "in chunks"])

@@ -99,7 +99,7 @@ class Installation:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, *arguments], env=self.environ, cwd=ROOT, capture_output=True, text=True, timeout=60
+            [sys.executable, *arguments], env=self.environ, cwd=ROOT, capture_output=True, text=True, timeout=240
         )
 
     def python(self, source: str, *arguments: str) -> str:
@@ -131,6 +131,7 @@ def saved(installations: Callable[[], Installation]) -> tuple[Installation, Path
     return first, path
 
 
+@pytest.mark.timeout(600)  # two installations are filled, each by programs that compile their loops first
 @pytest.mark.postgres
 def test_everything_comes_back(saved: tuple[Installation, Path], installations: Callable[[], Installation]) -> None:
     first, path = saved

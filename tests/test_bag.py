@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from decimal import Decimal
 from typing import Any
 
@@ -80,6 +81,12 @@ def test_a_bag_is_of_one_visit_of_one_shop(client: Client) -> None:
     assert client.get("/shop/boutique/bag/").context["bag"].count == 0
 
 
+def test_a_page_shows_what_is_known_of_the_goods_not_of_the_log(client: Client, shop: Shop) -> None:
+    Item.objects.create(shop=shop, external_id="X0", title="thing 0", attributes={"views": "2265", "size": "m"})
+    page = client.get("/shop/boutique/item/X0/")
+    assert dict(page.context["facts"]) == {"Size": "m"}
+
+
 def test_a_made_up_bag_is_none(client: Client, shop: Shop) -> None:
     change(client, "X2", add=2)
     client.cookies[f"shop_bag_{shop.pk}"] = "made:up"
@@ -97,6 +104,17 @@ def test_an_order_empties_the_bag_and_is_shown_again_to_its_own_visit_only(clien
         assert page.context["bag"].count == 0
     assert not any("example" in morsel.value for morsel in client.cookies.values()), "the address is forgotten"
     assert Client().get(placed.headers["Location"]).status_code == 404
+
+
+def test_an_order_of_many_goods_with_long_ids_fits_its_cookie(client: Client, shop: Shop) -> None:
+    """A browser drops a cookie of more than 4,096 bytes without a word, and the order with it."""
+    names = [f"{n:03}-{hashlib.sha512(str(n).encode()).hexdigest()}"[:128] for n in range(kept.MAX_LINES)]
+    Item.objects.bulk_create(Item(shop=shop, external_id=name, title=name, price=Decimal("19.99")) for name in names)
+    for name in names:
+        change(client, name, add=2)
+    placed = client.post("/shop/boutique/checkout/", ADDRESS)
+    assert all(len(f"{name}={morsel.value}") < 4_096 for name, morsel in placed.cookies.items())
+    assert len(client.get(placed.headers["Location"]).context["panel"]["order"]["items"]) == kept.MAX_LINES
 
 
 def test_an_address_is_checked_and_an_empty_bag_has_no_checkout(client: Client) -> None:

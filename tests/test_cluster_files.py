@@ -169,7 +169,7 @@ def test_a_file_costs_few_queries_and_is_written_a_part_at_a_time(
         {"name": f"C{n}", "items": [{"item_id": f"i{(n + k) % 8}", "weight": (k + 1) / 4} for k in range(3)]} for n in range(40)
     ]
     import_clusters(shop, records, by=BY)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         report = import_clusters(shop, records, by=BY)
     assert (report.known, report.made, report.changed) == (120, 0, 0)
     for record in records:

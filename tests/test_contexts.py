@@ -305,6 +305,7 @@ def test_a_value_that_no_item_has_gives_nothing_and_says_so(engine: Engine) -> N
     slate = ask(engine, visit(engine), "home", filters=Filters(categories=("hats",), attributes=(("colour", ("blue",)),)))
     assert slate.items == ()
     assert slate.notes == ("unknown_filter:category=hats",)
+    assert ask(engine, visit(engine), "home", filters=Filters(categories=("hats",)), diversity=0.3).items == ()
 
 
 def test_more_diversity_shows_more_kinds_and_none_is_the_ranking(engine: Engine) -> None:

@@ -17,15 +17,18 @@ import redis
 from django.conf import settings as django_settings
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from clusters.models import Item
 from personas.archetypes import parse_personas
 from personas.events import CODE
 from personas.importing import Progress
-from personas.models import Archetype, ArchivedEvent, Session, Shop, Shopper
+from personas.models import Archetype, ArchivedEvent, Session, Shop, Shopper, teaches
 from recommendations import demo, hourly
+from recommendations.learning.findings import week_start
 from recommendations.management.commands import prepare_demo
-from recommendations.models import Release, TrainingRun
+from recommendations.models import AdaptationDecision, Release, TrainingRun
+from recommendations.visitors import week
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SHIPPED = Path(django_settings.BASE_DIR) / "data"
@@ -112,6 +115,7 @@ def test_what_is_simulated_says_so_and_lies_before_now(root: Path) -> None:
     assert demo.set_up(root=root, slug="outfitter", now=NOW, shown=silent) == {}
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.django_db(transaction=True)
 def test_a_simulation_cut_short_goes_on_as_it_began(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Taken up three days later, it ends with the same log as one that nothing interrupted."""
@@ -213,13 +217,32 @@ def installed(root: Path, tmp_path: Path, settings: Any, data_dir: Path, redis_c
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_demo_is_prepared_once_up_to_its_first_release(installed: Any) -> None:
+def test_a_demo_is_prepared_once_up_to_its_first_release(installed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for bound in ("LEAST_BROUGHT", "LEAST_CHANCE"):  # of so few sessions no clusters are learned that lead anywhere
+        monkeypatch.setattr(week, bound, -1.0)
     for _ in range(2):
-        call_command("prepare_demo", "outfitter")
+        call_command("prepare_demo", "outfitter", visits=40)
     shop = Shop.objects.get()
     assert (shop.settings["preparing"], shop.settings["simulated_sessions"]) == (False, 300)
     assert [run.state for run in TrainingRun.objects.all()] == [TrainingRun.State.DONE], "one training, not two"
     assert Release.objects.active(shop) is not None
+    lived = Session.objects.filter(shop=shop, session_id__startswith="week-")
+    assert (lived.count(), {visit.origin for visit in lived}) == (40, {"simulated"})
+    monday = week_start(timezone.now())
+    assert {monday - timedelta(days=7) <= visit.started_at < monday for visit in lived} == {True}
+    decided = AdaptationDecision.objects.filter(shop=shop)
+    assert decided.exists()
+    assert decided.filter(reward__isnull=False).exists(), "what followed is credited, as a worker would"
+    assert set(Session.objects.learned_from(shop).filter(pk__in=lived)) == set(lived)
+    shop.settings = {**shop.settings, "simulated_until": 0}
+    assert not teaches(shop, "simulated", monday.timestamp()), "only what lies in the shop's history teaches"
+
+
+@pytest.mark.django_db
+def test_a_shop_with_real_shoppers_gets_no_simulated_week(redis_client: redis.Redis) -> None:
+    Shop.objects.create(slug="real", name="Real")
+    with pytest.raises(CommandError, match="the shoppers of Real are real"):
+        call_command("simulate_week", "real")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -231,7 +254,7 @@ def test_why_a_demo_could_not_be_prepared_is_told_until_it_is_tried_again(
 
     told: list[bool] = []
 
-    def train(name: str, *arguments: str) -> None:
+    def train(name: str, *arguments: str, **options: object) -> None:
         told.append("preparing_failed" in Shop.objects.get().settings)
 
     with monkeypatch.context() as broken:
@@ -241,5 +264,5 @@ def test_why_a_demo_could_not_be_prepared_is_told_until_it_is_tried_again(
     assert Shop.objects.get().settings["preparing_failed"] == "OSError: the disk is full"
     monkeypatch.setattr(prepare_demo, "call_command", train)
     call_command("prepare_demo", "outfitter")
-    assert told == [False, False], "nobody is told of the last time while it is tried again"
+    assert told == [False] * 3, "nobody is told of the last time while it is tried again"
     assert "preparing_failed" not in Shop.objects.get().settings

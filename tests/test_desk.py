@@ -19,7 +19,7 @@ from clusters.models import ClusterChange, ItemCluster
 from personas.models import Archetype, Session, Shop
 from recommendations import hourly
 from recommendations.desk import changes, charts
-from recommendations.desk.sidebar import sidebar
+from recommendations.desk.sidebar import BETTER, SCREENS, sidebar
 from recommendations.desk.today import compared, interval, today
 from recommendations.hourly import HOUR, Tally
 from recommendations.learning.models import AdaptationSettings, ClusterProposal, Experiment, PolicyVersion
@@ -220,7 +220,7 @@ def test_the_address_names_the_shop_else_it_is_where_somebody_was_last(
 
     assert chosen("") == "Gifts"
     assert chosen("?shop=outfitter") == "Outfitter"
-    assert chosen("?shop=nobodys") == "Gifts"
+    assert admin_client.get("/admin/?shop=nobodys").status_code == 404
 
 
 # The sidebar
@@ -234,11 +234,18 @@ def sidebar_of(user: User, path: str) -> dict[str, list[dict[str, object]]]:
 
 def test_every_page_of_the_admin_is_in_the_sidebar_once_and_the_page_where_somebody_is_alone_is_marked(db: None) -> None:
     root = User.objects.create_superuser("root")
-    live = reverse("admin:personas_session_live")
+    live, visits = reverse("admin:personas_session_live"), reverse("admin:personas_session_visits")
     links = [page["link"] for group in sidebar_of(root, live).values() for page in group]
-    lists = [reverse(f"admin:{m._meta.app_label}_{m._meta.model_name}_changelist") for m in admin.site._registry]
-    assert sorted(links) == sorted([reverse("admin:index"), live, *lists])
-    for path, title in ((live, "Live"), ("/admin/", "Today"), ("/admin/personas/session/7/change/", "Sessions")):
+    instead = {label: reverse(f"admin:{at}") for label, (_, at) in BETTER.items()}
+    lists = [
+        instead.get(m._meta.label_lower) or reverse(f"admin:{m._meta.app_label}_{m._meta.model_name}_changelist")
+        for m in admin.site._registry
+    ]
+    screens = [reverse(f"admin:{at}") for group in SCREENS.values() for _, at, _ in group]
+    preview = reverse("admin:recommendations_draftedit_preview")
+    assert sorted(links) == sorted([reverse("admin:index"), live, visits, preview, *screens, *lists])
+    places = ((live, "Live"), (f"{visits}7/", "Visits"), ("/admin/", "Today"), ("/admin/personas/session/7/change/", "Sessions"))
+    for path, title in places:
         assert [p["title"] for group in sidebar_of(root, path).values() for p in group if p["active"]] == [title]
 
 

@@ -20,7 +20,7 @@ from django.test import Client
 from django.utils import timezone
 
 from clusters import feed_addresses, feeds
-from clusters.feed_addresses import FeedError, check_address, fetch, is_outside
+from clusters.feed_addresses import FeedError, check_address, check_outside, fetch, is_outside
 from clusters.feed_files import FeedFile
 from clusters.models import CatalogueFeed, Item
 from personas.files import FileError, Record, Reject
@@ -97,6 +97,24 @@ def test_public_numbers_are_known(number: str) -> None:
 def test_what_is_no_address_of_the_web_is_refused(address: str) -> None:
     with pytest.raises(FeedError):
         check_address(address)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "10.0.0.7", "[::1]", "2130706433", "0x7f000001", "127.1", "localhost", "db", "a.local", "b.internal."]
+)
+def test_a_private_host_is_refused_as_it_is_written_down(host: str) -> None:
+    with pytest.raises(FeedError, match="private network"):
+        check_outside(f"https://{host}/feed.csv")
+
+
+def test_public_and_allowed_hosts_may_be_written_down() -> None:
+    for address in (
+        "https://shop.example/feed.csv",
+        "http://93.184.215.14/f",
+        "https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/f",
+    ):
+        check_outside(address)
+    check_outside("http://10.0.0.7/f", private=["10.0.0.7"])
 
 
 def test_a_private_address_is_refused_unless_it_is_allowed(server: Any, tmp_path: Path) -> None:

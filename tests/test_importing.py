@@ -17,6 +17,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 import clusters.importing
+import personas.files
 from clusters.catalogue import ItemRow, build_catalogue
 from clusters.importing import import_catalogue, import_events
 from clusters.models import Item
@@ -291,6 +292,13 @@ def test_half_a_gzip_keeps_all_that_can_be_read(shop: Shop, tmp_path: Path, shar
     assert report.failed
     assert f"after line {expected + 1}" in report.broke
     assert ArchivedEvent.objects.count() == expected
+
+
+def test_a_packed_line_without_an_end_is_not_read_for_ever(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(personas.files, "MAX_DRAINED", 3)
+    endless = EVENTS.encode() + b"x" * 10 * personas.files.MAX_LINE
+    report = import_events(shop, written(tmp_path / "e.csv.gz", gzip.compress(endless)), now=NOW)
+    assert (report.added, report.rejects[0].line, report.broke) == (3, 5, "line 5 has no end within 3 MB")
 
 
 def test_corrupted_gzip_is_told(shop: Shop, tmp_path: Path) -> None:

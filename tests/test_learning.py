@@ -295,6 +295,28 @@ def test_past_days_become_one_chunk_each_and_teach_the_same(shop: Shop, monkeypa
     assert PolicyEvidence.objects.count() == 1, "the last stays: it says up to where decisions were counted"
 
 
+def test_what_a_candidate_learned_from_is_not_joined_with_more_before_it_is_judged(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that died between the two leaves it to the next, which may find more decisions of the same past day."""
+    monkeypatch.setattr(evidence, "CHUNK", 25)
+    made_decisions(shop, decisions=150, until=NOW - dt.timedelta(days=6), over_s=0.0, seed=1)
+    made_decisions(shop, decisions=25, until=NOW - dt.timedelta(days=1), over_s=0.0, seed=2, name="late")
+    seal(shop)
+    end = PolicyEvidence.objects.order_by("first")[2].last
+    row = PolicyVersion.objects.create(shop=shop, version="candidate", component="c", learned={"last": end})
+    before = evidence.total(evidence.sealed(shop, upto=end), NOW.date(), 28)
+    evidence.compact(shop, NOW.date(), 28)
+    assert [chunk.decisions for chunk in evidence.sealed(shop)] == [75, 75, 25]
+    after = evidence.total(evidence.sealed(shop, upto=end), NOW.date(), 28)
+    assert np.allclose(after.count, before.count)
+    assert after.count.sum() > 0
+    row.verdict = {"verdict": "unknown"}
+    row.save()
+    evidence.compact(shop, NOW.date(), 28)
+    assert [chunk.decisions for chunk in evidence.sealed(shop)] == [150, 25]
+
+
 def test_days_tell_means_and_their_spread_over_sessions() -> None:
     at = np.array([0.0, 10.0, 20.0, 86_400.0])
     actions, rewards = np.array([KEEP, EXPAND, KEEP, CONTRACT]), np.array([1.0, 3.0, np.nan, 2.0])

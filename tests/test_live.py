@@ -56,7 +56,7 @@ async def test_events_in_and_a_slate_out(here: Process, redis_client: redis.Redi
         "shopper_id": "anna",
         "context": {"country": "PL", "age": 34},
         "events": [view("e1"), view("e2", "sku-2")],
-        "recommend": {"count": 5, "context": "similar"},
+        "recommend": {"count": 5, "context": "similar", "reasons": True},
     }
     answer = await call("POST", EVENTS, body)
     assert answer.status == 200
@@ -178,6 +178,35 @@ async def test_recommendations_over_get_and_post_agree_in_form(here: Process, co
         items = [i["item_id"] for i in answer.body["items"]]
         assert len(items) == count
         assert "sku-3" not in items
+
+
+async def test_items_say_why_they_are_there_when_that_is_asked_for(here: Process, redis_client: redis.Redis) -> None:
+    """The items are the same either way, and so is all else that is told of them."""
+    words = {"because", "expert", "experts", "reason"}
+    told = []
+    for session, ask in (("plain", {"count": 6}), ("told", {"count": 6, "reasons": True})):
+        events = [view(f"e{n}", f"sku-{n}") for n in range(1, 4)]
+        answer = await call("POST", EVENTS, {"session_id": session, "events": events, "recommend": ask})
+        told.append(answer.body["slate"]["items"])
+    plain, with_words = told
+    assert all(words.isdisjoint(item) for item in plain)
+    assert all(words <= set(item) and item["reason"] for item in with_words)
+    assert {item["because"] for item in with_words} & {"sku-1", "sku-2", "sku-3"}
+    assert all(abs(sum(item["experts"].values()) - 1.0) < 1e-3 for item in with_words)
+    assert min(item["propensity"] for item in plain + with_words) > 0.5, "sessions of these names explore nothing"
+    assert [{name: value for name, value in item.items() if name not in words} for item in with_words] == plain
+    assert {
+        item.expert
+        for record in records(redis_client)
+        if record.session == "plain" and record.slate
+        for item in record.slate.items
+    } == {""}
+    got = (await call("GET", RECOMMENDATIONS, query="session_id=told&count=2&reasons=true")).body
+    assert all(item["reason"] for item in got["items"])
+    answer = await call("GET", RECOMMENDATIONS, query="session_id=told&reasons=1")
+    assert (answer.status, answer.body["field"]) == (422, "reasons")
+    answer = await call("POST", RECOMMENDATIONS, {"session_id": "told", "recommend": {"reasons": "yes"}})
+    assert (answer.status, answer.body["field"]) == (422, "recommend")
 
 
 async def test_unknown_parameters_are_named(here: Process) -> None:

@@ -601,3 +601,11 @@ def test_the_schema_tells_of_rules() -> None:
         schema["paths"]
     )
     assert Rules.ordering_fields
+
+
+def test_a_new_rule_is_for_the_shop_that_the_address_names_by_id_or_by_name(shop: Shop, merchandiser: Client) -> None:
+    other = Shop.objects.create(slug="zeal", name="Zeal")
+    for named in ("zeal", str(other.pk)):
+        assert merchandiser.get(at("add"), {"shop": named}).context["shop"] == other
+    assert merchandiser.get(at("add"), {"shop": "nobodys"}).status_code == 404
+    assert merchandiser.get(at("add")).context["shop"] == shop

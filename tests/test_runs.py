@@ -12,12 +12,14 @@ from clusters.models import Item, ItemCluster
 from personas.events import CODE
 from personas.models import ArchivedEvent, ArchivedEventQuerySet, EventRow, Session, Shop, moment
 from personas.sessions import NO_QUERY
+from recommendations import engine as loop
 from recommendations import releases, run_records
 from recommendations.models import Release, TrainingRun
 from recommendations.reading import read_catalogue, read_log
 from recommendations.run_records import TrainingBusy
-from recommendations.runs import train_shop
-from tests.worlds import World, make_world
+from recommendations.runs import OPENING_NOTE, fit_personas, train_shop
+from recommendations.session import Request
+from tests.worlds import MONDAY, World, event, make_world
 
 pytestmark = pytest.mark.django_db
 
@@ -164,3 +166,23 @@ def test_a_training_that_fails_says_why_and_leaves_the_release(shop: Shop) -> No
     assert failed.state == TrainingRun.State.FAILED
     assert "no event on a known item" in failed.error
     assert Release.objects.get(shop=shop, state=Release.State.ACTIVE) == active
+
+
+def test_a_shop_without_a_log_begins_from_its_catalogue(shop: Shop) -> None:
+    """Else nothing could begin: without a release no event is taken, and there would never be a log to train on."""
+    ArchivedEvent.objects.filter(shop=shop).delete()
+    Session.objects.filter(shop=shop).delete()
+    release = train_shop(shop)
+    assert release.notes == OPENING_NOTE
+    assert (release.metrics["sessions"], release.metrics["events"]) == (0, 0)
+    engine = releases.load(release)
+    state = loop.start(engine, shop=shop.pk, session="s1", at=MONDAY, context={})
+    for at in range(3):
+        state, slate = loop.recommend(engine, state, Request(count=4, now=MONDAY), loop.generator(state))
+        assert len({item.item for item in slate.items}) == 4
+        state = loop.observe(engine, state, event(at, item=at))
+    fitted = fit_personas(shop)
+    assert (fitted.metrics["sessions"], fitted.metrics["events"]) == (0, 0), "personas may be edited before the first visit"
+    with pytest.raises(ValueError, match="no event on a known item"):
+        train_shop(shop)
+    assert Release.objects.active(shop) == fitted, "once is enough"

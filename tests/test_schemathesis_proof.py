@@ -21,16 +21,35 @@ pytestmark = [
 ]
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "12"))
+TIMEOUT_S = os.environ.get("SCHEMATHESIS_TIMEOUT_S", "30")
+"""Of one answer; longer where others work on the machine."""
 
 SETTINGS = """
+hooks = "hooks.py"
+
 [checks.positive_data_acceptance]
-# What is sound by its form may still name what the shop lacks, or what isn't so just now: that is told by field, or as 409.
-expected-statuses = ["2xx", 400, 401, 403, 404, 409, 412, 413, 415, 422, 503]
+# What is sound by its form may name what the shop lacks, or what isn't so just now: 304, 400 and 422 by field, 404, 409, 412.
+expected-statuses = ["2xx", 304, 400, 404, 409, 412, 422]
 
 [checks.negative_data_rejection]
-# A precondition that fails refuses as well, before the body is looked at.
-expected-statuses = [400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 429, "5xx"]
+# An address that leads nowhere and a precondition that fails refuse as well, before the body is looked at.
+expected-statuses = [400, 404, 409, 412, 415, 422]
+
+# Of many at once, each is judged by itself: 200, with what was rejected in its place. `tests/test_bad_input.py` tries those.
+[[operations]]
+include-name = ["POST /api/v1/events", "POST /api/v1/items/", "POST /api/v1/items/bulk", "POST /api/v1/clusters/import/"]
+checks.negative_data_rejection.expected-statuses = [200, 400, 404, 409, 415, 422]
 """
+
+HOOKS = """
+import schemathesis
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(context, value):
+    return value if isinstance(value, bytes) else str(value).encode(errors="replace")
+"""
+"""Bodies that schemathesis doesn't know how to write."""
 
 EXCLUDED = "unsupported_method"
 """Methods that an address doesn't answer are tried by `test_what_an_address_does_not_answer_is_told` over all of the document."""
@@ -68,14 +87,16 @@ def _fill(server: SmallServer) -> None:
     server.archived("visit-1")
 
 
+@pytest.mark.timeout(2_700)
 def test_schemathesis_finds_nothing(server: SmallServer, tmp_path: Path) -> None:
     (tmp_path / "schemathesis.toml").write_text(SETTINGS)
+    (tmp_path / "hooks.py").write_text(HOOKS)
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(tmp_path / "schemathesis.toml")]
     command += ["run", f"{server.base}/api/schema/?format=json", "--header", f"Authorization: Bearer {server.key}"]
     command += ["--checks", "all", "--exclude-checks", EXCLUDED, "--phases", "examples,coverage,fuzzing"]
-    command += ["--max-examples", str(EXAMPLES), "--seed", "1", "--continue-on-failure", "--no-color", "--request-timeout", "30"]
-    command += ["--generation-database", "none", "--warnings", "off"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1_100, cwd=tmp_path)
+    command += ["--max-examples", str(EXAMPLES), "--seed", "1", "--continue-on-failure", "--no-color"]
+    command += ["--request-timeout", TIMEOUT_S, "--generation-database", "none", "--warnings", "off"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2_400, cwd=tmp_path)
     print(done.stdout[-20_000:], done.stderr[-2_000:])
     assert done.returncode == 0
 

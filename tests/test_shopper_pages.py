@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from recommendations import releases, rights, session_charts, stacks, stories
 from recommendations.models import Release
 from recommendations.serving import archiving
 from recommendations.serving.activity import Entry
+from recommendations.visits.course import course_of
 from tests.test_archiving import NOW, make_record
 from tests.worlds import make_world, train_world
 
@@ -55,37 +55,41 @@ def page(name: str, row: Any) -> str:
 
 
 def test_a_session_tells_its_course_in_a_picture_and_in_words(admin_client: Client, shop: Shop) -> None:
-    """Oracle: the replay itself; the picture has its sentence, and the table its numbers."""
+    """Oracle: the replay itself; the picture has its sentence, and the step its numbers."""
     session = Session.objects.get()
     story = stories.tell(session)
     shown = admin_client.get(page("change", session)).content.decode()
-    told = session_charts.sentence(story)
+    told = session_charts.sentence(story.engine, course_of(session).standings)
     assert told.startswith("6 events in 2 seconds.")
     assert told.replace("<", "&lt;").replace(">", "&gt;") in shown
     assert shown.count("<g><title>") == len(story.steps)
     assert 'role="img" aria-label="6 events' in shown
     assert "&lt;skirts&gt;" in shown
     assert "<skirts>" not in shown
+    visit = reverse("admin:personas_session_visit", args=[session.pk])
+    assert visit in shown
+    shown = admin_client.get(visit).content.decode()
     k = int(story.steps[-1].after.belief[0] < story.steps[-1].after.belief[1])
     assert f"{100 * story.steps[-1].after.belief[k]:.0f} in 100" in shown
     factor = story.steps[-1].evidence.factors[0]
-    assert f"<td>{factor.nats[0]:+.2f}</td>" in shown
+    assert f'<td class="visits-n">{session_charts.nats(factor.nats[0], 2)}</td>' in shown
 
 
 def test_the_end_of_a_visit_is_who_acts_then_not_who_did_most_of_it(shop: Shop) -> None:
-    story = stories.tell(Session.objects.get())
-    first, second = story.engine.personas.ids
+    course = course_of(Session.objects.get())
+    first, second = course.engine.personas.ids
     sides = (((0.9, 0.1), first), ((0.1, 0.9), first))  # the second one took over; the visit was mostly the first's
+    start, *steps = course.standings[:3]
     steps = [
-        replace(step, after=step.after._replace(belief=belief, active=(active,), unsure=False, several=False))
-        for step, (belief, active) in zip(story.steps[:2], sides, strict=True)
+        step._replace(reading=step.reading._replace(belief=belief, active=(active,), unsure=False, several=False))
+        for step, (belief, active) in zip(steps, sides, strict=True)
     ]
-    told = session_charts.sentence(replace(story, steps=tuple(steps)))
-    names = story.engine.personas.archetype_names
+    told = session_charts.sentence(course.engine, [start, *steps])
+    names = course.engine.personas.archetype_names
     assert f"Sure from the 1st event on: {names[0]}." in told
     assert told.endswith(f"At the end: {names[1]}.")
-    turns = steps[1].after._replace(several=True, active=(first, second))
-    told = session_charts.sentence(replace(story, steps=(steps[0], replace(steps[1], after=turns))))
+    turns = steps[1].reading._replace(several=True, active=(first, second))
+    told = session_charts.sentence(course.engine, [start, steps[0], steps[1]._replace(reading=turns)])
     assert told.endswith(f"At the end: {names[0]} and {names[1]}, taking turns.")
 
 
@@ -93,12 +97,12 @@ def test_evidence_is_told_in_words_with_its_sign(shop: Shop) -> None:
     """A factor that speaks for a persona in the replay is said to, by as many nats."""
     story = stories.tell(Session.objects.get())
     for step in story.steps:
-        for words in session_charts.said(story, step):
+        for words in session_charts.said(story.engine, step):
             if " spoke " not in words:
                 continue
             name = words.split(" for ")[-1].split(" against ")[-1].rsplit(",", 1)[0]
             k = story.engine.personas.archetype_names.index(name)
-            nats = float(words.rsplit(", ", 1)[1].removesuffix(" nats"))
+            nats = float(words.rsplit(", weight ", 1)[1].replace("−", "-"))
             assert any(abs(float(f.nats[k]) - nats) < 0.051 for f in step.evidence.factors)
             assert (nats > 0) == (" spoke for " in words)
 
@@ -209,3 +213,7 @@ def test_each_page_asks_for_its_permission(client: Client, shop: Shop, given: tu
         buttons = client.get(page("change", anna)).content.decode()
         for name in ("export", "merge", "erase"):
             assert (page(name, anna) in buttons) == (name in allowed), "no button for what one may not do"
+
+
+def test_a_weight_that_rounds_to_nothing_has_no_sign() -> None:
+    assert [session_charts.nats(n) for n in (-0.04, 0.04, 0.3, -0.26)] == ["0.0", "0.0", "+0.3", "−0.3"]

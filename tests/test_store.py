@@ -182,6 +182,29 @@ async def test_what_a_process_left_is_supposed_to_hold_and_the_commit_tells(stor
     assert (await store.load(SHOP, SESSION, ["b", "c"])) == (state_at(2), encode_state(state_at(2))[:13], {"b"}, False)
 
 
+async def test_where_strangers_are_nearly_always_new_they_are_supposed_to_be(store: Store, client: Redis) -> None:
+    for n in range(400):
+        await store.load(SHOP, f"new-{n}")
+    supposed = store.suppose(SHOP, "another")
+    assert supposed is not None
+    assert (supposed.state, supposed.supposed) == (None, True)
+    assert await store.commit(supposed, state_at(1, "another"), event_ids=["a"])
+    other = Store(client, ttl_s=60, partitions=PARTITIONS)
+    assert (await other.load(SHOP, "another", ["a"])).seen == {"a"}
+    assert await other.commit(await other.load(SHOP, "theirs"), state_at(3, "theirs"))
+    for n in range(3):  # others' sessions come here: asked about again, before long
+        supposed = store.suppose(SHOP, "theirs")
+        if supposed is not None:
+            assert not await store.commit(supposed, state_at(1, "theirs"), event_ids=[f"b{n}"])
+    assert store.suppose(SHOP, "theirs") is None
+    assert (await store.load(SHOP, "theirs", ["b0"])) == (
+        state_at(3, "theirs"),
+        encode_state(state_at(3, "theirs"))[:13],
+        set(),
+        False,
+    )
+
+
 async def test_where_processes_share_sessions_nothing_is_supposed(store: Store, client: Redis) -> None:
     """Two that take turns: each finds what the other left. Supposing otherwise would cost every turn twice."""
     other, wrong = Store(client, ttl_s=60, partitions=PARTITIONS), 0

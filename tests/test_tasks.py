@@ -28,11 +28,20 @@ def test_nightly_training_puts_one_shop_after_the_other(queued: redis.Redis, cap
         tasks.train_all_shops()
     assert f"training of shop {first.pk} failed" in caplog.text, "it has no items, and holds up no other"
     assert [run.shop for run in TrainingRun.objects.all()] == [first]
-    assert queued.llen("celery:celery") == 1
+    assert queued.llen("celery:long") == 1
     tasks.train_all_shops(after=first.pk)
     tasks.train_all_shops(after=second.pk)
     assert [run.shop for run in TrainingRun.objects.order_by("pk")] == [first, second]
-    assert queued.llen("celery:celery") == 2, "after the last shop nothing is put on the queue"
+    assert queued.llen("celery:long") == 2, "after the last shop nothing is put on the queue"
+
+
+@pytest.mark.usefixtures("queued")
+def test_nightly_training_lets_a_shop_be_that_began_from_its_catalogue_and_had_no_visit() -> None:
+    """It would fail, and Today would tell of a failed training every morning."""
+    shop = Shop.objects.create(slug="one", name="One")
+    Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
+    tasks.train_all_shops()
+    assert not TrainingRun.objects.exists()
 
 
 def test_nightly_fits_pass_by_shops_that_have_nothing_new(queued: redis.Redis) -> None:
@@ -49,7 +58,7 @@ def test_nightly_fits_pass_by_shops_that_have_nothing_new(queued: redis.Redis) -
     tasks.fit_all_personas()
     run = TrainingRun.objects.latest("pk")
     assert (run.kind, run.state) == (TrainingRun.Kind.PERSONAS, TrainingRun.State.FAILED), "tried; the release has no parts"
-    assert queued.llen("celery:celery") == 3, "each night goes on to the next shop"
+    assert queued.llen("celery:long") == 3, "each night goes on to the next shop"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -58,12 +67,12 @@ def test_publishing_asks_for_a_fit_where_there_is_a_release(queued: redis.Redis)
     Attribute.objects.create(shop=shop, key="budget", name="Budget", weights={"price_tier=low": 1.0})
     Archetype.objects.create(shop=shop, key="saver", name="Saver", mix={"budget": 1.0})
     publishing.publish(shop)
-    assert queued.llen("celery:celery") == 0, "the first training reads the version anyway"
+    assert queued.llen("celery:long") == 0, "the first training reads the version anyway"
     Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
     Archetype.objects.update(name="Thrifty")
     publishing.publish(shop)
     publishing.restore(shop, 1)
-    assert queued.llen("celery:celery") == 2
+    assert queued.llen("celery:long") == 2
 
 
 def test_a_fit_asked_for_twice_is_made_once(caplog: pytest.LogCaptureFixture) -> None:

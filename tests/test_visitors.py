@@ -14,9 +14,11 @@ import redis
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from personas.events import CODE
 from personas.models import ArchivedEvent, EventRow, Origin, Session, Shop, moment
+from recommendations import tasks
 from recommendations.demo import merchandiser
 from recommendations.engine import Engine
 from recommendations.evaluation.adaptation.trial import world_of
@@ -26,7 +28,7 @@ from recommendations.models import AdaptationDecision, Release
 from recommendations.serving import archiving, live, process
 from recommendations.serving.activity import Record, StreamLog, decode_record, log_key
 from recommendations.serving.process import Process
-from recommendations.visitors import standing
+from recommendations.visitors import launching, pages, running, standing
 from recommendations.visitors.doors import DoorError, Doors
 from recommendations.visitors.visit import visit
 from tests.live_shops import KEY, call, put_key, start_process
@@ -173,3 +175,84 @@ def test_the_switch_in_the_admin_tells_what_is_and_refuses_in_words(
         now = standing.read(shop.pk, redis_client)
         assert now is not None
         assert (now.told, now.until <= time.time()) == ("stopped by hand", True)
+
+
+@pytest.mark.usefixtures("data_dir", "redis_client")
+def test_visitors_that_no_worker_could_be_asked_for_do_not_come_later(
+    client: Client, shop: Shop, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked was told that nobody was let in, and may ask again at once."""
+
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("the broker is away")
+
+    monkeypatch.setattr(pages.current_app, "send_task", away)
+    Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
+    client.force_login(merchandiser(get_user_model(), "of the test's merchandiser"))
+    for _ in range(2):
+        told = client.post(f"/admin/personas/session/visitors/{shop.pk}/start/", {"per_minute": "5", "minutes": "5"}, follow=True)
+        assert "nobody was let in" in told.content.decode()
+    assert standing.read(shop.pk, redis_client) is None
+
+
+def soon(minutes: float = 5) -> float:
+    return time.time() + 60 * minutes
+
+
+def test_visitors_whose_process_ended_are_gone_on_with_once_and_nobody_elses(
+    shop: Shop, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart of the worker: due still, and no process holds the lock."""
+    started: list[Shop] = []
+    monkeypatch.setattr(launching, "launch_again", started.append)
+    tasks.resume_visitors()
+    assert not started, "nobody was asked for"
+    standing.begin(shop.pk, 5, soon(), redis_client)
+    standing.note(shop.pk, redis_client, visits=7, bought=2)
+    with redis_client.lock(standing.lock_of(shop.pk), timeout=15):
+        tasks.resume_visitors()
+    assert not started, "a process brings them"
+    tasks.resume_visitors()
+    tasks.resume_visitors()
+    assert started == [shop], "one process, which has a minute to begin"
+    left = standing.unfinished(shop.pk, redis_client)
+    assert left is not None
+    assert (left.per_minute, left.visits, left.bought) == (5, 7, 2)
+    for end in ({"told": "stopped by hand"}, {"told": "", "until": str(soon(-1))}):
+        standing.begin(shop.pk, 5, soon(), redis_client)
+        standing.note(shop.pk, redis_client, **end)
+        tasks.resume_visitors()
+    assert started == [shop], "what was ended, by hand or by its time, stays so"
+
+
+def test_a_process_that_goes_on_keeps_the_time_and_the_numbers(
+    shop: Shop, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
+    came: list[tuple[int, int, int]] = []
+
+    async def bring(self: running._Coming, base: str, key: str) -> None:
+        came.append((self.per_minute, self.visits, self.bought))
+
+    monkeypatch.setattr(running, "_crowd", lambda *_: None)
+    monkeypatch.setattr(running._Coming, "bring", bring)
+    assert running.resume(shop, base="http://localhost") is None, "nobody was asked for"
+    until = soon()
+    standing.begin(shop.pk, 5, until, redis_client)
+    standing.note(shop.pk, redis_client, visits=7, bought=2, inside=3)
+    after = running.resume(shop, base="http://localhost")
+    assert came == [(5, 7, 2)]
+    assert after is not None
+    assert (after.per_minute, after.until) == (5, pytest.approx(until))
+
+
+def test_visitors_who_cannot_go_on_are_not_tried_again_till_their_time_is_over(shop: Shop, redis_client: redis.Redis) -> None:
+    standing.begin(shop.pk, 5, soon(), redis_client)
+    with redis_client.lock(standing.lock_of(shop.pk), timeout=15):
+        assert running.resume(shop, base="http://localhost") is None, "others bring them"
+    with pytest.raises(standing.VisitorsError, match="no release"):
+        running.resume(shop, base="http://localhost")
+    left = standing.read(shop.pk, redis_client)
+    assert left is not None
+    assert "no release" in left.told
+    assert not standing.ask_to_resume(shop.pk, redis_client)

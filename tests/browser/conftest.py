@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from recsite import embedded
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-UP_TIMEOUT_S = 60.0
+UP_TIMEOUT_S = 240.0
+
+# What a page shows is waited for as long as a slow machine that others work on may take; what isn't shown costs that only once.
+expect.set_options(timeout=20_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(item.fspath).parent == Path(__file__).parent:
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.timeout(600))
             if CHROMIUM is None:
                 item.add_marker(skipped)
 
@@ -118,12 +121,15 @@ def open_page(chromium: Browser, site: str) -> Iterator[Open]:
     """
     contexts: list[BrowserContext] = []
     wrong: list[str] = []
+    told = {"error", "warning"}
+    # What htmx says when somebody leaves a page while a part of it is on its way.
+    left = {"htmx:afterRequest", "htmx:sendAbort"}
 
     def open_page(path: str = "/", *, before: Callable[[Page], None] | None = None, **options: Any) -> Page:
         context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda m: wrong.append(f"console: {m.text}") if m.type in {"error", "warning"} else None)
+        page.on("console", lambda m: wrong.append(f"console: {m.text}") if m.type in told and m.text not in left else None)
         page.on("pageerror", lambda e: wrong.append(f"script: {e}"))
         page.on("request", lambda r: None if r.url.startswith((site, "data:")) else wrong.append(f"another host: {r.url}"))
         page.on("response", lambda r: wrong.append(f"{r.status}: {r.url}") if r.status >= 400 else None)

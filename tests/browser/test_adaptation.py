@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +116,33 @@ def test_a_policy_is_rolled_back(open_page: Open) -> None:
     page.get_by_label("Why (kept with it)").fill("A bad night.")
     page.get_by_role("button", name="Roll back now").click()
     expect(page.get_by_text("The hand rule serves").first).to_be_visible()
+
+
+def test_an_experiment_is_planned_moved_and_discarded_and_today_tells_of_it(open_page: Open) -> None:
+    page = enter(open_page, "experiment/")
+    at(page, "experiment/add/")
+    page.get_by_label("Name").first.fill("Planned walk")
+    page.locator("[name=name_1]").fill("Still")
+    page.locator("[name=still_1]").check()
+    tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    page.get_by_label("Begins by itself").fill(f"{tomorrow:%Y-%m-%d}T12:00")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("It begins tomorrow, 12:00").first).to_be_visible()
+    assert axe_faults(page) == []
+    planned = page.url
+    page.locator("summary", has_text="Change when").click()
+    page.get_by_label("Ends by itself").fill(f"{tomorrow:%Y-%m-%d}T12:10")
+    page.get_by_role("button", name="Save the dates").click()
+    expect(page.get_by_text("at least an hour after it begins")).to_be_visible()
+    page.get_by_label("Ends by itself").fill(f"{tomorrow:%Y-%m-%d}T23:00")
+    page.get_by_role("button", name="Save the dates").click()
+    expect(page.get_by_text("It begins tomorrow, 12:00 and ends tomorrow, 23:00").first).to_be_visible()
+    page.goto(f"{planned.split('/admin/')[0]}/admin/?shop=fashion")
+    expect(page.get_by_role("link", name="Experiment “Planned walk” begins tomorrow, 12:00")).to_be_visible()
+    at(page, "experiment/")
+    expect(
+        page.get_by_role("group", name="Calendar of rules and experiments").get_by_text("Experiment Planned walk").first
+    ).to_be_attached()
+    page.goto(planned)
+    page.get_by_role("button", name="Discard it").click()
+    expect(page.get_by_text("is gone: nobody was ever in it")).to_be_visible()

@@ -219,6 +219,11 @@ def test_rail_clicks_dwell_and_bag_are_told(open_page: Open) -> None:
     card.locator("a").click()
     page.wait_for_url(f"**/item/{wanted['item']}/")
     live(page)
+    # What was said as the page went is said again by the next one, once it is no longer taken for another tab's.
+    for _ in range(60):
+        if any(e["name"] == "select_item" for e in told):
+            break
+        page.wait_for_timeout(500)
     by_name = {e["name"]: e for e in told}
     assert {"add_to_cart", "remove_from_cart", "select_item", "view_item"} <= set(by_name)
     assert by_name["select_item"]["recommendation_id"] == wanted["recommendation"]
