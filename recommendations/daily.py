@@ -249,7 +249,8 @@ def _count_searches(events: Events, tally: Tally, sign: float = 1.0) -> None:
 def _count_led(events: Events, tally: Tally, sign: float = 1.0, *, visits: set[int] | None = None) -> None:
     """Of these visits, by primary key, or of all: those that searched at all, which are few.
 
-    They are named to the database: PostgreSQL takes minutes over a join of events with events before it knows how tables are filled.
+    They are named to the database: before it knows how tables are filled, PostgreSQL takes minutes over a join of events with
+    events.
     """
     searched = set(events.filter(code=SEARCH).values_list("session_id", flat=True).distinct()) if visits is None else visits
     for chunk in in_chunks(sorted(searched)):

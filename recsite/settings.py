@@ -11,6 +11,7 @@ from pathlib import Path
 
 from celery.schedules import crontab
 from django.templatetags.static import static
+from kombu import Queue
 
 from recsite import environment as env
 
@@ -48,6 +49,8 @@ WEATHER_URL = env.web_address("WEATHER_URL")
 FEED_PRIVATE_HOSTS = env.names("FEED_PRIVATE_HOSTS")
 """Hosts of catalogue feeds that may lie in our own network; any other that does is refused."""
 FEED_MAX_BYTES = env.whole("FEED_MAX_MB", 512, minimum=1) * 1_000_000
+IMPORT_MAX_BYTES = env.whole("IMPORT_MAX_MB", 2_000, minimum=1) * 1_000_000
+"""Of a file that is handed in by the admin's page."""
 SESSION_TOKEN_TTL_S = env.whole("SESSION_TOKEN_TTL_S", 12 * 3600, minimum=60)
 THROTTLE_KEY_PER_S = env.whole("THROTTLE_KEY_PER_S", 500)
 THROTTLE_TOKEN_PER_S = env.whole("THROTTLE_TOKEN_PER_S", 20)
@@ -144,13 +147,14 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_MAX_AGE = 0 if DEBUG else 300
 
-CHANNEL_LAYERS = {
+CACHES = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "channels"},
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cache",
+        "OPTIONS": {"serializer": "recsite.json_cache.JsonSerializer"},
     }
 }
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "cache"}}
 
 CELERY_BROKER_URL = CELERY_RESULT_BACKEND = env.celery_url(REDIS_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "celery:", "visibility_timeout": 6 * 3600}
@@ -160,6 +164,24 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = TIME_ZONE
+# What takes minutes has a queue of its own, so that it never holds the slots that the archiver and all else that is live need.
+# A worker that is started without -Q takes both.
+CELERY_TASK_DEFAULT_QUEUE, LONG_QUEUE = "celery", "long"
+CELERY_TASK_QUEUES = (Queue(CELERY_TASK_DEFAULT_QUEUE), Queue(LONG_QUEUE))
+CELERY_TASK_ROUTES = {
+    name: {"queue": LONG_QUEUE}
+    for name in (
+        "recommendations.tasks.train_shop",
+        "recommendations.tasks.train_all_shops",
+        "recommendations.tasks.fit_personas",
+        "recommendations.tasks.fit_all_personas",
+        "recommendations.tasks.build_clusters",
+        "recommendations.tasks.import_file",
+        "recommendations.tasks.expire_shop",
+        "recommendations.learning.tasks.propose_cluster_changes",
+        "clusters.tasks.fetch_feed",
+    )
+}
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     # An entry that nobody took in time is dropped: the next one archives the same events.
@@ -183,6 +205,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "publish-overlays": {"task": "recommendations.tasks.publish_all_overlays", "schedule": 10.0, "options": {"expires": 10}},
     "prune-overlays": {"task": "recommendations.tasks.prune_overlays", "schedule": crontab(hour=3, minute=50)},
+    "resume-visitors": {"task": "recommendations.tasks.resume_visitors", "schedule": 30.0, "options": {"expires": 20}},
     "sync-keys": {"task": "recommendations.tasks.sync_keys", "schedule": 60.0, "options": {"expires": 30}},
     # Before the trainings of the night, so that what was seen of a day is proposed by the next morning.
     "propose-cluster-changes": {
@@ -212,6 +235,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Live personas, adaptive item clusters and recommendations beside a web shop.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "DEFAULT_GENERATOR_CLASS": "recommendations.api.document.Generator",
     "SCHEMA_PATH_PREFIX": "/api/v1/",
     # The page would ask another host whether the document is valid.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "docExpansion": "none", "validatorUrl": "none"},
@@ -246,6 +270,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "DASHBOARD_CALLBACK": "recommendations.desk.pages.desk",
     "STYLES": [lambda request: static("admin.css")],
+    "SCRIPTS": [lambda request: static("together.js")],
     "SIDEBAR": {"navigation": "recommendations.desk.sidebar.sidebar"},
     "BORDER_RADIUS": "8px",
     # The one accent (Okabe-Ito blue, #0072B2) in Unfold's scale; `static/tokens.css` has the same.

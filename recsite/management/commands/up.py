@@ -31,10 +31,12 @@ READY_TIMEOUT_S = 180.0
 BESIDE = "outfitter"
 """The demo shop that is prepared behind the chosen one, once that one serves."""
 LEFTOVERS_S = 10.0
+LONG_MEMORY_KB = 400_000
+"""Resident memory at which the process that did something long gives way to a new one: a training leaves hundreds of MB."""
 
 
 class Command(BaseCommand):
-    help = "Start the whole installation: Valkey, web, worker and schedule. Imports and trains the shop on the first run."
+    help = "Start the whole installation: Valkey, web, workers and schedule. Imports and trains the shop on the first run."
     requires_system_checks = []  # migrate runs them, with the database there
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -64,9 +66,11 @@ class Command(BaseCommand):
                         if supervisor.stopping.is_set():
                             return
                         raise CannotRun(f"web was not ready after {READY_TIMEOUT_S:.0f} s; see {supervisor.log_dir / 'web.log'}")
+                    # Not before: whoever waits for the first page needs both cores.
+                    supervisor.start(long_worker(port))
                     self.welcome(host, port, shop, time.monotonic() - began)
-                    if shop != BESIDE and BESIDE in shops:
-                        self.prepare_beside(supervisor)
+                    if BESIDE in shops:
+                        self.prepare_beside(supervisor, shop)
                     supervisor.run()
                     self.say("\nStopping.")
             finally:
@@ -106,9 +110,11 @@ class Command(BaseCommand):
             releases.announce(release)  # a Redis that is new, or was emptied, doesn't know it
         connections.close_all()
 
-    def prepare_beside(self, supervisor: Supervisor) -> None:
-        """Have the second shop imported and trained, unless it was. Whatever becomes of it, the first one serves."""
-        self.say(f"Preparing the shop {BESIDE} behind this one; its log is {supervisor.log_dir / f'{BESIDE}.log'}")
+    def prepare_beside(self, supervisor: Supervisor, shop: str) -> None:
+        """Have the second shop imported and trained, unless it was, and its week simulated. Whatever becomes of it, the first one
+        serves. shop : the first one; it may be the same."""
+        what = "Simulating a week of this shop" if shop == BESIDE else f"Preparing the shop {BESIDE} behind this one"
+        self.say(f"{what}; its log is {supervisor.log_dir / f'{BESIDE}.log'}")
         password_file = settings.DATA_DIR / "demo_login.txt"
         command = manage("prepare_demo", BESIDE, "--password-file", str(password_file))
         supervisor.run_behind(Program(BESIDE, command, {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}))
@@ -118,10 +124,11 @@ class Command(BaseCommand):
         if given is None:
             self.say("Valkey: starting the embedded server")
             valkey = supervisor.start_valkey(self.start_valkey)
-            # Nothing else runs on this data: a training's lock is that of a run that was killed.
+            # Nothing else runs on this data: the lock of a training or an import is that of a run that was killed.
             with redis.Redis.from_url(valkey.url) as client:
-                for key in client.scan_iter("training:*"):
-                    client.delete(key)
+                for kind in ("training:*", "importing:*"):
+                    for key in client.scan_iter(kind):
+                        client.delete(key)
             return
         try:
             redis.Redis.from_url(given, socket_timeout=5, retry=embedded.NO_RETRY).ping()
@@ -156,14 +163,12 @@ def manage(*arguments: str) -> list[str]:
 
 def programs(host: str, port: int, web_workers: int) -> list[Program]:
     """Web, worker and schedule, in the order of starting."""
-    python = [sys.executable, "-m"]
-    environ = {"DJANGO_SETTINGS_MODULE": "recsite.settings", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "PORT": str(port)}
-    celery = [*python, "celery", "-A", "recsite", "--workdir", str(settings.BASE_DIR), "--quiet"]
+    environ = surroundings(port)
     return [
         Program(
             "web",
             [
-                *python,
+                *(sys.executable, "-m"),
                 "granian",
                 *("--interface", "asgi", "--host", host, "--port", str(port), "--workers", str(web_workers)),
                 *("--working-dir", str(settings.BASE_DIR), "--workers-kill-timeout", "5"),
@@ -171,14 +176,30 @@ def programs(host: str, port: int, web_workers: int) -> list[Program]:
             ],
             environ,
         ),
-        Program(
-            "worker",
-            # Two, so that a training doesn't keep the archiver waiting.
-            [*celery, "worker", "--concurrency", "2", "--without-gossip", "--without-mingle", "--without-heartbeat"],
-            environ,
-        ),
-        Program("schedule", [*celery, "beat", "--pidfile", ""], environ),
+        # Two, so that what takes seconds doesn't keep the archiver waiting; what takes longer has a worker of its own.
+        Program("worker", worker(settings.CELERY_TASK_DEFAULT_QUEUE, 2), environ),
+        Program("schedule", celery("beat", "--pidfile", ""), environ),
     ]
+
+
+def long_worker(port: int) -> Program:
+    """The worker of what takes minutes: trainings, imports, feeds. One at a time, in a process that ends once it has grown."""
+    grown = ("--max-memory-per-child", str(LONG_MEMORY_KB))
+    return Program("long-worker", worker(settings.LONG_QUEUE, 1, *grown), surroundings(port))
+
+
+def worker(queue: str, slots: int, *more: str) -> list[str]:
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+    return celery("worker", "-Q", queue, "-n", f"{queue}@%h", "--concurrency", str(slots), *quiet, *more)
+
+
+def celery(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "-A", "recsite", "--workdir", str(settings.BASE_DIR), "--quiet", *arguments]
+
+
+def surroundings(port: int) -> dict[str, str]:
+    """What a program's environment has beyond ours."""
+    return {"DJANGO_SETTINGS_MODULE": "recsite.settings", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "PORT": str(port)}
 
 
 def answers(host: str, port: int) -> bool:
