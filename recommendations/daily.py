@@ -15,6 +15,9 @@
 | `trial_visit` | rule id, ":", its mark, ":with" or ":without" | visits with a slate that a rule with a holdout changes |
 | `trial_click`, `trial_buy` | the same | those of them that clicked on such a slate; that bought, after the first such slate |
 
+What pages add up over months (`WEEKLY`) is kept by the week too, as `w:` and the measure under the week's Monday, so that ninety
+days are read as twelve weeks and some days.
+
 A day is that in which a thing happened by its own clock (UTC). An event turns to items by one of `personas.events.ITEM_ACTIONS`.
 Whether a search found anything isn't in the record: pages look it up in the index as it is. Nor is where a look came from: an
 item that was opened from a rail beside the results counts as one that the search led to.
@@ -32,7 +35,7 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django.db.models.functions import TruncDate, TruncWeek
 
 from personas.events import CODE, NAMES, UNKNOWN_ITEM
 from personas.models import ArchivedEvent, Origin, Shop, in_chunks
@@ -58,6 +61,12 @@ TOLD_BY_ARCHIVE = (
 )  # fmt: skip
 """What `recount` can tell again: beliefs on the way are kept nowhere else."""
 
+WEEKLY = frozenset(("cluster_seen", "cluster_click", "pair_seen", "pair_click", "category", "tier", "country", "hour"))
+"""Measures of which whole weeks are kept as well."""
+
+WEEK = "w:"
+"""Before the measure of a whole week."""
+
 SEARCHES = ("search", "search_led")
 SEARCH = CODE["search"]
 LOOKS = frozenset(CODE[name] for name in ITEM_MEASURE)
@@ -78,18 +87,46 @@ Tally = defaultdict[tuple[dt.date, str, str, str], float]
 
 def add(shop: Shop, tally: Mapping[tuple[dt.date, str, str, str], float]) -> None:
     """Add to what was counted, within the caller's transaction."""
-    if not tally:
-        return
-    hourly.pour(DayTally, shop, ("day", "measure", "key", "origin"), tally)
+    whole = defaultdict(float, tally)
+    for (day, measure, key, origin), much in tally.items():
+        if measure in WEEKLY:
+            whole[_monday(day), WEEK + measure, key, origin] += much
+    _pour(shop, whole)
+
+
+def _pour(shop: Shop, tally: Mapping[tuple[dt.date, str, str, str], float]) -> None:
+    if tally:
+        hourly.pour(DayTally, shop, ("day", "measure", "key", "origin"), tally)
+
+
+def _add_up_weeks(shop: Shop, measures: Iterable[str], origins: Sequence[str], since: dt.date | None) -> None:
+    """Make the weeks' rows of these measures again from their days, from the week of `since` on or all of them."""
+    measures = WEEKLY.intersection(measures)
+    rows = DayTally.objects.filter(shop=shop, origin__in=origins)
+    rows = rows.filter(day__gte=_monday(since)) if since is not None else rows
+    rows.filter(measure__in=[WEEK + measure for measure in measures]).delete()
+    days = rows.filter(measure__in=measures).order_by().annotate(week=TruncWeek("day"))
+    sums = days.values_list("week", "measure", "key", "origin").annotate(Sum("value"))
+    _pour(shop, {(week, WEEK + measure, key, origin): much for week, measure, key, origin, much in sums})
 
 
 def totals(
     shop: Shop, measure: str, since: dt.date, until: dt.date, *, prefix: str = "", origins: Sequence[str] = SHOWN
 ) -> dict[str, float]:
     """Key -> how much there was from one day to the other, both included; of keys that begin with `prefix`."""
-    rows = DayTally.objects.filter(shop=shop, measure=measure, day__gte=since, day__lte=until, origin__in=origins)
+    rows = DayTally.objects.filter(_within(shop, measure, since, until), origin__in=origins)
     rows = rows.filter(key__startswith=prefix) if prefix else rows
     return dict(rows.order_by().values_list("key").annotate(Sum("value")))
+
+
+def _within(shop: Shop, measure: str, since: dt.date, until: dt.date) -> Q:
+    """The rows of a measure from one day to the other, both included: those of whole weeks where there are some."""
+    first, end = _monday(since + dt.timedelta(days=6)), _monday(until + dt.timedelta(days=1))
+    if measure not in WEEKLY or end <= first:
+        return Q(shop=shop, measure=measure, day__gte=since, day__lte=until)
+    before = Q(shop=shop, measure=measure, day__gte=since, day__lt=first)
+    weeks = Q(shop=shop, measure=WEEK + measure, day__gte=first, day__lt=end)
+    return before | weeks | Q(shop=shop, measure=measure, day__gte=end, day__lte=until)
 
 
 def by_day(
@@ -199,7 +236,8 @@ def recount(shop: Shop, since: dt.datetime | None = None, origins: Sequence[str]
         tally = defaultdict(float, {name: much for name, much in tally.items() if much})
         old = DayTally.objects.filter(shop=shop, measure__in=TOLD_BY_ARCHIVE, origin__in=origins)
         (old.filter(day__gte=start.date()) if start is not None else old).delete()
-        add(shop, tally)
+        _pour(shop, tally)
+        _add_up_weeks(shop, TOLD_BY_ARCHIVE, origins, start.date() if start is not None else None)
     return len(tally)
 
 
@@ -274,3 +312,8 @@ def forget_searches(shop: Shop, sessions: Sequence[int]) -> None:
 
 def _day(at: dt.datetime) -> dt.date:
     return at.astimezone(dt.UTC).date()
+
+
+def _monday(day: dt.date) -> dt.date:
+    """That of the day's week."""
+    return day - dt.timedelta(days=day.weekday())

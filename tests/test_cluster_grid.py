@@ -22,10 +22,9 @@ from clusters import editing
 from clusters.lineage import Actor
 from clusters.models import ClusterChange, ClusterMembership, Item, ItemCluster
 from personas.models import Shop
-from recommendations import cluster_figures, demo
+from recommendations import cluster_figures, daily, demo
 from recommendations.cluster_reasons import alignment
 from recommendations.cluster_suits import suits_of
-from recommendations.models import DayTally
 from recommendations.stories import engine_of
 from tests.overlay_shops import make_shop
 from tests.worlds import make_world, train_world
@@ -66,8 +65,8 @@ def make(shop: Shop, name: str, *numbers: int, **fields: Any) -> ItemCluster:
 
 def count(shop: Shop, cluster: ItemCluster, seen: float, clicked: float, *, days_ago: int = 0, origin: str = "live") -> None:
     day = timezone.now().astimezone(dt.UTC).date() - dt.timedelta(days=days_ago)
-    for measure, value in (("cluster_seen", seen), ("cluster_click", clicked)):
-        DayTally.objects.create(shop=shop, day=day, measure=measure, key=str(cluster.pk), origin=origin, value=value)
+    key = str(cluster.pk)
+    daily.add(shop, {(day, "cluster_seen", key, origin): seen, (day, "cluster_click", key, origin): clicked})
 
 
 def page(client: Client, **given: str) -> str:

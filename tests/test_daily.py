@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 
+import numpy as np
 import pytest
 import redis
 
@@ -69,9 +71,17 @@ def archive(log: StreamLog) -> None:
 
 
 def counted(*measures: str) -> Counted:
-    rows = DayTally.objects.all()
-    rows = rows.filter(measure__in=measures) if measures else rows
-    return {(day, measure, key, origin): value for day, measure, key, origin, value in rows.values_list(*FIELDS)}
+    """The days' rows, once the weeks' were seen to be what they add up to."""
+    rows, weeks, sums = {}, {}, defaultdict[tuple[dt.date, str, str, str], float](float)
+    for day, measure, key, origin, value in DayTally.objects.values_list(*FIELDS):
+        if measure.startswith(daily.WEEK):
+            weeks[day, measure.removeprefix(daily.WEEK), key, origin] = value
+            continue
+        rows[day, measure, key, origin] = value
+        if measure in daily.WEEKLY:
+            sums[day - dt.timedelta(days=day.weekday()), measure, key, origin] += value
+    assert weeks == pytest.approx(sums)
+    return {name: value for name, value in rows.items() if not measures or name[1] in measures}
 
 
 FIELDS = ("day", "measure", "key", "origin", "value")
@@ -160,6 +170,30 @@ def test_a_count_of_the_archive_says_the_same(shop: Shop, log: StreamLog, items:
     daily.recount(shop, since=moment(NOON + 50_000))
     assert counted("item_buy")[NEXT, "item_buy", str(items[1]), "live"] == 1.0
     assert counted("search")[DAY, "search", "red dress", "live"] == 0.25, "days before are left as they are"
+
+
+def test_sums_by_whole_weeks_are_those_of_their_days(shop: Shop) -> None:
+    rng, span = np.random.default_rng(3), 100
+    days = [DAY + dt.timedelta(days=n) for n in range(span)]
+    values = rng.integers(0, 9, (span, 3)).astype(float)
+    for measure in ("pair_seen", "item_view"):
+        for part in (slice(0, 50), slice(30, span)):  # some days come twice, as late events do
+            daily.add(
+                shop,
+                {
+                    (day, measure, f"{key}:7", "live"): values[n, key] / (2 if 30 <= n < 50 else 1)
+                    for n, day in list(enumerate(days))[part]
+                    for key in range(3)
+                },
+            )
+    assert len(counted()) == 6 * span
+    ends = sorted(map(sorted, rng.integers(0, span, (60, 2)).tolist()))
+    for first, last in [*ends, (0, span - 1), *((5, 5 + n) for n in range(16))]:
+        sums = values[first : last + 1].sum(axis=0)
+        for measure in ("pair_seen", "item_view"):
+            told = daily.totals(shop, measure, days[first], days[last])
+            assert told == pytest.approx({f"{key}:7": sums[key] for key in range(3)}), (measure, days[first], days[last])
+        assert daily.totals(shop, "pair_seen", days[first], days[last], prefix="2:") == pytest.approx({"2:7": sums[2]})
 
 
 def test_what_comes_and_goes_while_the_archive_is_counted_is_counted_as_it_is(
