@@ -90,7 +90,7 @@ def item_link(item: Item) -> SafeString:
 
 
 class ItemClusterAdmin(ModelAdmin):
-    """Registered by `recommendations.cluster_pages`, which knows what serves and how edits reach the shoppers."""
+    """Registered by `recommendations.desk.clusters.pages`, which knows what serves and how edits reach the shoppers."""
 
     list_display = ("name", "shop", "kind", "size", "shown_share", "top_descriptors", "shown_state", "changed")
     list_filter = ("shop", "kind", "locked", ("retired_at", admin.EmptyFieldListFilter))
@@ -124,7 +124,7 @@ class ItemClusterAdmin(ModelAdmin):
 
 
 class ClusterChangeAdmin(ReadOnlyAdmin):
-    """What became of clusters: when, by whom or what, and why. Registered by `recommendations.cluster_pages`."""
+    """What became of clusters: when, by whom or what, and why. Registered by `recommendations.desk.clusters.pages`."""
 
     list_display: tuple[str, ...] = ("shown_at", "shown_cluster", "shop", "action", "shown_by", "summary", "reason")
     list_display_links = ("shown_at",)

@@ -137,7 +137,7 @@ class ShopAdmin(ModelAdmin):
 
 
 class AttributeAdmin(ModelAdmin):
-    """Registered by `recommendations.persona_pages`, which knows what items there are to weigh."""
+    """Registered by `recommendations.desk.personas.record_pages`, which knows what items there are to weigh."""
 
     form = AttributeForm
     list_display = ("name", "shop", "shown_weights", "shown_behaviours")
@@ -170,7 +170,7 @@ class AttributeAdmin(ModelAdmin):
 
 
 class ArchetypeAdmin(ModelAdmin):
-    """Registered by `recommendations.persona_pages`, which knows what was learned of a persona."""
+    """Registered by `recommendations.desk.personas.record_pages`, which knows what was learned of a persona."""
 
     form = ArchetypeForm
     list_display = ("name", "shop", "shown_colour", "icon", "shown_mix", "place")

@@ -11,6 +11,10 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
+import recommendations.desk.clusters.build_pages  # registers its pages, as those below do
+import recommendations.desk.clusters.pages
+import recommendations.desk.personas.record_pages
+import recommendations.desk.rules.pages  # noqa: F401
 from clusters.admin import cluster_link, item_link
 from clusters.models import Item, ItemCluster
 from personas import versions
@@ -18,24 +22,20 @@ from personas.admin import ReadOnlyAdmin, once, table
 from personas.models import Session
 from recommendations import account_pages, fit_reports
 from recommendations import audit_pages as audit_pages  # registers its pages
-from recommendations import cluster_build_pages as cluster_build_pages  # registers its pages
-from recommendations import cluster_pages as cluster_pages  # registers its pages
 from recommendations import inspecting as inspecting  # registers its pages
 from recommendations import item_pages as item_pages  # registers its pages
 from recommendations import people_pages as people_pages  # registers its pages
-from recommendations import persona_pages as persona_pages  # registers its pages
-from recommendations import rule_pages as rule_pages  # registers its pages
 from recommendations import shopper_pages as shopper_pages  # registers its pages
 from recommendations.desk import data_pages as data_pages  # registers its pages
 from recommendations.desk import draft_pages as draft_pages  # registers its pages
 from recommendations.desk.data import facts
+from recommendations.desk.personas.version_pages import listed
 from recommendations.learning import blocked_pages as blocked_pages  # registers its pages
 from recommendations.learning import experiment_pages as experiment_pages  # registers its pages
 from recommendations.learning import policy_pages as policy_pages  # registers its pages
 from recommendations.learning import proposal_pages as proposal_pages  # registers its pages
 from recommendations.learning import settings_pages as settings_pages  # registers its page
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
-from recommendations.persona_version_pages import listed
 from recommendations.rule_words import PLACES
 from recommendations.serving.watching import pseudonym
 

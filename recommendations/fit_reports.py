@@ -10,7 +10,7 @@ import numpy as np
 from personas.encoding import FACTORS, value_names
 from personas.fitting import FitReport
 from personas.profile import PersonaModel
-from recommendations.persona_charts import TITLES
+from recommendations.desk.personas.charts import TITLES
 
 MOVED = 6
 """Values that are told of what moved in a persona."""

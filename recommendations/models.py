@@ -313,7 +313,7 @@ class DayTally(models.Model):
 class DraftEdit(models.Model):
     """One edit of a shop's clusters or rules that is not published yet; those of one person on a shop are published together.
 
-    verb, values : of `recommendations.drafting`, which says what each verb takes, as JSON.
+    verb, values : of `recommendations.drafts.drafting`, which says what each verb takes, as JSON.
     subject : id of the row that it edits, null for one that it would make.
     base : what was last known to have happened to the subject when the edit was made, so that nobody overrules unawares what
         somebody else did meanwhile.

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 
 from personas.admin import ThemedGroupAdmin
 from recommendations import roles
-from recommendations.cluster_items import numbers
+from recommendations.desk.clusters.items import numbers
 from recommendations.desk.tables import csv_file
 from recommendations.key_hand import ACCOUNT
 

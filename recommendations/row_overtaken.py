@@ -3,7 +3,7 @@
 A form carries what it showed, signed (`shown`). A field that wasn't touched follows what others made of it; one that both
 changed refuses the save and says what it is now, and by whom. The page then carries what was told (`told`) too: who saves again
 knows.
-Of clusters, whose changes are on record one by one, `recommendations.cluster_overtaken` does this.
+Of clusters, whose changes are on record one by one, `recommendations.desk.clusters.overtaken` does this.
 """
 
 from __future__ import annotations

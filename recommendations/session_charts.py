@@ -13,8 +13,8 @@ from personas.evidence import used
 from personas.ledger import Shift
 from personas.models import Clock, Session, moment
 from recommendations import stacks
+from recommendations.desk.personas.charts import WORDS
 from recommendations.engine import Engine, clock_evidence
-from recommendations.persona_charts import WORDS
 from recommendations.releases import ReleaseError
 from recommendations.replaying import Reading, ReplayedStep
 from recommendations.visits.course import Course, NoEventsError, Standing, course_of

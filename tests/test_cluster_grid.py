@@ -22,9 +22,10 @@ from clusters import editing
 from clusters.lineage import Actor
 from clusters.models import ClusterChange, ClusterMembership, Item, ItemCluster
 from personas.models import Shop
-from recommendations import cluster_figures, daily, demo
+from recommendations import daily, demo
 from recommendations.cluster_reasons import alignment
-from recommendations.cluster_suits import suits_of
+from recommendations.desk.clusters import figures as cluster_figures
+from recommendations.desk.clusters.suits import suits_of
 from recommendations.stories import engine_of
 from tests.overlay_shops import make_shop
 from tests.worlds import make_world, train_world

@@ -26,7 +26,7 @@ from clusters.lineage import Actor
 from clusters.models import ClusterChange, ClusterMembership, ClusterRelation, ClusterSettings, Item, ItemCluster
 from personas.models import Shop
 from recommendations import activation, cluster_reports, cluster_runs, demo, releases, tasks
-from recommendations.cluster_build_pages import PATIENCE, state_of
+from recommendations.desk.clusters.build_pages import PATIENCE, state_of
 from recommendations.models import Release, TrainingRun
 from recommendations.run_records import alone
 from tests.worlds import make_world, train_world

@@ -16,10 +16,12 @@ from django.urls import reverse
 from clusters.editing import Actor
 from clusters.models import ClusterChange, Item, ItemCluster
 from personas.models import Shop
-from recommendations import activation, cluster_previews, demo, draft_discards, releases
-from recommendations.cluster_edits import Wanted, carry_out
-from recommendations.cluster_keeping_out import REDUCED, keeping_out, kinds
+from recommendations import activation, demo, releases
+from recommendations.desk.clusters import previews as cluster_previews
+from recommendations.desk.clusters.edits import Wanted, carry_out
+from recommendations.desk.clusters.keeping_out import REDUCED, keeping_out, kinds
 from recommendations.desk.made_visits import Click, Visit, begun, slate
+from recommendations.drafts import discards as draft_discards
 from recommendations.engine import Engine
 from recommendations.models import DraftEdit
 from recommendations.serving.asks import Ask, request_of

@@ -17,7 +17,8 @@ from clusters.editing import Actor
 from clusters.models import ClusterChange, ClusterMembership, Item, ItemCluster
 from personas import versions
 from personas.models import Archetype, Attribute, Shop
-from recommendations import draft_outcomes, drafting
+from recommendations.drafts import drafting
+from recommendations.drafts import outcomes as draft_outcomes
 from recommendations.models import AuditEntry, DraftEdit
 
 pytestmark = pytest.mark.django_db

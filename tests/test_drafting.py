@@ -15,8 +15,10 @@ from clusters.cluster_drafts import EditConflict, EditError
 from clusters.editing import Actor
 from clusters.models import ClusterChange, ClusterMembership, Item, ItemCluster
 from personas.models import Shop
-from recommendations import draft_discards, drafting, rule_editing
-from recommendations.drafting import Known, State
+from recommendations import rule_editing
+from recommendations.drafts import discards as draft_discards
+from recommendations.drafts import drafting
+from recommendations.drafts.drafting import Known, State
 from recommendations.models import DraftEdit, MerchandisingRule
 
 pytestmark = pytest.mark.django_db

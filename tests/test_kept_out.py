@@ -22,8 +22,9 @@ from clusters.models import ClusterBar, ClusterChange, ClusterItemRule, ClusterM
 from clusters.reach import Reach
 from personas.components import from_parts, to_parts
 from personas.models import Shop
-from recommendations import activation, drafting, releases
-from recommendations.draft_verbs import Names, sentence
+from recommendations import activation, releases
+from recommendations.drafts import drafting
+from recommendations.drafts.verbs import Names, sentence
 from recommendations.engine import Engine
 from recommendations.learning.bounds import settings_of
 from recommendations.learning.lasting_bounds import WORDS, allowed, held

@@ -25,12 +25,12 @@ from personas.sessions import NO_ITEM
 from recommendations import daily, demo, hourly, stories
 from recommendations import engine as loop
 from recommendations.desk.personas import drawing, trying, weighing
+from recommendations.desk.personas.drafts import NotFittedError, drafted_engine
 from recommendations.desk.personas.overview import fits, overview
 from recommendations.desk.personas.portraits import portrait
 from recommendations.desk.personas.rates import pairs
 from recommendations.engine import Engine
 from recommendations.models import Release, ServedSlate, TrainingRun
-from recommendations.persona_drafts import NotFittedError, drafted_engine
 from recommendations.reading import read_session, read_sessions
 from recommendations.replaying import read, stand
 from recommendations.session import Request

@@ -18,7 +18,8 @@ from personas import versions
 from personas.encoding import FACTORS, value_names
 from personas.fitting import FitReport
 from personas.models import Archetype, Attribute, PersonaVersion, Shop
-from recommendations import demo, persona_charts
+from recommendations import demo
+from recommendations.desk.personas import charts as persona_charts
 from recommendations.fit_reports import fit_report, sentences
 from recommendations.models import Release, TrainingRun
 from tests.worlds import make_world, train_world

@@ -20,9 +20,11 @@ from clusters import editing
 from clusters.lineage import Actor
 from clusters.models import ClusterChange, Item, ItemCluster
 from personas.models import Shop
-from recommendations import activation, draft_engines, drafting, overlays, releases, stories
+from recommendations import activation, overlays, releases, stories
 from recommendations.desk import made_visits
 from recommendations.desk.made_visits import Click, Visit
+from recommendations.drafts import drafting
+from recommendations.drafts import engines as draft_engines
 from recommendations.engine import Engine
 from recommendations.models import DraftEdit, MerchandisingRule
 from recommendations.serving.asks import Ask, request_of

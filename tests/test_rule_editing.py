@@ -323,8 +323,8 @@ def test_a_condition_whose_cluster_is_gone_is_not_lost_when_the_rule_is_saved(
 def test_a_rule_with_more_items_than_are_ticked_keeps_them_all_in_their_order(
     merchandiser: Client, shop: Shop, ids: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recommendations.cluster_items.MOST_TICKED", 2)
-    monkeypatch.setattr("recommendations.rule_forms.MOST_TICKED", 2)
+    monkeypatch.setattr("recommendations.desk.clusters.items.MOST_TICKED", 2)
+    monkeypatch.setattr("recommendations.desk.rules.forms.MOST_TICKED", 2)
     named = [ids[f"i{n}"] for n in (5, 2, 7, 1)]
     rule = pin(shop, *named)
     page = merchandiser.get(at("change", rule.pk))

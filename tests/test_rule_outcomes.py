@@ -14,10 +14,11 @@ from django.urls import reverse
 from clusters.cluster_drafts import EditConflict, EditError
 from clusters.models import Item
 from personas.models import Shop
-from recommendations import rule_calendar, rule_editing
+from recommendations import rule_editing
+from recommendations.desk.rules import calendar as rule_calendar
+from recommendations.desk.rules.calendar import Span
 from recommendations.learning.models import Experiment
 from recommendations.models import DayTally, MerchandisingRule
-from recommendations.rule_calendar import Span
 
 pytestmark = pytest.mark.usefixtures("redis_client")
 

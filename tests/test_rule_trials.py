@@ -11,7 +11,7 @@ import redis
 from clusters.sequential import difference_of_shares, units_needed
 from personas.models import Shop, moment
 from recommendations import engine as loop
-from recommendations import rule_verdicts
+from recommendations.desk.rules import verdicts as rule_verdicts
 from recommendations.engine import Engine
 from recommendations.models import DayTally, MerchandisingRule
 from recommendations.overlay import Overlay

@@ -518,7 +518,7 @@ def _drafts(sizes: dict[str, int]) -> None:
     from django.contrib.auth import get_user_model
 
     from clusters.models import ItemCluster
-    from recommendations import drafting
+    from recommendations.drafts import drafting
     from recommendations.models import DraftEdit
 
     shop = _the_shop()

@@ -24,12 +24,15 @@ from clusters.cluster_drafts import EditError
 from personas import versions
 from personas.archetypes import PersonaError
 from personas.models import Archetype, Attribute, Shop
-from recommendations import audit, draft_discards, draft_outcomes, drafting, presence
-from recommendations.cluster_items import numbers
+from recommendations import audit, presence
 from recommendations.desk import preview_pages
+from recommendations.desk.clusters.items import numbers
 from recommendations.desk.shops import chosen
 from recommendations.desk.tables import csv_file
-from recommendations.drafting import Fate, Known, State
+from recommendations.drafts import discards as draft_discards
+from recommendations.drafts import drafting
+from recommendations.drafts import outcomes as draft_outcomes
+from recommendations.drafts.drafting import Fate, Known, State
 from recommendations.models import DraftEdit, Release
 
 PUBLISH_PERSONAS = "personas.add_personaversion"
@@ -100,7 +103,7 @@ def personas_draft(shop: Shop) -> PersonasDraft | None:
 
 @admin.register(DraftEdit)
 class DraftPages(ModelAdmin):
-    """All goes through `recommendations.drafting`; who may do a thing at once may draft, discard and publish it."""
+    """All goes through `recommendations.drafts.drafting`; who may do a thing at once may draft, discard and publish it."""
 
     class Media:
         css = {"all": ("personas.css", "today.css", "drafts.css")}

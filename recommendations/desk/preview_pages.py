@@ -68,7 +68,7 @@ def _allowed(request: HttpRequest) -> None:
 def shown(request: HttpRequest, pages: Any) -> HttpResponse:
     """The page; what is asked for is its address (`preview_asks`). To htmx, what stands in it."""
     from recommendations.desk import preview_asks  # the numeric stack, which other pages of the admin do without
-    from recommendations.draft_engines import drafted
+    from recommendations.drafts.engines import drafted
     from recommendations.releases import ReleaseError
 
     _allowed(request)

@@ -20,8 +20,9 @@ from unfold.admin import ModelAdmin
 from clusters.cluster_drafts import EditError
 from personas.models import Shop
 from recommendations import audit
-from recommendations.cluster_change_pages import refused, sent
-from recommendations.cluster_items import numbers
+from recommendations.desk.clusters.change_pages import refused, sent
+from recommendations.desk.clusters.items import numbers
+from recommendations.desk.rules.outcome_pages import calendar_context
 from recommendations.desk.tables import csv_file
 from recommendations.learning import experiment_dates, experiments, measuring
 from recommendations.learning.experiment_charts import curve, figure, percent, signed
@@ -33,7 +34,6 @@ from recommendations.learning.overriding import may_override
 from recommendations.learning.policies import PolicyError
 from recommendations.models import Release
 from recommendations.releases import ReleaseError
-from recommendations.rule_outcome_pages import calendar_context
 from recommendations.serving.trials import Arm, read_arms
 
 NAME = "recommendations_experiment"

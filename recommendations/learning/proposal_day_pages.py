@@ -18,8 +18,8 @@ from unfold.admin import ModelAdmin
 
 from clusters.models import ClusterChange
 from personas.models import Shop
-from recommendations.cluster_change_pages import sent
-from recommendations.cluster_items import numbers
+from recommendations.desk.clusters.change_pages import sent
+from recommendations.desk.clusters.items import numbers
 from recommendations.learning import proposal_words as words
 from recommendations.learning.proposal_forms import DecisionForm, acting
 

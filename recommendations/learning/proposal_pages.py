@@ -23,10 +23,10 @@ from unfold.admin import ModelAdmin
 from clusters.editing import EditError
 from clusters.models import ClusterChange, Item
 from personas.models import Shop
-from recommendations.cluster_change_pages import here as cluster_page
-from recommendations.cluster_change_pages import refused, sent
-from recommendations.cluster_items import numbers
-from recommendations.cluster_stories import picture
+from recommendations.desk.clusters.change_pages import here as cluster_page
+from recommendations.desk.clusters.change_pages import refused, sent
+from recommendations.desk.clusters.items import numbers
+from recommendations.desk.clusters.stories import picture
 from recommendations.learning import proposal_words as words
 from recommendations.learning.models import ClusterProposal
 from recommendations.learning.overriding import check_override, may_override

@@ -7,7 +7,7 @@ from dataclasses import replace
 from clusters.edits import ClusterEdit
 from clusters.item_clusters import with_edits
 from clusters.models import ClusterMembership
-from recommendations.cluster_stories import engine_for
+from recommendations.desk.clusters.stories import engine_for
 from recommendations.evaluation.adaptation.trial import Trial, simulate_change
 from recommendations.learning.bounds import settings_of
 from recommendations.learning.models import ClusterProposal

@@ -12,8 +12,8 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from clusters.cluster_drafts import EditError
-from recommendations.cluster_change_pages import sent, sentence
-from recommendations.cluster_items import numbers
+from recommendations.desk.clusters.change_pages import sent, sentence
+from recommendations.desk.clusters.items import numbers
 from recommendations.learning.models import ClusterProposal
 from recommendations.learning.proposal_forms import TryingForm
 

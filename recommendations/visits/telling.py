@@ -16,7 +16,7 @@ from clusters.models import Item
 from personas.events import ITEM_ACTIONS, UNKNOWN_ITEM, Event
 from personas.models import moment
 from recommendations import asked, counterfactual, session_charts
-from recommendations.cluster_stories import picture
+from recommendations.desk.clusters.stories import picture
 from recommendations.learning.lasting_bounds import WORDS as BOUNDS
 from recommendations.models import AdaptationDecision, ServedSlate
 from recommendations.replaying import ReplayedStep

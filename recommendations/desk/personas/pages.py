@@ -24,9 +24,9 @@ from recommendations.desk.personas import drawing, weighing
 from recommendations.desk.personas.overview import DAYS, Shares, fits, mixed, overview, period, sentence, shares
 from recommendations.desk.personas.portraits import Table, portrait
 from recommendations.desk.personas.rates import LEAST_SEEN, Pairs, Reached, names_of, pairs
+from recommendations.desk.personas.version_pages import PUBLISH
 from recommendations.desk.shops import chosen
 from recommendations.desk.tables import csv_file
-from recommendations.persona_version_pages import PUBLISH
 
 MOST_CLUSTERS = 30
 """Clusters of a persona that its page lists; the file has all."""

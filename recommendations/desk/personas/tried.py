@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from clusters.models import Item
 from personas import versions
 from personas.models import Archetype, Session, in_chunks
+from recommendations.desk.personas.drafts import NotFittedError
+from recommendations.desk.personas.trials import NOTICED, SLOTS, Standing
 from recommendations.desk.personas.trying import TOLD, Tried, try_out
-from recommendations.persona_drafts import NotFittedError
-from recommendations.persona_trials import NOTICED, SLOTS, Standing
 from recommendations.releases import ReleaseError
 
 FIRST = 12

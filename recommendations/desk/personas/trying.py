@@ -10,10 +10,10 @@ from typing import Any
 from personas.models import Session, Shop
 from recommendations import stories
 from recommendations.counterfactual import Past
+from recommendations.desk.personas.drafts import drafted_engine
+from recommendations.desk.personas.trials import Standing, Trial, compare, standing
 from recommendations.engine import Engine
 from recommendations.hourly import SHOWN
-from recommendations.persona_drafts import drafted_engine
-from recommendations.persona_trials import Standing, Trial, compare, standing
 from recommendations.reading import PastSession, read_sessions
 
 MOST = 40

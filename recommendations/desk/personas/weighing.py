@@ -18,7 +18,7 @@ from personas import versions
 from personas.archetypes import STRENGTH
 from personas.forms import WeightsField, WeightsWidget, behaviours
 from personas.models import Archetype, Attribute, Shop
-from recommendations.persona_drafts import fingerprint
+from recommendations.desk.personas.drafts import fingerprint
 
 Weighed = Archetype | Attribute
 

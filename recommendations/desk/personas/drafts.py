@@ -12,9 +12,9 @@ from personas.archetypes import parse_personas
 from personas.models import PersonaVersion, Shop
 from personas.reweighing import Fitted
 from recommendations import stories
+from recommendations.desk.personas.previews import with_definition
 from recommendations.engine import Engine
 from recommendations.models import Release, TrainingRun
-from recommendations.persona_previews import with_definition
 
 EVENTS = 1e6
 """Events that a fit is taken to have read where no run tells: enough for the log to weigh what it weighs in a large one."""

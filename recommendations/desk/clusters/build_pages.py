@@ -22,8 +22,8 @@ from unfold.admin import ModelAdmin
 from clusters.models import ClusterSettings, ItemCluster
 from personas.models import Shop
 from recommendations import audit
-from recommendations.cluster_change_pages import sent
-from recommendations.cluster_forms import SettingsForm
+from recommendations.desk.clusters.change_pages import sent
+from recommendations.desk.clusters.forms import SettingsForm
 from recommendations.models import Release, TrainingRun
 from recommendations.watched_forms import WatchedForm
 

@@ -14,7 +14,7 @@ from clusters.editing import EditConflict, EditError, check_kinds
 from clusters.kept_out import NAMES, REDUCED
 from clusters.models import ClusterItemRule, Item, ItemCluster
 from personas.models import Shop
-from recommendations.cluster_edits import Plan, Wanted
+from recommendations.desk.clusters.edits import Plan, Wanted
 
 MOST = 24
 """Kinds that are offered, the commonest of the cluster's items."""

@@ -10,7 +10,7 @@ from clusters.cluster_drafts import count_items
 from clusters.kept_out import words as kind_words
 from clusters.lineage import Delta, delta_of
 from clusters.models import ClusterChange, ClusterItemRule, Item, ItemCluster
-from recommendations.cluster_stories import picture
+from recommendations.desk.clusters.stories import picture
 
 SHOWN = 60
 """Items of one sort that are named."""

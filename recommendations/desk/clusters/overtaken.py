@@ -16,7 +16,7 @@ from clusters.cluster_drafts import EditConflict, listed
 from clusters.lineage import delta_of
 from clusters.models import ClusterChange, ItemCluster
 from clusters.undoing import REBUILT_BY
-from recommendations.cluster_items import numbers
+from recommendations.desk.clusters.items import numbers
 
 TOLD = 3
 """Changes that came in between which are told one by one."""

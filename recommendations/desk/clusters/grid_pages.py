@@ -13,14 +13,14 @@ from django.utils import timezone
 
 from clusters.models import ItemCluster
 from personas.models import Shop
-from recommendations.cluster_grid import SORTS, STATES, Filters, Grid, grid
-from recommendations.cluster_stories import engine_for
-from recommendations.cluster_suits import NOBODY, Suits, suits_of
+from recommendations.desk.clusters.grid import SORTS, STATES, Filters, Grid, grid
+from recommendations.desk.clusters.stories import engine_for
+from recommendations.desk.clusters.suits import NOBODY, Suits, suits_of
 from recommendations.desk.shops import chosen
 from recommendations.desk.tables import csv_file
 
 if TYPE_CHECKING:
-    from recommendations.cluster_pages import ItemClusterPages
+    from recommendations.desk.clusters.pages import ItemClusterPages
 
 VIEWS = {"tiles": "Tiles", "suits": "Whom they suit"}
 

@@ -23,14 +23,15 @@ from clusters.kept_out import NAMES
 from clusters.models import ClusterChange, ClusterMembership, ItemCluster
 from personas.files import FileError
 from personas.models import Shop
-from recommendations import cluster_plans, cluster_stories
-from recommendations.cluster_change_pages import EditPages, all_of, asks_preview, here, refused, sent
-from recommendations.cluster_forms import ClusterForm, ImportForm, MergeForm, NewClusterForm, Reason, RestoreForm, SplitForm
-from recommendations.cluster_grid_pages import grid_page
-from recommendations.cluster_items import found_items, numbers
-from recommendations.cluster_keeping_out import NOW, any_reduced, asked_for, bars, keeping_out, kinds, letting_in
-from recommendations.cluster_overtaken import Overtaken, last_change, seen_by
-from recommendations.cluster_plans import ITEM_VERBS, ONE_BY_ONE, SET
+from recommendations.desk.clusters import plans as cluster_plans
+from recommendations.desk.clusters import stories as cluster_stories
+from recommendations.desk.clusters.change_pages import EditPages, all_of, asks_preview, here, refused, sent
+from recommendations.desk.clusters.forms import ClusterForm, ImportForm, MergeForm, NewClusterForm, Reason, RestoreForm, SplitForm
+from recommendations.desk.clusters.grid_pages import grid_page
+from recommendations.desk.clusters.items import found_items, numbers
+from recommendations.desk.clusters.keeping_out import NOW, any_reduced, asked_for, bars, keeping_out, kinds, letting_in
+from recommendations.desk.clusters.overtaken import Overtaken, last_change, seen_by
+from recommendations.desk.clusters.plans import ITEM_VERBS, ONE_BY_ONE, SET
 
 MOST_CHOSEN = 200
 """Clusters that are taken out or brought back at once."""

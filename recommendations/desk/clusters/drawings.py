@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
 from clusters.models import ClusterChange, ClusterRelation, Item, ItemCluster
-from recommendations import cluster_charts
-from recommendations.cluster_charts import Bar, Edge, Flag, Node
-from recommendations.cluster_figures import DAYS, Seen, course_of, looks_at
+from recommendations.desk.clusters import charts as cluster_charts
+from recommendations.desk.clusters.charts import Bar, Edge, Flag, Node
+from recommendations.desk.clusters.figures import DAYS, Seen, course_of, looks_at
 
 WALL = 40
 """Items of the wall, the most typical ones."""

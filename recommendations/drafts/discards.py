@@ -10,7 +10,8 @@ from django.contrib.auth import get_user_model
 
 from clusters.cluster_drafts import EditConflict, editing
 from personas.models import Shop
-from recommendations import audit, drafting
+from recommendations import audit
+from recommendations.drafts import drafting
 from recommendations.models import DraftEdit
 
 

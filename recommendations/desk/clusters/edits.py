@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from clusters.editing import Actor
 from clusters.models import ClusterChange
 from personas.models import Shop
-from recommendations.draft_verbs import do_cluster
+from recommendations.drafts.verbs import do_cluster
 from recommendations.models import DraftEdit
 
 
 class Wanted(NamedTuple):
-    """One edit. verb, values : as `recommendations.draft_verbs` says.  subject : id of the cluster, None to make one."""
+    """One edit. verb, values : as `recommendations.drafts.verbs` says.  subject : id of the cluster, None to make one."""
 
     verb: str
     subject: int | None

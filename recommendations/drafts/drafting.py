@@ -1,6 +1,6 @@
 """Edits of clusters and rules that are kept as drafts until somebody publishes them; personas have drafts of their own.
 
-A draft is one verb with its values (`recommendations.draft_verbs`). It is checked when it is made, upon all drafts of the shop
+A draft is one verb with its values (`recommendations.drafts.verbs`). It is checked when it is made, upon all drafts of the shop
 before it, and again when it is published, in one transaction with the others, by the very verbs that act at once: lineage,
 audit and overlay follow as ever. What somebody else did meanwhile to what a draft touches is told, and that draft waits until
 somebody says that it shall go all the same: nobody overrules unawares.
@@ -32,8 +32,8 @@ from clusters.models import ClusterChange
 from clusters.undoing import REBUILT_BY
 from personas.models import Shop
 from recommendations import rule_editing
-from recommendations.cluster_overtaken import last_change, touched
-from recommendations.draft_verbs import (
+from recommendations.desk.clusters.overtaken import last_change, touched
+from recommendations.drafts.verbs import (
     WHOLE,
     Names,
     clusters_in,

@@ -23,12 +23,12 @@ from clusters.lineage import delta_of
 from clusters.models import ClusterChange, ItemCluster
 from clusters.undoing import REBUILT_BY
 from personas.models import Shop
-from recommendations import drafting
-from recommendations.cluster_change_stories import story
-from recommendations.cluster_edits import Plan, Wanted, carry_out
-from recommendations.cluster_forms import Reason
-from recommendations.cluster_items import numbers
-from recommendations.cluster_overtaken import check_not_overtaken, seen_by
+from recommendations.desk.clusters.change_stories import story
+from recommendations.desk.clusters.edits import Plan, Wanted, carry_out
+from recommendations.desk.clusters.forms import Reason
+from recommendations.desk.clusters.items import numbers
+from recommendations.desk.clusters.overtaken import check_not_overtaken, seen_by
+from recommendations.drafts import drafting
 from recommendations.learning.models import ClusterProposal
 from recommendations.models import Release
 
@@ -63,7 +63,7 @@ class EditPages:
         """Make the edits, ask for them to be published, and say so. Raises EditError.
 
         Where the request names what its page knew (`seen`), nothing is done over what others changed since: see
-        `recommendations.cluster_overtaken`.
+        `recommendations.desk.clusters.overtaken`.
         """
         from recommendations.cluster_runs import request_publish  # the numeric stack, which other pages of the admin do without
 
@@ -97,14 +97,14 @@ class EditPages:
 
     def previewed(self, request: HttpRequest, shop: Shop, plan: Plan, reason: str = "") -> HttpResponse:
         """What would come of it: a part of the page that asked, or without a script a page of its own with the buttons."""
-        from recommendations import cluster_previews  # the numeric stack, which other pages of the admin do without
+        from recommendations.desk.clusters import previews  # the numeric stack, which other pages of the admin do without
 
         try:
             with editing.editing(shop):
                 wanted = list(plan())
-            effect = cluster_previews.effect(shop, wanted, user=request.user, now=time.time())
+            effect = previews.effect(shop, wanted, user=request.user, now=time.time())
         except EditError as error:
-            effect = cluster_previews.Effect(refused=(sentence(error),))
+            effect = previews.Effect(refused=(sentence(error),))
         return self._effect(request, {"effect": effect})
 
     def not_previewed(self, request: HttpRequest, form: Form) -> HttpResponse:

@@ -14,8 +14,8 @@ from django.core.cache import cache
 from redis.exceptions import RedisError
 
 from personas.models import Shop
-from recommendations import drafting
-from recommendations.drafting import Fate, Known, State
+from recommendations.drafts import drafting
+from recommendations.drafts.drafting import Fate, Known, State
 from recommendations.models import DraftEdit
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from django import forms
 from clusters.cluster_drafts import MAX_NAME, EditError, external_ids
 from clusters.models import Item, ItemCluster
 from personas.models import Archetype, Shop
-from recommendations.cluster_items import MOST_TICKED, numbers
+from recommendations.desk.clusters.items import MOST_TICKED, numbers
 from recommendations.models import MerchandisingRule
 from recommendations.rule_editing import (
     LEAST_STRENGTH,

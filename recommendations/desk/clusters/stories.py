@@ -19,8 +19,8 @@ from clusters.models import ClusterItemRule, ClusterMembership, Item, ItemCluste
 from clusters.undoing import REBUILT_BY
 from personas import versions
 from personas.models import Shop
-from recommendations import cluster_drawings
-from recommendations.cluster_figures import pairs_of
+from recommendations.desk.clusters import drawings as cluster_drawings
+from recommendations.desk.clusters.figures import pairs_of
 from recommendations.models import Release
 
 if TYPE_CHECKING:

@@ -22,13 +22,14 @@ from django.views.decorators.http import require_POST
 from clusters.cluster_drafts import MAX_NAME, EditError
 from clusters.models import Item
 from personas.models import Shop
-from recommendations import drafting, row_overtaken, rule_editing, rule_words
-from recommendations.cluster_change_pages import refused, sent
-from recommendations.cluster_items import found_items, numbers, picked
-from recommendations.cluster_stories import picture
+from recommendations import row_overtaken, rule_editing, rule_words
+from recommendations.desk.clusters.change_pages import refused, sent
+from recommendations.desk.clusters.items import found_items, numbers, picked
+from recommendations.desk.clusters.stories import picture
+from recommendations.desk.rules.forms import RuleForm, initial_of
+from recommendations.desk.rules.outcome_pages import Outcomes, calendar_context
+from recommendations.drafts import drafting
 from recommendations.models import MerchandisingRule, Release, RuleTally
-from recommendations.rule_forms import RuleForm, initial_of
-from recommendations.rule_outcome_pages import Outcomes, calendar_context
 
 DAYS = 7
 """Days back that a rule's work is told of."""
@@ -172,12 +173,12 @@ class RulePages(Outcomes):
         """Rules that get in each other's way, of all shops, as a part of the list."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        from recommendations import rule_previews  # the numeric stack, which the list does without
+        from recommendations.desk.rules import previews  # the numeric stack, which the list does without
 
         told = []
         for shop in Shop.objects.filter(rules__enabled=True, rules__retired_at=None).distinct():
-            engine = rule_previews.engine_for(shop)
-            told += [(shop, each) for each in rule_previews.told_conflicts(shop, engine)] if engine is not None else []
+            engine = previews.engine_for(shop)
+            told += [(shop, each) for each in previews.told_conflicts(shop, engine)] if engine is not None else []
         context = {"told": told[:MOST_CONFLICTS], "more": len(told) > MOST_CONFLICTS}
         return TemplateResponse(request, "admin/rules/conflicts.html", context)
 
@@ -336,7 +337,7 @@ class RulePages(Outcomes):
         """What the form would come to, as a part of its page: its items, its conflicts, a slate without it and with it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        from recommendations import rule_previews  # the numeric stack, which other pages of the admin do without
+        from recommendations.desk.rules import previews  # the numeric stack, which other pages of the admin do without
 
         shop = get_object_or_404(Shop, pk=shop_id)
         pks = numbers([request.POST.get("rule", "")])
@@ -351,33 +352,33 @@ class RulePages(Outcomes):
             except EditError as error:
                 form.refuse(error)
             else:
-                context |= self._come_to(request, shop, rule_previews.as_rule(shop, fields, row.pk if row else None))
+                context |= self._come_to(request, shop, previews.as_rule(shop, fields, row.pk if row else None))
         context["faults"] = [
             (form.fields[n].label or n if n in form.fields else "", e) for n, es in form.errors.items() for e in es
         ]
         return TemplateResponse(request, "admin/rules/tried.html", context)
 
     def _come_to(self, request: HttpRequest, shop: Shop, rule: Any) -> dict[str, Any]:
-        from recommendations import rule_previews
+        from recommendations.desk.rules import previews
 
-        engine = rule_previews.engine_for(shop)
-        reach = rule_previews.reach(shop, rule, engine)
+        engine = previews.engine_for(shop)
+        reach = previews.reach(shop, rule, engine)
         told: dict[str, Any] = {"reach": reach, "rule": rule, "serves": engine is not None}
         ids = list(reach.sample)
         if engine is not None:
-            told["conflicts"] = rule_previews.told_conflicts(shop, engine, rule)
+            told["conflicts"] = previews.told_conflicts(shop, engine, rule)
             model = engine.personas
             asked = numbers([request.POST.get("visitor", "")])
             # A rule for a persona says nothing of somebody new.
             chosen = asked[0] if asked else next((p for p in rule.scope.personas if p in model.ids), None)
-            shown = rule_previews.preview(shop, engine, rule, persona=chosen, now=_trial_time(rule))
+            shown = previews.preview(shop, engine, rule, persona=chosen, now=_trial_time(rule))
             told |= {
                 "preview": shown,
                 "visitors": list(zip(model.ids, model.archetype_names, strict=True)),
                 "visitor": chosen,
             }
             ids += [slot.item for slot in (*shown.before, *shown.after)]
-        items = rule_previews.items_of(shop, ids)
+        items = previews.items_of(shop, ids)
         told["sample"] = [(items[pk], picture(shop, items[pk])) for pk in reach.sample if pk in items]
         if engine is not None:
             pictures = {pk: picture(shop, item) for pk, item in items.items()}

@@ -18,8 +18,10 @@ from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
 from clusters.cluster_drafts import EditError
-from recommendations import rule_calendar, rule_editing, rule_verdicts, rule_words
-from recommendations.cluster_change_pages import refused
+from recommendations import rule_editing, rule_words
+from recommendations.desk.clusters.change_pages import refused
+from recommendations.desk.rules import calendar as rule_calendar
+from recommendations.desk.rules import verdicts as rule_verdicts
 from recommendations.desk.tables import csv_file
 from recommendations.learning.models import Experiment
 from recommendations.models import MerchandisingRule

@@ -19,8 +19,10 @@ from clusters.models import ClusterChange
 from personas import versions
 from personas.archetypes import PersonaError
 from personas.models import Shop
-from recommendations import activation, drafting, persona_drafts, releases
-from recommendations.drafting import Fate
+from recommendations import activation, releases
+from recommendations.desk.personas import drafts as persona_drafts
+from recommendations.drafts import drafting
+from recommendations.drafts.drafting import Fate
 from recommendations.engine import Engine
 from recommendations.models import DraftEdit, MerchandisingRule, Release
 from recommendations.overlay import with_overlay

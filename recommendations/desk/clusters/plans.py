@@ -11,10 +11,10 @@ from clusters import editing
 from clusters.editing import MOST_MERGED, EditError
 from clusters.models import ItemCluster
 from personas.models import Shop
-from recommendations.cluster_edits import Plan, Wanted
-from recommendations.cluster_forms import ClusterForm
-from recommendations.cluster_items import numbers, picked
-from recommendations.cluster_overtaken import fields_at
+from recommendations.desk.clusters.edits import Plan, Wanted
+from recommendations.desk.clusters.forms import ClusterForm
+from recommendations.desk.clusters.items import numbers, picked
+from recommendations.desk.clusters.overtaken import fields_at
 
 SET = ("name", "locked", "minimum_size", "maximum_size")
 """Fields of a cluster that its page sets."""

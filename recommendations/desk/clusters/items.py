@@ -11,7 +11,7 @@ from django.http import QueryDict
 from clusters.cluster_drafts import EditError, find_items
 from clusters.models import Item, ItemCluster
 from personas.models import Shop
-from recommendations.cluster_stories import picture
+from recommendations.desk.clusters.stories import picture
 
 MOST_FOUND = 30
 """Items that a search in the admin shows."""

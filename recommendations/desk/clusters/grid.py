@@ -15,11 +15,11 @@ from django.http import QueryDict
 
 from clusters.models import ClusterMembership, Item, ItemCluster
 from personas.models import Shop
-from recommendations import cluster_figures
-from recommendations.cluster_figures import NOT_MOVED, NOT_SEEN, Moved, Seen, moved_of, ranked_by, seen_of
-from recommendations.cluster_items import numbers
-from recommendations.cluster_stories import picture
-from recommendations.cluster_suits import Suited, Suits
+from recommendations.desk.clusters import figures as cluster_figures
+from recommendations.desk.clusters.figures import NOT_MOVED, NOT_SEEN, Moved, Seen, moved_of, ranked_by, seen_of
+from recommendations.desk.clusters.items import numbers
+from recommendations.desk.clusters.stories import picture
+from recommendations.desk.clusters.suits import Suited, Suits
 
 PAGE = 60
 ON_A_TILE = 8

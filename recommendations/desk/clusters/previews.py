@@ -16,11 +16,12 @@ from clusters.item_clusters import ItemClusters, with_edits
 from clusters.models import ClusterChange, Item
 from personas import versions
 from personas.models import Shop
-from recommendations import activation, drafting
-from recommendations.cluster_edits import Wanted, as_draft
-from recommendations.cluster_stories import engine_for, picture
-from recommendations.cluster_suits import GREY
+from recommendations import activation
+from recommendations.desk.clusters.edits import Wanted, as_draft
+from recommendations.desk.clusters.stories import engine_for, picture
+from recommendations.desk.clusters.suits import GREY
 from recommendations.desk.made_visits import Click, Slot, Visit, begun, beside, slate, with_rules_for_all
+from recommendations.drafts import drafting
 from recommendations.engine import Engine
 from recommendations.models import Release
 from recommendations.overlay import with_arm

@@ -16,8 +16,8 @@ from personas.admin import ArchetypeAdmin, AttributeAdmin
 from personas.models import Archetype, Attribute, Shop
 from recommendations import fit_reports
 from recommendations.desk.personas.pages import PersonaDesk
+from recommendations.desk.personas.version_pages import PUBLISH
 from recommendations.models import Component, Release, TrainingRun
-from recommendations.persona_version_pages import PUBLISH
 from recommendations.watched_forms import Watched
 
 
@@ -104,7 +104,8 @@ def fits_in_force() -> dict[int, dict[str, Any]]:
 
 def learned(archetype: Archetype) -> dict[str, Any]:
     """What the page of a persona shows of it: charts, or why there are none; its share, what moved, whether it drifted."""
-    from recommendations import persona_charts, releases  # the numeric stack, which other pages of the admin do without
+    from recommendations import releases  # the numeric stack, which other pages of the admin do without
+    from recommendations.desk.personas import charts as persona_charts
 
     release = Release.objects.active(archetype.shop_id)
     if release is None:

@@ -1,0 +1,1 @@
+"""Clusters at the desk: the grid, one cluster and what is done to it, builds, changes and what they would do."""

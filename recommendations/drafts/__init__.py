@@ -1,0 +1,1 @@
+"""Edits that are not published yet: keeping them, what they would do, publishing and discarding them."""
