@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Request, expect
 
 from .conftest import Open
+from .told import Told
 
 FIRST_PAGE_BYTES = 150_000
 
@@ -54,7 +55,13 @@ def live(page: Page) -> None:
     expect(page.locator("#link-state")).to_have_text("Live")
 
 
+SETTLED = """() => Promise.all(document.getAnimations()
+  .filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime))
+  .map((one) => one.finished.catch(() => null)))"""
+
+
 def axe_faults(page: Page) -> list[tuple[str, str]]:
+    page.evaluate(SETTLED)  # what is still fading in has less contrast than it will have
     found: dict[str, Any] = Axe().run(page).response
     serious = [v for v in found["violations"] if v["impact"] in {"serious", "critical"}]
     return [(v["id"], v["nodes"][0]["html"][:160]) for v in serious]
@@ -197,14 +204,9 @@ def test_the_panel_tells_one_from_several_from_unsure(open_page: Open) -> None:
 
 
 def test_rail_clicks_dwell_and_bag_are_told(open_page: Open) -> None:
-    told: list[dict[str, Any]] = []
-
-    def note(request: Request) -> None:
-        if request.url.endswith("/events") and request.post_data:
-            known = {e["event_id"] for e in told}  # what a page said as it was left, the next one says again
-            told.extend(e for e in json.loads(request.post_data)["events"] if e["event_id"] not in known)
-
-    page = open_page("/shop/fashion/item/A1/", before=lambda page: page.on("request", note))
+    listening: list[Told] = []
+    page = open_page("/shop/fashion/item/A1/", before=lambda page: listening.append(Told(page)))
+    (told,) = listening
     live(page)
     recommended(page)
     page.get_by_role("button", name="Add to bag").click()
@@ -221,19 +223,17 @@ def test_rail_clicks_dwell_and_bag_are_told(open_page: Open) -> None:
     live(page)
     # What was said as the page went is said again by the next one, once it is no longer taken for another tab's.
     for _ in range(60):
-        if any(e["name"] == "select_item" for e in told):
+        if "select_item" in told.names() and len(told.events()) >= page.evaluate(COUNT_EVENTS):
             break
         page.wait_for_timeout(500)
-    by_name = {e["name"]: e for e in told}
-    assert {"add_to_cart", "remove_from_cart", "select_item", "view_item"} <= set(by_name)
+    by_name = {e["name"]: e for e in told.events()}
+    assert {"add_to_cart", "remove_from_cart", "select_item", "user_engagement", "view_item"} <= set(by_name)
     assert by_name["select_item"]["recommendation_id"] == wanted["recommendation"]
-    # The dwell leaves as the page goes, which Playwright doesn't always see; the server's count does.
-    for _ in range(20):
-        page.wait_for_timeout(500)
-        sent = len(told) + all(e["name"] != "user_engagement" for e in told)
-        if (counted := page.evaluate(COUNT_EVENTS)) == sent:
+    for _ in range(60):
+        if (counted := page.evaluate(COUNT_EVENTS)) == len(told.events()):
             break
-    assert counted == sent
+        page.wait_for_timeout(500)
+    assert counted == len(told.events())
 
 
 def test_the_bag_keeps_the_keyboards_place(open_page: Open) -> None:
