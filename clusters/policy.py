@@ -122,6 +122,12 @@ class Policy:
             for name, value in (("mean", mean), ("precision", precision), ("covariance", covariance)):
                 object.__setattr__(self, name, value)
 
+    @property
+    def has_learned(self) -> bool:
+        """Whether any decision went into it. A hand rule's weights are independent, whatever its release took their variance for;
+        a decision, whose bias is 1, ties them together."""
+        return bool((self.precision * (1.0 - np.eye(self.precision.shape[1]))).any())
+
     @cached_property
     def tables(self) -> tuple[np.ndarray, np.ndarray]:
         """Means and covariances as compiled loops take them."""

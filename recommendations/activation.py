@@ -5,8 +5,8 @@ a release of its own *of* the other: `metrics` then names that one ("of") and a 
 release that serves has the edits in force, and rolling back undoes what was learned, never what somebody decided.
 
 The adaptation's policy is kept likewise: whatever is activated serves with the policy that serves, for it learns from decisions,
-not from trainings, and has a history of its own (`recommendations.learning.policies`). Another policy is a release *of* the
-present one too.
+not from trainings, and has a history of its own (`recommendations.learning.policies`). Where it has learned nothing yet, a release
+that brings today's hand rule serves with that. Another policy is a release *of* the present one too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from clusters.edits import ClusterEdit
 from clusters.item_clusters import with_edits
 from clusters.lineage import Actor
 from clusters.models import ClusterChange
+from clusters.policy import Policy, default_policy
 from personas.models import Shop
 from recommendations import audit, releases
 from recommendations.cluster_rows import write_clusters
@@ -59,11 +60,24 @@ def policy_of(shop: Shop) -> str:
     """Version of the policy component that serves, "" where none does, or it can't be read."""
     active = Release.objects.active(shop)
     version = "" if active is None else str(active.components.get("policy", ""))
+    return version if _read_policy(shop, version) else ""
+
+
+def _policy_for(release: Release, serves: str) -> str:
+    """Version of the policy component that a release is to serve with. serves : the present one's, "" for none."""
+    own, serving = str(release.components.get("policy", "")), _read_policy(release.shop, serves)
+    if serving is None or serves == own:
+        return own
+    brings = None if serving.has_learned else _read_policy(release.shop, own)
+    return own if brings is not None and brings.version == default_policy().version else serves
+
+
+def _read_policy(shop: Shop, version: str) -> Policy | None:
     try:
-        releases.load_component(releases.root_of(shop), "policy", version)
+        found: Policy = releases.load_component(releases.root_of(shop), "policy", version)
     except releases.ReleaseError:
-        return ""
-    return version
+        return None
+    return found
 
 
 def activate(
@@ -84,8 +98,8 @@ def activate(
     """
     shop = release.shop
     for left in reversed(range(TRIES)):
-        edits, serves = read_edits(shop), policy or policy_of(shop)
-        chosen = _as_things_stand(release, edits, serves or str(release.components.get("policy", "")))
+        edits, serves = read_edits(shop), policy_of(shop)
+        chosen = _as_things_stand(release, edits, policy or _policy_for(release, serves))
         check = None if policy or not left else serves
         try:
             releases.activate(chosen, by=by.user, also=_rows(chosen, edits, on, by, reason, check, told, last=not left))

@@ -68,7 +68,7 @@ def train_engine(
 
     attributes, archetypes : the merchandiser's; a shop that has none gets some from its own categories.
     contexts : one mapping of evidence a session of `log`, or None.
-    previous : the engine whose cluster ids and persona states are to be kept where they still hold.
+    previous : the engine whose cluster ids and persona states are to be kept where they still hold, and what its policy learned.
     edits, searched, stats : of clusters, as `build_clusters` takes them.
     held_out : keys of the sessions that tune the ranking's blend, or None for those of the last days.
     most_examples : bound on the ranking's longest work (`QUICK`), None for none.
@@ -123,7 +123,8 @@ def train_engine(
         personas=persona_model,
         clusters=clusters,
         ranker=ranker,
-        policy=previous.policy if previous else default_policy(),
+        # A hand rule that nothing was learned beside goes with the options and bounds of its time: today's takes its place.
+        policy=previous.policy if previous and previous.policy.has_learned else default_policy(),
         bounds=previous.bounds if previous else Bounds(),
     )
 

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from django.core.management import CommandError, call_command
 
 from clusters import gate
 from clusters.crediting import credited
-from clusters.policy import ACTIONS, CONTRACT, EXPAND, FEATURES, KEEP, default_policy, learn, propensities, statistics
+from clusters.policy import ACTIONS, CONTRACT, EXPAND, FEATURES, KEEP, Policy, default_policy, learn, propensities, statistics
 from clusters.rewards import Engagement, Report, Rewards, credit
 from personas.events import CODE
 from personas.models import ArchivedEvent, EventRow, Session, Shop, moment
@@ -578,6 +579,33 @@ def test_a_training_and_a_rollback_of_it_keep_the_policy_that_serves(
     activation.roll_back(shop)
     assert serving(shop) == candidate.version
     assert PolicyVersion.objects.get(state=PolicyVersion.State.LIVE) == candidate
+
+
+def test_a_hand_rule_of_before_an_upgrade_gives_way_to_that_of_the_training_but_what_was_learned_does_not(
+    settings: Any, tmp_path: Path, engine: Engine, redis_client: redis.Redis
+) -> None:
+    settings.RELEASES_DIR = tmp_path
+    shop, today, by = Shop.objects.create(slug="boutique", name="Boutique"), default_policy(), policies._actor(None)
+    older = replace(today, mean=today.mean + 0.01, precision=2 * today.precision, version="of-last-spring")
+    tied = today.precision + 0.1
+    taught = replace(older, precision=tied, covariance=np.linalg.inv(tied), version="taught")
+
+    def published(policy: Policy) -> Release:
+        return releases.publish(shop, replace(engine, policy=policy), metrics={})
+
+    activation.activate(published(older), by=by)
+    assert serving(shop) == "of-last-spring"
+    activation.activate(published(today), by=by)
+    assert serving(shop) == today.version
+    assert PolicyVersion.objects.get(state=PolicyVersion.State.LIVE).version == today.version
+    activation.activate(published(older), by=by)
+    assert serving(shop) == today.version, "a rollback to a release of before the upgrade brings its rule back no more"
+    activation.activate(published(taught), by=by)
+    assert serving(shop) == today.version, "nor what somebody turned down"
+    component = published(taught).components["policy"]
+    activation.serve_policy(shop, component, by=by, reason="", told=lambda release: None)
+    activation.activate(published(today), by=by)
+    assert serving(shop) == "taught"
 
 
 def test_a_policy_that_goes_live_while_a_release_is_activated_is_not_lost(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from clusters.catalogue import ItemRow, build_catalogue
+from clusters.policy import FEATURES, default_policy, learn, statistics
 from personas.archetypes import Archetype, Attribute, default_personas
 from personas.events import CODE, NAMES
 from personas.queries import NO_TOPIC
@@ -136,3 +137,13 @@ def test_a_session_with_searches_is_believed_online_as_in_training(world: World)
             query = log.queries[log.query[i]] if log.query[i] >= 0 else ""
             state = observe(engine, state, event(i, NAMES[log.code[i]], item, at=float(log.at[i]), query=query))
             np.testing.assert_allclose(np.exp(np.array(state.persona.log_belief)), beliefs[i], rtol=0, atol=1e-5)
+
+
+def test_a_training_takes_todays_hand_rule_until_something_was_learned(world: World) -> None:
+    engine, today = train_engine(world.log, world.catalogue, most_examples=500), default_policy()
+    assert not today.has_learned
+    older = dataclasses.replace(today, mean=today.mean + 0.01, precision=3 * today.precision, version="of-last-spring")
+    kept = statistics(np.eye(len(FEATURES))[[FEATURES.index("bias")]] + 0.01, np.array([1]), np.ones(1))
+    for before, after in ((older, today.version), (learn(older, kept), learn(older, kept).version)):
+        previous = dataclasses.replace(engine, policy=before)
+        assert train_engine(world.log, world.catalogue, previous=previous, most_examples=500).policy.version == after
