@@ -363,10 +363,11 @@ def test_searches_that_lead_to_few_looks_are_found(shop: Shop, page: Client) -> 
 
 
 def test_searches_of_before_it_was_counted_do_not_pass_for_such_as_led_nowhere(shop: Shop, page: Client) -> None:
-    """As after an upgrade: 40 of the 50 searches were before the day on which the first was known to lead on."""
+    """As after an upgrade at noon four days ago: 40 of the 50 searches were before, or that morning."""
     Item.objects.create(shop=shop, external_id="hat", title="Blue hat")
     today = timezone.now().astimezone(dt.UTC).date()
-    for back, measure, value in ((5, "search", 40), (1, "search", 10), (1, "search_led", 9)):
+    told = ((5, "search", 20), (4, "search", 20), (4, "search_led", 1), (1, "search", 10), (1, "search_led", 9))
+    for back, measure, value in told:
         day = today - dt.timedelta(days=back)
         DayTally.objects.create(shop=shop, day=day, measure=measure, key="blue hat", origin="live", value=value)
     body = page.get(address("searches"), {"only": "few"}).content.decode()
@@ -374,6 +375,9 @@ def test_searches_of_before_it_was_counted_do_not_pass_for_such_as_led_nowhere(s
     found = page.get(address("searches"), {"format": "csv"})
     lines = b"".join(found.streaming_content).decode().splitlines()  # type: ignore[attr-defined]
     assert lines[1].startswith("blue hat,50,9,90.0,")
+    DayTally.objects.filter(shop=shop, day=today - dt.timedelta(days=1)).delete()
+    DayTally.objects.filter(shop=shop, measure="search_led").update(day=today)
+    assert "is counted from now on" in page.get(address("searches")).content.decode(), "of no whole day yet"
 
 
 # Trainings

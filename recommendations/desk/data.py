@@ -166,12 +166,13 @@ def terms(shop: Shop, days: int, words: str = "", led_since: dt.date | None = No
     rows = DayTally.objects.filter(shop=shop, measure="search", day__gte=since, origin__in=COUNTED)
     total = rows.aggregate(n=Sum("value"))["n"] or 0
     rows = rows.filter(key__contains=words.casefold()) if words else rows
-    known = Sum("value", filter=Q(day__gte=led_since or since), default=0.0)
+    known_since = max(since, led_since or since)
+    known = Sum("value", filter=Q(day__gte=known_since), default=0.0)
     counted = rows.order_by().values_list("key").annotate(n=Sum("value"), known=known)
     most = list(counted.order_by("-n", "key")[:MOST_TERMS])
     led: dict[str, float] = {}
     for chunk in in_chunks(term for term, *_ in most):
-        of = DayTally.objects.filter(shop=shop, measure="search_led", key__in=chunk, day__gte=since, origin__in=COUNTED)
+        of = DayTally.objects.filter(shop=shop, measure="search_led", key__in=chunk, day__gte=known_since, origin__in=COUNTED)
         led |= dict(of.order_by().values_list("key").annotate(Sum("value")))
     return [
         replace(_looked_up(shop, term, round(times)), led=round(led.get(term, 0)), told=round(told)) for term, times, told in most
@@ -179,8 +180,15 @@ def terms(shop: Shop, days: int, words: str = "", led_since: dt.date | None = No
 
 
 def led_since(shop: Shop) -> dt.date | None:
-    """The first day of which it is known whether searches led on; None where none is: it isn't counted of before an upgrade."""
-    return DayTally.objects.filter(shop=shop, measure="search_led").aggregate(first=Min("day"))["first"]
+    """The first day of all of which it is known whether searches led on; None where none is yet.
+
+    It isn't counted of before an upgrade, which may have come in the middle of the first day that tells of any.
+    """
+    first = DayTally.objects.filter(shop=shop, measure="search_led").aggregate(first=Min("day"))["first"]
+    if first is None or not DayTally.objects.filter(shop=shop, measure="search", day__lt=first).exists():
+        return first
+    whole: dt.date = first + dt.timedelta(days=1)
+    return whole if whole <= timezone.now().astimezone(dt.UTC).date() else None
 
 
 def _looked_up(shop: Shop, term: str, times: int) -> Term:
