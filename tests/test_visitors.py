@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import numpy as np
@@ -244,6 +245,36 @@ def test_a_process_that_goes_on_keeps_the_time_and_the_numbers(
     assert came == [(5, 7, 2)]
     assert after is not None
     assert (after.per_minute, after.until) == (5, pytest.approx(until))
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+def test_a_stop_before_the_first_visitor_came_holds(
+    shop: Shop, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, resumed: bool
+) -> None:
+    Release.objects.create(shop=shop, number=1, state=Release.State.ACTIVE)
+    came: list[float] = []
+
+    async def bring(self: running._Coming, base: str, key: str) -> None:
+        came.append(time.time())
+
+    monkeypatch.setattr(running, "_crowd", lambda *_: None)
+    monkeypatch.setattr(running._Coming, "bring", bring)
+    standing.ask(shop.pk, 5, 5)
+    if resumed:  # the stop comes after the look at who is due
+        due = standing.unfinished(shop.pk, redis_client)
+        monkeypatch.setattr(standing, "unfinished", lambda *_: due)
+    standing.ask_to_stop(shop.pk, redis_client)
+    how: dict[str, Any] = {} if resumed else {"per_minute": 5, "minutes": 5, "asked": True}
+    after = (running.resume if resumed else running.run)(shop, base="http://localhost", **how)
+    assert not came
+    assert after is not None
+    assert (after.told, after.coming, after.running) == ("stopped by hand", False, False)
+    standing.ask(shop.pk, 5, 5)
+    running.run(shop, base="http://localhost", per_minute=5, minutes=5, asked=True)
+    assert len(came) == 1, "whoever asks again gets them at once"
+    standing.ask_to_stop(shop.pk, redis_client)
+    running.run(shop, base="http://localhost", per_minute=5, minutes=5)
+    assert len(came) == 2, "a command in a shell is no answer to what was asked in the admin"
 
 
 def test_visitors_who_cannot_go_on_are_not_tried_again_till_their_time_is_over(shop: Shop, redis_client: redis.Redis) -> None:

@@ -14,9 +14,10 @@ from personas.models import Shop
 def launch(shop: Shop, per_minute: int, minutes: int) -> None:
     """Start `manage.py visitors` as a process of its own: for minutes on end no worker is held up.
 
-    It ends with its time, when it is told to stop, and when the doors stay shut.
+    It ends with its time, when it is told to stop, and when the doors stay shut; it doesn't begin where
+    somebody stopped the visitors before it could.
     """
-    _start(shop, f"--per-minute={per_minute}", f"--minutes={minutes}")
+    _start(shop, f"--per-minute={per_minute}", f"--minutes={minutes}", "--asked")
 
 
 def launch_again(shop: Shop) -> None:

@@ -44,15 +44,16 @@ LEAVE_S = 90.0
 
 
 def run(
-    shop: Shop, *, base: str, per_minute: int, minutes: int, seed: int | None = None, pace: float = 1.0
+    shop: Shop, *, base: str, per_minute: int, minutes: int, seed: int | None = None, pace: float = 1.0, asked: bool = False
 ) -> standing.Standing | None:
     """Let visitors in for so many minutes; how it went. The key that they come by is issued here and ends here.
 
     base : the installation's address.  seed : of the crowd, by default another each time.
+    asked : in the admin, by `standing.ask`; nobody comes where somebody said stop since.
     Raises VisitorsError if others are being let in, the shop has no release yet or nothing to choose from.
     """
     standing.check(per_minute, minutes)
-    return _run(shop, base, per_minute=per_minute, until=time.time() + 60.0 * minutes, seed=seed, pace=pace)
+    return _run(shop, base, per_minute=per_minute, until=time.time() + 60.0 * minutes, seed=seed, pace=pace, asked=asked)
 
 
 def resume(shop: Shop, *, base: str, seed: int | None = None, pace: float = 1.0) -> standing.Standing | None:
@@ -64,7 +65,7 @@ def resume(shop: Shop, *, base: str, seed: int | None = None, pace: float = 1.0)
     if before is None:
         return None
     try:
-        return _run(shop, base, per_minute=before.per_minute, until=before.until, seed=seed, pace=pace, before=before)
+        return _run(shop, base, per_minute=before.per_minute, until=before.until, seed=seed, pace=pace, asked=True, before=before)
     except VisitorsError as error:
         if standing.unfinished(shop.pk) is not None:
             standing.note(shop.pk, releases.redis_client(), told=str(error))
@@ -79,6 +80,7 @@ def _run(
     until: float,
     seed: int | None,
     pace: float,
+    asked: bool,
     before: standing.Standing | None = None,
 ) -> standing.Standing | None:
     """before : how those stand who are gone on with."""
@@ -89,24 +91,38 @@ def _run(
     if not lock.acquire():
         raise VisitorsError(f"visitors come to {shop} already; stop those first")
     with renewed(lock, every=standing.HELD_S / 3):
-        standing.begin(shop.pk, per_minute, until, client)
-        try:
-            catalogue = read_catalogue(shop)
-            crowd = _crowd(shop, catalogue, seed)
-        except ValueError as error:
-            raise VisitorsError(str(error)) from error
-        key, plaintext = ApiKey.objects.issue(shop=shop, name=KEY_NAME, scopes=["ingest", "read"])
-        key.expires_at = datetime.fromtimestamp(until, UTC) + timedelta(minutes=5)  # if this process is killed
-        key.save(update_fields=["expires_at"])
-        try:
-            coming = _Coming(shop.pk, client, crowd, catalogue, per_minute, pace, before)
-            asyncio.run(coming.bring(base, plaintext))
-        except KeyboardInterrupt:
-            standing.ask_to_stop(shop.pk, client)  # by hand: nobody goes on with them
-            raise
-        finally:
-            key.revoke()
+        if standing.begin(shop.pk, per_minute, until, client, asked=asked):
+            _let_in(shop, base, per_minute, until, seed, pace, before, client)
     return standing.read(shop.pk, client)
+
+
+def _let_in(
+    shop: Shop,
+    base: str,
+    per_minute: int,
+    until: float,
+    seed: int | None,
+    pace: float,
+    before: standing.Standing | None,
+    client: Redis,
+) -> None:
+    """Arguments as of `_run`."""
+    try:
+        catalogue = read_catalogue(shop)
+        crowd = _crowd(shop, catalogue, seed)
+    except ValueError as error:
+        raise VisitorsError(str(error)) from error
+    key, plaintext = ApiKey.objects.issue(shop=shop, name=KEY_NAME, scopes=["ingest", "read"])
+    key.expires_at = datetime.fromtimestamp(until, UTC) + timedelta(minutes=5)  # if this process is killed
+    key.save(update_fields=["expires_at"])
+    try:
+        coming = _Coming(shop.pk, client, crowd, catalogue, per_minute, pace, before)
+        asyncio.run(coming.bring(base, plaintext))
+    except KeyboardInterrupt:
+        standing.ask_to_stop(shop.pk, client)  # by hand: nobody goes on with them
+        raise
+    finally:
+        key.revoke()
 
 
 def _crowd(shop: Shop, catalogue: Catalogue, seed: int | None) -> Crowd:

@@ -19,6 +19,9 @@ KEPT_S = 24 * 3600
 START_S = 60.0
 """How long a process may take to bring the first."""
 
+BY_HAND = "stopped by hand"
+"""What is told of visitors whom somebody stopped."""
+
 HELD_S = 15
 """Life of the lock of a process that was killed."""
 
@@ -78,7 +81,7 @@ def read(shop_id: int, client: Redis | None = None) -> Standing | None:
         bought=int(raw.get("bought", 0)),
         failed=int(raw.get("failed", 0)),
         running=running,
-        coming=not running and time.time() - float(raw.get("asked", 0.0)) < START_S,
+        coming=not running and not raw.get("told") and time.time() - float(raw.get("asked", 0.0)) < START_S,
         told=raw.get("told", ""),
     )
 
@@ -90,7 +93,9 @@ def ask(shop_id: int, per_minute: int, minutes: int) -> None:
     now = read(shop_id, client)
     if now is not None and (now.running or now.coming):
         raise VisitorsError("Simulated visitors come there already")
-    _put(shop_id, client, {"per_minute": per_minute, "until": time.time() + 60.0 * minutes, "asked": time.time()})
+    with client.pipeline(transaction=True) as pipe:
+        _put(shop_id, pipe, {"per_minute": per_minute, "until": time.time() + 60.0 * minutes, "asked": time.time()})
+        pipe.execute()
 
 
 def take_back(shop_id: int) -> None:
@@ -98,8 +103,18 @@ def take_back(shop_id: int) -> None:
     releases.redis_client().delete(name_of(shop_id))
 
 
-def begin(shop_id: int, per_minute: int, until: float, client: Redis) -> None:
-    _put(shop_id, client, {"per_minute": per_minute, "until": until})
+def begin(shop_id: int, per_minute: int, until: float, client: Redis, *, asked: bool = False) -> bool:
+    """Say that they come; whether they may. asked : by somebody who may have stopped them before the first one came."""
+    name = name_of(shop_id)
+
+    def unless_stopped(pipe: Any) -> bool:
+        stopped = asked and pipe.hget(name, "told") == BY_HAND.encode()
+        pipe.multi()
+        if not stopped:
+            _put(shop_id, pipe, {"per_minute": per_minute, "until": until})
+        return not stopped
+
+    return bool(client.transaction(unless_stopped, name, value_from_callable=True))  # type: ignore[arg-type]
 
 
 def unfinished(shop_id: int, client: Redis | None = None) -> Standing | None:
@@ -119,12 +134,11 @@ def ask_to_resume(shop_id: int, client: Redis | None = None) -> bool:
     return True
 
 
-def _put(shop_id: int, client: Redis, values: dict[str, float]) -> None:
-    pipe = client.pipeline(transaction=True)
+def _put(shop_id: int, pipe: Any, values: dict[str, float]) -> None:
+    """In place of what was there, with the pipeline's other commands."""
     pipe.delete(name_of(shop_id))
-    pipe.hset(name_of(shop_id), mapping=values)  # type: ignore[arg-type]
+    pipe.hset(name_of(shop_id), mapping=values)
     pipe.expire(name_of(shop_id), KEPT_S)
-    pipe.execute()
 
 
 def note(shop_id: int, client: Redis, **values: int | str) -> None:
@@ -135,7 +149,7 @@ def ask_to_stop(shop_id: int, client: Redis | None = None) -> None:
     """Nobody comes any more; those who are inside leave."""
     client = client or releases.redis_client()
     if client.exists(name_of(shop_id)):
-        note(shop_id, client, until=str(time.time()), told="stopped by hand")
+        note(shop_id, client, until=str(time.time()), told=BY_HAND)
 
 
 def asked_until(shop_id: int, client: Redis) -> float:

@@ -21,6 +21,9 @@ class Command(BaseCommand):
         parser.add_argument("--per-minute", type=int, default=6, help=f"how many come a minute, at most {MOST_PER_MINUTE}")
         parser.add_argument("--minutes", type=int, default=10, help=f"for how long, at most {MOST_MINUTES}")
         parser.add_argument("--resume", action="store_true", help="go on with those whose process ended before their time")
+        parser.add_argument(
+            "--asked", action="store_true", help="they were asked for in the admin, and may have been stopped since"
+        )
         parser.add_argument("--url", default=settings.VISITORS_URL, help="the installation's address (VISITORS_URL)")
         parser.add_argument("--seed", type=int, help="of the crowd; by default another each time")
         parser.add_argument("--pace", type=float, default=1.0, help="by which the visitors' times are multiplied")
@@ -31,7 +34,7 @@ class Command(BaseCommand):
             if how["resume"]:
                 came = resume(row, base=url, seed=seed, pace=pace)
             else:
-                came = run(row, base=url, per_minute=per_minute, minutes=minutes, seed=seed, pace=pace)
+                came = run(row, base=url, per_minute=per_minute, minutes=minutes, seed=seed, pace=pace, asked=how["asked"])
         except VisitorsError as error:
             raise CommandError(str(error)) from error
         if came is not None:
