@@ -22,7 +22,10 @@ MAX_VALUE = 120
 MOST = 20
 """Kinds that one cluster may keep out."""
 
-_RANGE = re.compile(r"(?P<low>[0-9.]*?)\.\.(?P<high>[0-9.]*)")
+_RANGE = re.compile(r"(?P<low>[0-9.,]*?)\.\.(?P<high>[0-9.,]*)")
+_COMMA = re.compile(r"[0-9]*,[0-9]{1,2}")
+"""An amount as much of the world writes it, "19,90". With three digits after it, it may as well part thousands."""
+
 _TIERS = {"low": "cheap for their category", "middle": "below the middle price of their category"} | {
     "upper": "above the middle price of their category",
     "top": "dear for their category",
@@ -58,15 +61,21 @@ def _range(value: str) -> tuple[Decimal | None, Decimal | None]:
     told = _RANGE.fullmatch(value)
     if told is None or not (told["low"] or told["high"]):
         raise ValueError('must have a price as "100..", "..20" or "20..100"')
-    try:
-        low, high = (Decimal(told[end]) if told[end] else None for end in ("low", "high"))
-    except InvalidOperation as error:
-        raise ValueError(f"has {value[:40]!r}, whose ends must be numbers") from error
+    low, high = (_amount(told[end]) for end in ("low", "high"))
     if low is not None and high is not None and low > high:
         raise ValueError(f"has a price from {low:f} up to {high:f}: none can be both")
     if any(end is not None and end >= Decimal(10) ** 10 for end in (low, high)):
         raise ValueError("has a price that is above all that an item may have")
     return low, high
+
+
+def _amount(text: str) -> Decimal | None:
+    if not text:
+        return None
+    try:
+        return Decimal(text.replace(",", ".") if _COMMA.fullmatch(text) else text)
+    except InvalidOperation as error:
+        raise ValueError(f'has {text[:40]!r}, which must be a number such as "1200" or "19.90", with a point') from error
 
 
 def _plain(end: Decimal | None) -> str:

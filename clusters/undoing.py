@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from django.utils import timezone
 
+from clusters import kept_out, kept_out_rows
 from clusters.cluster_drafts import Draft, EditConflict, EditError, Operation, count_items, editing, listed, reopened
 from clusters.lineage import Actor, Delta, delta_of, shortened
 from clusters.models import ClusterChange, ClusterChangeQuerySet, Item, ItemCluster
@@ -93,9 +94,22 @@ def _undo(changes: Sequence[ClusterChange], by: Actor, reason: str) -> Changes:
             draft = reopened(change.cluster)
             delta = delta_of(change)
             _check_standing(draft, change, delta)
+            held = set(draft.members)
             _take_back(draft, delta)
-            operation.put(draft, _action(change, draft), shortened(f"Undone: {change.summary}"), undoes=change)
+            out, kinds = _staying_out(draft, draft.members.keys() - held)
+            told = f"Undone, but {out} out, as the cluster takes in none {kinds}" if out else "Undone"
+            if not operation.put(draft, _action(change, draft), shortened(f"{told}: {change.summary}"), undoes=change) and out:
+                words = f"can't be undone: {out} out of “{draft.row.name}”, which takes in none {kinds}"
+                raise EditConflict("change", f"{words}. Let them in again first, or add by hand what is to be in it all the same")
         return operation.finish(related=bool(changes[0].others))
+
+
+def _staying_out(draft: Draft, back: Collection[int]) -> tuple[str, str]:
+    """Of items that an undo brings back, those that the cluster takes in none of by now: how many, and of which kinds."""
+    if not (out := draft.barred(back)):
+        return "", ""
+    kinds = [kind for kind, of in kept_out_rows.by_kind(draft.row.shop_id, sorted(draft.bars), out).items() if of]
+    return f"{count_items(len(out))} stay{'s' * (len(out) == 1)}", kept_out.listed(kinds)
 
 
 def _action(change: ClusterChange, draft: Draft) -> str:

@@ -47,6 +47,8 @@ def test_kinds_have_one_written_form() -> None:
         ("price=100..", "price=100.."),
         ("price=..20.50", "price=..20.5"),
         ("price=020..100.00", "price=20..100"),
+        ("price=19,90..1000,5", "price=19.9..1000.5"),
+        ("price=..,5", "price=..0.5"),
         ("price_tier=top", "price_tier=top"),
         ("tag=a=b", "tag=a=b"),
     ):
@@ -66,7 +68,10 @@ def test_kinds_have_one_written_form() -> None:
         ("price_tier=huge", "price tier 'huge'"),
         ("price=..", "must have a price as"),
         ("price=9..3", "none can be both"),
-        ("price=1.2.3..9", "must be numbers"),
+        ("price=1.2.3..9", "'1.2.3', which must be a number"),
+        ("price=1,000..", '\'1,000\', which must be a number such as "1200" or "19.90", with a point'),
+        ("price=1.000,50..", "with a point"),
+        ("price=,..3", "with a point"),
         ("price=..99999999999", "above all"),
         ("price=-3..9", "must have a price as"),
     ],
@@ -372,6 +377,25 @@ def test_no_edit_brings_one_in_but_a_hand_that_names_it(shop: Shop) -> None:
         c.cluster for c in editing.split(cluster=first, groups={"Part": others[3:]}, by=ANN) if c.cluster.name == "Part"
     ]
     assert list(split.bars.values_list("kind", flat=True)) == [REDUCED]
+
+
+@pytest.mark.django_db
+def test_the_undo_of_a_removal_says_what_stays_out_and_why(shop: Shop) -> None:
+    cluster = first_of(shop)
+    gone = sorted(members(cluster))[:3]
+    (change,) = editing.remove_items(cluster=cluster, items=gone, by=ANN)
+    on_sale(gone[:1])
+    editing.keep_out(cluster=cluster, kinds=[REDUCED, "brand=Nobody"], by=ANN)
+    (undone,) = editing.undo(change=change, by=ANN)
+    told = "Undone, but 1 item stays out, as the cluster takes in none reduced in price: "
+    assert undone.summary.startswith(told)
+    assert members(cluster) & set(gone) == set(gone[1:])
+    editing.set_locked(cluster=cluster, locked=True, by=ANN)
+    own = editing.create(shop=shop, name="Own", items=[*gone, *sorted(members(cluster))[:2]], by=ANN)[0].cluster
+    (change,) = editing.remove_items(cluster=own, items=gone[:1], by=ANN)
+    editing.keep_out(cluster=own, kinds=[REDUCED], by=ANN)
+    with pytest.raises(EditConflict, match="can't be undone: 1 item stays out of “Own”, which takes in none reduced in price"):
+        editing.undo(change=change, by=ANN)
 
 
 @pytest.mark.django_db
