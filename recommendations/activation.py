@@ -5,8 +5,8 @@ a release of its own *of* the other: `metrics` then names that one ("of") and a 
 release that serves has the edits in force, and rolling back undoes what was learned, never what somebody decided.
 
 The adaptation's policy is kept likewise: whatever is activated serves with the policy that serves, for it learns from decisions,
-not from trainings, and has a history of its own (`recommendations.learning.policies`). Where it has learned nothing yet, a release
-that brings today's hand rule serves with that. Another policy is a release *of* the present one too.
+not from trainings, and has a history of its own (`recommendations.learning.policies`). Where it has learned nothing yet, a
+release that brings today's hand rule serves with that. Another policy is a release *of* the present one too.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from recommendations import engine as loop
 from recommendations import releases
 from recommendations.engine import Engine
 from recommendations.evaluation.adaptation.rollouts import COUNT, positions, told_by
-from recommendations.evaluation.simulation.browsing import Browser, Habits
+from recommendations.evaluation.simulation.browsing import Browser, Habits, Page
 from recommendations.evaluation.simulation.crowd import Crowd
 from recommendations.evaluation.simulation.walk import SEEN
 from recommendations.evaluation.simulation.world import build_world
@@ -42,17 +42,19 @@ from recommendations.serving.activity import (
     encode_record,
 )
 from recommendations.serving.turns import logged
-from recommendations.session import Request, SessionState
+from recommendations.session import Request, SessionState, Slate
 from recommendations.visitors.standing import VisitorsError
 
 SEED = 7
-SESSIONS = 2_600
-"""Visits of the week: enough for one trend, and the items in it, to be told from chance; under two minutes of one core."""
+SESSIONS = 6_000
+"""Visits of the week: enough for one trend, and the items in it, to be told from chance among a hundred comparisons or so, each
+week's look at a fifty-second of what may be chance in a year; under two minutes of one core."""
 
 TRENDS = 1
 DAYS = 7
-HABITS = Habits(alone=4.2, carts=-4.5, sharpness=0.7, against=0.0, purposeful=0.0, longest=7)
-"""They are choosy, so that what they have come to like stands out; and leave after a few pages."""
+HABITS = Habits(alone=4.2, carts=-4.5, sharpness=0.7, against=0.0, purposeful=0.0, longest=4)
+"""They are choosy, so that what they have come to like stands out; and leave after the slates that a decision is credited with
+(`clusters.rewards.Rewards.reports`): more visits tell more than longer ones."""
 
 LIKED = 5.0
 """Utility, and liking of what is looked at, that a trend adds to its items: in lists, for nobody thinks of them unseen."""
@@ -282,7 +284,21 @@ def _visit(
             return
         page = browser.turn(positions(engine, slate))
         events, now = told_by(engine, page, slate, now=now, key=f"{key}-{pages}")
+        events = _with_click(events, page, slate)
         pages, leaves = pages + 1, page.item < 0
+
+
+def _with_click(events: list[Event], page: Page, slate: Slate) -> list[Event]:
+    """A page's events with the click on the slate that led to the look, as shops' pages tell of it."""
+    if page.chosen < 0:
+        return events
+    at = next(n for n, event in enumerate(events) if event.name == "view_item")
+    look, of = events[at], slate.recommendation_id
+    return [
+        *events[:at],
+        replace(look, event_id=f"{look.event_id}-click", name="select_item", recommendation_id=of),
+        *events[at:],
+    ]
 
 
 def _refs(engine: Engine, event: Event) -> tuple[str, ...]:
