@@ -62,12 +62,14 @@ def write_records(
     *,
     read: Callable[[Mapping[str, object]], dict[str, Any]] = item_fields,
     told: Callable[[CatalogueReport], None] | None = None,
+    wrote: Callable[[], None] | None = None,
 ) -> CatalogueReport:
     """Items by external id, `BATCH` a transaction: new ones are added, known ones take the fields that the record has.
 
     A record that can't be taken is rejected by its line, the others are kept; of two of one item the later counts. To be run
     again where it broke off: what was written changes nothing then.
-    read : a record to the fields of a row.  told : after each batch.
+    read : a record to the fields of a row.  told : after each batch.  wrote : in the transaction of each that changes
+        something.
     """
     report = CatalogueReport()
     batch: dict[str, dict[str, Any]] = {}
@@ -76,7 +78,11 @@ def write_records(
     def flush() -> None:
         nonlocal batch, size
         if batch:
-            _count(report, write_batch(shop, batch))
+            with transaction.atomic():
+                written = write_batch(shop, batch)
+                if wrote is not None and (written.added or written.updated):
+                    wrote()
+            _count(report, written)
         batch, size = {}, 0
         if told is not None:
             told(report)

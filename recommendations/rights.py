@@ -8,7 +8,7 @@ counted of the log, with the words that were searched for, is deleted with any s
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,9 @@ from recommendations.serving.problems import Problem, invalid
 from recommendations.serving.turns import DEMOGRAPHIC, MAX_CONTEXT, MAX_CONTEXT_NAME, MAX_CONTEXT_VALUE
 from recommendations.session import SessionState
 from recommendations.stories import earlier_of
+
+Wrote = Callable[[], object]
+"""Called in the transaction that does what was asked, so that it is on record or isn't done."""
 
 ARCHIVE_S = 5.0
 """Longest that a withdrawal of consent archives the log for, so that what the log holds of demographics goes as well."""
@@ -87,7 +90,7 @@ def _checked(field: str, value: object) -> str:
 # Consent and demographics
 
 
-def set_consent(shop: Shop, external_id: str, *, demographics: bool) -> Shopper:
+def set_consent(shop: Shop, external_id: str, *, demographics: bool, wrote: Wrote = lambda: None) -> Shopper:
     """Record that the shopper lets demographics be kept and used, or no longer does; who is not known yet is made known.
 
     A withdrawal deletes them at once: from the shopper, the memory, live states, the log and their sessions' contexts.
@@ -103,13 +106,14 @@ def set_consent(shop: Shop, external_id: str, *, demographics: bool) -> Shopper:
         if not demographics:
             row.demographics = {}
         row.save(update_fields=["consent_demographics", "consent_at", "demographics"])
+        wrote()
     memory.rebuild(shop, person.ids)  # first, so that no visit that begins meanwhile is told them
     if not demographics:
         _strip(person, row, names)
     return row
 
 
-def set_demographics(shop: Shop, external_id: str, values: object) -> Shopper:
+def set_demographics(shop: Shop, external_id: str, values: object, *, wrote: Wrote = lambda: None) -> Shopper:
     """Keep these demographics of the shopper, in the place of all that were. Raises Problem: 404 for nobody, 409 without
     consent, 422 on a name or value that can't be taken."""
     checked = read_demographics(values)
@@ -121,6 +125,7 @@ def set_demographics(shop: Shop, external_id: str, values: object) -> Shopper:
             raise Problem(409, "consent_missing", detail)
         row.demographics = checked
         row.save(update_fields=["demographics"])
+        wrote()
     memory.rebuild(shop, person.ids)
     return row
 
@@ -189,7 +194,7 @@ def _without(engine: Engine | None, state: SessionState, names: frozenset[str]) 
 # Two ids, one person
 
 
-def merge(shop: Shop, external_id: str, guest_id: object) -> dict[str, Any]:
+def merge(shop: Shop, external_id: str, guest_id: object, *, wrote: Wrote = lambda: None) -> dict[str, Any]:
     """From now on the guest's id is another of the shopper's: sessions move, and what still comes in under it counts for them.
 
     Either may be unknown: at a log-in the guest's visit may not be archived yet. Done again it changes nothing. What the
@@ -215,6 +220,7 @@ def merge(shop: Shop, external_id: str, guest_id: object) -> dict[str, Any]:
             row = person.row or Shopper.objects.create(shop=shop, external_id=name)
             moved, merging = (_move(row, other.row) if other.row is not None else 0), True
             ShopperAlias.objects.update_or_create(shop=shop, external_id=guest, defaults={"shopper": row})
+        wrote()
     merged, row = known(shop, name)
     memory.rebuild(shop, merged.ids)
     if merging and row.consent_at is not None and not row.consent_demographics:

@@ -91,8 +91,11 @@ class ShopperStoryAdmin(ShopperAdmin):
                 raise Problem(
                     422, "invalid_field", "Whether to record or to withdraw was not sent; nothing was done.", field="consent"
                 )
-            rights.set_consent(row.shop, row.external_id, demographics=give)
-            self.log_change(request, row, "Consent to demographics " + ("recorded." if give else "withdrawn."))
+
+            def wrote() -> None:
+                self.log_change(request, row, "Consent to demographics " + ("recorded." if give else "withdrawn."))
+
+            rights.set_consent(row.shop, row.external_id, demographics=give, wrote=wrote)
             return "The consent is recorded." if give else "The consent is withdrawn; no demographics are held any more."
 
         told = (
@@ -125,8 +128,10 @@ class ShopperStoryAdmin(ShopperAdmin):
         row = self._row(request, object_id)
 
         def do() -> str:
-            moved = rights.merge(row.shop, row.external_id, request.POST.get("guest", "").strip())["sessions"]
-            self.log_change(request, row, "A guest was merged into them.")
+            def wrote() -> None:
+                self.log_change(request, row, "A guest was merged into them.")
+
+            moved = rights.merge(row.shop, row.external_id, request.POST.get("guest", "").strip(), wrote=wrote)["sessions"]
             return f"Merged; {moved} visit{'' if moved == 1 else 's'} moved."
 
         told = [

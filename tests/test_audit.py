@@ -15,9 +15,10 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from clusters import catalogue_writing
 from clusters.lineage import Actor
 from clusters.models import CatalogueFeed, ClusterChange, ClusterMembership, Item, ItemCluster
-from personas.models import ApiKey, Erasure, Shop, Shopper
+from personas.models import ApiKey, Attribute, Erasure, Shop, Shopper, ShopperAlias
 from recommendations import audit
 from recommendations.learning.models import ClusterProposal, Experiment, PolicyVersion
 from recommendations.models import AuditEntry, FileImport, MerchandisingRule, Release
@@ -102,6 +103,11 @@ def test_what_a_key_does_over_the_api_is_one_entry_by_its_name(api: APIClient, s
         ("patch", "items/skirt-1/", {"price": 18}),
         ("put", "items/skirt-1/", {"title": "Blue skirt"}),
         ("delete", "items/skirt-1/", None),
+        ("post", "items/", {"items": [{"item_id": "hat-1", "title": "Blue hat"}]}),
+        ("post", "items/bulk-delete", {"items": ["skirt-1"]}),
+        ("post", "attributes/", {"key": "warm", "name": "Warm"}),
+        ("put", "shoppers/anna/consent", {"demographics": True}),
+        ("post", "shoppers/anna/merge", {"from": "guest-1"}),
         ("post", "clusters/", {"name": "Picnic", "items": ["skirt-1"]}),
         ("post", "feeds/", {"url": "https://feeds.example/goods.xml", "every_minutes": 60}),
         ("patch", "clusters/{cluster}/", {"name": "Garden"}),
@@ -122,7 +128,10 @@ def test_a_call_that_can_not_be_put_on_record_is_not_done(
     proposal = ClusterProposal.objects.create(shop=shop, cluster=cluster, kind="drop", verdict="better", summary="Let it go")
     policy = PolicyVersion.objects.create(shop=shop, version="p1", state=PolicyVersion.State.CANDIDATE)
     address = path.format(cluster=cluster.pk, experiment=experiment.pk, proposal=proposal.pk, policy=policy.pk)
-    tables = (Item, ItemCluster, CatalogueFeed, Experiment, ClusterProposal, PolicyVersion, ClusterChange)
+    tables = (
+        *(Item, ItemCluster, CatalogueFeed, Experiment, ClusterProposal, PolicyVersion, ClusterChange),
+        *(Attribute, Shopper, ShopperAlias),
+    )
     before = [list(table.objects.order_by("pk").values()) for table in tables]
 
     def full(*_: object, **__: object) -> None:
@@ -137,6 +146,25 @@ def test_a_call_that_can_not_be_put_on_record_is_not_done(
     assert done.status_code < 300, done.content
     assert [list(table.objects.order_by("pk").values()) for table in tables] != before
     assert AuditEntry.objects.count() == 1
+
+
+def test_lines_of_items_are_on_record_with_the_first_batch_that_changes_something(
+    api: APIClient, item: Item, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(*lines: dict[str, object]) -> int:
+        body = "\n".join(map(json.dumps, lines))
+        answer: int = api.generic("POST", "/api/v1/items/bulk", body, content_type="application/x-ndjson").status_code
+        return answer
+
+    new = [{"item_id": f"hat-{n}", "title": "Blue hat"} for n in range(3)]
+    monkeypatch.setattr(catalogue_writing, "BATCH", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(AuditEntry.objects, "create", lambda **_: 1 / 0)
+        api.raise_request_exception = False
+        assert send({"item_id": "skirt-1", "title": item.title}, *new) == 500
+    assert Item.objects.count() == 1, "nothing that isn't on record"
+    assert send(*new) == 200
+    assert (Item.objects.count(), AuditEntry.objects.count()) == (4, 1)
 
 
 @pytest.mark.parametrize("act", ["start", "discard", "stop", "plan"])

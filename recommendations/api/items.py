@@ -79,7 +79,7 @@ class Items(TaggedRows, ShopRows):
     lookup_field = "external_id"
     lookup_value_regex = "[^/\\0]+"
     filterset_class = ItemFilter
-    together = frozenset({"partial_update", "update", "destroy"})
+    together = frozenset({"create", "partial_update", "update", "destroy"})
 
     @extend_schema(
         request=OfferIn,
@@ -230,7 +230,7 @@ class BulkItems(ManyItems):
             body.seek(0)
             try:
                 with RecordFile(body) as file:
-                    report = write_records(shop, file)
+                    report = write_records(shop, file, wrote=self.on_record)
                     report.broke = file.broke
             except FileError as error:
                 raise ParseError(str(error)) from error
@@ -241,6 +241,7 @@ class BulkItems(ManyItems):
 
 class DeleteItems(ManyItems):
     rights: ClassVar[tuple[str, ...]] = ("delete",)
+    together = frozenset({"post"})
 
     @extend_schema(
         request=ItemIdsIn,

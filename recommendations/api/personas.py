@@ -88,6 +88,7 @@ class DraftRows(
     """Rows of the draft. What is changed here reaches shoppers when it is published (`POST persona-versions/`)."""
 
     permission_classes = (MayManage,)
+    together = frozenset({"create", "update", "partial_update", "destroy"})
     most: ClassVar[int]
 
     def get_object(self) -> Any:
@@ -97,14 +98,6 @@ class DraftRows(
             row = get_object_or_404(self.get_queryset().select_for_update(of=("self",)), pk=row.pk)
             check_match(self.request, self.told(row))
         return row
-
-    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        with transaction.atomic():
-            return super().update(request, *args, **kwargs)
-
-    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        with transaction.atomic():
-            return super().destroy(request, *args, **kwargs)
 
     def perform_create(self, serializer: Any) -> None:
         shop = self.written_shop()
@@ -172,6 +165,7 @@ class PersonaVersions(TaggedRows, ShopRows):
 
     queryset = PersonaVersion.objects.select_related("published_by").order_by("-number")
     permission_classes = (MayManage,)
+    together = frozenset({"create", "restore"})
     lookup_field = "number"
     lookup_value_regex = r"\d{1,9}"
 

@@ -285,7 +285,8 @@ class Consent(ShopperCall):
         given = request.data.get("demographics") if isinstance(request.data, dict) else None
         if not isinstance(given, bool):
             raise invalid(EventError("demographics", "must be true or false"))
-        return Response(_consent(rights.set_consent(self.written_shop(), shopper_id, demographics=given)))
+        row = rights.set_consent(self.written_shop(), shopper_id, demographics=given, wrote=self.on_record)
+        return Response(_consent(row))
 
 
 class Demographics(ShopperCall):
@@ -296,7 +297,8 @@ class Demographics(ShopperCall):
     )
     def put(self, request: Request, shopper_id: str) -> Response:
         """Replace the shopper's demographics, {name: value}. Only with recorded consent (409 otherwise)."""
-        return Response(rights.set_demographics(self.written_shop(), shopper_id, request.data).demographics)
+        row = rights.set_demographics(self.written_shop(), shopper_id, request.data, wrote=self.on_record)
+        return Response(row.demographics)
 
 
 class Merge(ShopperCall):
@@ -304,7 +306,7 @@ class Merge(ShopperCall):
     def post(self, request: Request, shopper_id: str) -> Response:
         """A guest logged in: their id is another of the shopper's from now on. Done again, it changes nothing."""
         guest = request.data.get("from") if isinstance(request.data, dict) else None
-        return Response(rights.merge(self.written_shop(), shopper_id, guest))
+        return Response(rights.merge(self.written_shop(), shopper_id, guest, wrote=self.on_record))
 
 
 class Export(ShopperCall):

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -144,7 +145,10 @@ class PersonaDesk:
             if form.is_valid():
                 sent = {name.removeprefix("seen-"): value for name, value in request.POST.items() if name.startswith("seen-")}
                 try:
-                    changed = weighing.save(who, form.cleaned_data, sent)  # type: ignore[arg-type]
+                    with transaction.atomic():
+                        changed = weighing.save(who, form.cleaned_data, sent)  # type: ignore[arg-type]
+                        for row, sentences in changed:
+                            self.log_change(request, row, " ".join(sentences))  # type: ignore[attr-defined]
                 except weighing.OvertakenError as error:
                     told = " ".join(error.told)
                     messages.error(request, f"Not saved. {told} What you set is still here; save again to have it your way.")
@@ -152,8 +156,6 @@ class PersonaDesk:
                 except ValidationError as error:
                     form.add_error(None, error)
                 else:
-                    for row, sentences in changed:
-                        self.log_change(request, row, " ".join(sentences))  # type: ignore[attr-defined]
                     saved = "Saved to the draft; shoppers see it once it is published." if changed else "Nothing was changed."
                     messages.success(request, saved)
                     return HttpResponseRedirect(reverse(f"admin:{NAME}_weights", args=[pk]))

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import OuterRef, Subquery, Value
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -109,11 +110,12 @@ class PersonaVersionAdmin(ReadOnlyAdmin):
             if not request.user.has_perm(PUBLISH):
                 raise PermissionDenied
             try:
-                made = publishing.publish(shop, note=request.POST.get("note", ""), user=request.user)
+                with transaction.atomic():
+                    made = publishing.publish(shop, note=request.POST.get("note", ""), user=request.user)
+                    self.log_change(request, made, "Published.")
             except (versions.VersionError, PersonaError) as error:
                 messages.error(request, f"Not published. {sentence(error)}")
             else:
-                self.log_change(request, made, "Published.")
                 messages.success(request, f"Version {made.number} is published.")
             return HttpResponseRedirect(reverse("admin:personas_personaversion_publish", args=[shop.pk]))
         drafted, version = versions.draft(shop), versions.latest(shop)
@@ -165,11 +167,12 @@ class PersonaVersionAdmin(ReadOnlyAdmin):
         if not request.user.has_perm(PUBLISH):
             raise PermissionDenied
         try:
-            versions.discard(shop)
+            with transaction.atomic():
+                versions.discard(shop)
+                audit.record(audit.person(request.user), audit.CHANGED, subject=shop, what="Discarded the draft of the personas.")
         except (versions.VersionError, PersonaError) as error:
             messages.error(request, f"Nothing discarded. {sentence(error)}")
         else:
-            audit.record(audit.person(request.user), audit.CHANGED, subject=shop, what="Discarded the draft of the personas.")
             messages.success(request, "The draft is as it was published.")
         return HttpResponseRedirect(reverse("admin:personas_personaversion_publish", args=[shop.pk]))
 
@@ -185,11 +188,12 @@ class PersonaVersionAdmin(ReadOnlyAdmin):
         shop = earlier.shop
         if request.method == "POST":
             try:
-                made = publishing.restore(shop, earlier.number, user=request.user)
+                with transaction.atomic():
+                    made = publishing.restore(shop, earlier.number, user=request.user)
+                    self.log_change(request, made, f"Restored version {earlier.number}.")
             except (versions.VersionError, PersonaError) as error:
                 messages.error(request, f"Not restored. {sentence(error)}")
             else:
-                self.log_change(request, made, f"Restored version {earlier.number}.")
                 messages.success(request, f"Version {earlier.number} is back, as version {made.number}.")
             return HttpResponseRedirect(reverse("admin:personas_personaversion_publish", args=[shop.pk]))
         version = versions.latest(shop)
