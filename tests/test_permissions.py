@@ -141,6 +141,7 @@ PAGES: dict[str, tuple[str | None, str | None]] = {
     "recommendations_draftedit_present": (M, None),
     "recommendations_draftedit_preview": (V, None),
     "recommendations_draftedit_preview_found": (V, None),
+    "recommendations_experiment_csv": (V, None),
     "recommendations_experiment_result": (V, None),
     "recommendations_experiment_plan": (None, M),
     "recommendations_experiment_start": (None, M),

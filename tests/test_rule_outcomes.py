@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -141,3 +144,27 @@ def test_an_experiment_s_result_is_a_file_of_numbers(page: Client, shop: Shop) -
     assert file.splitlines()[1].startswith("bold,")
     assert file.splitlines()[1].endswith(",0.5,0.75,0.25,0.05,0.45,better")
     assert "As a file (CSV)" in page.get(at).content.decode()
+
+
+def test_the_list_of_experiments_is_a_file_with_a_line_for_each_arm_as_it_is_filtered(page: Client, shop: Shop) -> None:
+    arms = [{"name": "control", "share": 0.5}, {"name": "=bold", "share": 0.25}, {"name": "shy", "share": 0.25}]
+    result = {
+        "differences": {"=bold": {"reward": {"value": 0.25, "low": 0.05, "high": 0.45}, "bought": {"value": 9.0}}},
+        "verdicts": {"=bold": "better"},
+        "live": {"arm": "=bold"},
+    }
+    Experiment.objects.create(shop=shop, name="Bolder", arms=arms, state="stopped", result=result, started_at=NOW)
+    Experiment.objects.create(shop=shop, name="Not begun", arms=arms[:2], starts_at=NOW)
+    at = reverse("admin:recommendations_experiment_csv")
+    list_page = page.get(reverse("admin:recommendations_experiment_changelist"), {"q": "Bolder"}).content.decode()
+    assert f'href="{at}?q=Bolder"' in list_page
+    bold, shy = _rows(page.get(at, {"q": "Bolder"}))
+    assert (bold["arm"], bold["verdict"], bold["made live"]) == ("'=bold", "better", "yes")
+    assert (float(bold["difference"]), float(bold["low"]), float(bold["high"])) == (0.25, 0.05, 0.45)
+    assert (shy["verdict"], shy["difference"], shy["made live"]) == ("unknown", "", "no")
+    assert [row["name"] for row in _rows(page.get(at))] == ["Not begun", "Bolder", "Bolder"]
+    assert [row["verdict"] for row in _rows(page.get(at, {"state__exact": "draft"}))] == [""]
+
+
+def _rows(response: Any) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode("utf-8-sig"))))

@@ -22,10 +22,11 @@ from personas.models import Shop
 from recommendations import audit
 from recommendations.desk.clusters.change_pages import refused, sent
 from recommendations.desk.clusters.items import numbers
-from recommendations.desk.rules.outcome_pages import calendar_context
+from recommendations.desk.rules.outcome_pages import MOST_LINES, calendar_context
 from recommendations.desk.tables import csv_file
 from recommendations.learning import experiment_dates, experiments, measuring
 from recommendations.learning.experiment_charts import curve, figure, percent, signed
+from recommendations.learning.experiment_files import LIST_HEAD, RESULT_HEAD, list_lines, result_lines
 from recommendations.learning.experiment_forms import ExperimentForm, PlanForm
 from recommendations.learning.measuring import METRICS
 from recommendations.learning.models import Experiment
@@ -59,6 +60,7 @@ class ExperimentPages(ModelAdmin):
         view = self.admin_site.admin_view
         urls: list[URLPattern] = super().get_urls()
         return [
+            path("csv/", view(self.as_csv), name=f"{NAME}_csv"),
             path("<int:pk>/shows/", view(self.result), name=f"{NAME}_result"),
             path("<int:pk>/plan/", view(require_POST(self.plan)), name=f"{NAME}_plan"),
             path("<int:pk>/start/", view(require_POST(self.start)), name=f"{NAME}_start"),
@@ -78,11 +80,19 @@ class ExperimentPages(ModelAdmin):
         extra = {
             "may_add": self.has_add_permission(request),
             "any": Experiment.objects.exists(),
+            "query": request.GET.urlencode(),
             **calendar_context(request),
             **(extra_context or {}),
         }
         response: HttpResponse = super().changelist_view(request, extra)
         return response
+
+    def as_csv(self, request: HttpRequest) -> HttpResponse:
+        """What the list shows under these filters, all pages of it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found: QuerySet[Experiment] = self.get_changelist_instance(request).get_queryset(request)
+        return csv_file("experiments", LIST_HEAD, list_lines(found.select_related("shop")[:MOST_LINES]))  # type: ignore[return-value]
 
     @admin.display(description="arms")
     def arms_told(self, row: Experiment) -> str:
@@ -195,8 +205,7 @@ class ExperimentPages(ModelAdmin):
             raise PermissionDenied
         row = get_object_or_404(Experiment.objects.select_related("shop"), pk=pk)
         if request.GET.get("as") == "csv":
-            head = ("arm", "measure", "a visit of the control", "a visit of the arm", "difference", "low", "high", "verdict")
-            return csv_file(f"experiment-{row.pk}", head, _lines(row))  # type: ignore[return-value]
+            return csv_file(f"experiment-{row.pk}", RESULT_HEAD, result_lines(row))  # type: ignore[return-value]
         if row.state == State.RUNNING and request.GET.get("since") == row.result.get("counted_at", ""):
             return HttpResponse(status=204)  # nothing new: what is open, or under the pointer, stays
         return TemplateResponse(request, "admin/experiments/result.html", {"row": row, **_result(row)})
@@ -381,21 +390,6 @@ def _result(row: Experiment) -> dict[str, Any]:
         "uneven": split is not None and split < measuring.UNBALANCED,
         "since": row.started_at and timezone.localtime(row.started_at),
     }
-
-
-def _lines(row: Experiment) -> list[tuple[Any, ...]]:
-    """The result as numbers: a line for each arm and measure, None where nothing is known yet."""
-    told, arms = row.result, read_arms(row.arms)
-    means = {arm["name"]: arm for arm in told.get("arms", ())}
-    return [
-        (
-            arm.name, METRICS[metric], means.get(arms[0].name, {}).get(metric), means.get(arm.name, {}).get(metric),
-            each.get("value"), each.get("low"), each.get("high"),
-            told.get("verdicts", {}).get(arm.name, "unknown") if metric == row.metric else "",
-        )
-        for arm in arms[1:]
-        for metric, each in told.get("differences", {}).get(arm.name, {}).items()
-    ]  # fmt: skip
 
 
 def _between(each: dict[str, Any]) -> str:
