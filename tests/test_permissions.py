@@ -344,6 +344,28 @@ OPEN = frozenset(
 `autocomplete` answers only where a model is named with it, by that model's rights."""
 
 
+@pytest.mark.timeout(600)
+def test_a_page_has_one_heading_of_the_first_level_and_nothing_of_its_template_s_language(
+    clients: dict[str, Client], rows: dict[type[models.Model], models.Model]
+) -> None:
+    """Screen readers go by it. The bar above a page is its heading only where the page has none of its own. Nor does any show a
+    template's own marks."""
+    wrong, seen = {}, 0
+    for name, route in [*urls(admin.site.urls[0]), ("app_list", "clusters/")]:
+        if name is None or name in OPEN - {"index", "password_change", "app_list"} or "<app_label>" in route:
+            continue
+        with transaction.atomic():
+            answer = clients[S].get(address(route, name, rows))
+            transaction.set_rollback(True)
+        told = b"" if answer.streaming else answer.content
+        if answer.status_code == 200 and b"<html" in told:
+            seen += 1
+            if (headings := re.findall(rb"<h1\b|{#|{%", told)) != [b"<h1"]:
+                wrong[name] = headings
+    assert not wrong
+    assert seen > 80
+
+
 def test_whoever_may_log_in_and_nothing_else_is_told_nothing_of_the_shop(clients: dict[str, Client], db: None) -> None:
     Shop.objects.create(slug="secret-goods", name="Secret goods")
     assert "ecret goods" not in clients["staff"].get("/admin/").content.decode()

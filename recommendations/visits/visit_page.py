@@ -69,7 +69,7 @@ def visit(request: HttpRequest, pk: int) -> HttpResponse:
         "session": session,
         "shop": session.shop,
         "simulated": session.origin == Origin.SIMULATED,
-        "base": "admin/visits/part.html" if request.headers.get("x-part") else "admin/base_site.html",
+        "base": "admin/visits/part.html" if request.headers.get("x-part") else "admin/titled.html",
     }
     if not request.headers.get("x-part"):
         context |= admin.site.each_context(request)
