@@ -122,6 +122,21 @@ colourFaces();
 // What was last shown is there at once, so that the next answer is seen as a change.
 if (kept.profile && followed) { show(kept.profile, remembered); drawCourse(kept.course ?? [], inPlace(kept.profile.belief)); }
 
+
+// On a small screen the panel stands between the shelf and the goods: it says who, and the rest is a tap away, on the next page too.
+const more = document.getElementById("panel-more");
+function unfold(whole) {
+  more.setAttribute("aria-expanded", String(whole));
+  more.parentElement.classList.toggle("whole", whole);
+}
+if (more) {
+  unfold(kept.whole ?? false);
+  more.addEventListener("click", () => {
+    keep({ whole: !kept.whole });
+    unfold(kept.whole);
+  });
+}
+
 const switches = document.getElementById("circumstances");
 const circumstances = followed && switches ? new Circumstances(switches, (context) => live.place(context), kept, keep) : null;
 

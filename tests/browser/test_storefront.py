@@ -330,6 +330,21 @@ def test_no_sideways_scroll(open_page: Open, width: int) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_on_a_phone_the_panel_says_who_and_tells_the_rest_when_asked_on_the_next_page_too(open_page: Open) -> None:
+    page = open_page("/shop/fashion/item/C20/", viewport={"width": 390, "height": 800})
+    live(page)
+    more, moved = page.get_by_role("button", name="What moved it, and the clusters"), page.locator("#evidence")
+    expect(page.locator("#personas li").first).to_be_visible()
+    expect(moved).to_be_hidden()
+    more.click()
+    expect(more).to_have_attribute("aria-expanded", "true")
+    expect(moved).to_be_visible()
+    page.goto(page.url.replace("/item/C20/", "/"))
+    expect(moved).to_be_visible()
+    more.click()
+    expect(moved).to_be_hidden()
+
+
 def test_the_first_page_is_light(open_page: Open) -> None:
     received: list[float] = []
 
