@@ -84,9 +84,9 @@ slate's worth by some 0.02 looks, and a reward scatters by 1: were it wider, the
 the rule."""
 
 WIDTH = 0.2
-"""Of the posterior's standard deviation, that with which options are drawn (posterior reshaping, Chapelle & Li 2011). They are drawn
-independently, but share weights: what is unknown of two expansions of a cluster cancels but for a tenth, in worlds of
-`evaluation/adaptation`, and drawn at the full width the best of four won a third of the time, little more than by lot."""
+"""Of the posterior's standard deviation, that with which options are drawn (posterior reshaping, Chapelle & Li 2011). They are
+drawn independently, but share weights: what is unknown of two expansions of a cluster cancels but for a tenth. At the full width
+the best of five options won a third of the time, hardly more than by lot."""
 
 NOISE = 1.0
 """Variance of a reward that is assumed at first; one look is worth 1."""
@@ -170,7 +170,8 @@ def propensities(policy: Policy, x: np.ndarray, action: np.ndarray, *, floor: fl
 
     x : (m, O, d) features of each option.  action : (m, O) codes, `ABSENT` where there is no option.
     floor : instead of the policy's own.  An option's value is normal with mean x.m and `WIDTH` times the deviation, the root of
-    x.S.x, of its action's weights, drawn independently of the others'. Raises ValueError where shapes don't fit, or a row has no option.
+    x.S.x, of its action's weights, drawn independently of the others'. Raises ValueError where shapes don't fit, or a row has no
+    option.
     """
     x, codes = _fitting(policy, x, action)
     most = codes.max(axis=1, initial=ABSENT)

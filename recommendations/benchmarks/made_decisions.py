@@ -81,8 +81,8 @@ def _options(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, 
     x[:, :, at["bias"]] = 1.0
     about = [at[name] for name in FEATURES if name.startswith("target_") or name in {"related", "items"}]
     x[:, :, about] = np.where((action == EXPAND)[:, :, None], np.round(rng.random((n, 5, len(about))), 6), 0.0)
-    # Small parts of slates, of clusters that are smaller than most, and targets that suit personas as much as they do in shops: were
-    # these up to 1, the hand rule would leave nothing to chance, and there would be nothing to gain by learning.
+    # Small parts of slates, of clusters that are smaller than most, and targets that suit personas as much as they do in shops:
+    # were these up to 1, the hand rule would leave nothing to chance, and there would be nothing to gain by learning.
     for name, part in (("shown", 0.2), ("share", -0.2), ("target_persona", 0.1)):
         x[:, :, at[name]] = np.round(part * x[:, :, at[name]], 6)
     x[action == ABSENT] = 0.0
