@@ -6,12 +6,12 @@ A kind is a descriptor as catalogues have it (`clusters.catalogue`), or a range 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
-from clusters.catalogue import MISSING, PRICE_TIERS, Catalogue
+from clusters.catalogue import MISSING, PRICE_TIERS, Catalogue, ItemRow
 
 REDUCED = "discount=reduced"
 NAMES = ("category", "brand", "colour", "tag")
@@ -120,6 +120,11 @@ def under(catalogue: Catalogue, kinds: Collection[str]) -> np.ndarray:
     if columns:
         found |= np.asarray(catalogue.item_descriptors[:, columns].sum(axis=1)).ravel() > 0
     return found
+
+
+def tagged(rows: Sequence[ItemRow], kinds: Collection[str]) -> np.ndarray:
+    """(m,) bool, the rows that have a tag of these kinds, one that no catalogue knows yet too."""
+    return np.array([any(f"tag={tag}" in kinds for tag in row.tags) for row in rows], dtype=bool)
 
 
 def _coded(catalogue: Catalogue, name: str) -> tuple[np.ndarray, tuple[str, ...]]:

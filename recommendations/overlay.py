@@ -115,7 +115,7 @@ def with_overlay(engine: Engine, overlay: Overlay) -> Engine:
             kin = new_items.find_kin(
                 bare.catalogue.item_descriptors, catalogue.item_descriptors[n:], new_items.seen_by(bare.ranker)
             )
-            clusters = _same_as(_with_more_members(clusters, catalogue, kin), engine.clusters)
+            clusters = _same_as(_with_more_members(clusters, catalogue, rows, kin), engine.clusters)
         else:
             clusters = engine.clusters
         return _carried(
@@ -127,7 +127,7 @@ def with_overlay(engine: Engine, overlay: Overlay) -> Engine:
         changed,
         catalogue=catalogue,
         personas=_with_more_facts(bare.personas, bare.catalogue, catalogue, kin),
-        clusters=_with_more_members(clusters, catalogue, kin),
+        clusters=_with_more_members(clusters, catalogue, rows, kin),
         ranker=new_items.with_more(bare.ranker, kin),
     )
 
@@ -148,7 +148,7 @@ def with_arm(
     if len(engine.catalogue) > len(bare.catalogue):
         own, others = bare.catalogue.item_descriptors, engine.catalogue.item_descriptors[len(bare.catalogue) :]
         kin = new_items.find_kin(own, others, new_items.seen_by(bare.ranker))
-        clusters = _with_more_members(clusters, engine.catalogue, kin)
+        clusters = _with_more_members(clusters, engine.catalogue, _new(bare.catalogue, engine.overlay), kin)
     return _carried((engine,), replace(arm, clusters=clusters))
 
 
@@ -241,9 +241,12 @@ def _votes(codes: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
     return votes
 
 
-def _with_more_members(clusters: ItemClusters, after: Catalogue, kin: Kin) -> ItemClusters:
+def _with_more_members(clusters: ItemClusters, after: Catalogue, joining: Sequence[ItemRow], kin: Kin) -> ItemClusters:
     """The clusters with new items in those of their kin: of the kin of their own category, where there are any, for nobody
-    looks for a skirt among trousers. What was learned, and rebuilds go on from, stays as it was."""
+    looks for a skirt among trousers. What was learned, and rebuilds go on from, stays as it was.
+
+    after : the clusters' catalogue with the new items after it.  joining : their rows, which may have tags that it doesn't know.
+    """
     n, c, m = len(clusters.primary), len(clusters), len(kin.positions)
     item_ids, category = after.item_ids, after.category
     own = (kin.weights > 0) & (category[np.maximum(kin.positions, 0)] == category[n:, None]) & (category[n:, None] >= 0)
@@ -253,7 +256,7 @@ def _with_more_members(clusters: ItemClusters, after: Catalogue, kin: Kin) -> It
     joins = sparse.csr_matrix(held @ clusters.of_item)
     for place, bars in enumerate(clusters.bars):
         if bars:
-            barred = kept_out.under(after, bars)[n:]
+            barred = kept_out.under(after, bars)[n:] | kept_out.tagged(joining, bars)
             joins.data[(joins.indices == place) & np.repeat(barred, np.diff(joins.indptr))] = 0.0
     joins.eliminate_zeros()
     strongest = _strongest(joins, MEMBERSHIPS)

@@ -278,6 +278,12 @@ def test_a_new_item_of_such_a_kind_does_not_come_in_and_others_do(trained: Engin
     assert 9_001 not in ids_of(live.clusters, pk)
     again = with_overlay(live, Overlay(2, {twin: Offer(told["price"], None, False)}, items=new))
     assert 9_001 not in ids_of(again.clusters, pk)
+    engine, pk = barred(trained, "tag=clearance", cluster=home)
+    assert "tag=clearance" not in engine.catalogue.descriptors
+    live = with_overlay(engine, Overlay(1, items=(new[0], replace(new[1], tags=("new", "clearance")))))
+    assert ids_of(live.clusters, pk) & {9_000, 9_001} == {9_000}, "a tag that no training saw"
+    arm = with_arm(live, clusters=engine.clusters)
+    assert ids_of(arm.clusters, pk) & {9_000, 9_001} == {9_000}, "nor in an experiment's arm"
 
 
 # On the rows

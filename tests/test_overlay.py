@@ -318,8 +318,8 @@ def test_a_new_item_joins_the_clusters_of_its_own_category_where_its_kin_are_of_
     kinds = ("trousers", "trousers", "skirts", "skirts", "skirts")
     after = build_catalogue([ItemRow(n, f"i{n}", "blue lace", kind) for n, kind in enumerate(kinds, 1)])
     clusters = made_clusters(2, per_cluster=2, first_id=1)
-    several = overlay._with_more_members(clusters, after, Kin(np.array([[0, 1, 2]]), np.array([[0.5, 0.4, 0.1]])))
+    several = overlay._with_more_members(clusters, after, (), Kin(np.array([[0, 1, 2]]), np.array([[0.5, 0.4, 0.1]])))
     assert dict(several.of(4)) == {1: pytest.approx(1.0)}
     assert several.primary[4] == 1
-    others = overlay._with_more_members(clusters, after, Kin(np.array([[0, 1, -1]]), np.array([[0.6, 0.4, 0.0]])))
+    others = overlay._with_more_members(clusters, after, (), Kin(np.array([[0, 1, -1]]), np.array([[0.6, 0.4, 0.0]])))
     assert dict(others.of(4)) == {0: pytest.approx(1.0)}, "without kin of its own category, the others say"
