@@ -82,6 +82,9 @@ def test_imports_and_tests_are_no_visits_and_simulated_ones_are_told(shop: Shop)
     found = today(shop, NOW)
     assert found.figures[0].value == "3"
     assert found.simulated == 2
+    assert not found.nobody
+    assert today(shop, NOW + dt.timedelta(days=1)).nobody, "who waits for visitors is told where to let some in"
+    assert not today(shop, NOW + dt.timedelta(days=8)).nobody, "of a shop that none were simulated for, nothing is said"
 
 
 def test_personas_have_the_shares_that_events_were_taken_for(shop: Shop) -> None:

@@ -59,7 +59,8 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True)
 class Today:
-    """What the page shows of a shop. hours : the last two weeks, up to the hour that is under way."""
+    """What the page shows of a shop. hours : the last two weeks, up to the hour that is under way.  nobody : came today to a shop
+    that simulated visitors came to of late."""
 
     figures: list[Figure]
     mix: str
@@ -70,6 +71,7 @@ class Today:
     hours: Hours
     simulated: int
     empty: bool
+    nobody: bool
 
 
 def today(shop: Shop, now: dt.datetime) -> Today:
@@ -88,6 +90,7 @@ def today(shop: Shop, now: dt.datetime) -> Today:
         hours=hours,
         simulated=int(simulated),
         empty=not hours.of("event").any(),
+        nobody=simulated > 0 and not hours.part(hours.length - now.astimezone(dt.UTC).hour - 1, hours.length).of("session").any(),
     )
 
 
