@@ -74,7 +74,7 @@ def installation() -> Iterator[tuple[str, dict[str, str]]]:
     finally:
         if server is not None:
             server.terminate()
-            server.wait(20)
+            server.wait(60)
         valkey.stop()
         shutil.rmtree(home, ignore_errors=True)
 
