@@ -99,9 +99,11 @@ def claim(shop: Shop, *, before: float, all_of_it: bool = False) -> int:
         high = _of(shop).order_by("-pk").values_list("pk", flat=True).first() or 0
     chunks: list[PolicyEvidence] = []
     after, until = last, moment(before)
-    unripe = _of(shop).filter(pk__gt=last, pk__lte=high, at__gte=until).order_by("pk").values_list("pk", flat=True).first()
+    # By the index of times, which holds keys too; the sum keeps databases from looking through every row for the first of them.
+    lately = AdaptationDecision.objects.filter(shop=shop, at__gte=until).annotate(key=F("pk") + 0).filter(key__gt=last)
+    unripe = lately.aggregate(first=Min("key"))["first"]
     if unripe is not None:
-        high = unripe - 1
+        high = min(high, unripe - 1)
     while after < high:
         rows = _of(shop).filter(pk__gt=after, pk__lte=high).order_by("pk")[:CHUNK]
         found = rows.aggregate(count=Count("pk"), first=Min("pk"), last=Max("pk"), earliest=Min("at"), latest=Max("at"))
