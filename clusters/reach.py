@@ -112,14 +112,15 @@ class Reach:
         held = self.clusters.items
         entries = slice(held.indptr[target], held.indptr[target + 1])
         items, membership = held.indices[entries], held.data[entries].astype(np.float64)
-        fresh = ~np.isin(items, held.indices[held.indptr[source] : held.indptr[source + 1]])
+        there = set(held.indices[held.indptr[source] : held.indptr[source + 1]].tolist())
+        fresh = np.array([item not in there for item in items.tolist()], dtype=bool)
         items, membership = items[fresh], membership[fresh]
         if not len(items):
             return Way((), "")
-        gain = np.zeros(len(self.clusters.primary))
-        known = self.clusters.behaviour.gain
-        gain[: len(known)] = known
-        best = items[np.lexsort((items, -membership * (1.0 + gain[items])))]
+        gain, known = np.zeros(len(items)), self.clusters.behaviour.gain
+        traded = items < len(known)
+        gain[traded] = known[items[traded]]
+        best = items[np.lexsort((items, -membership * (1.0 + gain)))]
         bounds = (("kept_out", self._let_in(source)), ("margin_floor", self._pays), ("apart", self._apart_of(source)))
         for bound, kept in bounds:
             if kept is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import repeat
+from itertools import compress, repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +41,10 @@ def trial_of(
     engine: Engine, state: SessionState, seen: View, ranked: Ranked, cluster_weight: Mapping[int, float], place: Context
 ) -> Trial:
     """A ranking, ready to be made again without one of its causes. cluster_weight : as `ranker.rank` was given it."""
-    own = engine.catalogue.positions(state.own) if state.own else _NOBODYS
+    own = _NOBODYS
+    if state.own:
+        own = engine.catalogue.positions(state.own)
+        own = own[own != NO_ITEM]
     pool = None
     if place.pool is not None:
         weight = dict(zip(place.pool.positions.tolist(), place.pool.log_weight.tolist(), strict=True))
@@ -56,7 +59,7 @@ def trial_of(
         cluster_weight=cluster_weight,
         shelves=engine.shelves,
         belief=seen.belief,
-        own=own[own != NO_ITEM],
+        own=own,
         pool=pool,
     )
 
@@ -99,7 +102,7 @@ def slate_items(
         named = nothing(len(rows))
     because, reasons = _words(engine, state, trial.history, slots, positions, named, ruling, place, request)
     parts = why.shares.astype(np.float64).round(4).tolist()
-    experts = [{e: s for e, s in zip(EXPERTS, part, strict=False) if s > 0.0} for part in parts]
+    experts = [dict(compress(zip(EXPERTS, part, strict=False), part)) for part in parts]  # none is below 0
     return tuple(map(_item, zip(*shown, because, named.experts, reasons, experts, rules, strict=True)))
 
 
@@ -157,4 +160,5 @@ def _words(
 
 def _did(history: History, position: int) -> int:
     """Code of the event that says most of what the session did with an item."""
-    return max(history.codes[history.positions == position].tolist(), key=lambda code: _ENGAGEMENT[code])
+    codes = zip(history.positions.tolist(), history.codes.tolist(), strict=True)
+    return max([code for item, code in codes if item == position], key=_ENGAGEMENT.__getitem__)

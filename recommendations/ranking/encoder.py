@@ -78,6 +78,11 @@ class Encoder:
             readonly(latest, np.float32),
         )
 
+    @cached_property
+    def answers(self) -> np.ndarray:
+        """`outputs` as compiled loops read them."""
+        return readonly(self.outputs, np.float32)
+
 
 def encode(encoder: Encoder, history: History, *, without: int = NO_ITEM) -> np.ndarray:
     """(d,) float32 unit vector of the session, less its events of the item `without`; zero for a session without an item."""
@@ -88,7 +93,7 @@ def event_parts(encoder: Encoder, history: History, items: np.ndarray) -> np.nda
     """(r, m) float32, how far each of the events read, the latest first, pulls the session towards each item, up to one
     factor."""
     rows = encoder.row_of.take(items).astype(np.int64)
-    return encoder_kernels.event_pulls(*encoder.loops, readonly(encoder.outputs, np.float32), rows, *history.loops)
+    return encoder_kernels.event_pulls(*encoder.loops, encoder.answers, rows, *history.loops)
 
 
 def arrange(

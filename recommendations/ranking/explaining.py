@@ -53,7 +53,7 @@ def explain(ranker: Ranker, history: History, ranked: Ranked, rows: np.ndarray) 
     if evidence is not None and len(columns):
         items = evidence.positions[columns]
         found = scoring.carried(
-            ranker.blend.weights,
+            ranker.blend.parts,
             evidence.features,
             evidence.votes,
             ranked.columns,

@@ -16,7 +16,7 @@ import numpy as np
 from recommendations.ranking import scoring
 from recommendations.ranking.explaining import NO_CAUSE, Why
 from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS
-from recommendations.ranking.ranker import DROPPED
+from recommendations.ranking.ranker import DROPPED, arrays
 from recommendations.ranking.removals import CLUSTER_ROWS, LEAST, Trial
 
 _OF_EXPERTS = (
@@ -28,6 +28,7 @@ _OF_EXPERTS = (
 _NO_FEATURES = np.zeros((0, 0), dtype=np.float32)
 _NOTHING = np.zeros(0, dtype=np.float32)
 _NO_ODDS = np.zeros(0)
+_UNCHANGED = (np.zeros(0, dtype=np.int64), _NOTHING)
 
 NOBODY = ""
 """Stands for the expert where no single one carried the item."""
@@ -61,18 +62,19 @@ def name(
 
     why : of these rows.  clusters, personas : r positions, -1 for none.  beside : whether the slate stands beside something.
     """
-    told = [i for i, row in enumerate(rows.tolist()) if row < len(trial.scores)]
+    count = len(trial.scores)
+    told = [i for i, row in enumerate(rows.tolist()) if row < count]
     if not told:
         return nothing(len(rows))
     if trial.ranked.evidence is None:
         return _opened(trial, rows, told, why, clusters, personas, beside=beside)
-    touched = trial.history.positions.tolist()
-    item = _most([touched[event] for event in why.because[told].tolist() if event != NO_CAUSE])
+    touched, because = trial.history.positions.tolist(), why.because.tolist()
+    item = _most([touched[because[i]] for i in told if because[i] != NO_CAUSE])
     without = trial.features_without(item) if item != NO_CAUSE else None
-    changed = trial.cluster_weight
+    changed, multipliers = arrays(trial.cluster_weight, np.float32) if trial.cluster_weight else _UNCHANGED
     assert why.mean is not None  # what has evidence has candidates
     found = scoring.named(
-        trial.ranker.blend.weights,
+        trial.ranker.blend.parts,
         trial.ranked.evidence.features,
         why.mean,
         trial.ranked.columns,
@@ -88,8 +90,8 @@ def name(
         CLUSTER_ROWS,
         *trial.clusters.held_by,
         len(trial.clusters),
-        np.array(list(changed), dtype=np.int64),
-        np.array(list(changed.values()), dtype=np.float32),
+        changed,
+        multipliers,
         DROPPED,
         trial.pool if trial.pool is not None else _NOTHING,
         beside,

@@ -155,8 +155,8 @@ def rank(
         evidence = gather(ranker, history, h, layout=layout, selection=selection, scratch=SCRATCH, also=also)
         positions, opening, n = evidence.positions, None, len(ranker.encoder.row_of)
         starts, groups, memberships, _ = clusters.held_by
-        changed, multipliers = _arrays(weights) if weights else _NO_WEIGHTS
-        items, item_multipliers = _arrays(item_weight) if item_weight else _NO_WEIGHTS
+        changed, multipliers = arrays(weights, np.float64) if weights else _NO_WEIGHTS
+        items, item_multipliers = arrays(item_weight, np.float64) if item_weight else _NO_WEIGHTS
         asked = (
             evidence.features,
             positions,
@@ -221,9 +221,9 @@ def cluster_log_weight(clusters: ItemClusters, weights: Mapping[int, float], pos
     return scoring.log_weights(np.array(positions, dtype=np.int64), *clusters.held_by[:3], multiplier, DROPPED)
 
 
-def _arrays(weights: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
+def arrays(weights: Mapping[int, float], dtype: type) -> tuple[np.ndarray, np.ndarray]:
     """The positions and what belongs to each."""
-    return np.array(list(weights), dtype=np.int64), np.array(list(weights.values()), dtype=np.float64)
+    return np.array(tuple(weights), dtype=np.int64), np.array(tuple(weights.values()), dtype=dtype)
 
 
 def _item_log_weight(weights: Mapping[int, float], positions: np.ndarray, ranker: Ranker) -> np.ndarray:

@@ -111,7 +111,7 @@ class Trial:
     def features_without(self, item: int) -> np.ndarray | None:
         """(F, k) features that the items have without it; None where nothing of the session would be left."""
         evidence = self.ranked.evidence
-        if evidence is None or not (evidence.asked.positions != item).any():
+        if evidence is None or set(evidence.asked.positions.tolist()) <= {item}:
             return None
         h = represent(self.ranker, self.history, without=item)
         return gather_without(

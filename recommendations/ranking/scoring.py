@@ -326,7 +326,7 @@ def latest_cause(
 
 @compiled
 def carried(
-    weights: Weights,
+    parts: tuple[Any, ...],
     features: np.ndarray,
     votes: np.ndarray,
     ranked: np.ndarray,
@@ -346,6 +346,7 @@ def carried(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`shares` (r, count) and `latest_cause` (r,) of the items at `columns`, and the `means` (F,) of all features (F, m).
 
+    parts : `Weights` without its names.
     votes : (9, m), the six relations first.  ranked : (k,) int64 columns of all that is ranked: each relation counts by its votes
     for them, for their units differ.  experts : transitions, neighbours, encoder, session, popularity among the `count`.
     indptr ... decayed : of `ItemRows`.  read : events whose rows are read.
@@ -356,7 +357,7 @@ def carried(
     for f in range(len(features)):
         for i in range(len(columns)):
             own[f, i] = features[f, columns[i]]
-    parts = shares(own, mean, gradients(weights, own), expert_of, count, otherwise)
+    owed = shares(own, mean, gradients(Weights(*parts), own), expert_of, count, otherwise)
     scale = np.empty(len(values), dtype=np.float32)
     for k in range(len(scale)):
         total = np.float32(1e-12)
@@ -371,9 +372,9 @@ def carried(
     by_rows, by_pull = np.empty(len(items), dtype=np.float32), np.empty(len(items), dtype=np.float32)
     by_visit = np.empty(len(items), dtype=np.float32)
     for r in range(len(items)):
-        by_rows[r] = parts[r, by_transitions] + parts[r, by_neighbours]
-        by_pull[r], by_visit[r] = parts[r, by_encoder], parts[r, by_session]
-    return parts, latest_cause(positions, items, said, pulls, by_rows, by_pull, by_visit), mean
+        by_rows[r] = owed[r, by_transitions] + owed[r, by_neighbours]
+        by_pull[r], by_visit[r] = owed[r, by_encoder], owed[r, by_session]
+    return owed, latest_cause(positions, items, said, pulls, by_rows, by_pull, by_visit), mean
 
 
 # Without a cause
@@ -437,7 +438,7 @@ def _odds_at(scores: np.ndarray, rows: np.ndarray, power: np.ndarray, out: np.nd
 
 @compiled
 def named(
-    weights: Weights,
+    parts: tuple[Any, ...],
     features: np.ndarray,
     mean: np.ndarray,
     columns: np.ndarray,
@@ -467,6 +468,7 @@ def named(
     """(r, 4) int64: of the items at `rows` of a ranking of k, which item, expert and cluster hold, -1 for none, and whether
     what the slate stands beside does, 1 or 0. `naming` says what is tried; what is proposed stands, or what is missed most.
 
+    parts : `Weights` without its names.
     features : (F, m), their `mean` (F,).  columns, positions : (k,) int64.  scores : (k,) float32 as ranked.
     leading, labels : (r,) int64, the expert and the cluster that may be named, -1 for none.
     item : the one that is tried, -1 for none; without it the blend says what it says of features `without` (F, k), or, if that is
@@ -476,7 +478,7 @@ def named(
     changed, multipliers : (x,) clusters whose weight the session changed.
     dropped : `log_weights`' least.  pool : (k,) float32, or empty.  least : by which log-odds must fall.
     """
-    k, r = len(columns), len(rows)
+    weights, k, r = Weights(*parts), len(columns), len(rows)
     own = np.empty((len(features), k), dtype=np.float32)
     for f in range(len(features)):
         row = features[f]
