@@ -76,7 +76,7 @@ def test_progress_only_moves_forward_and_names_every_stage(world: World) -> None
 
 def test_the_step_benchmark_reports_what_it_promises() -> None:
     results = step.run(argparse.Namespace(items=240, events=1_500, steps=60, scale=0))
-    for part in ("observe", "recommend", "advance"):
+    for part in ("observe", "recommend", "advance", "plain_recommend", "plain_advance"):
         assert 0 < results[f"{part}_p50_us"] <= results[f"{part}_p99_us"]
     assert 0 < results["state_bytes_p99"] <= 2_048
 

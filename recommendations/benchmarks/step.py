@@ -36,11 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, float]:
-    """Microseconds at p50 and p99 of each part, bytes of state, what a release weighs, seconds of training. Seeded, so that the
-    work is the same; with `scale`, the same over more items, and the ratio."""
+    """Microseconds at p50 and p99 of each part, with reasons and, named `plain`, without them, as the doors answer unless reasons
+    are asked for; bytes of state, what a release weighs, seconds of training. Seeded, so that the work is the same; with `scale`,
+    the same over more items, and the ratio."""
     engine, train_s = made_engine(items=options.items, events=options.events)
     results: dict[str, float] = {"items": options.items, "train_seconds": round(train_s, 1)}
     results |= timed(engine, items=options.items, steps=options.steps)
+    plain = timed(engine, items=options.items, steps=options.steps, reasons=False)
+    results |= {f"plain_{name}": value for name, value in plain.items() if name.endswith("_us")}
     results |= weighed(engine)
     if copies := round(options.scale / options.items):
         large = replicate(engine, copies)
@@ -53,8 +56,11 @@ def run(options: argparse.Namespace) -> dict[str, float]:
     return results
 
 
-def timed(engine: Engine, *, items: int, steps: int) -> dict[str, float]:
-    """Microseconds of wall clock, and of this thread's processor for `advance`, which other programs don't add to."""
+def timed(engine: Engine, *, items: int, steps: int, reasons: bool = True) -> dict[str, float]:
+    """Microseconds of wall clock, and of this thread's processor for `advance`, which other programs don't add to.
+
+    reasons : whether slates are asked for with them.
+    """
     from recommendations.serving.live import settle_memory  # needs Django set up, as in `weighed`
 
     settle_memory()  # as a process that serves does before its first request
@@ -74,7 +80,7 @@ def timed(engine: Engine, *, items: int, steps: int) -> dict[str, float]:
         began, t0 = time.thread_time(), time.perf_counter()
         observed = loop.observe(engine, state, event)
         t1 = time.perf_counter()
-        state, _ = loop.recommend(engine, observed, Request(now=now), loop.generator(observed))
+        state, _ = loop.recommend(engine, observed, Request(now=now, reasons=reasons), loop.draws(observed))
         t2, ended = time.perf_counter(), time.thread_time()
         if n >= WARM_UP:
             for name, seconds in (
