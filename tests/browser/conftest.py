@@ -66,7 +66,9 @@ def installation() -> Iterator[tuple[str, dict[str, str]]]:
         assert made.returncode == 0, f"the shop could not be made:\n{made.stderr[-3000:]}"
         log = (home / "web.log").open("wb")
         server = subprocess.Popen(
-            [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port), "recsite.asgi:application"],
+            # As `manage.py up` has it: a worker that a busy machine keeps from ending must not end the tests.
+            [*(sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port)),
+             *("--workers-kill-timeout", "5"), "recsite.asgi:application"],
             env=environ, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, preexec_fn=embedded.dies_with_parent(),
         )  # fmt: skip
         wait_until_ready(port, server, home / "web.log")
