@@ -69,7 +69,9 @@ def _policy_for(release: Release, serves: str) -> str:
     if serving is None or serves == own:
         return own
     brings = None if serving.has_learned else _read_policy(release.shop, own)
-    return own if brings is not None and brings.version == default_policy().version else serves
+    if brings is None or brings.version != default_policy().version or standing.is_refused(release.shop, brings.version):
+        return serves
+    return own
 
 
 def _read_policy(shop: Shop, version: str) -> Policy | None:

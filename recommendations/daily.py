@@ -99,13 +99,12 @@ def _pour(shop: Shop, tally: Mapping[tuple[dt.date, str, str, str], float]) -> N
         hourly.pour(DayTally, shop, ("day", "measure", "key", "origin"), tally)
 
 
-def _add_up_weeks(shop: Shop, measures: Iterable[str], origins: Sequence[str], since: dt.date | None) -> None:
-    """Make the weeks' rows of these measures again from their days, from the week of `since` on or all of them."""
-    measures = WEEKLY.intersection(measures)
+def _add_up_weeks(shop: Shop, origins: Sequence[str], since: dt.date | None) -> None:
+    """Make the weeks' rows again from their days, from the week of `since` on or all of them."""
     rows = DayTally.objects.filter(shop=shop, origin__in=origins)
     rows = rows.filter(day__gte=_monday(since)) if since is not None else rows
-    rows.filter(measure__in=[WEEK + measure for measure in measures]).delete()
-    days = rows.filter(measure__in=measures).order_by().annotate(week=TruncWeek("day"))
+    rows.filter(measure__in=[WEEK + measure for measure in WEEKLY]).delete()
+    days = rows.filter(measure__in=WEEKLY).order_by().annotate(week=TruncWeek("day"))
     sums = days.values_list("week", "measure", "key", "origin").annotate(Sum("value"))
     _pour(shop, {(week, WEEK + measure, key, origin): much for week, measure, key, origin, much in sums})
 
@@ -237,7 +236,7 @@ def recount(shop: Shop, since: dt.datetime | None = None, origins: Sequence[str]
         old = DayTally.objects.filter(shop=shop, measure__in=TOLD_BY_ARCHIVE, origin__in=origins)
         (old.filter(day__gte=start.date()) if start is not None else old).delete()
         _pour(shop, tally)
-        _add_up_weeks(shop, TOLD_BY_ARCHIVE, origins, start.date() if start is not None else None)
+        _add_up_weeks(shop, origins, start.date() if start is not None else None)
     return len(tally)
 
 

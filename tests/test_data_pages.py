@@ -378,6 +378,9 @@ def test_searches_of_before_it_was_counted_do_not_pass_for_such_as_led_nowhere(s
     DayTally.objects.filter(shop=shop, day=today - dt.timedelta(days=1)).delete()
     DayTally.objects.filter(shop=shop, measure="search_led").update(day=today)
     assert "is counted from now on" in page.get(address("searches")).content.decode(), "of no whole day yet"
+    assert '<th scope="row">blue hat' not in page.get(address("searches"), {"only": "few"}).content.decode()
+    lines = b"".join(page.get(address("searches"), {"format": "csv"}).streaming_content).decode().splitlines()  # type: ignore[attr-defined]
+    assert lines[1].startswith("blue hat,40,0,0.0,")
 
 
 # Trainings

@@ -602,6 +602,10 @@ def test_a_hand_rule_of_before_an_upgrade_gives_way_to_that_of_the_training_but_
     assert serving(shop) == today.version, "a rollback to a release of before the upgrade brings its rule back no more"
     activation.activate(published(taught), by=by)
     assert serving(shop) == today.version, "nor what somebody turned down"
+    policies.roll_back(shop, by=User.objects.create_superuser("grace"))
+    assert serving(shop) == "of-last-spring"
+    activation.activate(published(today), by=by)
+    assert serving(shop) == "of-last-spring", "who went back from today's rule is not led to it again by a training"
     component = published(taught).components["policy"]
     activation.serve_policy(shop, component, by=by, reason="", told=lambda release: None)
     activation.activate(published(today), by=by)

@@ -91,6 +91,7 @@ def site() -> Iterator[Site]:
         [sys.executable, "-c", _OPERATOR], env=environment, cwd=root, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port), "--log-level", "warning"]
+    command += ["--workers-kill-timeout", "5"]
     server = None
     try:
         assert operator.stdout is not None

@@ -168,7 +168,7 @@ def test_the_switch_in_the_admin_tells_what_is_and_refuses_in_words(
         page = client.post(start, {"per_minute": per_minute, "minutes": "5"}, follow=True).content.decode()
         assert said in page
     with redis_client.lock(standing.lock_of(shop.pk), timeout=15):
-        standing.begin(shop.pk, 5, (timezone.now() + timedelta(minutes=5)).timestamp(), redis_client)
+        standing.begin(shop.pk, standing.Wanted(5, (timezone.now() + timedelta(minutes=5)).timestamp()), redis_client)
         standing.note(shop.pk, redis_client, visits=7, inside=2)
         assert "7 came, 2 inside" in client.get("/admin/personas/session/").content.decode()
         assert "come there already" in client.post(start, {"per_minute": "5", "minutes": "5"}, follow=True).content.decode()
@@ -208,7 +208,7 @@ def test_visitors_whose_process_ended_are_gone_on_with_once_and_nobody_elses(
     monkeypatch.setattr(launching, "launch_again", started.append)
     tasks.resume_visitors()
     assert not started, "nobody was asked for"
-    standing.begin(shop.pk, 5, soon(), redis_client)
+    standing.begin(shop.pk, standing.Wanted(5, soon()), redis_client)
     standing.note(shop.pk, redis_client, visits=7, bought=2)
     with redis_client.lock(standing.lock_of(shop.pk), timeout=15):
         tasks.resume_visitors()
@@ -220,7 +220,7 @@ def test_visitors_whose_process_ended_are_gone_on_with_once_and_nobody_elses(
     assert left is not None
     assert (left.per_minute, left.visits, left.bought) == (5, 7, 2)
     for end in ({"told": "stopped by hand"}, {"told": "", "until": str(soon(-1))}):
-        standing.begin(shop.pk, 5, soon(), redis_client)
+        standing.begin(shop.pk, standing.Wanted(5, soon()), redis_client)
         standing.note(shop.pk, redis_client, **end)
         tasks.resume_visitors()
     assert started == [shop], "what was ended, by hand or by its time, stays so"
@@ -239,7 +239,7 @@ def test_a_process_that_goes_on_keeps_the_time_and_the_numbers(
     monkeypatch.setattr(running._Coming, "bring", bring)
     assert running.resume(shop, base="http://localhost") is None, "nobody was asked for"
     until = soon()
-    standing.begin(shop.pk, 5, until, redis_client)
+    standing.begin(shop.pk, standing.Wanted(5, until), redis_client)
     standing.note(shop.pk, redis_client, visits=7, bought=2, inside=3)
     after = running.resume(shop, base="http://localhost")
     assert came == [(5, 7, 2)]
@@ -277,8 +277,19 @@ def test_a_stop_before_the_first_visitor_came_holds(
     assert len(came) == 2, "a command in a shell is no answer to what was asked in the admin"
 
 
+def test_who_stops_and_asks_again_gets_what_they_asked_for_last(shop: Shop, redis_client: redis.Redis) -> None:
+    """The process that was asked for first may begin after the second asking."""
+    standing.ask(shop.pk, 60, 100)
+    standing.ask_to_stop(shop.pk, redis_client)
+    standing.ask(shop.pk, 5, 5)
+    first = standing.begin(shop.pk, standing.Wanted(60, time.time() + 6_000), redis_client, asked=True)
+    assert first is not None
+    assert first.per_minute == 5
+    assert first.until < time.time() + 301
+
+
 def test_visitors_who_cannot_go_on_are_not_tried_again_till_their_time_is_over(shop: Shop, redis_client: redis.Redis) -> None:
-    standing.begin(shop.pk, 5, soon(), redis_client)
+    standing.begin(shop.pk, standing.Wanted(5, soon()), redis_client)
     with redis_client.lock(standing.lock_of(shop.pk), timeout=15):
         assert running.resume(shop, base="http://localhost") is None, "others bring them"
     with pytest.raises(standing.VisitorsError, match="no release"):

@@ -55,7 +55,7 @@ def _clusterless(shop: Shop, items: QuerySet[Item]) -> QuerySet[Item]:
 
 
 def _unseen(shop: Shop, items: QuerySet[Item]) -> QuerySet[Item]:
-    since = timezone.now().astimezone(dt.UTC).date() - dt.timedelta(days=SEEN_DAYS)
+    since = today() - dt.timedelta(days=SEEN_DAYS)
     seen = DayTally.objects.filter(
         shop=shop, measure="item_seen", key=Cast(OuterRef("pk"), CharField()), day__gte=since, origin__in=SHOWN
     )
@@ -162,7 +162,7 @@ class Term:
 
 def terms(shop: Shop, days: int, words: str = "", led_since: dt.date | None = None) -> tuple[list[Term], int]:
     """What was searched for most in the last days, with what a search finds now; and how many searches there were in all."""
-    since = timezone.now().astimezone(dt.UTC).date() - dt.timedelta(days=days - 1)
+    since = today() - dt.timedelta(days=days - 1)
     rows = DayTally.objects.filter(shop=shop, measure="search", day__gte=since, origin__in=COUNTED)
     total = rows.aggregate(n=Sum("value"))["n"] or 0
     rows = rows.filter(key__contains=words.casefold()) if words else rows
@@ -179,8 +179,13 @@ def terms(shop: Shop, days: int, words: str = "", led_since: dt.date | None = No
     ], round(total)
 
 
+def today() -> dt.date:
+    """As days are counted by (UTC)."""
+    return timezone.now().astimezone(dt.UTC).date()
+
+
 def led_since(shop: Shop) -> dt.date | None:
-    """The first day of all of which it is known whether searches led on; None where none is yet.
+    """The first day of all of which it is known whether searches led on, tomorrow at the latest; None where none ever did.
 
     It isn't counted of before an upgrade, which may have come in the middle of the first day that tells of any.
     """
@@ -188,7 +193,7 @@ def led_since(shop: Shop) -> dt.date | None:
     if first is None or not DayTally.objects.filter(shop=shop, measure="search", day__lt=first).exists():
         return first
     whole: dt.date = first + dt.timedelta(days=1)
-    return whole if whole <= timezone.now().astimezone(dt.UTC).date() else None
+    return whole
 
 
 def _looked_up(shop: Shop, term: str, times: int) -> Term:

@@ -108,7 +108,7 @@ class DataPages(ImportPages):
         led_since = data.led_since(shop) if shop is not None else None
         terms, total = data.terms(shop, days, words, led_since) if shop is not None else ([], 0)
         nothing = [term for term in terms if not term.found]
-        few = [term for term in terms if term.found and term.told >= least and term.percent < under]
+        few = [term for term in terms if term.found and term.told >= max(least, 1) and term.percent < under]
         shown = {"none": nothing, "part": [t for t in terms if t.loosely or t.missing], "few": few}.get(only, terms)
         if request.GET.get("format") == "csv" and shop is not None:
             head = ("searched for", "times", "led to an item", "of 100", "items found now", "read as", "words that no item has")
@@ -125,7 +125,7 @@ class DataPages(ImportPages):
             "under": under,
             "most_times": data.MOST_TIMES,
             "few": len(few),
-            "led_since": led_since,
+            "led_since": led_since if led_since and led_since <= data.today() else None,
             "total": total,
             "told": len(terms),
             "most": data.MOST_TERMS,

@@ -25,6 +25,11 @@ def follow(shop: Shop, version: str, component: str) -> PolicyVersion:
     return row
 
 
+def is_refused(shop: Shop, version: str) -> bool:
+    """Whether somebody, or the gate, turned this policy down."""
+    return PolicyVersion.objects.filter(shop=shop, version=version, state=PolicyVersion.State.REFUSED).exists()
+
+
 def components_in_use(shop: Shop) -> set[tuple[str, str]]:
     """(kind, version) of components that no release may name, and yet are needed: policies on record, arms of experiments."""
     policies = PolicyVersion.objects.filter(shop=shop).values_list("component", flat=True)

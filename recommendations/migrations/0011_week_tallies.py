@@ -11,7 +11,10 @@ MEASURES = ("cluster_seen", "cluster_click", "pair_seen", "pair_click", "categor
 
 
 def add_up(apps: Any, schema_editor: Any) -> None:
+    take_off(apps, schema_editor)  # what an archiver of the new version wrote before this
     tallies = apps.get_model("recommendations", "DayTally")
+    # The archivers' own locks: none adds days meanwhile.
+    list(apps.get_model("personas", "Shop").objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     days = tallies.objects.filter(measure__in=MEASURES).order_by().values_list("shop", "day", "measure").distinct()
     weeks = defaultdict(list)
     for shop, day, measure in days:

@@ -91,16 +91,15 @@ def _run(
     if not lock.acquire():
         raise VisitorsError(f"visitors come to {shop} already; stop those first")
     with renewed(lock, every=standing.HELD_S / 3):
-        if standing.begin(shop.pk, per_minute, until, client, asked=asked):
-            _let_in(shop, base, per_minute, until, seed, pace, before, client)
+        if wanted := standing.begin(shop.pk, standing.Wanted(per_minute, until), client, asked=asked):
+            _let_in(shop, base, wanted, seed, pace, before, client)
     return standing.read(shop.pk, client)
 
 
 def _let_in(
     shop: Shop,
     base: str,
-    per_minute: int,
-    until: float,
+    wanted: standing.Wanted,
     seed: int | None,
     pace: float,
     before: standing.Standing | None,
@@ -113,10 +112,10 @@ def _let_in(
     except ValueError as error:
         raise VisitorsError(str(error)) from error
     key, plaintext = ApiKey.objects.issue(shop=shop, name=KEY_NAME, scopes=["ingest", "read"])
-    key.expires_at = datetime.fromtimestamp(until, UTC) + timedelta(minutes=5)  # if this process is killed
+    key.expires_at = datetime.fromtimestamp(wanted.until, UTC) + timedelta(minutes=5)  # if this process is killed
     key.save(update_fields=["expires_at"])
     try:
-        coming = _Coming(shop.pk, client, crowd, catalogue, per_minute, pace, before)
+        coming = _Coming(shop.pk, client, crowd, catalogue, wanted.per_minute, pace, before)
         asyncio.run(coming.bring(base, plaintext))
     except KeyboardInterrupt:
         standing.ask_to_stop(shop.pk, client)  # by hand: nobody goes on with them

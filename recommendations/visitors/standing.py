@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis import Redis
 
@@ -103,18 +103,30 @@ def take_back(shop_id: int) -> None:
     releases.redis_client().delete(name_of(shop_id))
 
 
-def begin(shop_id: int, per_minute: int, until: float, client: Redis, *, asked: bool = False) -> bool:
-    """Say that they come; whether they may. asked : by somebody who may have stopped them before the first one came."""
+class Wanted(NamedTuple):
+    """How many a minute, and the time at which they end."""
+
+    per_minute: int
+    until: float
+
+
+def begin(shop_id: int, wanted: Wanted, client: Redis, *, asked: bool = False) -> Wanted | None:
+    """Say that they come; how, or None where they may not.
+
+    asked : by somebody who may have stopped them before the first one came, or asked for others since, who then come.
+    """
     name = name_of(shop_id)
 
-    def unless_stopped(pipe: Any) -> bool:
-        stopped = asked and pipe.hget(name, "told") == BY_HAND.encode()
+    def unless_stopped(pipe: Any) -> Wanted | None:
+        told, per_minute, until = pipe.hmget(name, "told", "per_minute", "until")
         pipe.multi()
-        if not stopped:
-            _put(shop_id, pipe, {"per_minute": per_minute, "until": until})
-        return not stopped
+        if asked and told == BY_HAND.encode():
+            return None
+        latest = Wanted(int(per_minute), float(until)) if asked and per_minute and until else wanted
+        _put(shop_id, pipe, latest._asdict())
+        return latest
 
-    return bool(client.transaction(unless_stopped, name, value_from_callable=True))  # type: ignore[arg-type]
+    return client.transaction(unless_stopped, name, value_from_callable=True)  # type: ignore[arg-type,return-value]
 
 
 def unfinished(shop_id: int, client: Redis | None = None) -> Standing | None:

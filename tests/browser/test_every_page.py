@@ -12,6 +12,7 @@ from .test_rules import enter
 
 def test_no_page_of_the_desk_is_wider_than_a_phone_and_each_has_one_heading(open_page: Open) -> None:
     page = enter(open_page, "/admin/", color_scheme="dark", viewport={"width": 390, "height": 800})
+    expect(page.locator("#nav-sidebar")).to_be_attached()
     links = page.locator("#nav-sidebar a[href^='/admin/']").evaluate_all("links => links.map(a => a.getAttribute('href'))")
     assert len(set(links)) > 30
     site, wrong = page.url.split("/admin/")[0], []
