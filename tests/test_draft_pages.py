@@ -17,6 +17,7 @@ from clusters.editing import Actor
 from clusters.models import ClusterChange, ClusterMembership, Item, ItemCluster
 from personas import versions
 from personas.models import Archetype, Attribute, Shop
+from recommendations.desk import draft_pages
 from recommendations.drafts import drafting
 from recommendations.drafts import outcomes as draft_outcomes
 from recommendations.models import AuditEntry, DraftEdit
@@ -117,6 +118,13 @@ def test_personas_go_with_the_rest(shop: Shop, anna: User, page: Client) -> None
     assert "Published: 1 change and version 2 of the personas" in text
     assert not versions.unpublished(shop)
     assert "Everything is published." in text
+
+
+def test_personas_are_said_to_be_seen_after_their_fit_and_edits_at_once() -> None:
+    assert draft_pages._reach(edits=True, personas=False) == "Shoppers see it within seconds."
+    assert "once the fit is done" in draft_pages._reach(edits=False, personas=True)
+    both = draft_pages._reach(edits=True, personas=True)
+    assert "the changes within seconds, the personas once the fit is done" in both
 
 
 def test_a_corner_says_how_much_is_unpublished(shop: Shop, anna: User, page: Client) -> None:

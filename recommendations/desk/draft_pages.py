@@ -40,6 +40,8 @@ SEE_PERSONAS = "personas.view_archetype"
 DISCARDED = "discarded drafts"
 """In somebody's session: shop id -> what they discarded last, until they do something else with drafts."""
 
+FIRST = "It counts from the first release on."
+
 SUBJECTS = {
     "cluster": "admin:clusters_itemcluster_change",
     "rule": "admin:recommendations_merchandisingrule_change",
@@ -244,7 +246,7 @@ class DraftPages(ModelAdmin):
         done = sum(fate.goes for fate in fates)
         told = ([f"{done} change{'' if done == 1 else 's'}"] if done else []) + told
         if told:
-            reach = "Shoppers see it within seconds." if Release.objects.active(shop) else "It counts from the first release on."
+            reach = _reach(edits=bool(done), personas=len(told) > bool(done)) if Release.objects.active(shop) else FIRST
             messages.success(request, f"Published: {' and '.join(told)}. {reach}")
         left = [fate for fate in fates if not fate.goes]
         if left:
@@ -327,6 +329,15 @@ class DraftPages(ModelAdmin):
 
     def _forget(self, request: HttpRequest, shop: Shop) -> None:
         request.session.pop(DISCARDED, None)
+
+
+def _reach(*, edits: bool, personas: bool) -> str:
+    """When shoppers see what was published: edits at once, personas after their fit."""
+    if not personas:
+        return "Shoppers see it within seconds."
+    if not edits:
+        return "Shoppers see it once the fit is done."
+    return "Shoppers see the changes within seconds, the personas once the fit is done."
 
 
 def _here(shop: Shop) -> str:
