@@ -18,14 +18,12 @@ from personas.archetypes import (
     Archetype,
     Attribute,
     PersonaError,
-    descriptor_weights,
     held,
-    item_scores,
-    mix_matrix,
     starting_model,
     tilted,
     tilts,
 )
+from personas.assembly import assemble
 from personas.encoding import FACTORS
 from personas.events import CODE, ITEM_ACTIONS
 from personas.evidence import EvidenceNetwork
@@ -71,22 +69,8 @@ def reweighed(
         tuple(_tables(model, fitted, attributes, archetypes, descriptors, item_descriptors)),
         model.hmm.learned,
     )
-    return PersonaModel(
-        hmm=hmm,
-        network=_network(model, hmm.log_initial, [place.get(a.id, -1) for a in archetypes]),
-        facts=model.facts,
-        archetype_ids=np.array([a.id for a in archetypes], dtype=np.int64),
-        archetype_keys=tuple(a.key for a in archetypes),
-        archetype_names=tuple(a.name for a in archetypes),
-        archetype_icons=tuple(a.icon for a in archetypes),
-        archetype_colours=tuple(a.colour for a in archetypes),
-        attribute_ids=np.array([a.id for a in attributes], dtype=np.int64),
-        attribute_keys=tuple(a.key for a in attributes),
-        attribute_names=tuple(a.name for a in attributes),
-        mix=mix_matrix(attributes, archetypes).astype(np.float32),
-        attribute_descriptors=descriptor_weights(attributes, descriptors),
-        item_attributes=item_scores(attributes, model.facts, descriptors, item_descriptors),
-    )
+    network = _network(model, hmm.log_initial, [place.get(a.id, -1) for a in archetypes])
+    return assemble(hmm, network, model.facts, attributes, archetypes, descriptors, item_descriptors)
 
 
 def _tables(

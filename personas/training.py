@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy import sparse
 
-from personas.archetypes import Archetype, Attribute, descriptor_weights, item_scores, mix_matrix, starting_model
+from personas.archetypes import Archetype, Attribute, starting_model
+from personas.assembly import assemble
 from personas.encoding import ItemFacts, Steps, encode_steps, gaps, value_names
 from personas.evidence import fit_evidence, log_prior
 from personas.fitting import FitReport, expect, filter_log, fit
@@ -55,22 +56,7 @@ def train_personas(
     )
     heads = expect(hmm, codes, offsets).posteriors[offsets[:-1]] if evidence is not None else np.zeros((sessions, 1))
     network = fit_evidence(heads, evidence, log_initial=hmm.log_initial)
-    model = PersonaModel(
-        hmm=hmm,
-        network=network,
-        facts=facts,
-        archetype_ids=np.array([a.id for a in archetypes], dtype=np.int64),
-        archetype_keys=tuple(a.key for a in archetypes),
-        archetype_names=tuple(a.name for a in archetypes),
-        archetype_icons=tuple(a.icon for a in archetypes),
-        archetype_colours=tuple(a.colour for a in archetypes),
-        attribute_ids=np.array([a.id for a in attributes], dtype=np.int64),
-        attribute_keys=tuple(a.key for a in attributes),
-        attribute_names=tuple(a.name for a in attributes),
-        mix=mix_matrix(attributes, archetypes).astype(np.float32),
-        attribute_descriptors=descriptor_weights(attributes, catalogue_descriptors),
-        item_attributes=item_scores(attributes, facts, catalogue_descriptors, item_descriptors),
-    )
+    model = assemble(hmm, network, facts, attributes, archetypes, catalogue_descriptors, item_descriptors)
     return model, _beliefs(model, steps, log, evidence), report
 
 

@@ -166,7 +166,7 @@ def test_a_page_of_thousands_costs_as_many_queries_as_one_of_few(merchandiser: C
         for n in range(30):
             editing.rename(cluster=cluster, name=f"{cluster.pk} {n}", by=ANN)
     small, large = queries(merchandiser, at("change", few.pk)), queries(merchandiser, at("change", many.pk))
-    assert large == small <= 28
+    assert large == small <= 22
     page = text(merchandiser.get(at("change", many.pk)))
     assert len(re.findall(r'type="checkbox" name="item"', page)) == 100
     assert "page 1 of 31" in page

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PURE = (
     "personas.archetypes",
+    "personas.assembly",
     "personas.compiling",
     "personas.components",
     "personas.courses",
