@@ -33,9 +33,11 @@ __all__ = [
     "Reach",
     "Step",
     "brought_in",
+    "brought_weights",
     "item_weights",
     "observe",
     "rebase",
+    "spared_weights",
     "start",
 ]
 
@@ -110,13 +112,8 @@ def item_weights(reach: Reach, adapted: AdaptedClusters, position: Callable[[int
     position : of an item id, negative where there is none.
     """
     bounds = reach.bounds
-    weights = _spared(reach, adapted)
-    more: dict[int, float] = {}
-    for target in adapted.brought:
-        by = bounds.bring_by ** left_of(bounds, adapted.weight.get(target, 1.0))
-        for p in brought_with(reach, adapted, target):
-            more[p] = max(more.get(p, 1.0), by)
-    for p, by in more.items():
+    weights = spared_weights(reach, adapted)
+    for p, by in brought_weights(reach, adapted).items():
         weights[p] = weights.get(p, 1.0) * by
     for item, looks in adapted.passed.items():
         if looks > LOOK and (p := position(item)) >= 0:
@@ -125,7 +122,18 @@ def item_weights(reach: Reach, adapted: AdaptedClusters, position: Callable[[int
     return weights
 
 
-def _spared(reach: Reach, adapted: AdaptedClusters) -> dict[int, float]:
+def brought_weights(reach: Reach, adapted: AdaptedClusters) -> dict[int, float]:
+    """Item position -> what having come in with an expansion makes of its odds: the most, where it came with several."""
+    bounds = reach.bounds
+    more: dict[int, float] = {}
+    for target in adapted.brought:
+        by = bounds.bring_by ** left_of(bounds, adapted.weight.get(target, 1.0))
+        for p in brought_with(reach, adapted, target):
+            more[p] = max(more.get(p, 1.0), by)
+    return more
+
+
+def spared_weights(reach: Reach, adapted: AdaptedClusters) -> dict[int, float]:
     """Item position -> what makes good that a cluster weighs less that spares the item."""
     clusters = reach.clusters
     less = {clusters.position_of[c]: w for c, w in adapted.weight.items() if w < 1.0 and c in clusters.position_of}

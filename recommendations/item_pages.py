@@ -51,11 +51,11 @@ class ItemPage(ItemAdmin):
     @once
     def shown_slates(self, item: Item) -> SafeString | str:
         """The last slates that hold the item, of the shop's latest, each with the way to why."""
-        latest = ServedSlate.objects.filter(shop=item.shop_id).order_by("-at")[:LATEST]
+        latest = list(ServedSlate.objects.filter(shop=item.shop_id).order_by("-at")[:LATEST])
         found = ((slate, next((entry for entry in slate.items if entry["item"] == item.pk), None)) for slate in latest)
         held = list(islice(((slate, entry) for slate, entry in found if entry is not None), NAMED))
         if not held:
-            return f"In none of the shop’s last {LATEST} slates."
+            return in_none_words(len(latest))
         why = "admin:recommendations_servedslate_why"
         rows = (
             (
@@ -77,6 +77,15 @@ class ItemPage(ItemAdmin):
             return live_words(item, overlays.live_state(item))
         except releases.ReleaseError as error:
             return f"Not known: {error}"
+
+
+def in_none_words(slates: int) -> str:
+    """That an item was not recommended lately. slates : of the shop that were looked through, at most `LATEST`."""
+    if slates == 0:
+        return "Not yet: this shop has shown nobody a slate so far."
+    if slates == 1:
+        return "Not in the one slate that this shop has shown so far."
+    return f"In none of the shop’s {'last ' * (slates == LATEST)}{slates} slates{' so far' * (slates < LATEST)}."
 
 
 def live_words(item: Item, state: LiveState) -> str:

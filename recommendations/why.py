@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clusters import alignment
+from clusters import adaptation, alignment
 from personas.sessions import NO_ITEM
 from recommendations import engine as loop
 from recommendations.engine import Engine
@@ -34,8 +34,11 @@ ROUNDING = 1e-3
 
 
 class Part(NamedTuple):
-    """What one voice adds to the score, in log-odds. name : an expert, or "cluster weights", "item weights", "rules",
-    "page" (what the slate stands beside), "other"."""
+    """What one voice adds to the score, in log-odds.
+
+    name : an expert, or "cluster weights", "brought in", "spared", "lessened", "passed over" (of `_weighed`), "rules", "page"
+    (what the slate stands beside), "other".
+    """
 
     name: str
     value: float
@@ -130,9 +133,7 @@ def _parts(engine: Engine, made: Made, place: int, score: float) -> tuple[float,
     parts = [Part(name, float(value)) for name, value in zip(EXPERTS, experts, strict=True)]
     if trial.cluster_weight:
         parts.append(Part("cluster weights", float(cluster_log_weight(engine.clusters, trial.cluster_weight, position)[0])))
-    multiplier = made.item_weight.get(int(position[0]), 1.0)
-    if multiplier != 1.0:
-        parts.append(Part("item weights", float(np.log(max(multiplier, 1e-6)))))
+    parts += _weighed(engine, made, int(position[0]))
     if made.ruling.weights is not None:
         parts.append(Part("rules", float(made.ruling.weigh(position)[0])))
     if trial.pool is not None:
@@ -143,6 +144,20 @@ def _parts(engine: Engine, made: Made, place: int, score: float) -> tuple[float,
     told.sort(key=lambda part: -abs(part.value))
     # What rounding leaves over goes to the baseline, so that the sum is the score.
     return score - sum(part.value for part in told), tuple(told)
+
+
+def _weighed(engine: Engine, made: Made, position: int) -> list[Part]:
+    """What the item weighs by itself, beside its clusters: by whether it came in with an expansion, is spared what a cluster lost
+    or is lessened in the shop's clusters, and by how often the visit passed it over."""
+    adapted = made.state.adapted
+    own = {
+        "brought in": adaptation.brought_weights(engine.reach, adapted).get(position, 1.0),
+        "spared": adaptation.spared_weights(engine.reach, adapted).get(position, 1.0),
+        "lessened": engine.clusters.kept.get(position, 1.0),
+    }
+    parts = [Part(name, float(np.log(by))) for name, by in own.items()]
+    whole = float(np.log(max(made.item_weight.get(position, 1.0), 1e-6)))
+    return [*parts, Part("passed over", whole - sum(part.value for part in parts))]
 
 
 def _opening(engine: Engine, made: Made, position: np.ndarray) -> tuple[float, np.ndarray]:

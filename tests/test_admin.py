@@ -31,6 +31,7 @@ from personas.models import (
     hash_key,
 )
 from recommendations import demo, releases
+from recommendations.item_pages import LATEST, in_none_words
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
 from tests.worlds import make_world, train_world
 
@@ -112,13 +113,32 @@ def test_lists_and_rows_open_and_rows_cost_no_queries(admin_client: Client, mode
     assert queries(admin_client, address(model, "change", row.pk)) <= MOST_ON_A_PAGE.get(model, 18)
 
 
+@pytest.mark.parametrize(
+    ("slates", "words"),
+    [
+        (0, "Not yet: this shop has shown nobody a slate so far."),
+        (1, "Not in the one slate that this shop has shown so far."),
+        (12, "In none of the shop’s 12 slates so far."),
+        (LATEST, "In none of the shop’s last 300 slates."),
+    ],
+)
+def test_no_more_slates_are_named_than_there_were(slates: int, words: str) -> None:
+    assert in_none_words(slates) == words
+
+
 def test_an_item_leads_to_why_it_was_recommended_for_whom_may_see_slates(admin_client: Client, client: Client) -> None:
     fill(0, 1)
     item, slate = Item.objects.earliest("pk"), ServedSlate.objects.get()
     why = reverse("admin:recommendations_servedslate_why", args=[slate.pk, item.pk])
     path = address(Item, "change", item.pk)
     assert why in admin_client.get(path).content.decode()
-    assert "last 300 slates" in admin_client.get(address(Item, "change", Item.objects.latest("pk").pk)).content.decode()
+    not_held = address(Item, "change", Item.objects.latest("pk").pk)
+    assert "Not in the one slate" in admin_client.get(not_held).content.decode()
+    ServedSlate.objects.bulk_create(
+        ServedSlate(shop=item.shop, recommendation_id=f"more{n}", session_id="x0", at=NOW) for n in range(LATEST)
+    )
+    assert "In none of the shop’s last 300 slates." in admin_client.get(not_held).content.decode()
+    ServedSlate.objects.exclude(pk=slate.pk).delete()
     clerk = User.objects.create_user("clerk", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_item"))
     client.force_login(clerk)
