@@ -19,8 +19,11 @@ django_pages = get_asgi_application()
 
 # These read settings and models, so Django must be set up before.
 from recommendations.serving import consumers, live  # noqa: E402
+from recsite import stopping  # noqa: E402
 from recsite.bodies import Bounded  # noqa: E402
 from recsite.static import StaticFiles  # noqa: E402
+
+stopping.sockets_first()
 
 pages = Bounded(django_pages)
 static_files = StaticFiles()

@@ -159,6 +159,12 @@ def serve_with(process: asyncio.Task[Process]) -> None:
     _current = (asyncio.get_running_loop(), process)
 
 
+async def end_sockets() -> None:
+    """Have the sockets of this loop's process say that the server stops; none where it never started."""
+    if _current is not None and _current[0] is asyncio.get_running_loop() and _current[1].done() and not _failed(_current[1]):
+        await _current[1].result().opened.close()
+
+
 async def stop() -> None:
     """Close what `current` opened on this loop."""
     global _current

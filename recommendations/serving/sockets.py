@@ -19,7 +19,6 @@ from urllib.parse import parse_qs
 from django.conf import settings
 
 from recommendations.serving import live, process
-from recommendations.serving.opened import RESTART
 from recommendations.serving.problems import Problem, internal
 from recommendations.serving.process import Process
 
@@ -150,25 +149,30 @@ class Socket(ABC):
                 await self._send({"type": "websocket.accept"})
             await self._send({"type": "websocket.close", "code": refused.code, "reason": refused.reason})
             return
+        with self.here.opened.speaking():
+            closing = await self._open(whose)
+            if closing.code:
+                with contextlib.suppress(TimeoutError, OSError, RuntimeError):
+                    async with asyncio.timeout(CLOSE_S):
+                        await self._send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
+
+    async def _open(self, whose: Hashable) -> Closing:
+        """From the handshake's answer to the last word, which is left to be said."""
         self.here.opened.add(whose, self)
-        closing, begun = Closing(RESTART, "the server stops"), False
+        begun = False
         try:
             await self._send({"type": "websocket.accept"})
             begun = True
             await self.opened()
             self.run(self._read(), "read a socket")
             self.run(self._keep(), "keep a socket")
-            closing = await self._ended
+            return await self._ended
         finally:
             self.end(0)
             self.here.opened.discard(whose, self)
             await self._stop()
             if begun:
                 await self.left()
-        if closing.code:
-            with contextlib.suppress(TimeoutError, OSError, RuntimeError):
-                async with asyncio.timeout(CLOSE_S):
-                    await self._send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
 
     async def _admitted(self) -> Hashable:
         if len(self.here.opened) >= settings.SOCKETS_MAX:
