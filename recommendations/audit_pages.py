@@ -94,6 +94,7 @@ class AuditPages(ReadOnlyAdmin):
     search_help_text = "Words of who, of what it was done to, or of what was done."
     list_before_template = "admin/desk/audit_top.html"
     show_full_result_count = False
+    rows_called = "entries"
     list_per_page = 50
     ordering = ("-at", "-pk")
     fields = ("at", "shown_who", "action", "shown_subject", "what", "shop")

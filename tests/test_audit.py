@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -274,6 +275,7 @@ def test_the_list_filters_by_the_address_and_its_file_has_the_same_rows(page: Cl
         file = b"".join(page.get(f"{reverse('admin:recommendations_auditentry_csv')}?{query}").streaming_content).decode()
         assert file.count("\r\n") == n + 1
     assert "'=thing" in b"".join(page.get(reverse("admin:recommendations_auditentry_csv")).streaming_content).decode()
+    assert re.search(r"\b4\s+entries\b", page.get(here).content.decode()), "of the log, not “4 audit log”"
     assert "By person, key or the system" in page.get(here).content.decode()
     assert "Nothing was done that meets these filters" in page.get(f"{here}?actor=nobody").content.decode()
 
