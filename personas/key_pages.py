@@ -64,7 +64,7 @@ class ApiKeyAdmin(ModelAdmin):
     @display(description="state", label={LIVE: "success", ENDING: "warning", ENDED: "danger", REVOKED: "danger"})
     def shown_state(self, key: ApiKey) -> tuple[str, str]:
         if key.revoked_at is not None:
-            return REVOKED, f"revoked {key.revoked_at:%Y-%m-%d}"
+            return REVOKED, f"revoked {key.revoked_at:%-d %b %Y}"
         if key.expires_at is None:
             return LIVE, "works"
         ends = f"{key.expires_at:%-d %b %Y, %H:%M}"

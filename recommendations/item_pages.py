@@ -129,7 +129,10 @@ class OverlayChangeAdmin(ReadOnlyAdmin):
         from recommendations.overlays import from_json
 
         delta = from_json(change.delta)
-        return f"{'everything anew: ' if delta.whole else ''}{summary(delta)}"
+        if not delta.whole:
+            return summary(delta)
+        told = summary(delta)
+        return "begun anew, without changes" if told == "nothing" else f"begun anew, with {told}"
 
     @admin.display(description=f"prices and stock, the first {SHOWN}")
     @once

@@ -218,7 +218,7 @@ def line(row: Shopper) -> dict[str, Any]:
             shares[place[told["id"]]] = stacks.standing(told["share"], len(personas))
         for k, share in enumerate(shares):
             seen[k] += share
-        columns.append(stacks.Column(shares, f"{visit['started_at']:%Y-%m-%d}: {_who(visit)}"))
+        columns.append(stacks.Column(shares, f"{visit['started_at']:%-d %b %Y}: {_who(visit)}"))
     names, colours = [a.name for a in personas], [a.colour for a in personas]
     told = _sentence(sessions, names, seen)
     return {
@@ -226,8 +226,8 @@ def line(row: Shopper) -> dict[str, Any]:
         "key": stacks.key(names, colours, {k: much for k, much in seen.items() if much >= 0.03}),
         "sentence": told,
         "width": stacks.width(len(columns)),
-        "first": f"{sessions[-1]['started_at']:%Y-%m-%d}",
-        "last": f"{sessions[0]['started_at']:%Y-%m-%d}",
+        "first": f"{sessions[-1]['started_at']:%-d %b %Y}",
+        "last": f"{sessions[0]['started_at']:%-d %b %Y}",
         "rows": [{**visit, "who": _who(visit), "link": _link(row, visit["session_id"])} for visit in sessions],
         "simulated": any(visit["origin"] == "simulated" for visit in sessions),
         "hidden": max(0, row.sessions.count() - len(sessions)),

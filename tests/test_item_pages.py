@@ -69,7 +69,7 @@ def test_what_a_version_changed_is_told_with_links(admin_client: Client, shop: S
     assert row is not None
     listed = page(admin_client, "recommendations/overlaychange/")
     assert "1 price or stock, 1 new item, 1 item gone" in listed
-    assert "everything anew: nothing" in listed
+    assert "begun anew, without changes" in listed
     told = page(admin_client, f"recommendations/overlaychange/{row.pk}/change/")
     for text in ("/admin/clusters/item/3/change/", "sold out", "1.50", f"/admin/clusters/item/{new.pk}/change/", "hats", "ids 5"):
         assert text in told

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from clusters.models import Item
 from personas.events import ITEM_ACTIONS, UNKNOWN_ITEM, Event
-from personas.models import moment
+from personas.models import Origin, moment
 from recommendations import asked, counterfactual, session_charts
 from recommendations.desk.clusters.stories import picture
 from recommendations.learning.lasting_bounds import WORDS as BOUNDS
@@ -39,6 +39,9 @@ PLACES = {
     "search": "Results of a search",
 }
 BOUGHT = "bought"
+
+READ_LATER = frozenset({Origin.IMPORT.value, Origin.SIMULATED.value})
+"""Origins of visits whose events were written down, or made up, and read in much later: that says nothing of them."""
 
 
 class Named(NamedTuple):
@@ -226,7 +229,7 @@ def _details(course: Course, event: Event) -> list[str]:
     if event.dwell_s is not None:
         found.append(f"for {session_charts.duration(event.dwell_s)}")
     late = event.received_at - event.at
-    if late >= 60 and course.session.origin != "import":
+    if late >= 60 and course.session.origin not in READ_LATER:
         found.append(f"told {session_charts.duration(late)} later")
     return found
 
