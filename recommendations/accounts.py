@@ -11,7 +11,7 @@ from clusters.models import Item
 from personas.events import UNKNOWN_ITEM
 from personas.models import Session, Shop
 from recommendations import asked, stories, why
-from recommendations.counterfactual import Comparison, Edit, Moment, Past, counterfactual
+from recommendations.counterfactual import Comparison, Edit, Moment, counterfactual
 from recommendations.engine import Engine
 from recommendations.models import MerchandisingRule, ServedSlate
 from recommendations.reading import PastSession, events_of, read_session
@@ -67,18 +67,8 @@ def explain(slate: ServedSlate, item: int) -> Told:
         raise NotThereError("The session of that slate isn't archived any more.")
     engine, note = stories.engine_of_slate(slate.shop, slate.versions)
     how = slate.versions.get("asked", {})
-    state = stand(
-        engine,
-        shop=slate.shop_id,
-        session=past.session,
-        shopper=past.shopper,
-        context=past.context,
-        started_at=past.started_at,
-        events=past.events,
-        earlier=stories.earlier_of(engine, past.earlier),
-        served=[s for s in past.served if s.at < at],
-        own=asked.own_of(how),
-    )
+    lived = past._replace(served=tuple(s for s in past.served if s.at < at))
+    state = stand(engine, stories.past_of(engine, slate.shop, lived, own=asked.own_of(how)))
     try:
         account = why.why(engine, state, asked.read(how, now=at, context=slate.context), item)
     except LookupError as error:
@@ -231,16 +221,7 @@ def what_if(
         note = f"{note} Told up to event {MOST_EVENTS:,} of {events:,}.".strip()
     comparison = counterfactual(
         engine,
-        Past(
-            shop=session.shop_id,
-            session=past.session,
-            shopper=past.shopper,
-            context=past.context,
-            started_at=past.started_at,
-            events=past.events,
-            earlier=stories.earlier_of(engine, past.earlier),
-            served=past.served,
-        ),
+        stories.past_of(engine, session.shop, past),
         edits,
         context=context,
         request=request,

@@ -15,7 +15,7 @@ from personas.events import CODE, MAX_QUERY, NAMES, NEEDS_ITEMS, UNKNOWN_ITEM, E
 from personas.sessions import NO_ITEM
 from recommendations import engine as loop
 from recommendations.engine import Engine
-from recommendations.replaying import Served, read, replay
+from recommendations.replaying import Past, begin, read, replay
 from recommendations.session import Request, SessionState, Slate
 
 MOST_EDITS = 20
@@ -48,20 +48,6 @@ class Edit(NamedTuple):
     item: int = 0
     query: str = ""
     after_s: float = 1.0
-
-
-@dataclass(frozen=True)
-class Past:
-    """A session as it was, in what `replaying.replay` takes."""
-
-    shop: int
-    session: str
-    shopper: str
-    context: Mapping[str, str]
-    started_at: float
-    events: tuple[Event, ...]
-    earlier: Sequence[float] | None = None
-    served: tuple[Served, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -195,27 +181,8 @@ def _checked(engine: Engine, event: Event, index: int) -> Event:
 
 
 def _course(engine: Engine, past: Past, request: Request, slates: int) -> tuple[Moment, ...]:
-    steps = replay(
-        engine,
-        shop=past.shop,
-        session=past.session,
-        shopper=past.shopper,
-        context=past.context,
-        started_at=past.started_at,
-        events=past.events,
-        earlier=past.earlier,
-        served=past.served,
-    )
-    start = loop.start(
-        engine,
-        shop=past.shop,
-        session=past.session,
-        at=past.started_at,
-        context=past.context,
-        shopper=past.shopper,
-        earlier=past.earlier,
-    )
-    stood = [(None, past.started_at, start), *((step.event, step.at, step.state) for step in steps)]
+    steps = replay(engine, past)
+    stood = [(None, past.started_at, begin(engine, past)), *((step.event, step.at, step.state) for step in steps)]
     first = len(stood) - max(slates, 1)
     return tuple(moment(engine, event, at, state, request if i >= first else None) for i, (event, at, state) in enumerate(stood))
 

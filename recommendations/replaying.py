@@ -24,6 +24,28 @@ class Served(NamedTuple):
     pending: Pending
 
 
+@dataclass(frozen=True)
+class Past:
+    """A session as it was, for an engine to tell again, which need not be the one that served it.
+
+    events : in the order in which they were received.  context, earlier, own : as for `engine.start`; evidence that reached
+        the session in its midst counts from the start on, which is the same by Bayes' rule but for the relaxation
+        towards the prior between the two.
+    served : slates in the order of their times, so that reported impressions find what they are about, and the
+        agent's draws, which follow the state's version, are those of then.
+    """
+
+    shop: int
+    session: str
+    shopper: str
+    context: Mapping[str, str]
+    started_at: float
+    events: tuple[Event, ...]
+    earlier: Sequence[float] | None = None
+    served: tuple[Served, ...] = ()
+    own: Sequence[int] = ()
+
+
 class Reading(NamedTuple):
     """What a persona state says at one moment.
 
@@ -62,30 +84,26 @@ class ReplayedStep:
     state: SessionState
 
 
-def replay(
-    engine: Engine,
-    *,
-    shop: int,
-    session: str,
-    shopper: str,
-    context: Mapping[str, str],
-    started_at: float,
-    events: Sequence[Event],
-    earlier: Sequence[float] | None = None,
-    served: Sequence[Served] = (),
-) -> tuple[ReplayedStep, ...]:
-    """Each event of a session with what it did, under the engine given, which need not be the one that served it.
+def begin(engine: Engine, past: Past) -> SessionState:
+    """The session before its first event."""
+    return loop.start(
+        engine,
+        shop=past.shop,
+        session=past.session,
+        at=past.started_at,
+        context=past.context,
+        shopper=past.shopper,
+        earlier=past.earlier,
+        own=past.own,
+    )
 
-    events : in the order in which they were received.  context, earlier : as for `engine.start`; evidence that reached
-        the session in its midst counts from the start on, which is the same by Bayes' rule but for the relaxation
-        towards the prior between the two.
-    served : slates in the order of their times, so that reported impressions find what they are about, and the
-        agent's draws, which follow the state's version, are those of then.
-    """
-    state = loop.start(engine, shop=shop, session=session, at=started_at, context=context, shopper=shopper, earlier=earlier)
+
+def replay(engine: Engine, past: Past) -> tuple[ReplayedStep, ...]:
+    """Each event of a session with what it did."""
+    state = begin(engine, past)
     steps = []
     reading = read(engine, state.persona)
-    for walked in walk(engine, state, events, served):
+    for walked in walk(engine, state, past.events, past.served):
         step = told(engine, walked, before=reading)
         steps.append(step)
         reading = step.after
@@ -139,28 +157,11 @@ def shift_of(walked: Walked) -> Shift | None:
     return shift if shift != walked.before.persona.shift else None
 
 
-def stand(
-    engine: Engine,
-    *,
-    shop: int,
-    session: str,
-    shopper: str,
-    context: Mapping[str, str],
-    started_at: float,
-    events: Sequence[Event],
-    earlier: Sequence[float] | None = None,
-    served: Sequence[Served] = (),
-    own: Sequence[int] = (),
-) -> SessionState:
-    """The session as it stood once these events came and these slates were served. Arguments as for `replay`.
-
-    own : what the shopper wanted on earlier visits, as for `engine.start`.
-    """
-    state = loop.start(
-        engine, shop=shop, session=session, at=started_at, context=context, shopper=shopper, earlier=earlier, own=own
-    )
-    waiting = list(served)
-    for event in events:
+def stand(engine: Engine, past: Past) -> SessionState:
+    """The session as it stood once its events came and its slates were served."""
+    state = begin(engine, past)
+    waiting = list(past.served)
+    for event in past.events:
         while waiting and waiting[0].at < event.received_at:
             state = _given(state, waiting.pop(0).pending)
         state = loop.observe(engine, state, event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from recommendations.engine import Engine
 from recommendations.models import Release
 from recommendations.overlay import with_overlay
 from recommendations.reading import PastSession, events_of, read_session
-from recommendations.replaying import ReplayedStep, replay
+from recommendations.replaying import Past, ReplayedStep, replay
 from recommendations.serving import trials
 from recommendations.serving.payloads import cluster_json
 from recommendations.serving.process import engines_here
@@ -44,9 +44,15 @@ def tell(session: Session) -> Story:
     """Replay a session. Raises ReleaseError if the shop has no release that can be read."""
     engine = engine_of(session.shop)
     past = read_session(session, most=MOST_EVENTS)
-    steps = replay(
-        engine,
-        shop=session.shop_id,
+    steps = replay(engine, past_of(engine, session.shop, past))
+    cut = events_of(session).count() - len(steps) if len(steps) == MOST_EVENTS else 0
+    return Story(engine, past, steps, cut)
+
+
+def past_of(engine: Engine, shop: Shop, past: PastSession, *, own: Sequence[int] = ()) -> Past:
+    """A session of rows as an engine tells it again. own : what the shopper wanted on earlier visits, where that is asked for."""
+    return Past(
+        shop=shop.pk,
         session=past.session,
         shopper=past.shopper,
         context=past.context,
@@ -54,9 +60,8 @@ def tell(session: Session) -> Story:
         events=past.events,
         earlier=earlier_of(engine, past.earlier),
         served=past.served,
+        own=own,
     )
-    cut = events_of(session).count() - len(steps) if len(steps) == MOST_EVENTS else 0
-    return Story(engine, past, steps, cut)
 
 
 def earlier_of(engine: Engine, shares: Mapping[int, float]) -> tuple[float, ...] | None:

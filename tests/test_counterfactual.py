@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from recommendations import engine as loop
-from recommendations.counterfactual import Comparison, Edit, EditError, Past, counterfactual, edited
+from recommendations.counterfactual import Comparison, Edit, EditError, counterfactual, edited
 from recommendations.engine import Engine
+from recommendations.replaying import Past
 from recommendations.session import Request
 from tests.worlds import MONDAY, World, event, make_world, train_world
 

@@ -391,10 +391,7 @@ def test_the_preview_is_what_publishing_it_without_a_fit_would_serve(served: Sho
     now = stories.engine_of(served)
     for trial in tried.trials:
         past = read_session(tried.sessions[trial.place], most=trying.TOLD)
-        state = stand(
-            now, shop=served.pk, session=past.session, shopper=past.shopper, context=past.context, started_at=past.started_at,
-            events=past.events, earlier=stories.earlier_of(now, past.earlier), served=past.served,
-        )  # fmt: skip
+        state = stand(now, stories.past_of(now, served, past))
         assert dict(zip(now.personas.ids, read(now, state.persona).belief, strict=True)) == pytest.approx(trial.after.belief)
         request = Request(now=state.last_at, count=8, explore=0.0, reasons=False)
         _, slate = loop.recommend(now, state, request, loop.generator(state))

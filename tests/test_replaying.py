@@ -19,11 +19,11 @@ from recommendations import rights
 from recommendations.engine import Engine
 from recommendations.models import AdaptationDecision
 from recommendations.reading import read_session
-from recommendations.replaying import ReplayedStep, replay
+from recommendations.replaying import Past, ReplayedStep, replay
 from recommendations.serving import archiving, process, turns
 from recommendations.serving.activity import Entry, encode_record
 from recommendations.serving.process import Process
-from recommendations.stories import earlier_of
+from recommendations.stories import past_of
 from tests.live_shops import SHOP, start_process
 from tests.test_archiving import NOW, make_record
 from tests.worlds import MONDAY, event, make_world, train_world
@@ -38,7 +38,7 @@ def engine() -> Engine:
 
 def told(engine: Engine, *events: Any, **options: Any) -> tuple[ReplayedStep, ...]:
     given = {"shopper": "", "context": {"country": "PL"}, "started_at": STARTED} | options
-    return replay(engine, shop=SHOP, session="s", events=events, **given)
+    return replay(engine, Past(shop=SHOP, session="s", events=events, **given))
 
 
 EVENTS = (
@@ -120,7 +120,7 @@ async def test_an_archived_live_session_replays_to_what_was_served(engine: Engin
         archiving.archive(archiving.open_log(), consumer="test")
         past = read_session(Session.objects.get(session_id="visit-1"))
         logged = set(AdaptationDecision.objects.values_list("event_id", "cluster", "action", "target"))
-        steps = replay(engine, shop=SHOP, **past._asdict() | {"earlier": None})
+        steps = replay(engine, Past(shop=SHOP, **past._asdict() | {"earlier": None}))
         return steps, logged
 
     steps, logged = await sync_to_async(archived)()
@@ -164,7 +164,7 @@ async def test_a_returning_shoppers_session_replays_with_what_was_remembered(eng
     def archived() -> tuple[ReplayedStep, ...]:
         archiving.archive(archiving.open_log(), consumer="test")
         past = read_session(Session.objects.get(session_id="visit-2"))
-        return replay(engine, shop=SHOP, **past._asdict() | {"earlier": earlier_of(engine, past.earlier)})
+        return replay(engine, past_of(engine, Shop.objects.get(pk=SHOP), past))
 
     steps = await sync_to_async(archived)()
     assert steps[-1].state.persona.log_belief == pytest.approx(served.persona.log_belief, abs=1e-6)

@@ -22,6 +22,7 @@ from recommendations import releases, stories
 from recommendations.counterfactual import Edit, counterfactual
 from recommendations.engine import Engine
 from recommendations.models import ServedSlate
+from recommendations.replaying import Past
 from recommendations.serving.archiving import _path
 from recommendations.serving.held import course_key
 from recommendations.serving.process import Process
@@ -270,14 +271,8 @@ def _until(pairs: Any, step: int) -> list[tuple[int | None, int | None]]:
     return kept
 
 
-def _past(found: Course) -> Any:
-    from recommendations.counterfactual import Past
-
-    past = found.past
-    return Past(
-        shop=found.session.shop_id, session=past.session, shopper=past.shopper, context=past.context,
-        started_at=past.started_at, events=past.events, earlier=None, served=past.served,
-    )  # fmt: skip
+def _past(found: Course) -> Past:
+    return stories.past_of(found.engine, found.session.shop, found.past._replace(earlier={}))
 
 
 async def test_the_page_of_a_visit(engine: Engine, here: Process, shelf: Any, django_assert_max_num_queries: Any) -> None:

@@ -18,7 +18,6 @@ from redis.exceptions import RedisError
 from personas.events import Event
 from personas.ledger import Shift
 from personas.models import Session
-from recommendations import engine as loop
 from recommendations import releases, replaying, stories
 from recommendations.engine import Engine
 from recommendations.models import ServedSlate
@@ -170,15 +169,7 @@ def _kept(session: Session, engine: Engine, past: PastSession, versions: Mapping
 
 
 def _replayed(session: Session, engine: Engine, past: PastSession) -> Kept:
-    state = loop.start(
-        engine,
-        shop=session.shop_id,
-        session=past.session,
-        at=past.started_at,
-        context=past.context,
-        shopper=past.shopper,
-        earlier=stories.earlier_of(engine, past.earlier),
-    )
+    state = replaying.begin(engine, stories.past_of(engine, session.shop, past))
     states = [state]
     standings = [Standing(past.started_at, replaying.read(engine, state.persona), None, 0)]
     for number, walked in enumerate(replaying.walk(engine, state, past.events, past.served), 1):

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from recommendations import engine as loop
-from recommendations.counterfactual import Past
 from recommendations.engine import Engine
-from recommendations.replaying import read, stand
+from recommendations.replaying import Past, read, stand
 from recommendations.session import Request
 
 SLOTS = 8
@@ -53,17 +52,7 @@ class Trial(NamedTuple):
 
 def standing(engine: Engine, past: Past, *, slots: int = SLOTS) -> Standing:
     """A visit at its end, and the slate that it would be shown next; chance is left out of it."""
-    state = stand(
-        engine,
-        shop=past.shop,
-        session=past.session,
-        shopper=past.shopper,
-        context=past.context,
-        started_at=past.started_at,
-        events=past.events,
-        earlier=past.earlier,
-        served=past.served,
-    )
+    state = stand(engine, past)
     told = read(engine, state.persona)
     belief = dict(zip(engine.personas.ids, told.belief, strict=True))
     request = Request(now=state.last_at, count=slots, explore=0.0, reasons=False)

@@ -9,7 +9,6 @@ from typing import Any
 
 from personas.models import Session, Shop
 from recommendations import stories
-from recommendations.counterfactual import Past
 from recommendations.desk.personas.drafts import drafted_engine
 from recommendations.desk.personas.trials import Standing, Trial, compare, standing
 from recommendations.engine import Engine
@@ -65,7 +64,7 @@ def try_out(shop: Shop, definition: Mapping[str, Any], visits: Sequence[int]) ->
     found = Session.objects.filter(shop=shop, pk__in=list(visits)[:MOST]).select_related("shopper")
     sessions = tuple(sorted(found, key=lambda s: (s.last_at, s.pk), reverse=True))
     pasts, before = _as_served(shop, engine, sessions)
-    would = [standing(after, _past(shop, after, past)) for past in pasts]
+    would = [standing(after, stories.past_of(after, shop, past)) for past in pasts]
     return Tried(
         engine,
         after,
@@ -92,22 +91,9 @@ def _as_served(shop: Shop, engine: Engine, sessions: Sequence[Session]) -> tuple
         kept = _courses.pop(known, None)
     if kept is None:
         pasts = read_sessions(sessions, most=TOLD)
-        kept = pasts, [standing(engine, _past(shop, engine, past)) for past in pasts]
+        kept = pasts, [standing(engine, stories.past_of(engine, shop, past)) for past in pasts]
     with _lock:
         _courses[known] = kept
         while len(_courses) > KEPT:
             _courses.pop(next(iter(_courses)))
     return kept
-
-
-def _past(shop: Shop, engine: Engine, past: PastSession) -> Past:
-    return Past(
-        shop=shop.pk,
-        session=past.session,
-        shopper=past.shopper,
-        context=past.context,
-        started_at=past.started_at,
-        events=past.events,
-        earlier=stories.earlier_of(engine, past.earlier),
-        served=past.served,
-    )
