@@ -21,8 +21,8 @@ from clusters.cluster_drafts import EditError
 from personas.models import Shop
 from recommendations import audit
 from recommendations.desk.clusters.change_pages import refused, sent
-from recommendations.desk.clusters.items import numbers
 from recommendations.desk.rules.outcome_pages import MOST_LINES, calendar_context
+from recommendations.desk.shops import of_form
 from recommendations.desk.tables import csv_file
 from recommendations.learning import experiment_dates, experiments, measuring
 from recommendations.learning.experiment_charts import curve, figure, percent, signed
@@ -128,8 +128,7 @@ class ExperimentPages(ModelAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         shops = list(Shop.objects.all())
-        asked = numbers([(request.POST if request.method == "POST" else request.GET).get("shop", "")])
-        shop = next((shop for shop in shops if shop.pk in asked), shops[0] if shops else None)
+        shop = of_form(request, shops)
         if shop is None:
             messages.warning(request, "There is no shop yet.")
             return HttpResponseRedirect(reverse(f"admin:{NAME}_changelist"))

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
+from recommendations.desk.charts import nice
+
 WIDTH, HEIGHT, TOP, LEFT, RIGHT, FOOT = 720.0, 130.0, 22.0, 44.0, 8.0, 20.0
 """The drawing's own units; a page scales it to its width."""
 
@@ -37,7 +39,7 @@ class Flag(NamedTuple):
 
 def engagement(bars: Sequence[Bar], flags: Sequence[Flag], *, sentence: str) -> str:
     """A bar for each day, as tall as its items were seen; its dark foot is what was picked of that. Every text is escaped."""
-    most = _nice(max([bar.seen for bar in bars], default=0.0))
+    most = nice(max([bar.seen for bar in bars], default=0.0))
     step = (WIDTH - LEFT - RIGHT) / max(1, len(bars))
     ground = TOP + HEIGHT
     parts = [
@@ -138,13 +140,3 @@ def _placed(nodes: Sequence[Node], edges: Sequence[Edge]) -> Mapping[int, tuple[
             x, y = math.cos(angle[node.id]), math.sin(angle[node.id])
             places[node.id] = (WIDE / 2 + STRETCH * radius * x, TALL / 2 - 6 + radius * 0.93 * y)
     return places
-
-
-def _nice(most: float) -> float:
-    """The next of 2, 4, 10, 20, 40, 100 ... at or above."""
-    step = 2.0
-    while True:
-        for factor in (1.0, 2.0, 5.0):
-            if step * factor >= most:
-                return step * factor
-        step *= 10.0

@@ -32,6 +32,7 @@ from recommendations.desk.clusters.items import found_items, numbers
 from recommendations.desk.clusters.keeping_out import NOW, any_reduced, asked_for, bars, keeping_out, kinds, letting_in
 from recommendations.desk.clusters.overtaken import Overtaken, last_change, seen_by
 from recommendations.desk.clusters.plans import ITEM_VERBS, ONE_BY_ONE, SET
+from recommendations.desk.shops import of_form
 
 MOST_CHOSEN = 200
 """Clusters that are taken out or brought back at once."""
@@ -201,8 +202,7 @@ class ItemClusterPages(EditPages, ItemClusterAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         shops = list(Shop.objects.all())
-        asked = numbers([(request.POST if request.method == "POST" else request.GET).get("shop", "")])
-        shop = next((shop for shop in shops if shop.pk in asked), shops[0] if shops else None)
+        shop = of_form(request, shops)
         if shop is None:
             messages.warning(request, "There is no shop yet.")
             return HttpResponseRedirect(reverse("admin:clusters_itemcluster_changelist"))

@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Prefetch, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -28,6 +28,7 @@ from recommendations.desk.clusters.items import found_items, numbers, picked
 from recommendations.desk.clusters.stories import picture
 from recommendations.desk.rules.forms import RuleForm, initial_of
 from recommendations.desk.rules.outcome_pages import Outcomes, calendar_context
+from recommendations.desk.shops import of_form
 from recommendations.drafts import drafting
 from recommendations.models import MerchandisingRule, Release, RuleTally
 
@@ -235,12 +236,7 @@ class RulePages(Outcomes):
         if not self.has_add_permission(request):
             raise PermissionDenied
         shops = list(Shop.objects.all())
-        named = (request.POST if request.method == "POST" else request.GET).get("shop", "")
-        asked = numbers([named])
-        shop = next((shop for shop in shops if shop.pk in asked or shop.slug == named), None)
-        if named and shop is None:
-            raise Http404("There is no such shop.")
-        shop = shop or next(iter(shops), None)
+        shop = of_form(request, shops)
         if shop is None:
             messages.warning(request, "There is no shop yet.")
             return HttpResponseRedirect(reverse("admin:recommendations_merchandisingrule_changelist"))
