@@ -358,7 +358,7 @@ def test_a_refused_switch_is_no_page(merchandiser: Client, shop: Shop, ids: dict
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({}, "Is missing: say which items to pin."),
+        ({}, "Say which items to pin."),
         ({"ids": "i1, nothing"}, "names nothing, which One doesn't have"),
         ({"ids": "i1", "slot": ""}, "Say which slot."),
         ({"ids": "i1", "slot": "99"}, "less than or equal to 50"),
@@ -466,7 +466,7 @@ def test_a_page_shows_what_a_rule_will_come_to_before_it_is_saved(viewer: Client
     pinned = Item.objects.get(shop=served, external_id="sku-70").title
     assert [words.split("<")[0] for words in page.split("With it</h4>")[1].split("<span>")[1:]][2].strip() == pinned
     assert "No item's cost is known" in tried(viewer, served, action="margin", margin=20)
-    assert "say which items to pin" in tried(viewer, served)
+    assert "<b>Which items:</b> Say which items to pin." in tried(viewer, served)
     assert "doesn't act on this visit" in tried(
         viewer, served, ids="sku-70", starts_at="2019-01-01T00:00", ends_at="2019-02-01T00:00"
     )

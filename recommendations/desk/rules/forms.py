@@ -184,7 +184,8 @@ class RuleForm(forms.Form):
         """Tell of what can't be, at its field where the form has it."""
         at = _AT.get(error.field, error.field)
         at = at if at in self.fields else ""
-        words = error.reason if at else f"{error.field.replace('_', ' ')} {error.reason}"
+        field = error.field.replace("_", " ")
+        words = error.reason.removeprefix("is missing: ") if at else f"{field} {error.reason}"
         if words == "is missing":
             words = "say how much" if at != "slot" else "say which slot"
         self.add_error(at or None, f"{words[:1].upper()}{words[1:]}.")

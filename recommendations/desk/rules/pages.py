@@ -350,7 +350,9 @@ class RulePages(Outcomes):
             else:
                 context |= self._come_to(request, shop, previews.as_rule(shop, fields, row.pk if row else None))
         context["faults"] = [
-            (form.fields[n].label or n if n in form.fields else "", e) for n, es in form.errors.items() for e in es
+            ("Which items" if n == "ids" else form.fields[n].label or n if n in form.fields else "", e)
+            for n, es in form.errors.items()
+            for e in es
         ]
         return TemplateResponse(request, "admin/rules/tried.html", context)
 
