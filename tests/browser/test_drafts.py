@@ -86,3 +86,22 @@ def test_the_corner_of_other_pages_tells_of_what_waits(open_page: Open) -> None:
     page.get_by_role("link", name="1 unpublished change").click()
     expect(page.locator("main h1")).to_have_text("Unpublished changes")
     page.get_by_role("button", name="Discard what is ticked").click()
+
+
+@pytest.mark.parametrize("width", [1440, 768])
+def test_the_corner_leaves_the_buttons_of_a_form_free(open_page: Open, width: int) -> None:
+    """Oracle: what a click in the middle of *Save* would hit, at the end of the page."""
+    page = enter(open_page, HERE, viewport={"width": width, "height": 900})
+    draft_a_rule(page, f"Waits at {width}")
+    at(page, "/admin/recommendations/adaptationsettings/add/")
+    expect(page.get_by_role("link", name="1 unpublished change")).to_be_visible()
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    for name in ("Save", "Save and continue editing", "Save and add another"):
+        hit = page.get_by_role("button", name=name, exact=True).evaluate(
+            """button => { const box = button.getBoundingClientRect();
+            return [box.left + 8, box.left + box.width / 2, box.right - 8].every(
+              x => button.contains(document.elementFromPoint(x, box.top + box.height / 2))) }"""
+        )
+        assert hit, name
+    at(page, HERE)
+    page.get_by_role("button", name="Discard what is ticked").click()
