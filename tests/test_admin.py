@@ -107,6 +107,9 @@ def test_lists_and_rows_open_and_rows_cost_no_queries(admin_client: Client, mode
     few = queries(admin_client, address(model, "changelist"))
     fill(2, 8)
     many = queries(admin_client, address(model, "changelist"))
+    title = re.search(r"<title>(.*?)</title>", admin_client.get(address(model, "changelist")).content.decode(), re.DOTALL)
+    assert title is not None
+    assert "Select" not in title[1]
     assert many <= few, f"{few} queries for 2 rows, {many} for 10"
     assert many <= 15
     row = model.objects.first()  # type: ignore[attr-defined]

@@ -95,5 +95,6 @@ def test_a_filter_that_is_neither_true_nor_false_is_refused(client: Client, key:
 def test_an_address_of_the_api_that_is_none_is_a_problem_and_others_are_a_page(client: Client, key: str) -> None:
     answer = get(client, "/api/v1/nothing/", key)
     assert (answer.status_code, answer["content-type"], answer.json()["code"]) == (404, "application/problem+json", "not_found")
+    assert "/api/docs/" in answer.json()["detail"]
     assert get(client, "/nothing/")["content-type"].startswith("text/html")
     assert get(client, "/api/v1/items", key).status_code == 301, "a slash that was left out is put in"

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
 from django.views.defaults import page_not_found
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from redis.exceptions import RedisError
@@ -86,7 +87,8 @@ def nowhere(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's page for an address that isn't one; of the API, a problem document as for a row that isn't there."""
     if not request.path.startswith("/api/"):
         return page_not_found(request, exception)
-    body = Problem(404, "not_found", "There is nothing at this address.").as_json()
+    told = f"There is nothing at this address. The calls are listed at {reverse('api-docs')}"
+    body = Problem(404, "not_found", told).as_json()
     return JsonResponse(body, status=404, content_type=PROBLEM_TYPE)
 
 
