@@ -44,7 +44,7 @@ class ItemForm(forms.ModelForm):
 
 
 class ItemAdmin(ModelAdmin):
-    """Registered by `recommendations.item_pages`, which knows what shoppers see of an item."""
+    """Registered by `recommendations.desk.item_pages`, which knows what shoppers see of an item."""
 
     form = ItemForm
     nothing_yet = "Hand in a file under Data, Imports, let a catalogue feed fetch one, or add one by hand."

@@ -202,7 +202,7 @@ class ArchetypeAdmin(ModelAdmin):
 
 
 class ShopperAdmin(ReadOnlyAdmin):
-    """Registered by `recommendations.shopper_pages`, which knows all that is held of a shopper."""
+    """Registered by `recommendations.desk.shopper_pages`, which knows all that is held of a shopper."""
 
     nothing_yet = "A visitor who logs in at the shop comes with an id of theirs, and is here from then on."
     list_display = ("shown_id", "shop", "consent_demographics", "consent_at")
@@ -226,7 +226,7 @@ def likeliest(session: Session, names: Mapping[int, str]) -> str:
 
 
 class SessionAdmin(ReadOnlyAdmin):
-    """Registered by `recommendations.inspecting`, which knows what happened in a session."""
+    """Registered by `recommendations.desk.session_pages`, which knows what happened in a session."""
 
     list_display = ("session_id", "shop", "shopper", "started_at", "last_at", "events", "origin")
     list_filter = ("shop", "origin", "last_at")

@@ -20,14 +20,15 @@ from clusters.models import Item, ItemCluster
 from personas import versions
 from personas.admin import ReadOnlyAdmin, once, table
 from personas.models import Session
-from recommendations import account_pages, fit_reports
-from recommendations import audit_pages as audit_pages  # registers its pages
-from recommendations import inspecting as inspecting  # registers its pages
-from recommendations import item_pages as item_pages  # registers its pages
-from recommendations import people_pages as people_pages  # registers its pages
-from recommendations import shopper_pages as shopper_pages  # registers its pages
+from recommendations import fit_reports
+from recommendations.desk import audit_pages as audit_pages  # registers its pages
 from recommendations.desk import data_pages as data_pages  # registers its pages
 from recommendations.desk import draft_pages as draft_pages  # registers its pages
+from recommendations.desk import item_pages as item_pages  # registers its pages
+from recommendations.desk import people_pages as people_pages  # registers its pages
+from recommendations.desk import session_pages as session_pages  # registers its pages
+from recommendations.desk import shopper_pages as shopper_pages  # registers its pages
+from recommendations.desk import why_pages
 from recommendations.desk.data import facts
 from recommendations.desk.personas.version_pages import listed
 from recommendations.learning import blocked_pages as blocked_pages  # registers its pages
@@ -255,8 +256,8 @@ class ServedSlateAdmin(ReadOnlyAdmin):
 
     def why(self, request: HttpRequest, pk: int, item: int) -> HttpResponse:
         """Why the slate holds an item."""
-        account_pages.allowed(self.has_view_permission(request))
-        return account_pages.why(request, self.admin_site, pk, item)
+        why_pages.allowed(self.has_view_permission(request))
+        return why_pages.why(request, self.admin_site, pk, item)
 
 
 @admin.register(AdaptationDecision)

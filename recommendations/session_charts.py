@@ -12,7 +12,7 @@ from personas.events import Event
 from personas.evidence import used
 from personas.ledger import Shift
 from personas.models import Clock, Session, moment
-from recommendations import stacks
+from recommendations.desk import stacks
 from recommendations.desk.personas.charts import WORDS
 from recommendations.engine import Engine, clock_evidence
 from recommendations.releases import ReleaseError

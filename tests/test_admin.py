@@ -31,7 +31,7 @@ from personas.models import (
     hash_key,
 )
 from recommendations import demo, releases
-from recommendations.item_pages import LATEST, in_none_words
+from recommendations.desk.item_pages import LATEST, in_none_words
 from recommendations.models import AdaptationDecision, Component, Release, ServedSlate, TrainingRun
 from tests.worlds import make_world, train_world
 

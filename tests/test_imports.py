@@ -115,7 +115,7 @@ PURE = (
     "recommendations.evaluation.search_terms",
     "recommendations.evaluation.simulation.*",
     "recommendations.evaluation.tally",
-    "recommendations.stacks",
+    "recommendations.desk.stacks",
     "recommendations.training",
     "recommendations.web.drawing.*",
 )

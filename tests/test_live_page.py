@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from personas.models import Shop
-from recommendations.live_pages import FIGURES
+from recommendations.desk.live_pages import FIGURES
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,8 @@ from django.urls import reverse
 
 from personas import versions
 from personas.models import Archetype, Attribute, Erasure, Session, Shop, Shopper, ShopperAlias
-from recommendations import releases, rights, session_charts, stacks, stories
+from recommendations import releases, rights, session_charts, stories
+from recommendations.desk import stacks
 from recommendations.models import Release
 from recommendations.serving import archiving
 from recommendations.serving.activity import Entry

@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from personas.models import Archetype, Origin, Shop
-from recommendations import stacks
-from recommendations.desk import charts
+from recommendations.desk import charts, stacks
 from recommendations.hourly import HOUR, Hours, hour_of, read
 
 WEEK = 7 * 24

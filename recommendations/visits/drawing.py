@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from recommendations import session_charts, stacks
+from recommendations import session_charts
+from recommendations.desk import stacks
 from recommendations.visits.beside import Beside
 from recommendations.visits.course import Course
 

@@ -18,7 +18,8 @@ from unfold.enums import ActionVariant
 from personas import versions
 from personas.admin import ReadOnlyAdmin, ShopperAdmin, once, table
 from personas.models import Erasure, Shopper
-from recommendations import audit, stacks
+from recommendations import audit
+from recommendations.desk import stacks
 from recommendations.serving.problems import Problem
 from recommendations.timelines import timeline
 

@@ -18,7 +18,7 @@ from clusters.models import Item, ItemCluster
 from personas.admin import SessionAdmin, once, table
 from personas.events import NAMES, UNKNOWN_ITEM
 from personas.models import ArchivedEvent, Session
-from recommendations import live_pages
+from recommendations.desk import live_pages
 from recommendations.models import AdaptationDecision, ServedSlate
 from recommendations.visitors import pages as visitor_pages
 from recommendations.visits import pages as visit_pages
