@@ -16,11 +16,12 @@ from django.urls import reverse
 
 from personas import versions
 from personas.models import Archetype, Attribute, Erasure, Session, Shop, Shopper, ShopperAlias
-from recommendations import releases, rights, session_charts, stories
+from recommendations import releases, rights, stories
 from recommendations.desk import stacks
 from recommendations.models import Release
 from recommendations.serving import archiving
 from recommendations.serving.activity import Entry
+from recommendations.visits import course_charts
 from recommendations.visits.course import course_of
 from tests.test_archiving import NOW, make_record
 from tests.worlds import make_world, train_world
@@ -60,7 +61,7 @@ def test_a_session_tells_its_course_in_a_picture_and_in_words(admin_client: Clie
     session = Session.objects.get()
     story = stories.tell(session)
     shown = admin_client.get(page("change", session)).content.decode()
-    told = session_charts.sentence(story.engine, course_of(session).standings)
+    told = course_charts.sentence(story.engine, course_of(session).standings)
     assert told.startswith("6 events in 2 seconds.")
     assert told.replace("<", "&lt;").replace(">", "&gt;") in shown
     assert shown.count("<g><title>") == len(story.steps)
@@ -73,7 +74,7 @@ def test_a_session_tells_its_course_in_a_picture_and_in_words(admin_client: Clie
     k = int(story.steps[-1].after.belief[0] < story.steps[-1].after.belief[1])
     assert f"{100 * story.steps[-1].after.belief[k]:.0f} in 100" in shown
     factor = story.steps[-1].evidence.factors[0]
-    assert f'<td class="visits-n">{session_charts.nats(factor.nats[0], 2)}</td>' in shown
+    assert f'<td class="visits-n">{course_charts.nats(factor.nats[0], 2)}</td>' in shown
 
 
 def test_the_end_of_a_visit_is_who_acts_then_not_who_did_most_of_it(shop: Shop) -> None:
@@ -85,12 +86,12 @@ def test_the_end_of_a_visit_is_who_acts_then_not_who_did_most_of_it(shop: Shop) 
         step._replace(reading=step.reading._replace(belief=belief, active=(active,), unsure=False, several=False))
         for step, (belief, active) in zip(steps, sides, strict=True)
     ]
-    told = session_charts.sentence(course.engine, [start, *steps])
+    told = course_charts.sentence(course.engine, [start, *steps])
     names = course.engine.personas.archetype_names
     assert f"Sure from the 1st event on: {names[0]}." in told
     assert told.endswith(f"At the end: {names[1]}.")
     turns = steps[1].reading._replace(several=True, active=(first, second))
-    told = session_charts.sentence(course.engine, [start, steps[0], steps[1]._replace(reading=turns)])
+    told = course_charts.sentence(course.engine, [start, steps[0], steps[1]._replace(reading=turns)])
     assert told.endswith(f"At the end: {names[0]} and {names[1]}, taking turns.")
 
 
@@ -98,7 +99,7 @@ def test_evidence_is_told_in_words_with_its_sign(shop: Shop) -> None:
     """A factor that speaks for a persona in the replay is said to, by as many nats."""
     story = stories.tell(Session.objects.get())
     for step in story.steps:
-        for words in session_charts.said(story.engine, step):
+        for words in course_charts.said(story.engine, step):
             if " spoke " not in words:
                 continue
             name = words.split(" for ")[-1].split(" against ")[-1].rsplit(",", 1)[0]
@@ -217,4 +218,4 @@ def test_each_page_asks_for_its_permission(client: Client, shop: Shop, given: tu
 
 
 def test_a_weight_that_rounds_to_nothing_has_no_sign() -> None:
-    assert [session_charts.nats(n) for n in (-0.04, 0.04, 0.3, -0.26)] == ["0.0", "0.0", "+0.3", "−0.3"]
+    assert [course_charts.nats(n) for n in (-0.04, 0.04, 0.3, -0.26)] == ["0.0", "0.0", "+0.3", "−0.3"]

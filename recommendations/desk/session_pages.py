@@ -55,11 +55,11 @@ class SessionStoryAdmin(SessionAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        from recommendations import session_charts  # the numeric stack, which other pages of the admin do without
+        from recommendations.visits import course_charts  # the numeric stack, which other pages of the admin do without
 
         session = self.get_object(request, object_id)
         allowed = session is not None and self.has_view_permission(request, session)
-        extra = {"course": session_charts.course(session)} if allowed else {}
+        extra = {"course": course_charts.course(session)} if allowed else {}
         response: HttpResponse = super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
         return response
 

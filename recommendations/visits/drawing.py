@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from recommendations import session_charts
 from recommendations.desk import stacks
+from recommendations.visits import course_charts
 from recommendations.visits.beside import Beside
 from recommendations.visits.course import Course
 
@@ -22,10 +22,10 @@ class Way(NamedTuple):
 
 def charts(course: Course, step: int, both: Beside | None, to: Callable[[int], str]) -> dict[str, Any]:
     """{"was", "would", "key", "ways"}: drawings, `would` None without changes. to : a step's address."""
-    own = session_charts.columns(course)
+    own = course_charts.columns(course)
     if both is None:
         steps = list(range(1, course.last + 1))
-        was, would = session_charts.chart(course), None
+        was, would = course_charts.chart(course), None
     else:
         names = [column.title for column in own]
         left, right, steps = [], [], []
@@ -35,14 +35,12 @@ def charts(course: Course, step: int, both: Beside | None, to: Callable[[int], s
             after = both.standings[other].reading if other is not None else after
             steps.append(place if place is not None else (steps[-1] if steps else 0))
             title = names[place - 1] if place else "put in"
-            left.append(own[place - 1] if place else stacks.Column(session_charts.shares(before), "not there as it was"))
-            how = session_charts.likeliest(course.engine, after)
-            right.append(
-                stacks.Column(session_charts.shares(after), f"{title if other is not None else 'left out'}. Then: {how}")
-            )
-        was = session_charts.drawn(course.engine, left, sentence=session_charts.sentence(course.engine, course.standings))
-        told = session_charts.sentence(course.engine, both.standings) if len(both.standings) > 1 else "No event is left."
-        would = {**session_charts.drawn(course.engine, right, sentence=f"As it would have been: {told}"), "told": told}
+            left.append(own[place - 1] if place else stacks.Column(course_charts.shares(before), "not there as it was"))
+            how = course_charts.likeliest(course.engine, after)
+            right.append(stacks.Column(course_charts.shares(after), f"{title if other is not None else 'left out'}. Then: {how}"))
+        was = course_charts.drawn(course.engine, left, sentence=course_charts.sentence(course.engine, course.standings))
+        told = course_charts.sentence(course.engine, both.standings) if len(both.standings) > 1 else "No event is left."
+        would = {**course_charts.drawn(course.engine, right, sentence=f"As it would have been: {told}"), "told": told}
     key = was["key"] + [each for each in (would["key"] if would else ()) if each not in was["key"]]
     return {"was": was, "would": would, "key": key, "ways": _ways(steps, step, to)}
 

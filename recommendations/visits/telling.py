@@ -15,12 +15,13 @@ from django.urls import reverse
 from clusters.models import Item
 from personas.events import ITEM_ACTIONS, UNKNOWN_ITEM, Event
 from personas.models import Origin, moment
-from recommendations import asked, counterfactual, session_charts
+from recommendations import asked, counterfactual
 from recommendations.desk.clusters.stories import picture
 from recommendations.learning.lasting_bounds import WORDS as BOUNDS
 from recommendations.models import AdaptationDecision, ServedSlate
 from recommendations.replaying import ReplayedStep
 from recommendations.session import Request, Slate
+from recommendations.visits import course_charts
 from recommendations.visits.course import Course
 
 LISTED = 40
@@ -133,7 +134,7 @@ def listed(course: Course, step: int, names: Names) -> dict[str, Any]:
         event, standing = course.past.events[number - 1], course.standings[number]
         flags = []
         if standing.shift:
-            flags.append(("shift", session_charts.shift_words(course, number)))
+            flags.append(("shift", course_charts.shift_words(course, number)))
         if standing.acted:
             flags.append(("cluster", "the agent widened or narrowed a cluster here, or a bound stopped it"))
         if _slates_of(course, slates, number):
@@ -141,12 +142,12 @@ def listed(course: Course, step: int, names: Names) -> dict[str, Any]:
         rows.append(
             {
                 "step": number,
-                "at": session_charts.clock(course.session, standing.at),
-                "event": session_charts.event_words(event),
+                "at": course_charts.clock(course.session, standing.at),
+                "event": course_charts.event_words(event),
                 "about": names.item(event.item).name or event.query,
                 "quiet": event.name == "view_item_list",
-                "parts": session_charts.parts(course.engine, standing.reading),
-                "likeliest": session_charts.likeliest(course.engine, standing.reading),
+                "parts": course_charts.parts(course.engine, standing.reading),
+                "likeliest": course_charts.likeliest(course.engine, standing.reading),
                 "flags": flags,
             }
         )
@@ -169,10 +170,10 @@ def step(course: Course, number: int, names: Names) -> dict[str, Any]:
     standing = course.standings[number]
     told: dict[str, Any] = {
         "number": number,
-        "at": session_charts.clock(course.session, standing.at),
+        "at": course_charts.clock(course.session, standing.at),
         "day": moment(standing.at),
-        "likeliest": session_charts.likeliest(engine, standing.reading),
-        "parts": session_charts.parts(engine, standing.reading),
+        "likeliest": course_charts.likeliest(engine, standing.reading),
+        "parts": course_charts.parts(engine, standing.reading),
         "unsure": standing.reading.unsure,
     }
     event = course.event(number)
@@ -186,7 +187,7 @@ def step(course: Course, number: int, names: Names) -> dict[str, Any]:
     names.load([*event.items, event.item])
     then = counterfactual.moment(engine, None, standing.at, course.state(number - 1), None)
     told |= {
-        "event": session_charts.event_words(event),
+        "event": course_charts.event_words(event),
         "name": event.name,
         "item": names.item(event.item),
         "picture": names.picture(event.item),
@@ -194,14 +195,14 @@ def step(course: Course, number: int, names: Names) -> dict[str, Any]:
         "seen": len(event.items) if event.name == "view_item_list" else 0,
         "query": event.query,
         "details": _details(course, event),
-        "said": session_charts.said(engine, done),
-        "shift": session_charts.shift_words(course, number),
+        "said": course_charts.said(engine, done),
+        "shift": course_charts.shift_words(course, number),
         "personas": _personas(done, model.archetype_names, model.archetype_colours),
         "names": model.archetype_names,
         "factors": [
-            (session_charts.label(f.factor, f.value), [session_charts.nats(n, 2) for n in f.nats]) for f in done.evidence.factors
+            (course_charts.label(f.factor, f.value), [course_charts.nats(n, 2) for n in f.nats]) for f in done.evidence.factors
         ],
-        "time": [session_charts.nats(n, 2) for n in done.evidence.time],
+        "time": [course_charts.nats(n, 2) for n in done.evidence.time],
         "clusters": {
             "now": [names.cluster(c) for c in now.clusters],
             "in": [names.cluster(c) for c in now.clusters if c not in then.clusters],
@@ -227,10 +228,10 @@ def _details(course: Course, event: Event) -> list[str]:
     if event.quantity != 1:
         found.append(f"{event.quantity:g} of it")
     if event.dwell_s is not None:
-        found.append(f"for {session_charts.duration(event.dwell_s)}")
+        found.append(f"for {course_charts.duration(event.dwell_s)}")
     late = event.received_at - event.at
     if late >= 60 and course.session.origin not in READ_LATER:
-        found.append(f"told {session_charts.duration(late)} later")
+        found.append(f"told {course_charts.duration(late)} later")
     return found
 
 
@@ -248,7 +249,7 @@ def _personas(done: ReplayedStep, names: Sequence[str], colours: Sequence[str]) 
                 "colour": colour,
                 "before": 100 * done.before.belief[k],
                 "after": 100 * done.after.belief[k],
-                "nats": session_charts.nats(float(said[k])),
+                "nats": course_charts.nats(float(said[k])),
                 "against": said[k] < 0,
                 "x": 100.0 if said[k] >= 0 else 100.0 - length,
                 "width": max(length, 0.5),

@@ -17,11 +17,11 @@ from django.utils import timezone
 
 from clusters.models import Item
 from personas.models import Origin, Session, Shop
-from recommendations import counterfactual, session_charts
+from recommendations import counterfactual
 from recommendations.reading import events_of
 from recommendations.releases import ReleaseError
 from recommendations.serving.watching import pseudonym
-from recommendations.visits import drawing, edits, listing, telling
+from recommendations.visits import course_charts, drawing, edits, listing, telling
 from recommendations.visits.beside import Beside, Pair, beside, told
 from recommendations.visits.course import Course, NoEventsError, course_of
 from recommendations.visits.edits import Change, EditsError
@@ -116,7 +116,7 @@ def _told(request: HttpRequest, course: Course, here: Address) -> dict[str, Any]
         would_be = telling.made(made, names)
     going = listing.going(course.session, timezone.now())
     return {
-        **session_charts.words(course),
+        **course_charts.words(course),
         "charts": drawing.charts(course, step, both, here.to),
         "released": _released(course, here, step),
         "step": detail,
