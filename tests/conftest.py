@@ -17,9 +17,11 @@ import pytest
 import pytest_asyncio
 import redis
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models.signals import pre_save
 from django.dispatch import receiver
+from django.test import Client
 from pytest_django import Settings
 
 from recsite import embedded
@@ -134,3 +136,24 @@ def _no_connection_outlives_an_async_test(request: pytest.FixtureRequest) -> Non
     on_database = request.node.get_closest_marker("django_db") or {"db", "transactional_db"} & set(request.fixturenames)
     if request.node.get_closest_marker("asyncio") and on_database:
         request.getfixturevalue("_async_connections_closed")
+
+
+@pytest.fixture
+def merchandiser(client: Client) -> Client:
+    """Somebody with the demo's login, at the desk."""
+    from recommendations import demo
+
+    client.force_login(demo.merchandiser(get_user_model(), "a password of the demo"))
+    return client
+
+
+@pytest.fixture
+def viewer(db: None) -> Client:
+    """Somebody who may look at all that the demo's login may change."""
+    from recommendations import demo
+
+    user = get_user_model().objects.create(username="viewer", is_staff=True)
+    user.user_permissions.set(demo.merchandisers().permissions.filter(codename__startswith="view_"))
+    seen = Client()
+    seen.force_login(user)
+    return seen

@@ -49,12 +49,6 @@ def shop(settings: Any, tmp_path: Any, redis_client: redis.Redis) -> Shop:
     return shop
 
 
-@pytest.fixture
-def merchandiser(client: Client) -> Client:
-    client.force_login(demo.merchandiser(get_user_model(), "a password of the demo"))
-    return client
-
-
 def make(shop: Shop, name: str, *numbers: int, **fields: Any) -> ItemCluster:
     cluster = ItemCluster.objects.create(shop=shop, name=name, size=len(numbers), **fields)
     items = list(Item.objects.filter(shop=shop).order_by("pk").values_list("pk", flat=True))

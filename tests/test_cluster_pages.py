@@ -59,21 +59,6 @@ def shop(settings: Any, tmp_path: Path, redis_client: redis.Redis) -> Shop:
     return shop
 
 
-@pytest.fixture
-def merchandiser(client: Client) -> Client:
-    client.force_login(demo.merchandiser(get_user_model(), "a password of the demo"))
-    return client
-
-
-@pytest.fixture
-def viewer() -> Client:
-    user = get_user_model().objects.create(username="viewer", is_staff=True)
-    user.user_permissions.set(demo.merchandisers().permissions.filter(codename__startswith="view_"))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 def make(shop: Shop, name: str, *numbers: int, **fields: Any) -> ItemCluster:
     cluster = ItemCluster.objects.create(shop=shop, name=name, size=len(numbers), **fields)
     items = ids(shop)

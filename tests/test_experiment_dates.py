@@ -6,7 +6,6 @@ import datetime as dt
 from typing import Any
 
 import pytest
-import redis
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -15,34 +14,20 @@ from django.utils.dateparse import parse_datetime
 
 from clusters.cluster_drafts import EditConflict, EditError
 from personas.models import Shop
-from recommendations import activation, releases
 from recommendations.desk import changes
-from recommendations.engine import Engine
-from recommendations.learning import experiment_dates, experiment_schedule, experiments, policies
+from recommendations.learning import experiment_dates, experiment_schedule, experiments
 from recommendations.learning.models import Experiment
 from recommendations.models import AuditEntry, Release
 from recommendations.serving import trials
-from tests.worlds import make_world, train_world
+from tests.test_experiments import STILL
+from tests.test_experiments import engine as engine  # fixtures
+from tests.test_experiments import shop as shop
 
 pytestmark = pytest.mark.django_db
 
-STILL = ({"name": "as it is", "share": 0.5}, {"name": "still", "share": 0.5, "adapts": False})
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 
 State = Experiment.State
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return train_world(make_world(sessions=150))
-
-
-@pytest.fixture
-def shop(data_dir: Any, engine: Engine, redis_client: redis.Redis) -> Shop:
-    shop = Shop.objects.create(slug="boutique", name="Boutique")
-    activation.activate(releases.publish(shop, engine, metrics={}), by=policies._actor(None))
-    trials.load_parts.cache_clear()
-    return shop
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from personas import archetypes as definitions
 from personas import versions
 from personas.models import Archetype, ArchivedEvent, Attribute, PersonaVersion, Session, Shop, moment
 from personas.sessions import NO_ITEM
-from recommendations import daily, demo, hourly, stories
+from recommendations import daily, hourly, stories
 from recommendations import engine as loop
 from recommendations.desk.personas import drawing, trying, weighing
 from recommendations.desk.personas.drafts import NotFittedError, drafted_engine
@@ -124,20 +124,6 @@ def served(db: None, engine: Engine, world: World) -> Shop:
             for n, row in enumerate(rows)
         )  # fmt: skip
     return shop
-
-
-@pytest.fixture
-def merchandiser(client: Client) -> Client:
-    client.force_login(demo.merchandiser(get_user_model(), "a password of the demo"))
-    return client
-
-
-@pytest.fixture
-def viewer(client: Client) -> Client:
-    user = get_user_model().objects.create(username="viewer", is_staff=True)
-    user.user_permissions.set(demo.merchandisers().permissions.filter(codename__startswith="view_"))
-    client.force_login(user)
-    return client
 
 
 def page(name: str, *args: object) -> str:

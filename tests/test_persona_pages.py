@@ -42,20 +42,6 @@ def shop(redis_client: redis.Redis) -> Shop:
     return shop
 
 
-@pytest.fixture
-def merchandiser(client: Client) -> Client:
-    client.force_login(demo.merchandiser(get_user_model(), "a password of the demo"))
-    return client
-
-
-@pytest.fixture
-def viewer(client: Client) -> Client:
-    user = get_user_model().objects.create(username="viewer", is_staff=True)
-    user.user_permissions.set(demo.merchandisers().permissions.filter(codename__startswith="view_"))
-    client.force_login(user)
-    return client
-
-
 def page(name: str, *args: object) -> str:
     return reverse(f"admin:personas_{name}", args=args)
 

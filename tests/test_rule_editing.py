@@ -67,21 +67,6 @@ def ids(shop: Shop) -> dict[str, int]:
 
 
 @pytest.fixture
-def merchandiser(client: Client) -> Client:
-    client.force_login(demo.merchandiser(get_user_model(), "a password of the demo"))
-    return client
-
-
-@pytest.fixture
-def viewer() -> Client:
-    user = get_user_model().objects.create(username="viewer", is_staff=True)
-    user.user_permissions.set(demo.merchandisers().permissions.filter(codename__startswith="view_"))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
 def key(shop: Shop) -> str:
     return ApiKey.objects.issue(shop=shop, name="the shop's server", scopes=["read", "manage"])[1]
 
