@@ -26,7 +26,8 @@ from personas.sessions import NO_ITEM
 from recommendations.parts import Engine
 from recommendations.ranking.draws import Draws
 from recommendations.session import MAX_TOUCHES, Pending, Request, SessionState, Slate, Touch, moved
-from recommendations.slates import View, read_history, recommend, view
+from recommendations.slates import View, make_in_stages, read_history, recommend, view
+from recommendations.stages import Stages, finished
 
 __all__ = [
     "Engine",
@@ -34,7 +35,9 @@ __all__ = [
     "advance",
     "draws",
     "inform",
+    "make_in_stages",
     "observe",
+    "observe_in_stages",
     "observe_with_decisions",
     "read_history",
     "rebase",
@@ -156,10 +159,16 @@ def observe_with_decisions(engine: Engine, state: SessionState, event: Event) ->
     A late event moves the belief in order of receipt and never rewinds time; an unknown item still carries its
     event type.
     """
+    return finished(observe_in_stages(engine, state, event))
+
+
+def observe_in_stages(engine: Engine, state: SessionState, event: Event) -> Stages[Observation]:
+    """`observe_with_decisions`, for who does the same of other sessions beside it."""
     heard = signal(engine, state, event)
     code, position, at = heard.code, heard.position, heard.at
     item = _item_of(event)
     persona = personas.update(engine.personas, state.persona, heard)
+    yield
     step = Step(
         code=code,
         clusters=engine.clusters.of(position),

@@ -30,6 +30,7 @@ from recommendations.ranking.slate import Slots, fill
 from recommendations.ranking.variants import one_of_each
 from recommendations.reasons import slate_items, trial_of
 from recommendations.session import MAX_PENDING, NO_FILTERS, Pending, Request, SessionState, Slate, SlateItem, moved
+from recommendations.stages import Stages, finished
 
 BALANCED_DEPTH = 25
 """Items ranked for each slot where a balance acts: what takes the place of a category's fifth item may stand far below it."""
@@ -123,9 +124,15 @@ def recommend(engine: Engine, state: SessionState, request: Request, rng: Random
 
 def make(engine: Engine, state: SessionState, request: Request, rng: Randomness) -> Made:
     """`recommend`, with what the slate was made from."""
+    return finished(make_in_stages(engine, state, request, rng))
+
+
+def make_in_stages(engine: Engine, state: SessionState, request: Request, rng: Randomness) -> Stages[Made]:
+    """`make`, for who does the same of other sessions beside it."""
     seen = view(engine, state, now=request.now, request=request)
+    yield
     ruling = _acting(engine, state, seen, request)
-    made = _made(engine, state, request, rng, seen, ruling)
+    made = yield from _made(engine, state, request, rng, seen, ruling)
     return _with_trials(engine, state, request, rng, made) if ruling.on_trial else made
 
 
@@ -138,15 +145,15 @@ def _with_trials(engine: Engine, state: SessionState, request: Request, rng: Ran
     plain = replace(request, explore=0.0, reasons=False)
 
     def items(ruling: Acting) -> list[int]:
-        return [item.item for item in _made(engine, state, plain, rng, made.seen, ruling).slate.items]
+        return [item.item for item in finished(_made(engine, state, plain, rng, made.seen, ruling)).slate.items]
 
     now = items(made.ruling)
     trials = tuple((rule.rule_id, rule.mark, held) for rule, held, other in made.ruling.tried() if items(other) != now)
     return replace(made, slate=replace(made.slate, trials=trials)) if trials else made
 
 
-def _made(engine: Engine, state: SessionState, request: Request, rng: Randomness, seen: View, ruling: Acting) -> Made:
-    """`make`, under these rules."""
+def _made(engine: Engine, state: SessionState, request: Request, rng: Randomness, seen: View, ruling: Acting) -> Stages[Made]:
+    """`make_in_stages` once the session is read, under these rules."""
     exclude = _excluded(engine, state, request, seen.history)
     place = _place(engine, seen, request, ruling, exclude)
     if place.exclude:
@@ -176,6 +183,7 @@ def _made(engine: Engine, state: SessionState, request: Request, rng: Randomness
         count=request.count,
         settled=place.relevance is None and place.goes_with is None,
     )
+    yield
     group = engine.catalogue.group
     if place.relevance is not None or place.goes_with is not None:
         added = ruling.weigh(ranked.positions) if ruling.weights is not None else None
@@ -203,6 +211,7 @@ def _made(engine: Engine, state: SessionState, request: Request, rng: Randomness
         caps=ruling.caps,
         spread=_spread(engine, ranked, request) if request.diversity else None,
     )
+    yield
     to_try = partial(trial_of, engine, state, seen, ranked, cluster_weight, place)
     items = slate_items(engine, state, ranked, to_try, slots, ruling, place, request)
     slate = Slate(

@@ -96,6 +96,7 @@ PURE = (
     "recommendations.desk.personas.trials",
     "recommendations.session",
     "recommendations.slates",
+    "recommendations.stages",
     "recommendations.overlay",
     "recommendations.overlay_deltas",
     "recommendations.parts",

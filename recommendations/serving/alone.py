@@ -43,7 +43,8 @@ async def slate(here: Process, visit: Visit, ask: Ask, now: float) -> ToldSlate:
             memory = await memories.recall(here.client, visit.shop, visit.shopper, partitions=here.store.partitions)
         opened = resume(here, engine, visit, None, memory, now=now)
         request = request_of(engine, ask, now)
-        state, made = loop.recommend(engine, opened, request, loop.draws(opened))
+        served = await here.cohorts.run(loop.make_in_stages(engine, opened, request, loop.draws(opened)))
+        state, made = served.state, served.slate
         record = Record(
             shop=visit.shop,
             session=visit.session,

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from recommendations import overlays, releases
 from recommendations.serving import access, shops
 from recommendations.serving.bus import Bus
+from recommendations.serving.cohorts import Cohorts
 from recommendations.serving.engines import Engines
 from recommendations.serving.opened import Opened
 from recommendations.serving.shops import Shops
@@ -51,6 +52,7 @@ class Process:
             partitions=settings.ACTIVITY_PARTITIONS,
             durability=Durability(settings.DURABILITY),
         )
+        self.cohorts = Cohorts()
         self.surroundings = Surroundings(self)
         self._tasks: list[asyncio.Task[None]] = []
         self._shops_moved = asyncio.Event()

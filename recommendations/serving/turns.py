@@ -48,6 +48,7 @@ from recommendations.serving.resuming import MAX_CONTEXT, Visit, comes_in, resum
 from recommendations.serving.store import Durability, Loaded, NotDurableError, SessionFullError
 from recommendations.serving.trials import taken_up
 from recommendations.session import SessionState, Slate
+from recommendations.stages import Stages
 
 if TYPE_CHECKING:
     from recommendations.serving.process import Process
@@ -68,8 +69,11 @@ AT_ONCE = 6
 
 PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
-YIELD_EVERY = 16
-"""Events after which a long batch lets other requests of this process run: some milliseconds of work."""
+FEW = 16
+"""Events of a turn that is computed together with others; nobody should wait for one of more."""
+
+STAGES_AT_ONCE = 32
+"""Stages after which a turn of more lets other requests of this process run: some milliseconds of work."""
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -95,6 +99,17 @@ class Turn(NamedTuple):
 class _Parsed(NamedTuple):
     event: Event
     refs: tuple[str, ...]
+
+
+class _Moved(NamedTuple):
+    """Where a turn leads, before it is committed. The last three as of `Store.commit`."""
+
+    engine: Engine
+    state: SessionState
+    slate: Slate | None
+    record: bytes
+    event_ids: list[str]
+    message: bytes
 
 
 def visit_of(who: Principal) -> Visit:
@@ -191,34 +206,72 @@ async def _attempt(
     now: float,
 ) -> Turn | None:
     """The turn upon what was loaded, or None if another commit came first."""
+    stages = _move(process, engine, visit, memory, loaded, parsed, ask, now)
+    moved = await (process.cohorts.run(stages) if len(parsed) <= FEW else _by_itself(stages))
+    final = tuple(results)
+    if loaded.seen:
+        final = tuple([Result(event_id=r.event_id, status="duplicate") if r.event_id in loaded.seen else r for r in results])
+    # A duplicate may be a retry of what was written but not confirmed; writing again waits for the disk again.
+    unconfirmed = bool(loaded.seen) and process.store.durability is Durability.WAITAOF
+    if moved.state is not loaded.state or unconfirmed:
+        committed = await process.store.commit(
+            loaded, moved.state, record=moved.record, event_ids=moved.event_ids, message=moved.message
+        )
+        if not committed:
+            return None
+    elif loaded.supposed:
+        return None
+    return Turn(moved.engine, moved.state, final, moved.slate, opened=loaded.state is None)
+
+
+async def _by_itself(stages: Stages[_Moved]) -> _Moved:
+    """The outcome of a turn of many events, who lets others run in between."""
+    while True:
+        try:
+            for _ in range(STAGES_AT_ONCE):
+                next(stages)
+        except StopIteration as end:
+            moved: _Moved = end.value
+            return moved
+        await asyncio.sleep(0)
+
+
+def _move(
+    process: Process,
+    engine: Engine,
+    visit: Visit,
+    memory: Memory | None,
+    loaded: Loaded,
+    parsed: Mapping[str, _Parsed],
+    ask: Ask | None,
+    now: float,
+) -> Stages[_Moved]:
+    """Where the turn leads, upon what was loaded."""
     test = _is_test(visit, loaded.state)
     member = None
     if not test and not visit.simulated:
         engine, member = process.engines.arm(visit.shop, engine, visit.session, visit.shopper, loaded.state)
     state = taken_up(engine, resume(process, engine, visit, loaded.state, memory, now=now), member)
     told = _told(loaded.state, state)
-    moved = loaded.state is not None and told and state.persona.log_prior != loaded.state.persona.log_prior
+    news = loaded.state is not None and told and state.persona.log_prior != loaded.state.persona.log_prior
     fresh = [p for event_id, p in parsed.items() if event_id not in loaded.seen]
     decisions: list[LoggedDecision] = []
     blocked: list[LoggedBlocked] = []
-    for i, (event, _) in enumerate(fresh):
-        if i and i % YIELD_EVERY == 0:
-            await asyncio.sleep(0)
-        state, decided, stopped = loop.observe_with_decisions(engine, state, event)
+    for event, _ in fresh:
+        state, decided, stopped = yield from loop.observe_in_stages(engine, state, event)
+        yield
         decisions += [LoggedDecision.of(event, decision) for decision in decided]
         blocked += [LoggedBlocked(event.event_id, event.at, *each) for each in stopped]
     slate, asked = None, dict[str, Any]()
     if ask is not None:
         request = request_of(engine, ask, now)
         asked = asking.told(request, state)
-        state, slate = loop.recommend(engine, state, request, loop.draws(state))
-    final = tuple(results)
-    if loaded.seen:
-        final = tuple([Result(event_id=r.event_id, status="duplicate") if r.event_id in loaded.seen else r for r in results])
-    # A duplicate may be a retry of what was written but not confirmed; writing again waits for the disk again.
-    unconfirmed = bool(loaded.seen) and process.store.durability is Durability.WAITAOF
-    if state is not loaded.state or unconfirmed:
-        record = Record(
+        made = yield from loop.make_in_stages(engine, state, request, loop.draws(state))
+        state, slate = made.state, made.slate
+        yield
+    record = b""
+    if fresh or slate is not None or told:
+        content = Record(
             shop=visit.shop,
             session=visit.session,
             shopper=state.shopper,
@@ -239,18 +292,9 @@ async def _attempt(
             earlier=state.earlier,
             history={name: state.context[name] for name in state.remembered if name in VARIABLES} if state.remembered else {},
         )
-        committed = await process.store.commit(
-            loaded,
-            state,
-            record=encode_record(record) if fresh or slate is not None or told else b"",
-            event_ids=[event.event_id for event, _ in fresh],
-            message=b"%d" % state.version if fresh or moved else b"",
-        )
-        if not committed:
-            return None
-    elif loaded.supposed:
-        return None
-    return Turn(engine, state, final, slate, opened=loaded.state is None)
+        record = encode_record(content)
+    message = b"%d" % state.version if fresh or news else b""
+    return _Moved(engine, state, slate, record, [event.event_id for event, _ in fresh], message)
 
 
 def _is_test(visit: Visit, state: SessionState | None) -> bool:
