@@ -1,11 +1,13 @@
-"""A lean HTTP client for benchmarks: keep-alive connections on bare asyncio, so that the client costs little."""
+"""A lean HTTP client for benchmarks: keep-alive connections on bare asyncio, to cost little. And what processes spend."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -125,3 +127,22 @@ async def _timed(connection: Connection, data: bytes, since: float) -> float:
     if status != 200:
         raise BenchmarkError(f"the server answered {status}: {body[:300].decode(errors='replace')}")
     return time.perf_counter() - since
+
+
+def of_server(port: int) -> list[int]:
+    """Processes of the server on a port: the one that was started and its worker."""
+    mark = f"--port\0{port}\0".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if mark in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:  # gone meanwhile
+            continue
+    return sorted(found)
+
+
+def processor_s(pid: int) -> float:
+    """Seconds of processor that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -23,7 +23,7 @@ from redis import Redis
 from clusters.models import Item
 from personas.models import Shop, hash_key
 from recommendations.benchmarks.http import ITEMS, find_shop, serve
-from recommendations.benchmarks.load import BenchmarkError, Measured, connect, open_loop, post
+from recommendations.benchmarks.load import BenchmarkError, Measured, connect, of_server, open_loop, post, processor_s
 from recommendations.serving.access import KEYS, issue_session_token
 from recsite.embedded import start_valkey
 
@@ -208,22 +208,3 @@ class Client(asyncio.Protocol):
         assert self._transport is not None
         assert len(text) < 126
         self._transport.write(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
-
-
-def of_server(port: int) -> list[int]:
-    """Processes of the server on a port: the one that was started and its worker."""
-    mark = f"--port\0{port}\0".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if mark in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:  # gone meanwhile
-            continue
-    return sorted(found)
-
-
-def processor_s(pid: int) -> float:
-    """Seconds of processor that a process has had."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
