@@ -26,7 +26,8 @@ from personas.sessions import NO_ITEM
 from recommendations.parts import Engine
 from recommendations.ranking.draws import Draws
 from recommendations.session import MAX_TOUCHES, Pending, Request, SessionState, Slate, Touch, moved
-from recommendations.slates import View, make_in_stages, read_history, recommend, view
+from recommendations.session_view import View, read_history, view
+from recommendations.slates import make_in_stages, recommend
 from recommendations.stages import Stages, finished
 
 __all__ = [

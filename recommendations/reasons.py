@@ -25,7 +25,7 @@ from recommendations.session import Request, SessionState, SlateItem
 
 if TYPE_CHECKING:
     from recommendations.ranking.contexts import Context
-    from recommendations.slates import View
+    from recommendations.session_view import View
 
 _item = partial(tuple.__new__, SlateItem)
 """An item of a tuple of all its fields, in a third of the time."""

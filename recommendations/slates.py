@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 
-from clusters import adaptation, alignment
-from clusters.alignment import Selection
-from clusters.catalogue import Catalogue
-from personas import profile as personas
-from personas.profile import PersonaModel, PersonaProfile, PersonaState
+from clusters import adaptation
 from personas.sessions import NO_ITEM
 from recommendations.parts import Engine
 from recommendations.ranking import contexts
 from recommendations.ranking.contexts import Context
 from recommendations.ranking.diversity import Spread, likeness_of
 from recommendations.ranking.draws import Randomness
-from recommendations.ranking.history import ITEM_CODES, own
+from recommendations.ranking.history import own
 from recommendations.ranking.opening import Opening, open_with
-from recommendations.ranking.ranker import History, Pool, Ranked, rank, read
+from recommendations.ranking.ranker import History, Pool, Ranked, rank
 from recommendations.ranking.removals import Trial
 from recommendations.ranking.rules import NOTHING, Acting, acting, place_pins
 from recommendations.ranking.slate import Slots, fill
 from recommendations.ranking.variants import one_of_each
 from recommendations.reasons import slate_items, trial_of
 from recommendations.session import MAX_PENDING, NO_FILTERS, Pending, Request, SessionState, Slate, SlateItem, moved
+from recommendations.session_view import View, view_in_stages
 from recommendations.stages import Stages, finished
 
 BALANCED_DEPTH = 25
@@ -45,52 +41,6 @@ _ITEM, _CLUSTER = SlateItem._fields.index("item"), SlateItem._fields.index("clus
 
 LEAST_SHARE = 1e-6
 """Share of the steps that no persona's falls below where slots are shared: two may take turns who both took none lately."""
-
-
-@dataclass(frozen=True)
-class View:
-    """The session as the engine reads it just now: the profile, the session's items and the clusters selected.
-
-    anchors : positions of the items that the slate asked for stands beside.
-    """
-
-    model: PersonaModel
-    persona: PersonaState
-    reading: personas.Reading
-    history: History
-    representation: np.ndarray
-    selection: Selection
-    anchors: tuple[int, ...] = ()
-
-    @property
-    def belief(self) -> np.ndarray:
-        """(K,) P(persona)."""
-        return self.reading.belief
-
-    @cached_property
-    def profile(self) -> PersonaProfile:
-        """All that the session says of the shopper."""
-        return personas.profile(self.model, self.persona, self.reading)
-
-
-def view(engine: Engine, state: SessionState, *, now: float, request: Request | None = None) -> View:
-    """Profile, history and selected clusters of a session, without changing it; as `request` would have them ranked with."""
-    reading = personas.read(engine.personas, state.persona)
-    history = read_history(engine.catalogue, state, now=now)
-    anchors: tuple[int, ...] = ()
-    if request is not None and request.context in contexts.BESIDE_ITEMS:
-        anchors = contexts.anchors_of(engine.catalogue, state, request)
-        history = contexts.beside(history, anchors, request)
-    representation, near = read(engine.ranker, engine.layout, history)
-    selection = alignment.select(
-        engine.clusters,
-        state.adapted,
-        belief=reading.belief,
-        attributes=reading.attribute_weights,
-        affinity=near,
-        active=reading.active_positions,
-    )
-    return View(engine.personas, state.persona, reading, history, representation, selection, anchors)
 
 
 @dataclass(frozen=True)
@@ -129,7 +79,7 @@ def make(engine: Engine, state: SessionState, request: Request, rng: Randomness)
 
 def make_in_stages(engine: Engine, state: SessionState, request: Request, rng: Randomness) -> Stages[Made]:
     """`make`, for who does the same of other sessions beside it."""
-    seen = view(engine, state, now=request.now, request=request)
+    seen = yield from view_in_stages(engine, state, now=request.now, request=request)
     yield
     ruling = _acting(engine, state, seen, request)
     made = yield from _made(engine, state, request, rng, seen, ruling)
@@ -160,6 +110,7 @@ def _made(engine: Engine, state: SessionState, request: Request, rng: Randomness
         exclude = np.append(exclude, np.array(place.exclude, dtype=np.intp))
     item_weight, cluster_weight = _item_weights(engine, state), _cluster_weights(engine, state)
     depth = _depth(request, seen, ruling, place)
+    yield
     ranked = _ranked_deep_enough(
         engine,
         partial(
@@ -214,6 +165,7 @@ def _made(engine: Engine, state: SessionState, request: Request, rng: Randomness
     yield
     to_try = partial(trial_of, engine, state, seen, ranked, cluster_weight, place)
     items = slate_items(engine, state, ranked, to_try, slots, ruling, place, request)
+    yield
     slate = Slate(
         recommendation_id=_recommendation_id(state),
         context=request.context,
@@ -354,25 +306,6 @@ def _opening(engine: Engine, state: SessionState, belief: np.ndarray, among: np.
     own = engine.catalogue.positions(state.own) if state.own and rates is not None else _NOTHING
     rates = rates if rates is not None else np.zeros(0)
     return open_with(engine.shelves, belief=belief, own=own[own != NO_ITEM], rates=rates, among=among)
-
-
-def read_history(catalogue: Catalogue, state: SessionState, *, now: float) -> History:
-    """The session's item actions as arrays, oldest first; items that the catalogue lacks are left out."""
-    position, unknown = catalogue.position, math.nan
-    placed = [
-        (position(item), code, at, unknown if dwell_s < 0 else dwell_s)
-        for item, code, at, dwell_s in state.touches
-        if code in ITEM_CODES
-    ]
-    known = [touch for touch in placed if touch[0] != NO_ITEM]
-    positions, codes, at, dwell_s = zip(*known, strict=True) if known else ((), (), (), ())
-    return History(
-        positions=np.array(positions, dtype=np.intp),
-        codes=np.array(codes, dtype=np.int8),
-        at=np.array(at, dtype=np.float64),
-        dwell_s=np.array(dwell_s, dtype=np.float32),
-        now=now,
-    )
 
 
 def _item_weights(engine: Engine, state: SessionState) -> Mapping[int, float]:

@@ -95,6 +95,7 @@ PURE = (
     "recommendations.desk.personas.previews",
     "recommendations.desk.personas.trials",
     "recommendations.session",
+    "recommendations.session_view",
     "recommendations.slates",
     "recommendations.stages",
     "recommendations.overlay",

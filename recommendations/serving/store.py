@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
+from struct import Struct
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -91,11 +92,12 @@ class StateError(ValueError):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SessionState)
+_header = Struct(">BQI").pack
 
 
 def encode_state(state: SessionState) -> bytes:
     body = _encoder.encode(state)
-    return b"%c%b%b%b" % (SCHEMA, state.version.to_bytes(8, "big"), zlib.crc32(body).to_bytes(4, "big"), body)
+    return _header(SCHEMA, state.version, zlib.crc32(body)) + body
 
 
 def decode_state(data: bytes) -> SessionState:

@@ -254,6 +254,7 @@ def _move(
     state = taken_up(engine, resume(process, engine, visit, loaded.state, memory, now=now), member)
     told = _told(loaded.state, state)
     news = loaded.state is not None and told and state.persona.log_prior != loaded.state.persona.log_prior
+    yield
     fresh = [p for event_id, p in parsed.items() if event_id not in loaded.seen]
     decisions: list[LoggedDecision] = []
     blocked: list[LoggedBlocked] = []
