@@ -1,17 +1,20 @@
 """Functions compiled to machine code when they are first called, kept beside the source for the processes after.
 
-A kept function is compiled anew when its own file changes, and only then: it must not call compiled functions, or read
-constants, of other files; what may change is an argument. Read-only arrays are another type than writable ones, so
-whoever calls settles on one of them (`readonly`), or every function is compiled and kept twice.
+A kept function is compiled anew when its own file changes, or one that its file imports compiled functions from by name (numba
+alone looks at the first, and would go on with the old code of the others). It must not read constants of other files: what
+may change is an argument. Read-only arrays are another type than writable ones, so whoever calls settles on one of them
+(`readonly`), or every function is compiled and kept twice.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core.dispatcher import Dispatcher
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,7 +24,7 @@ SUMS = {"reassoc", "contract", "nsz"}
 
 def compiled(function: F) -> F:
     """As written, rounding and all; other threads run meanwhile."""
-    return _compiled(function, fastmath=False)
+    return _compiled(function, fastmath=set())
 
 
 def compiled_sums(function: F) -> F:
@@ -29,12 +32,21 @@ def compiled_sums(function: F) -> F:
     return _compiled(function, fastmath=SUMS)
 
 
-def _compiled(function: F, *, fastmath: object) -> F:
+def _compiled(function: F, *, fastmath: set[str]) -> F:
     options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
-        return cast(F, numba.njit(cache=True, **options)(function))
+        kept = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in: each process compiles for itself
         return cast(F, numba.njit(**options)(function))
+    imported = [v for v in function.__globals__.values() if isinstance(v, Dispatcher) and v.__module__ != function.__module__]
+    stamps = sorted({_stamp(one) for one in imported})
+    kept._cache._cache_file._source_stamp = hashlib.sha256(repr((_stamp(kept), sorted(fastmath), stamps)).encode()).hexdigest()
+    return cast(F, kept)
+
+
+def _stamp(kept: Any) -> Any:
+    """By what numba tells whether the code that is kept is that of the source."""
+    return kept._cache._cache_file._source_stamp
 
 
 def readonly(array: np.ndarray, dtype: type) -> np.ndarray:

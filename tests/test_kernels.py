@@ -9,7 +9,7 @@ import pytest
 
 from clusters.alignment import Selection
 from personas.sessions import SessionLog
-from recommendations.ranking import features, kernels
+from recommendations.ranking import features, kernels, key_order, vote_kernels
 from recommendations.ranking.blend import linear_blend, score, score_gradient
 from recommendations.ranking.encoder import arrange
 from recommendations.ranking.explaining import NO_CAUSE, explain
@@ -166,7 +166,7 @@ def test_the_best_keys_come_to_the_front(count: int) -> None:
     rng = np.random.default_rng(count)
     for keys in (rng.integers(2**63, size=count, dtype=np.uint64), np.arange(count, dtype=np.uint64), np.zeros(count, np.uint64)):
         expected = np.sort(keys)[::-1][:500]
-        kept = kernels.lead(keys, count, 500)
+        kept = key_order.lead(keys, count, 500)
         np.testing.assert_array_equal(np.sort(keys[:kept])[::-1], expected)
 
 
@@ -174,7 +174,7 @@ def test_the_best_keys_come_to_the_front(count: int) -> None:
 def test_coarse_outputs_are_within_half_a_step(d: int) -> None:
     outputs = np.random.default_rng(d).standard_normal((50, d)).astype(np.float32)
     outputs[3] = 0.0
-    coarse, unit = kernels.coarsened(outputs)
+    coarse, unit = vote_kernels.coarsened(outputs)
     most = np.abs(outputs).max(axis=1, keepdims=True)
     assert (np.abs(coarse * unit[:, None] - outputs) <= most / 253).all()
 
@@ -183,7 +183,7 @@ def test_keys_are_sorted_by_score_and_equals_stay_in_their_order() -> None:
     rng = np.random.default_rng(0)
     scores = rng.integers(1, 40, size=600).astype(np.float32) / 7
     keys = (scores.view(np.uint32).astype(np.uint64) << np.uint64(32)) | np.arange(600, dtype=np.uint64)
-    kernels.by_rank(keys, np.empty_like(keys), 600)
+    key_order.by_rank(keys, np.empty_like(keys), 600)
     np.testing.assert_array_equal((keys & np.uint64(0xFFFFFFFF)).astype(np.int64), np.argsort(-scores, kind="stable"))
 
 

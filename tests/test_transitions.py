@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from personas.sessions import SessionLog
-from recommendations.ranking import scoring, transitions
+from recommendations.ranking import carrying, transitions
 from recommendations.ranking.transitions import DECAY, RELATIONS, ItemRows, build_rows
 
 
@@ -31,7 +31,7 @@ def said(rows: ItemRows, *events: int, relation: int) -> np.ndarray:
     scale = np.eye(len(RELATIONS), dtype=np.float32)[relation]
     recent = np.array(events, dtype=np.int64)
     zeros = np.zeros(n, dtype=np.int32)
-    return scoring.votes_by_event(rows.indptr, rows.indices, rows.values, rows.decayed, recent, np.arange(n), scale, zeros)
+    return carrying.votes_by_event(rows.indptr, rows.indices, rows.values, rows.decayed, recent, np.arange(n), scale, zeros)
 
 
 def test_relations_of_two_sessions_worked_by_hand() -> None:

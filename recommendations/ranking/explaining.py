@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommendations.ranking import scoring
+from recommendations.ranking import carrying
 from recommendations.ranking.encoder import event_parts
 from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS
 from recommendations.ranking.history import History
@@ -52,7 +52,7 @@ def explain(ranker: Ranker, history: History, ranked: Ranked, rows: np.ndarray) 
     columns = ranked.columns[rows[carried]]
     if evidence is not None and len(columns):
         items = evidence.positions[columns]
-        found = scoring.carried(
+        found = carrying.carried(
             ranker.blend.parts,
             evidence.features,
             evidence.votes,

@@ -9,15 +9,15 @@ import numpy as np
 
 from clusters.alignment import Selection
 from personas.events import ENGAGEMENT, NAMES
-from recommendations.ranking import kernels, neighbours, transitions
+from recommendations.ranking import kernels, neighbours, removal_kernels, transitions, vote_kernels
 from recommendations.ranking.compiling import readonly
 from recommendations.ranking.encoder import Encoder
 from recommendations.ranking.history import History, Scratch, own
-from recommendations.ranking.kernels import Asked, Grouping, Outputs, Reach, Rows, Spoken, Tables
 from recommendations.ranking.kinship import Kinship
 from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.neighbours import Neighbours
 from recommendations.ranking.popularity import FACTS, Popularity
+from recommendations.ranking.tables import Asked, Grouping, Outputs, Reach, Rows, Spoken, Tables, plain
 from recommendations.ranking.transitions import ItemRows
 
 ROW_EVENTS = 4
@@ -88,7 +88,7 @@ REACH = Reach(
     nearest=neighbours.nearest(),
     share_floor=SHARE_FLOOR,
 )
-_REACH = kernels.plain(REACH)
+_REACH = plain(REACH)
 _NO_MORE = np.zeros(0, dtype=np.int64)
 _ENGAGEMENT = np.array([ENGAGEMENT.get(name, 0.0) for name in NAMES], dtype=np.float32)
 
@@ -112,7 +112,7 @@ class Experts(Protocol):
 
     @property
     def parts(self) -> tuple[Any, ...]:
-        """The tables, `kernels.plain`, kept."""
+        """The tables, `tables.plain`, kept."""
 
 
 def tables_of(experts: Experts) -> Tables:
@@ -140,7 +140,7 @@ def _spoken(kinship: Kinship | None) -> Spoken:
 def outputs_of(encoder: Encoder) -> Outputs:
     """The encoder's outputs as compiled loops read them."""
     outputs = encoder.answers
-    coarse, unit = kernels.coarsened(outputs)
+    coarse, unit = vote_kernels.coarsened(outputs)
     return Outputs(
         outputs=outputs,
         coarse=readonly(coarse, np.int8),
@@ -218,7 +218,7 @@ def gather_without(
     must not be its only one: what `gather` tells with the same candidates. h : (d,) the vector that the session then has.
     With `NO_ITEM` and another selection, what it tells of the whole session then."""
     grouping = layout.grouping
-    return kernels.gather_without(
+    return removal_kernels.gather_without(
         experts.parts,
         layout.parts,
         _space(experts.tables, grouping, scratch),
@@ -245,7 +245,7 @@ def encoder_candidates(
     grouping = layout.grouping
     space = scratch.space(len(grouping.primary), 0, 0, len(grouping.rows))
     outputs = outputs_of(encoder)
-    count = kernels.ask_encoder(
+    count = vote_kernels.ask_encoder(
         outputs, grouping, space, selection.rows, np.array(h, dtype=np.float32), FROM_ENCODER, ITEMS_SCORED
     )
     return outputs.item_at[(space.keys[:count] & np.uint64(0xFFFFFFFF)).astype(np.intp)]

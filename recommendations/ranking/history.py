@@ -10,7 +10,7 @@ import numpy as np
 
 from personas.events import CODE, ITEM_ACTIONS
 from personas.sessions import NO_ITEM, SessionLog
-from recommendations.ranking.kernels import Space
+from recommendations.ranking.tables import Space
 
 MAX_HISTORY = 30
 """Item actions that an expert may read, the latest ones; 30 cover 99 % of real sessions."""

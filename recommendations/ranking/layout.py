@@ -14,7 +14,7 @@ import numpy as np
 from clusters.item_clusters import CO_VISIT, ItemClusters
 from recommendations.ranking.compiling import readonly
 from recommendations.ranking.encoder import Encoder
-from recommendations.ranking.kernels import Grouping
+from recommendations.ranking.tables import Grouping
 
 
 @dataclass(frozen=True)

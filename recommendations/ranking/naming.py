@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommendations.ranking import scoring
+from recommendations.ranking import trying
 from recommendations.ranking.explaining import NO_CAUSE, Why
 from recommendations.ranking.features import EXPERT_COLUMNS, EXPERTS
 from recommendations.ranking.ranker import DROPPED, arrays
@@ -73,7 +73,7 @@ def name(
     without = trial.features_without(item) if item != NO_CAUSE else None
     changed, multipliers = arrays(trial.cluster_weight, np.float32) if trial.cluster_weight else _UNCHANGED
     assert why.mean is not None  # what has evidence has candidates
-    found = scoring.named(
+    found = trying.named(
         trial.ranker.blend.parts,
         trial.ranked.evidence.features,
         why.mean,

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from personas.sessions import SessionLog
-from recommendations.ranking import kernels
+from recommendations.ranking import vote_kernels
 from recommendations.ranking.compiling import readonly
 from recommendations.ranking.history import History, Scratch, segments
-from recommendations.ranking.kernels import Nearest, Visits
+from recommendations.ranking.tables import Nearest, Visits
 
 SAMPLE = 1_000
 """Latest sessions read of each item of the history."""
@@ -67,10 +67,10 @@ def find(index: Neighbours, history: History, scratch: Scratch) -> Found:
     if not len(history):
         return NOTHING
     space = scratch.space(len(index.idf), len(index.session_starts), 0, 0)
-    count, sessions = kernels.ask_neighbours(visits(index), space, history.positions.astype(np.int64), nearest())
+    count, sessions = vote_kernels.ask_neighbours(visits(index), space, history.positions.astype(np.int64), nearest())
     items = space.voted[:count].astype(np.intp)
     found = Found(items, space.near[items], space.ahead[items], sessions)
-    kernels.forget(space, count)
+    vote_kernels.forget(space, count)
     return found
 
 

@@ -18,12 +18,12 @@ from recommendations.ranking.companions import Companions
 from recommendations.ranking.encoder import Encoder, encode
 from recommendations.ranking.features import Evidence, gather, tables_of
 from recommendations.ranking.history import History, Scratch, own
-from recommendations.ranking.kernels import Tables, plain
 from recommendations.ranking.kinship import Kinship
 from recommendations.ranking.layout import ClusterRows
 from recommendations.ranking.neighbours import Neighbours
 from recommendations.ranking.opening import Opening
 from recommendations.ranking.popularity import Popularity
+from recommendations.ranking.tables import Tables, plain
 from recommendations.ranking.transitions import ItemRows
 
 __all__ = ["History", "Pool", "Ranked", "Ranker", "affinity", "rank", "read", "represent"]

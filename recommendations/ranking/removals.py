@@ -17,7 +17,7 @@ import numpy as np
 from clusters.alignment import Selection
 from clusters.item_clusters import ItemClusters
 from recommendations.ranking import blend as blending
-from recommendations.ranking import scoring
+from recommendations.ranking import trying
 from recommendations.ranking.features import CLUSTER, EXPERT_COLUMNS, EXPERTS, FEATURES, gather_without
 from recommendations.ranking.history import History
 from recommendations.ranking.layout import ClusterRows
@@ -44,7 +44,7 @@ def log_odds(scores: np.ndarray) -> np.ndarray:
 
     +inf for the only item of a list.
     """
-    return scoring.log_odds(np.array(scores, dtype=np.float64))
+    return trying.log_odds(np.array(scores, dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Trial:
 
         NaN for the only item of a ranking, which has nothing to fall behind.
         """
-        return scoring.falls(np.array([self.scores, *after], dtype=np.float64))
+        return trying.falls(np.array([self.scores, *after], dtype=np.float64))
 
     def without_item(self, item: int) -> np.ndarray:
         """(k,) if the session had not touched the item at this position: all its events are left out."""
