@@ -12,11 +12,11 @@ import numpy as np
 from personas.events import ENGAGEMENT, NAMES, UNKNOWN_ITEM
 from personas.sessions import NO_ITEM
 from recommendations.parts import Engine
-from recommendations.ranking import explaining, wording
+from recommendations.ranking import explaining, naming, wording
 from recommendations.ranking.explaining import NO_CAUSE
 from recommendations.ranking.features import EXPERTS
 from recommendations.ranking.history import History
-from recommendations.ranking.naming import Named, name, nothing
+from recommendations.ranking.naming import Named
 from recommendations.ranking.ranker import Ranked
 from recommendations.ranking.removals import Trial
 from recommendations.ranking.rules import Acting
@@ -94,15 +94,17 @@ def slate_items(
     if not request.reasons:
         empty: list[dict[str, float]] = [{} for _ in range(count)]
         return tuple(map(_item, zip(*shown, repeat(UNKNOWN_ITEM), repeat(""), repeat(""), empty, rules, strict=False)))
-    positions, trial = found.tolist(), to_try()
-    why = explaining.explain(engine.ranker, trial.history, ranked, rows)
-    if place.relevance is None:
-        named = name(trial, rows, why, slots.clusters, slots.personas, beside=place.causes is not None)
-    else:  # found by its words: what the session adds has been squeezed into a small part of the score
-        named = nothing(len(rows))
+    positions, trial, beside = found.tolist(), to_try(), place.causes is not None
+    if ranked.evidence is not None and place.relevance is None:
+        named, shares = naming.told(trial, rows, slots.clusters, beside=beside)
+    else:
+        why = explaining.explain(engine.ranker, trial.history, ranked, rows)
+        shares = why.shares.astype(np.float64).round(4)
+        # Of what is found by its words, what the session adds has been squeezed into a small part of the score.
+        searched = place.relevance is not None
+        named = naming.nothing(count) if searched else naming.opened(trial, rows, why, slots.clusters, beside=beside)
     because, reasons = _words(engine, state, trial.history, slots, positions, named, ruling, place, request)
-    parts = why.shares.astype(np.float64).round(4).tolist()
-    experts = [dict(compress(zip(EXPERTS, part, strict=False), part)) for part in parts]  # none is below 0
+    experts = [dict(compress(zip(EXPERTS, part, strict=False), part)) for part in shares.tolist()]  # none is below 0
     return tuple(map(_item, zip(*shown, because, named.experts, reasons, experts, rules, strict=True)))
 
 

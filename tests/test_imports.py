@@ -127,7 +127,7 @@ RANK = {"personas": 0, "clusters": 1, "recommendations": 2, "recsite": 3}
 WIRED_BY_HAND = ("*.management.commands.*", "recommendations.benchmarks.*")
 """Shell modules above `recsite`: commands that start servers or read no settings through it."""
 
-NUMERIC = {"numpy", "scipy", "sklearn", "hmmlearn", "joblib", "numba", "sknetwork", "rapidfuzz"}
+NUMERIC = {"numpy", "scipy", "sklearn", "hmmlearn", "joblib", "llvmlite", "numba", "sknetwork", "rapidfuzz"}
 WORLDLY = {
     *("asyncio", "fcntl", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select"),
     *("shutil", "signal", "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "time", "urllib", "uuid"),

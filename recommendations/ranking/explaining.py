@@ -15,8 +15,8 @@ from recommendations.ranking.transitions import READ
 
 NO_CAUSE = -1
 
-_EXPERT_OF = np.where(EXPERT_COLUMNS.any(axis=0), EXPERT_COLUMNS.argmax(axis=0), -1).astype(np.int8)
-_NAMED = (
+EXPERT_OF = np.where(EXPERT_COLUMNS.any(axis=0), EXPERT_COLUMNS.argmax(axis=0), -1).astype(np.int8)
+SPEAKERS = (
     EXPERTS.index("transitions"),
     EXPERTS.index("neighbours"),
     EXPERTS.index("encoder"),
@@ -58,8 +58,8 @@ def explain(ranker: Ranker, history: History, ranked: Ranked, rows: np.ndarray) 
             evidence.votes,
             ranked.columns,
             columns,
-            _EXPERT_OF,
-            _NAMED,
+            EXPERT_OF,
+            SPEAKERS,
             len(EXPERTS),
             evidence.asked.positions,
             items,

@@ -88,7 +88,7 @@ REACH = Reach(
     nearest=neighbours.nearest(),
     share_floor=SHARE_FLOOR,
 )
-_REACH = plain(REACH)
+LIMITS = plain(REACH)
 _NO_MORE = np.zeros(0, dtype=np.int64)
 _ENGAGEMENT = np.array([ENGAGEMENT.get(name, 0.0) for name in NAMES], dtype=np.float32)
 
@@ -192,11 +192,11 @@ def gather(
     found = kernels.gather(
         experts.parts,
         layout.parts,
-        _space(experts.tables, grouping, scratch),
+        space_of(experts.tables, grouping, scratch),
         tuple(asked),
         selection.rows,
         selection.score,
-        _REACH,
+        LIMITS,
         len(FEATURES),
         own(also, np.int64),
     )
@@ -221,11 +221,11 @@ def gather_without(
     return removal_kernels.gather_without(
         experts.parts,
         layout.parts,
-        _space(experts.tables, grouping, scratch),
+        space_of(experts.tables, grouping, scratch),
         tuple(evidence.asked),
         selection.rows,
         selection.score,
-        _REACH,
+        LIMITS,
         evidence.positions,
         evidence.features,
         np.array(columns, dtype=np.int64),
@@ -234,7 +234,8 @@ def gather_without(
     )
 
 
-def _space(tables: Tables, grouping: Grouping, scratch: Scratch) -> tuple[Any, ...]:
+def space_of(tables: Tables, grouping: Grouping, scratch: Scratch) -> tuple[Any, ...]:
+    """Scratch for loops over these tables, plain."""
     return scratch.plain_space(len(grouping.primary), len(tables.visits.session_starts), len(grouping.starts), len(grouping.rows))
 
 

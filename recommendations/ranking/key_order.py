@@ -62,23 +62,33 @@ def lead(keys: np.ndarray, count: int, keep: int) -> int:
 
 @compiled
 def by_rank(keys: np.ndarray, spare: np.ndarray, count: int) -> None:
-    """Sorts keys[:count] by their upper 32 bits, the largest first; of equals, the one that stood first. spare : as many."""
-    tally = np.zeros((4, 256), dtype=np.int32)
+    """Sorts keys[:count] by their upper 32 bits, the largest first; of equals, the one that stood first. spare : as many.
+
+    By the upper 16 digit by digit, which leaves few out of their place, and these are then moved up.
+    """
+    tally = np.zeros((2, 256), dtype=np.int32)
     for i in range(count):
-        upper = ~(keys[i] >> np.uint64(32))
-        for digit in range(4):
-            tally[digit, np.int64((upper >> np.uint64(8 * digit)) & np.uint64(255))] += 1
+        upper = ~(keys[i] >> np.uint64(48))
+        tally[0, np.int64(upper & np.uint64(255))] += 1
+        tally[1, np.int64((upper >> np.uint64(8)) & np.uint64(255))] += 1
     source, target = keys, spare
-    for digit in range(4):
+    for digit in range(2):
         before = 0
         for value in range(256):
             here = tally[digit, value]
             tally[digit, value] = before
             before += here
-        shift = np.uint64(32 + 8 * digit)
+        shift = np.uint64(48 + 8 * digit)
         for i in range(count):
             key = source[i]
             value = int((~(key >> shift)) & np.uint64(255))
             target[tally[digit, value]] = key
             tally[digit, value] += 1
         source, target = target, source
+    for i in range(1, count):
+        key = keys[i]
+        place, bits = i, key >> np.uint64(32)
+        while place > 0 and keys[place - 1] >> np.uint64(32) < bits:
+            keys[place] = keys[place - 1]
+            place -= 1
+        keys[place] = key

@@ -174,7 +174,7 @@ def rank(
             SCRATCH.zeros("exclude", n, bool),
         )
         if keep <= FEW and pool is None and allowed is None and weigh is None:
-            order, best, scores = scoring.ordered(ranker.blend.parts, *asked, keep)
+            order, best, scores = scoring.ordered(ranker.blend.parts, asked, keep)
             ranked = Ranked(best, scores, evidence, order)
             return ranked if len(order) >= keep else _filled(ranker, ranked, exclude, keep, None, None)
         scores = scoring.weighed(ranker.blend.weights, *asked)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recommendations.ranking.compiling import compiled
+from recommendations.ranking.key_order import in_order, lead
 
 
 class Weights(NamedTuple):
@@ -163,46 +164,32 @@ def weighed(
 @compiled
 def leading(found: np.ndarray, keep: int) -> np.ndarray:
     """(<= keep,) int64 places of the highest finite scores (m,) float32, best first, of equals the first; for few."""
-    best, held = np.empty(min(keep, len(found)), dtype=np.int64), 0
+    keys, count = np.empty(len(found), dtype=np.uint64), 0
+    score = np.zeros(1, dtype=np.float32)
+    bits = score.view(np.uint32)
     for j in range(len(found)):
-        score = found[j]
-        if not math.isfinite(score) or not keep or (held == keep and score <= found[best[held - 1]]):
-            continue
-        place = held if held < keep else held - 1
-        while place > 0 and found[best[place - 1]] < score:
-            best[place] = best[place - 1]
+        score[0] = found[j] + np.float32(0.0)  # of the two zeros the one
+        keys[count] = in_order(bits[0]) | np.uint64(0xFFFFFFFF - j)
+        count += math.isfinite(found[j])
+    count = lead(keys, count, keep)
+    for i in range(1, count):
+        key, place = keys[i], i
+        while place > 0 and keys[place - 1] < key:
+            keys[place] = keys[place - 1]
             place -= 1
-        best[place] = j
-        held = min(held + 1, keep)
-    return best[:held].copy()
+        keys[place] = key
+    best = np.empty(count, dtype=np.int64)
+    for i in range(count):
+        best[i] = np.int64(0xFFFFFFFF) - np.int64(keys[i] & np.uint64(0xFFFFFFFF))
+    return best
 
 
 @compiled
-def ordered(
-    parts: tuple[Any, ...],
-    features: np.ndarray,
-    positions: np.ndarray,
-    starts: np.ndarray,
-    clusters: np.ndarray,
-    memberships: np.ndarray,
-    groups: int,
-    changed: np.ndarray,
-    multipliers: np.ndarray,
-    items: np.ndarray,
-    item_multipliers: np.ndarray,
-    least: float,
-    exclude: np.ndarray,
-    told: np.ndarray,
-    out: np.ndarray,
-    keep: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ordered(parts: tuple[Any, ...], asked: tuple[Any, ...], keep: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The `leading` by `weighed`, (<= keep,) each: their places among the positions, their positions and their scores.
 
-    parts : `Weights` without its names.
+    parts : `Weights` without its names.  asked : what `weighed` is given besides.
     """
-    found = weighed(
-        Weights(*parts), features, positions, starts, clusters, memberships, groups, changed, multipliers,
-        items, item_multipliers, least, exclude, told, out,
-    )  # fmt: skip
+    found = weighed(Weights(*parts), *asked)
     order = leading(found, keep)
-    return order, positions[order], found[order]
+    return order, asked[1][order], found[order]

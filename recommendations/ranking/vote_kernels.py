@@ -11,8 +11,16 @@ import math
 import numpy as np
 
 from recommendations.ranking.compiling import compiled, compiled_sums
+from recommendations.ranking.fetching import fetch
 from recommendations.ranking.key_order import in_order, lead
 from recommendations.ranking.tables import Asked, Grouping, Nearest, Outputs, Reach, Space, Tables, Visits
+
+LINE = 64
+"""Bytes that memory hands over at once."""
+
+ROWS_AHEAD = 32
+OUTPUTS_AHEAD = 8
+"""How many rows before its turn one is asked for: of a byte a dimension, and of four."""
 
 # Votes
 
@@ -86,6 +94,9 @@ def forget(space: Space, voted: int) -> None:
 def products(outputs: np.ndarray, bias: np.ndarray, rows: np.ndarray, h: np.ndarray, out: np.ndarray) -> None:
     """What the encoder says of rows (r,) of its outputs, into out (r,)."""
     for i in range(len(rows)):
+        soon = rows[min(i + OUTPUTS_AHEAD, len(rows) - 1)] * outputs.shape[1]
+        for k in range(0, outputs.shape[1], LINE // 4):
+            fetch(outputs, soon + k)
         row = outputs[rows[i]]
         total = np.float32(0.0)
         for k in range(len(h)):
@@ -94,16 +105,16 @@ def products(outputs: np.ndarray, bias: np.ndarray, rows: np.ndarray, h: np.ndar
 
 
 @compiled
-def coarse_products(
-    encoder: Outputs, rows: np.ndarray, start: int, stop: int, whole: np.ndarray, step: np.float32, keys: np.ndarray, count: int
-) -> None:
-    """Keys of rows[start:stop] by what a byte a dimension says of them, from keys[count] on. whole : (d,) int16, h in `step`s."""
+def coarse_products(encoder: Outputs, rows: np.ndarray, whole: np.ndarray, step: np.float32, keys: np.ndarray) -> None:
+    """Keys of rows (r,) by what a byte a dimension says of them, into keys. whole : (d,) int16, h in `step`s."""
     coarse, unit, bias = encoder.coarse, encoder.unit, encoder.bias
     score = np.zeros(1, dtype=np.float32)
     bits = score.view(np.uint32)
-    small, usual = np.float32(step), len(whole) == 96
-    for place in range(start, stop):
-        at = rows[place]
+    small, usual, last = np.float32(step), len(whole) == 96, len(rows) - 1
+    for place in range(len(rows)):
+        at, soon = rows[place], rows[min(place + ROWS_AHEAD, last)] * coarse.shape[1]
+        fetch(coarse, soon)
+        fetch(coarse, soon + LINE)
         row, total = coarse[at], np.int32(0)
         if usual:  # a length that the compiler knows costs half as much
             for k in range(96):
@@ -112,8 +123,7 @@ def coarse_products(
             for k in range(len(whole)):  # what int32 is not told to be again, becomes int64
                 total = np.int32(total + np.int32(np.int32(row[k]) * np.int32(whole[k])))
         score[0] = np.float32(total) * small * unit[at] + bias[at]
-        keys[count] = in_order(bits[0]) | np.uint64(at)
-        count += 1
+        keys[place] = in_order(bits[0]) | np.uint64(at)
 
 
 @compiled
@@ -157,14 +167,15 @@ def ask_encoder(
     for s in range(groups):
         cluster = selected[s] if len(selected) else none
         held += starts[cluster + 1] - starts[cluster]
-    share = min(1.0, most / max(held, 1))
-    count = 0
+    share, count = min(1.0, most / max(held, 1)), 0
+    listed = np.empty(held, dtype=np.int32)
     for s in range(groups):
         cluster = selected[s] if len(selected) else none
         start = starts[cluster]
         stop = start + int(math.ceil(share * (starts[cluster + 1] - start)))
-        coarse_products(encoder, rows, start, stop, whole, step, keys, count)
+        listed[count : count + stop - start] = rows[start:stop]
         count += stop - start
+    coarse_products(encoder, listed[:count], whole, step, keys)
     few = lead(keys, count, keep + keep // 4)
     nearest, score = np.empty(few, dtype=np.int64), np.empty(few, dtype=np.float32)
     for i in range(few):
@@ -204,6 +215,12 @@ def candidates(
     indptr, indices, item_at = tables.rows.indptr, tables.rows.indices, tables.encoder.item_at
     positions, voices = asked.positions, asked.voices
     length, count = len(positions), 0
+    values = tables.rows.values
+    for lag in range(min(length, reach.rows_read)):  # `votes` reads them, once the encoder is done
+        item = voices[length - 1 - lag]
+        for k in range(len(values)):
+            for e in range(indptr[item], indptr[item + 1], LINE // 4):
+                fetch(values, k * values.shape[1] + e)
     for lag in range(min(length, reach.row_events)):
         start = indptr[voices[length - 1 - lag]]
         stop = min(indptr[voices[length - 1 - lag] + 1], start + reach.row_each)
@@ -238,6 +255,12 @@ def votes(tables: Tables, space: Space, asked: Asked, reach: Reach, count: int) 
     voices = asked.voices
     entries = space.keys.view(np.int64)
     relations, length = len(values), len(voices)
+    row_of, outputs, facts = tables.encoder.row_of, tables.encoder.outputs, tables.facts
+    for j in range(count):
+        item = chosen[j]
+        fetch(facts, item * facts.shape[1])
+        for k in range(0, outputs.shape[1], LINE // 4):
+            fetch(outputs, row_of[item] * outputs.shape[1] + k)
     cast = np.zeros((relations + 3, count), dtype=np.float32)
     for lag in range(min(length, reach.rows_read)):
         item = voices[length - 1 - lag]
@@ -263,7 +286,7 @@ def votes(tables: Tables, space: Space, asked: Asked, reach: Reach, count: int) 
                 if column:
                     for k in range(relations + 2):
                         cast[k, column - 1] += shares[e] * cast[k, j]
-    row_of, pull, most = tables.encoder.row_of, cast[relations + 2], np.float32(-np.inf)
+    pull, most = cast[relations + 2], np.float32(-np.inf)
     for j in range(count):
         columns[j] = row_of[chosen[j]]
     products(tables.encoder.outputs, tables.encoder.bias, columns[:count], asked.h, pull)
