@@ -65,7 +65,7 @@ class SmallServer:
     def start(self) -> None:
         """Serve, and wait until it answers. Raises TimeoutError."""
         command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(self.port), "--log-level", "warning"]
-        command += ["--workers-kill-timeout", "2", "recsite.asgi:application"]
+        command += ["--workers-kill-timeout", "30", "recsite.asgi:application"]
         self.server = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + UP_TIMEOUT_S
         while time.monotonic() < deadline and self.server.poll() is None:

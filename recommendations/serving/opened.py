@@ -14,7 +14,9 @@ RESTART = 1012
 """The close code of a server that stops: come back, to another or to the next."""
 
 WHY = "the server stops"
-STOP_S = 1.0
+TURNS, TURN_S = 50, 0.02
+"""How often it is looked whether all have said it, and how long between: a second, or as long as a busy machine makes of it, for
+each look gives every socket its turn."""
 
 
 class Opened:
@@ -57,11 +59,12 @@ class Opened:
             self._speaking -= 1
 
     async def close(self) -> None:
-        """Have every socket say that the server stops, those too that come yet; returns when they did, or after `STOP_S`."""
+        """Have every socket say that the server stops, those too that come yet; returns when they did, or after `TURNS`."""
         self._stops = True
         for sockets in list(self._of.values()):
             for socket in list(sockets):
                 socket.end(RESTART, WHY)
-        until = asyncio.get_running_loop().time() + STOP_S
-        while self._speaking and asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(0.02)
+        for _ in range(TURNS):
+            if not self._speaking:
+                return
+            await asyncio.sleep(TURN_S)
