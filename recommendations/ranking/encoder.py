@@ -26,6 +26,8 @@ LAGS = 10
 """Events the session vector reads; older ones add nothing measurable."""
 
 TEMPERATURE = 0.08
+"""Of the softmax, unless a training chose another (`temperature`)."""
+
 DIMENSIONS = 96
 NEGATIVES = 512
 FULL_SOFTMAX = 1500
@@ -47,7 +49,7 @@ EVENT_DROPOUT = 0.1
 class Encoder:
     """Fitted encoder of n items in d dimensions.
 
-    inputs : (n, d) float32, E.  outputs : (n, d) float32, norm(E) / TEMPERATURE, a block's in one piece (see `layout`).
+    inputs : (n, d) float32, E.  outputs : (n, d) float32, norm(E) / T, a block's in one piece (see `layout`).
     bias : (n,) float32, in the order of `outputs`.  item_at : (n,) int32, item position of each row of `outputs`.
     row_of : (n,) int32, its inverse.
     lag_weight : (LAGS, d) float32, exp(a); of older releases (LAGS,).  code_weight : (codes,) float32, exp(g).
@@ -104,6 +106,7 @@ def arrange(
     mixing: np.ndarray,
     block: np.ndarray,
     latest: np.ndarray | None = None,
+    temperature: float = TEMPERATURE,
 ) -> Encoder:
     """An encoder arranged for serving: outputs of one block are contiguous. block : (n,) int, -1 for none."""
     n = len(inputs)
@@ -111,7 +114,7 @@ def arrange(
     row_of = np.empty(n, dtype=np.int32)
     row_of[item_at] = np.arange(n, dtype=np.int32)
     unit = inputs / np.maximum(np.linalg.norm(inputs, axis=1, keepdims=True), 1e-12)
-    outputs = np.ascontiguousarray(unit[item_at] / TEMPERATURE, dtype=np.float32)
+    outputs = np.ascontiguousarray(unit[item_at] / temperature, dtype=np.float32)
     return Encoder(
         inputs=np.ascontiguousarray(inputs, dtype=np.float32),
         outputs=outputs,
@@ -133,6 +136,7 @@ def train_encoder(
     seed: int,
     weight: np.ndarray | None = None,
     dimensions: int = DIMENSIONS,
+    temperature: float = TEMPERATURE,
     epochs: int | None = None,
     start: Encoder | None = None,
     most_examples: int | None = None,
@@ -142,11 +146,11 @@ def train_encoder(
 
     log : item actions only.  block : (n,) int32 primary cluster of each item, -1 none.
     weight : (N,) weight of each event as a target, or None.
-    start : an encoder of the same items, fitted on the most of `log`, for a long one to go on from (`LONG`).
+    start : an encoder of the same items and temperature, fitted on the most of `log`, for a long one to go on from (`LONG`).
     most_examples : examples worked through in all; fewer epochs, at least one, keep within it.
     """
     rng = np.random.default_rng(seed)
-    model = Descent(rng, n, dimensions, lags=LAGS, temperature=TEMPERATURE, dropout=DROPOUT, event_dropout=EVENT_DROPOUT)
+    model = Descent(rng, n, dimensions, lags=LAGS, temperature=temperature, dropout=DROPOUT, event_dropout=EVENT_DROPOUT)
     examples = examples_of(log, LAGS, weight)
     count = len(examples)
     goes_on = start is not None and count >= LONG
@@ -167,7 +171,7 @@ def train_encoder(
             if progress and step % 50 == 0:
                 progress(step / steps)
     mixing, latest = model.mixing[:, :dimensions], model.mixing[:, dimensions:]
-    return arrange(model.inputs, model.bias[:, 0], np.exp(model.lags), np.exp(model.codes), mixing, block, latest)
+    return arrange(model.inputs, model.bias[:, 0], np.exp(model.lags), np.exp(model.codes), mixing, block, latest, temperature)
 
 
 def _go_on_from(model: Descent, encoder: Encoder) -> None:

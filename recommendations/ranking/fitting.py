@@ -19,7 +19,7 @@ from clusters.item_clusters import ItemClusters
 from personas.sessions import SessionLog
 from recommendations.ranking import blend as blending
 from recommendations.ranking.companions import learn_companions
-from recommendations.ranking.encoder import Encoder, train_encoder
+from recommendations.ranking.encoder import TEMPERATURE, Encoder, train_encoder
 from recommendations.ranking.features import FEATURES, VOTERS, gather
 from recommendations.ranking.history import History, Scratch, item_actions, prefix
 from recommendations.ranking.layout import lay_out
@@ -31,6 +31,7 @@ from recommendations.ranking.popularity import build_popularity
 from recommendations.ranking.ranker import Ranker, affinity, represent
 from recommendations.ranking.recency import best_horizon, default_tail, session_weights
 from recommendations.ranking.reminders import learn_reminders
+from recommendations.ranking.temperature import best_temperature
 from recommendations.ranking.transitions import build_rows
 
 Select = Callable[[int, History, np.ndarray], Selection]
@@ -47,6 +48,9 @@ much again, so where one tail is enough there is one; and in a first release, wh
 LIST = 80
 LIST_BEST = 40
 """Candidates of a training list: the target, the best by a plain vote, and some drawn to stand for all the others."""
+
+TUNED, REHEARSED, BLENDED = 0.12, 0.58, 0.67
+"""How far a training is when its temperature is chosen, its lists are taken, and its blend is learned."""
 
 MIN_EXAMPLES = 300
 """Below this the blend would learn noise; a plain sum of the log-shares serves."""
@@ -71,7 +75,7 @@ def train_ranker(
     select : by default the engine's own selection, from the prefix's clusters and affinity and an even belief.
     held_out : keys of the sessions that the blend learns from, or None for those of the last days.
     most_examples : bound on the encoder's examples, and on the blend's in proportion, for a first release that must not
-        keep anyone waiting; None for none.
+        keep anyone waiting and is therefore of the usual temperature; None for none.
     progress : told (done, of).
     """
     tell = _telling(progress)
@@ -81,14 +85,19 @@ def train_ranker(
     most_lists = MAX_EXAMPLES if most_examples is None else min(MAX_EXAMPLES, most_examples // WORK_A_LIST)
     rehearsals = _rehearsals(log, tail, n, most_lists, TAILS if most_examples is None else 1)
     horizon = best_horizon(log.take(~tail), log.take(tail), n)
+    temperature = TEMPERATURE
+    if most_examples is None:
+        temperature = best_temperature(
+            log.take(~tail), log.take(tail), n, block=clusters.primary, seed=seed, progress=tell(0.0, TUNED)
+        )
     select = select or _selecting(clusters)
     entry = _entry(log.take(~tail), log.take(tail), n, horizon)
     parts: list[Lists] = []
     start: Encoder | None = None
     for i, rehearsal in enumerate(rehearsals):
-        low, high = 0.55 * i / len(rehearsals), 0.55 * (i + 1) / len(rehearsals)
+        low, high = (TUNED + (REHEARSED - TUNED) * done / len(rehearsals) for done in (i, i + 1))
         fitted = 0.3 * low + 0.7 * high
-        early = _experts(log.take(rehearsal.early), n, clusters, horizon, seed, most_examples, tell(low, fitted))
+        early = _experts(log.take(rehearsal.early), n, clusters, horizon, temperature, seed, most_examples, tell(low, fitted))
         start = start or early.encoder  # the first has seen the most of the log
         most = most_lists - sum(len(part) for part in parts)
         parts.append(_lists(early, log, rehearsal.targets, clusters, select, most, seed, tell(fitted, high)))
@@ -97,9 +106,9 @@ def train_ranker(
     parts.clear()
     blend = blending.linear_blend(_PLAIN)
     if lists is not None and len(lists) >= MIN_EXAMPLES:
-        blend = train_blend(lists, seed=seed, progress=tell(0.55, 0.65))
+        blend = train_blend(lists, seed=seed, progress=tell(REHEARSED, BLENDED))
     del lists
-    ranker = _experts(log, n, clusters, horizon, seed, most_examples, tell(0.65, 1.0), start=start)
+    ranker = _experts(log, n, clusters, horizon, temperature, seed, most_examples, tell(BLENDED, 1.0), start=start)
     ranker = replace(
         ranker,
         blend=blend,
@@ -163,6 +172,7 @@ def _experts(
     n: int,
     clusters: ItemClusters,
     horizon: float,
+    temperature: float,
     seed: int,
     most_examples: int | None,
     tell: Callable[[float], None],
@@ -172,7 +182,14 @@ def _experts(
     block = clusters.primary
     weight = session_weights(log, horizon)
     encoder = train_encoder(
-        log, n, block=block, seed=seed, start=start, most_examples=most_examples, progress=lambda done: tell(0.8 * done)
+        log,
+        n,
+        block=block,
+        seed=seed,
+        temperature=temperature,
+        start=start,
+        most_examples=most_examples,
+        progress=lambda done: tell(0.8 * done),
     )
     rows = build_rows(log, n, block=block, weight=weight)
     tell(0.95)
