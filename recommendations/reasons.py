@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import compress, repeat
-from typing import TYPE_CHECKING
+from itertools import repeat
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from recommendations.ranking.slate import Slots
 from recommendations.session import Request, SessionState, SlateItem
 
 if TYPE_CHECKING:
-    from recommendations.ranking.contexts import Context
+    from recommendations.ranking.contexts import Cause, Context
     from recommendations.session_view import View
 
 _item = partial(tuple.__new__, SlateItem)
@@ -32,6 +32,18 @@ _item = partial(tuple.__new__, SlateItem)
 
 MAX_SAID = 20_000
 """Reasons of which a process keeps the words, for an engine, some 4 MB."""
+
+
+class Mark(NamedTuple):
+    """What a slot has of its place and of rules. pinned : by a merchandiser.  beside : how it stands to what the slate stands
+    beside, None where that may not be named.  found : by a search."""
+
+    pinned: bool
+    beside: Cause | None
+    found: bool
+
+
+UNMARKED = Mark(pinned=False, beside=None, found=False)
 
 _NOBODYS = np.zeros(0, dtype=np.int32)
 _ENGAGEMENT = [ENGAGEMENT.get(event, 0.0) for event in NAMES]
@@ -104,7 +116,7 @@ def slate_items(
         searched = place.relevance is not None
         named = naming.nothing(count) if searched else naming.opened(trial, rows, why, slots.clusters, beside=beside)
     because, reasons = _words(engine, state, trial.history, slots, positions, named, ruling, place, request)
-    experts = [dict(compress(zip(EXPERTS, part, strict=False), part)) for part in shares.tolist()]  # none is below 0
+    experts = [{EXPERTS[e]: part for e, part in enumerate(parts) if part} for parts in shares.tolist()]  # none is below 0
     return tuple(map(_item, zip(*shown, because, named.experts, reasons, experts, rules, strict=True)))
 
 
@@ -123,41 +135,55 @@ def _words(
     ids, said = engine.catalogue.item_ids, engine.said
     if len(said) > MAX_SAID:
         said.clear()
-    touched, pins = {touch.item for touch in state.touches}, {pin.rule for pin in ruling.pins}
-    found = request.context == "search" and place.relevance is not None
     # Of each item that is named: its id and what the shopper did with it.
     causes: dict[int, tuple[int, int]] = {NO_CAUSE: (UNKNOWN_ITEM, -1)}
+    for cause in {*named.because}.difference(causes):
+        item = ids.item(cause)
+        causes[cause] = item, _did(history, cause) if any(touch.item == item for touch in state.touches) else -1
+    marks = _marks(slots, positions, named, ruling, place, request)
     because, reasons = [], []
-    of_slots = zip(slots.explored, slots.rules, slots.clusters, positions, strict=True)
-    of_causes = zip(named.because, named.experts, named.clusters, named.beside, strict=True)
-    for (explored, rules, cluster, position), (cause, expert, of_cluster, by_place) in zip(of_slots, of_causes, strict=True):
-        known = causes.get(cause)
-        if known is None:
-            item = ids.item(cause)
-            known = causes[cause] = item, _did(history, cause) if item in touched else -1
-        item, did = known
-        beside = place.causes.get(position) if place.causes and by_place else None
-        if beside is not None:
-            item = ids.item(beside.anchor)
-        pinned = bool(rules) and not pins.isdisjoint(rules)
-        key = (expert, explored, pinned, cause, did, cause == position, beside, found, cluster if of_cluster else NO_CAUSE)
+    slot = zip(
+        named.because,
+        named.experts,
+        named.clusters,
+        slots.explored,
+        slots.clusters,
+        positions,
+        marks or repeat(UNMARKED),
+        strict=False,
+    )
+    for cause, expert, of_cluster, explored, cluster, position, mark in slot:
+        item, did = causes[cause]
+        key = (expert, explored, cause, did, cause == position, cluster if of_cluster else NO_CAUSE, mark)
         words = said.get(key)
         if words is None:
-            titles = engine.catalogue.titles
+            titles, beside = engine.catalogue.titles, mark.beside
             words = said[key] = wording.reason(
                 expert=expert,
                 explored=explored,
-                pinned=pinned,
+                pinned=mark.pinned,
                 because=titles[cause] if cause != NO_CAUSE else "",
                 itself=cause == position,
                 did=did,
                 beside=beside.phrase.format(title=titles[beside.anchor]) if beside else "",
-                found=found,
+                found=mark.found,
                 cluster=engine.clusters.names[cluster] if of_cluster else "",
             )
-        because.append(item)
+        because.append(item if mark.beside is None else ids.item(mark.beside.anchor))
         reasons.append(words)
     return because, reasons
+
+
+def _marks(
+    slots: Slots, positions: list[int], named: Named, ruling: Acting, place: Context, request: Request
+) -> list[Mark] | None:
+    """What slots have of their place and of rules; None where no slot has any."""
+    causes, found = place.causes or {}, request.context == "search" and place.relevance is not None
+    pins = {pin.rule for pin in ruling.pins}
+    if not (causes or found or pins):
+        return None
+    told = zip(slots.rules, positions, named.beside, strict=True)
+    return [Mark(not pins.isdisjoint(rules), causes.get(position) if by else None, found) for rules, position, by in told]
 
 
 def _did(history: History, position: int) -> int:

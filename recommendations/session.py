@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, call
 from typing import Any, NamedTuple
 
 from clusters.adaptation import AdaptedClusters
@@ -100,8 +102,7 @@ def moved(state: SessionState, **values: Any) -> SessionState:
     for name, value in values.items():
         given[_PLACE[name]] = value
     made = object.__new__(SessionState)
-    for give, value in zip(_GIVE, given, strict=True):
-        give(made, value)
+    deque(map(call, _GIVE, repeat(made), given), maxlen=0)
     return made
 
 
