@@ -33,7 +33,9 @@ def compiled_sums(function: F) -> F:
 
 
 def _compiled(function: F, *, fastmath: set[str]) -> F:
-    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+    # What may add up in another order is compiled into each that calls it: called, it would be that caller's copy of it or
+    # another, by which of them a process had first, and the last digits with it.
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy", "forceinline": bool(fastmath)}
     try:
         kept = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in: each process compiles for itself
