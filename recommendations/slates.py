@@ -127,7 +127,7 @@ def _made(engine: Engine, state: SessionState, request: Request, rng: Randomness
             opening=None if len(seen.history) else _opening(engine, state, seen.belief, place.opens_among),
             pool=place.pool or _brought(engine, state),
             allowed=place.allowed,
-            weigh=ruling.weigh if ruling.weights is not None else None,
+            moves=ruling.moves,
             slots=request.count,
         ),
         keep=depth if place.goes_with is None or place.pool is None else max(depth, len(place.pool.positions)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -31,8 +31,8 @@ __all__ = ["History", "Pool", "Ranked", "Ranker", "affinity", "rank", "read", "r
 DROPPED = float(np.float32(np.log(1e-6)))
 """Log-weight of what was dropped: below everything else, yet still there if nothing else is left."""
 
-FEW = 100
-"""So many are put in order by insertion, more by sorting all."""
+FEW = 300
+"""So many are put in order once they are found, more by sorting all: a slate whose rules balance it asks for 300."""
 
 SCRATCH = Scratch()
 """For all that a step does, one call after the other: what the ranking touched is still near when it is made without a cause."""
@@ -48,6 +48,20 @@ class Pool(NamedTuple):
     positions: np.ndarray
     log_weight: np.ndarray
     only: bool
+
+
+class Moves(NamedTuple):
+    """What rules add to log-odds. signature : (n,) int32 of each item.  by_signature : (S,) float32, -inf for what is out."""
+
+    signature: np.ndarray
+    by_signature: np.ndarray
+
+    def of(self, positions: np.ndarray) -> np.ndarray:
+        """(m,) float32 of the items at m positions."""
+        return np.asarray(self.by_signature[self.signature[positions]])
+
+
+_NO_MOVES = Moves(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
 
 
 @dataclass(frozen=True)
@@ -135,7 +149,7 @@ def rank(
     opening: Opening | None = None,
     pool: Pool | None = None,
     allowed: np.ndarray | None = None,
-    weigh: Callable[[np.ndarray], np.ndarray] | None = None,
+    moves: Moves | None = None,
     slots: int = 0,
 ) -> Ranked:
     """The best `keep` items for a session.
@@ -146,8 +160,7 @@ def rank(
     what lowers a cluster or an item always lowers it in the ranking.
     A session without an item is ranked by its `opening`, or by popularity where none is given.
     pool : what is ranked beside the experts' own candidates, or alone.  allowed : (n,) bool, what may appear.
-    weigh : (m,) positions -> (m,) added to the items' log-odds, -inf for what must not appear.  slots : of the slate,
-    for `unruled`.
+    moves : what rules add to the items' log-odds.  slots : of the slate, for `unruled`.
     """
     weights = cluster_weight if cluster_weight is not None else _changed(selection)
     if len(history):
@@ -173,10 +186,11 @@ def rank(
             SCRATCH.zeros("item_weight", n, np.float32),
             SCRATCH.zeros("exclude", n, bool),
         )
-        if keep <= FEW and pool is None and allowed is None and weigh is None:
-            order, best, scores = scoring.ordered(ranker.blend.parts, asked, keep)
-            ranked = Ranked(best, scores, evidence, order)
-            return ranked if len(order) >= keep else _filled(ranker, ranked, exclude, keep, None, None)
+        if keep <= FEW and pool is None and allowed is None:
+            signature, by_signature = moves or _NO_MOVES
+            order, best, scores, unruled = scoring.ordered(ranker.blend.parts, asked, keep, signature, by_signature, slots)
+            ranked = Ranked(best, scores, evidence, order, unruled=unruled)
+            return ranked if len(order) >= keep else _filled(ranker, ranked, exclude, keep, None, moves)
         scores = scoring.weighed(ranker.blend.weights, *asked)
     else:
         if opening is not None:
@@ -197,16 +211,16 @@ def rank(
         scores = scores + _pool_log_weight(pool, positions, ranker)
     if allowed is not None:
         scores[~allowed[positions]] = -np.inf
-    unruled = None
-    if weigh is not None:
-        weight = weigh(positions)
-        unruled = _kept_out(positions, scores, weight, slots)
+    kept_out = None
+    if moves is not None:
+        weight = moves.of(positions)
+        kept_out = _kept_out(positions, scores, weight, slots)
         scores = scores + weight
     order = _best(scores, keep)
-    ranked = Ranked(positions[order], scores[order], evidence, order, opening, unruled)
+    ranked = Ranked(positions[order], scores[order], evidence, order, opening, kept_out)
     if len(order) >= keep or (pool is not None and pool.only):
         return ranked
-    return _filled(ranker, ranked, exclude, keep, allowed, weigh)
+    return _filled(ranker, ranked, exclude, keep, allowed, moves)
 
 
 def _changed(selection: Selection) -> dict[int, float]:
@@ -271,14 +285,14 @@ def _filled(
     exclude: np.ndarray,
     keep: int,
     allowed: np.ndarray | None,
-    weigh: Callable[[np.ndarray], np.ndarray] | None,
+    moves: Moves | None,
 ) -> Ranked:
     """The ranking with popular items in the places that no expert could fill."""
     top = ranker.popularity.top
     if allowed is not None:
         top = top[allowed[top]]
-    if weigh is not None:
-        top = top[np.isfinite(weigh(top))]
+    if moves is not None:
+        top = top[np.isfinite(moves.of(top))]
     there = SCRATCH.zeros("filled", len(ranker.encoder.row_of), bool)
     there[ranked.positions] = there[exclude] = True
     more = top[~there[top]][: keep - len(ranked.positions)]

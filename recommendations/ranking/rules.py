@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from scipy import sparse
 
 from clusters.catalogue import Catalogue
 from clusters.item_clusters import ItemClusters
+from recommendations.ranking.ranker import Moves
+from recommendations.ranking.rule_pins import Pin, pin_of, place_pins
 from recommendations.ranking.rule_shapes import ACTIONS, BARRING, Rule, Scope, Target
 from recommendations.ranking.rule_targets import margins, reached, target_positions
 
@@ -47,26 +50,11 @@ LEAST_KEPT = 4
 MOST_KEPT_BYTES = 16 << 20
 """What is worked out for combinations of rules is kept up to this size; a shop's scopes make few that come often."""
 
-FIRST_ASKED = 16
-"""Items of a pin that are looked at first."""
-
 MOST_HELD = 0.5
 """Share of visits that may go without a rule: beyond it, nothing is known sooner."""
 
 _BITS = 62
 """Rules that are told apart at once, in one integer."""
-
-
-class Pin(NamedTuple):
-    """A pin. slot : from 0.  positions : of its target, as they were named or, where they weren't, the most popular first.
-
-    members : (n,) bool, the positions, to ask of what is ranked best in a session; None where the order is that of the names.
-    """
-
-    rule: int
-    slot: int
-    positions: np.ndarray
-    members: np.ndarray | None
 
 
 class Cap(NamedTuple):
@@ -98,6 +86,7 @@ class Acting:
     acts: bytes = b""
     of: RuleSet | None = None
     held: tuple[int, ...] = ()
+    _told: dict[int, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def __bool__(self) -> bool:
         return bool(self.pins or self.caps or self.weights is not None)
@@ -120,27 +109,30 @@ class Acting:
         for place in self.of.trials:
             held = place in self.held
             if held or self.acts[place]:
-                other = np.frombuffer(self.acts, dtype=bool).copy()
-                other[place] = held
+                other = _bits(np.frombuffer(self.acts, dtype=bool)) ^ 1 << place
                 found.append((self.of.rules[place], held, _kept(self.of, other)))
         return found
 
+    @cached_property
+    def moves(self) -> Moves | None:
+        """What the rules add to log-odds; None where none moves anything or leaves anything out."""
+        return Moves(self.of.signature, self.weights) if self.weights is not None and self.of is not None else None
+
     def weigh(self, positions: np.ndarray) -> np.ndarray:
         """(m,) float32 to add to the log-odds of the items at m positions, -inf where a rule leaves the item out."""
-        if self.weights is None or self.of is None:
-            return np.zeros(len(positions), dtype=np.float32)
-        return np.asarray(self.weights[self.of.signature[positions]])
+        return self.moves.of(positions) if self.moves is not None else np.zeros(len(positions), dtype=np.float32)
 
     def on(self, position: int) -> tuple[int, ...]:
         """Ids of the rules that leave the item at a position out; if none does, of those that boost or bury it."""
         if self.weights is None or self.of is None:
             return ()
         row = self.of.signature.item(position)
-        touching, acts = self.of.touching(row), self.acts
-        if not touching:
-            return ()
-        barred = self.weights.item(row) == -math.inf
-        return tuple([rule for i, rule, bars in touching if bars == barred and acts[i]])
+        told = self._told.get(row)
+        if told is None:
+            barred = self.weights.item(row) == -math.inf
+            told = tuple([rule for i, rule, bars in self.of.touching(row) if bars == barred and self.acts[i]])
+            self._told[row] = told
+        return told
 
 
 @dataclass(frozen=True)
@@ -179,13 +171,18 @@ class RuleSet:
     groups: Mapping[int, np.ndarray]
     pins: Mapping[int, Pin]
     trials: tuple[int, ...] = ()
-    _latest: OrderedDict[bytes, Acting] = field(default_factory=OrderedDict, compare=False, repr=False)
+    _latest: OrderedDict[int, Acting] = field(default_factory=OrderedDict, compare=False, repr=False)
     _bases: OrderedDict[bytes, np.ndarray] = field(default_factory=OrderedDict, compare=False, repr=False)
-    _scopes: OrderedDict[Any, np.ndarray] = field(default_factory=OrderedDict, compare=False, repr=False)
+    _scopes: OrderedDict[Any, int] = field(default_factory=OrderedDict, compare=False, repr=False)
     _touching: dict[int, tuple[tuple[int, int, bool], ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.rules)
+
+    @cached_property
+    def by_cluster(self) -> tuple[int, tuple[int, ...]]:
+        """`_bits` of `everywhere`, and of each cluster's rules."""
+        return _bits(self.everywhere), tuple([_bits(acts) for acts in self.for_cluster])
 
     def touching(self, row: int) -> tuple[tuple[int, int, bool], ...]:
         """(place, id, whether it leaves out) of each rule that moves, or leaves out, the items of a signature."""
@@ -241,7 +238,7 @@ def compile_rules(
             if rule.action == "balance"
         },
         pins={
-            i: _pin(rule, found, popularity, len(catalogue))
+            i: pin_of(rule, found, popularity, len(catalogue))
             for i, (rule, found) in enumerate(zip(rules, positions, strict=True))
             if rule.action == "pin"
         },
@@ -269,71 +266,36 @@ def acting(
     scope = (context, when, *personas)
     acts = rule_set._scopes.get(scope)
     if acts is None:
-        acts = rule_set.in_context.get(context, rule_set.anywhere) & (rule_set.starts <= now) & (now < rule_set.ends)
-        acts &= rule_set.everybody | np.logical_or.reduce(rule_set.for_persona[list(personas)], axis=0)
-        _keep(rule_set._scopes, scope, acts, len(acts))
-    if len(clusters):
-        acts = acts & np.logical_or.reduce(rule_set.for_cluster.take(clusters, axis=0), axis=0)
-    else:
-        acts = acts & rule_set.everywhere
+        within = rule_set.in_context.get(context, rule_set.anywhere) & (rule_set.starts <= now) & (now < rule_set.ends)
+        within &= rule_set.everybody | np.logical_or.reduce(rule_set.for_persona[list(personas)], axis=0)
+        acts = _bits(within)
+        _keep(rule_set._scopes, scope, acts, len(within))
+    somewhere, by_cluster = rule_set.by_cluster
+    for cluster in clusters.tolist():
+        somewhere |= by_cluster[cluster]
+    acts &= somewhere
     held: tuple[int, ...] = ()
     if rule_set.trials and visit is not None:
-        held = tuple([i for i in rule_set.trials if acts[i] and rule_set.rules[i].goes_without(*visit)])
-        acts[list(held)] = False
+        held = tuple([i for i in rule_set.trials if acts >> i & 1 and rule_set.rules[i].goes_without(*visit)])
+        for i in held:
+            acts ^= 1 << i
     found = _kept(rule_set, acts)
     return replace(found, held=held) if held else found
 
 
-def _kept(rule_set: RuleSet, acts: np.ndarray) -> Acting:
-    """What the rules do that act, (R,) bool; of the latest few it is known."""
-    key = acts.tobytes()
-    found = rule_set._latest.get(key)
+def _bits(acts: np.ndarray) -> int:
+    """(R,) bool as one number, the first rule its lowest bit: quicker than arrays of a few hundred."""
+    return int.from_bytes(np.packbits(acts, bitorder="little").tobytes(), "little")
+
+
+def _kept(rule_set: RuleSet, acts: int) -> Acting:
+    """What the rules do that act, by their `_bits`; of the latest few it is known."""
+    found = rule_set._latest.get(acts)
     if found is None:
-        found = _worked_out(rule_set, acts)
-        _keep(rule_set._latest, key, found, len(rule_set.touched.indptr))
+        packed = np.frombuffer(acts.to_bytes((len(rule_set) + 7) // 8, "little"), dtype=np.uint8)
+        found = _worked_out(rule_set, np.unpackbits(packed, count=len(rule_set), bitorder="little").astype(bool))
+        _keep(rule_set._latest, acts, found, len(rule_set.touched.indptr))
     return found
-
-
-def place_pins(
-    pins: Sequence[Pin], ranked: np.ndarray, may_show: Callable[[np.ndarray], np.ndarray], count: int
-) -> dict[int, tuple[int, int]]:
-    """slot -> (rule, position): what stands where by the pins. No position twice; a slot beyond `count` is nobody's.
-
-    Of two pins on one slot the one with the lower id that has an item to show wins. An item pinned to two slots takes the first.
-    ranked : positions, best first.  may_show : (m,) positions -> (m,) bool, which of the items may appear.
-    """
-    placed: dict[int, tuple[int, int]] = {}
-    taken: set[int] = set()
-    for pin in pins:
-        if pin.slot >= count or pin.slot in placed:
-            continue
-        best = next((p for p in _candidates(pin, ranked, may_show) if p not in taken), None)
-        if best is not None:
-            placed[pin.slot] = (pin.rule, best)
-            taken.add(best)
-    return placed
-
-
-def _candidates(pin: Pin, ranked: np.ndarray, may_show: Callable[[np.ndarray], np.ndarray]) -> Iterator[int]:
-    """A pin's positions that may appear, the best for the session first."""
-    if pin.members is not None:
-        own = ranked[pin.members[ranked]]
-        yield from own[may_show(own)].tolist()
-    # The first few mostly do; where none may be shown, a whole category is asked for in some large parts.
-    start, size = 0, FIRST_ASKED
-    while start < len(pin.positions):
-        part = pin.positions[start : start + size]
-        yield from part[may_show(part)].tolist()
-        start, size = start + size, 8 * size
-
-
-def _pin(rule: Rule, positions: np.ndarray, popularity: np.ndarray | None, n: int) -> Pin:
-    if rule.target.items:
-        return Pin(rule.rule_id, rule.slot, positions, None)
-    ordered = positions if popularity is None else positions[(-popularity[positions]).argsort(kind="stable")]
-    members = np.zeros(n, dtype=bool)
-    members[positions] = True
-    return Pin(rule.rule_id, rule.slot, ordered, members)
 
 
 def _worked_out(rule_set: RuleSet, acts: np.ndarray) -> Acting:

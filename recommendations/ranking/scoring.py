@@ -10,6 +10,9 @@ import numpy as np
 from recommendations.ranking.compiling import compiled
 from recommendations.ranking.key_order import in_order, lead
 
+FEW = 64
+"""So many are put in order sooner by insertion."""
+
 
 class Weights(NamedTuple):
     """Of `blend.Blend`, read-only and C-contiguous."""
@@ -172,24 +175,57 @@ def leading(found: np.ndarray, keep: int) -> np.ndarray:
         keys[count] = in_order(bits[0]) | np.uint64(0xFFFFFFFF - j)
         count += math.isfinite(found[j])
     count = lead(keys, count, keep)
-    for i in range(1, count):
+    best, few = np.empty(count, dtype=np.int64), count <= FEW
+    for i in range(1, count if few else 0):  # by insertion
         key, place = keys[i], i
-        while place > 0 and keys[place - 1] < key:
+        while place > 0 and keys[place - 1] > key:
             keys[place] = keys[place - 1]
             place -= 1
         keys[place] = key
-    best = np.empty(count, dtype=np.int64)
+    if not few:
+        keys[:count].sort()
     for i in range(count):
-        best[i] = np.int64(0xFFFFFFFF) - np.int64(keys[i] & np.uint64(0xFFFFFFFF))
+        best[count - 1 - i] = np.int64(0xFFFFFFFF) - np.int64(keys[i] & np.uint64(0xFFFFFFFF))
     return best
 
 
 @compiled
-def ordered(parts: tuple[Any, ...], asked: tuple[Any, ...], keep: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The `leading` by `weighed`, (<= keep,) each: their places among the positions, their positions and their scores.
+def _kept_out(found: np.ndarray, moved: np.ndarray, slots: int) -> np.ndarray:
+    """(<= m,) int64 places that are moved down, or out, from where they would be among the first `slots` of scores (m,)."""
+    keys, score = np.empty(len(found), dtype=np.uint64), np.zeros(1, dtype=np.float32)
+    bits = score.view(np.uint32)
+    for j in range(len(found)):
+        score[0] = found[j] + np.float32(0.0)  # of the two zeros the one
+        keys[j] = in_order(bits[0])
+    least = np.uint64(0)
+    if len(found) > slots:
+        best = keys.copy()
+        least = best[: lead(best, len(found), slots)].min()
+    places, count = np.empty(len(found), dtype=np.int64), 0
+    for j in range(len(found)):
+        places[count] = j
+        count += moved[j] < 0.0 and keys[j] >= least and math.isfinite(found[j])
+    return places[:count]
+
+
+@compiled
+def ordered(
+    parts: tuple[Any, ...], asked: tuple[Any, ...], keep: int, signature: np.ndarray, moves: np.ndarray, slots: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The `leading` by `weighed` and by rules, (<= keep,) each: their places among the positions, their positions and their
+    scores; and the positions that rules keep out of the first `slots`.
 
     parts : `Weights` without its names.  asked : what `weighed` is given besides.
+    signature, moves : (n,) int32, and float32 by signature: what rules add to a score; empty where none does.
     """
-    found = weighed(Weights(*parts), *asked)
+    found, positions = weighed(Weights(*parts), *asked), asked[1]
+    unruled = np.empty(0, dtype=np.int64)
+    if len(moves):
+        moved = np.empty(len(found), dtype=np.float32)
+        for j in range(len(found)):
+            moved[j] = moves[signature[positions[j]]]
+        if slots:
+            unruled = positions[_kept_out(found, moved, slots)]
+        found += moved
     order = leading(found, keep)
-    return order, asked[1][order], found[order]
+    return order, positions[order], found[order], unruled

@@ -122,7 +122,9 @@ def fill(
         labels = list(map(tuple, every.tolist()))
     pinned = dict(sorted(pins.items())) if pins else {}
     taken = {row for _, row in pinned.values()}
-    free = [row for row in range(m) if row not in taken] if taken else list(range(m))
+    free = list(range(m))
+    for row in sorted(taken, reverse=True):
+        del free[row]
     balance = _Balance(caps, ranked.positions, count, free, taken) if caps else None
     slots: list[tuple[int, float, bool, tuple[int, ...]]] = []
     for slot in range(count):
@@ -197,18 +199,19 @@ class _Balance:
         self.caps = [(cap.rule, cap.most(count), cap.group[positions].tolist()) for cap in caps]
         self.slots: list[dict[int, int]] = [{} for _ in caps]
         self.held: dict[int, int] = {}
+        self.first: dict[int, int] = {}  # of each rule, the best row that it holds back
         for row in pinned:
             self._count(row, free)
 
     def take(self, row: int, free: list[int]) -> tuple[int, ...]:
         """A row gets a slot; `free` then lacks those whose group is full. Returns the rules that held a better row back."""
-        before = tuple(sorted({rule for held, rule in self.held.items() if held < row}))
+        before = tuple(sorted([rule for rule, held in self.first.items() if held < row]))
         self._count(row, free)
         return before
 
     def give_way(self) -> list[int]:
         """All that was held back: nothing else is left, and a short slate serves nobody."""
-        back, self.held, self.caps = sorted(self.held), {}, []
+        back, self.held, self.first, self.caps = sorted(self.held), {}, {}, []
         return back
 
     def _count(self, row: int, free: list[int]) -> None:
@@ -217,7 +220,10 @@ class _Balance:
             if mine >= 0:
                 slots[mine] = slots.get(mine, 0) + 1
                 if slots[mine] == most:
-                    self.held |= {r: rule for r in free if group[r] == mine}
+                    back = [r for r in free if group[r] == mine]
+                    self.held |= dict.fromkeys(back, rule)
+                    if back:
+                        self.first[rule] = min(self.first.get(rule, back[0]), *back)
                     free[:] = [r for r in free if group[r] != mine]
 
 
