@@ -9,7 +9,7 @@ import pytest
 
 from clusters.alignment import Selection
 from personas.sessions import SessionLog
-from recommendations.ranking import features, kernels, key_order, vote_kernels
+from recommendations.ranking import features, kernels, key_order, scoring, vote_kernels
 from recommendations.ranking.blend import linear_blend, score, score_gradient
 from recommendations.ranking.encoder import arrange
 from recommendations.ranking.explaining import NO_CAUSE, explain
@@ -159,6 +159,18 @@ def test_an_item_that_the_ranker_does_not_know_is_refused_and_leaves_no_trace() 
     with pytest.raises(IndexError, match="not among the ranker's"):
         gather(ranker, beyond, np.ones(16, np.float32), **options)  # type: ignore[arg-type]
     assert not scratch.space(0, 0, 0, 0).slot.any()
+
+
+@pytest.mark.parametrize("keep", [0, 1, 12, 64, 65, 300])
+def test_the_leading_are_those_of_a_stable_sort(keep: int) -> None:
+    """Oracle: all of them sorted. Of equals, a zero of either sign among them, the first; what is not finite never leads."""
+    rng = np.random.default_rng(keep)
+    for m in (0, 1, 40, 223, 500):
+        scores = rng.standard_normal(m).round(1).astype(np.float32)
+        for odd in (-np.inf, np.inf, np.nan, -0.0):
+            scores[rng.random(m) < 0.05] = odd
+        order = (-scores).argsort(kind="stable")
+        np.testing.assert_array_equal(scoring.leading(scores, keep), order[np.isfinite(scores[order])][:keep])
 
 
 @pytest.mark.parametrize("count", [1, 7, 499, 500, 501, 999, 1000, 1001, 20_000])
