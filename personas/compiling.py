@@ -1,20 +1,23 @@
 """Functions compiled to machine code when they are first called, kept beside the source for the processes after.
 
-A kept function is compiled anew when its own file changes, or one that its file imports compiled functions from by name (numba
-alone looks at the first, and would go on with the old code of the others). It must not read constants of other files: what
-may change is an argument. Read-only arrays are another type than writable ones, so whoever calls settles on one of them
-(`readonly`), or every function is compiled and kept twice.
+A kept function is compiled anew when its own file changes, or one that its file imports compiled functions, intrinsics or tuples
+from by name (numba alone looks at the first, and would go on with the old code of the others). It must not read constants of
+other files: what may change is an argument. Read-only arrays are another type than writable ones, so whoever calls settles on
+one of them (`readonly`), or every function is compiled and kept twice.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
+from numba.core.extending import _Intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,15 +43,26 @@ def _compiled(function: F, *, fastmath: set[str]) -> F:
         kept = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in: each process compiles for itself
         return cast(F, numba.njit(**options)(function))
-    imported = [v for v in function.__globals__.values() if isinstance(v, Dispatcher) and v.__module__ != function.__module__]
-    stamps = sorted({_stamp(one) for one in imported})
-    kept._cache._cache_file._source_stamp = hashlib.sha256(repr((_stamp(kept), sorted(fastmath), stamps)).encode()).hexdigest()
+    if not isinstance(kept, Dispatcher):  # NUMBA_DISABLE_JIT, to look into a loop
+        return cast(F, kept)
+    imported = [v for v in function.__globals__.values() if getattr(v, "__module__", None) != function.__module__]
+    stamps = {_stamp(one) for one in imported if isinstance(one, Dispatcher)}
+    stamps |= {_file(one) for one in imported if isinstance(one, _Intrinsic) or isinstance(one, type) and issubclass(one, tuple)}
+    told = (_stamp(kept), sorted(fastmath), sorted(map(repr, stamps)))
+    cast(Any, kept)._cache._cache_file._source_stamp = hashlib.sha256(repr(told).encode()).hexdigest()
     return cast(F, kept)
 
 
 def _stamp(kept: Any) -> Any:
     """By what numba tells whether the code that is kept is that of the source."""
     return kept._cache._cache_file._source_stamp
+
+
+def _file(one: Any) -> tuple[str, float, int]:
+    """Of what is compiled into its users: the file that it is written in, and when."""
+    path = sys.modules[one.__module__].__file__ or ""
+    found = os.stat(path)
+    return path, found.st_mtime, found.st_size
 
 
 def readonly(array: np.ndarray, dtype: type) -> np.ndarray:

@@ -390,7 +390,7 @@
     lookAway();
     if (on()) quiet(leave);
     leaving = true;
-    socket?.close();
+    if (socket?.readyState) socket.close(); // one that is still connecting goes with its page; closed, it would be told as an error
   });
   addEventListener("pageshow", ({ persisted }) => persisted && wake());
   addEventListener("online", wake);

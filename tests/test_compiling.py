@@ -43,6 +43,33 @@ print(said.hexdigest())
 """
 
 
+PARTS = """
+from typing import NamedTuple
+
+from numba.core import types
+from numba.extending import intrinsic
+
+class Pair(NamedTuple):
+    {first}: float
+    {second}: float
+
+@intrinsic
+def {scaled}(context, x):
+    def build(_, builder, __, values):
+        return builder.fmul(values[0], values[0].type({scale}))
+    return types.float64(types.float64), build
+"""
+USER = """
+from personas.compiling import compiled
+from parts import Pair, scaled
+
+@compiled
+def twice(x):
+    pair = Pair(x, 0.0)
+    return scaled(pair.near - pair.far)
+"""
+
+
 def answer(folder: Path) -> tuple[float, int]:
     """What a process of its own is answered, and how many functions it took from what was kept."""
     code = "import outer; print(outer.twice(1.0), len(outer.twice.stats.cache_hits))"
@@ -63,6 +90,18 @@ def test_what_calls_a_function_of_another_file_is_compiled_anew_when_that_file_c
     assert answer(tmp_path) == (3.0, 1)
     (tmp_path / "inner.py").write_text(INNER.format(added=10))
     assert answer(tmp_path) == (21.0, 0)
+
+
+def test_what_reads_a_tuple_or_an_intrinsic_of_another_file_is_compiled_anew_when_that_file_changes(tmp_path: Path) -> None:
+    fields = {"first": "near", "second": "far", "scaled": "scaled"}
+    (tmp_path / "parts.py").write_text(PARTS.format(**fields, scale=2.0))
+    (tmp_path / "outer.py").write_text(USER)
+    assert answer(tmp_path) == (2.0, 0)
+    assert answer(tmp_path) == (2.0, 1)
+    (tmp_path / "parts.py").write_text(PARTS.format(**fields, scale=3.0) + "\n")
+    assert answer(tmp_path) == (3.0, 0)
+    (tmp_path / "parts.py").write_text(PARTS.format(**fields | {"first": "far", "second": "near"}, scale=3.0))
+    assert answer(tmp_path) == (-3.0, 0)
 
 
 def test_who_compiles_a_loop_and_who_reads_it_are_told_the_same_to_the_last_digit(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,14 @@ def test_an_item_that_is_no_better_than_the_twentieth_earns_nothing(trained: dic
     early, tail = log_of(list(range(ITEMS))), log_of([0, 29], times=300)
     trained |= {usual: favouring([*range(1, 21), 29]), other: favouring([*range(1, 20), 29])}
     assert chosen(early, tail) == other
+
+
+def test_an_encoder_that_diverged_is_never_chosen(trained: dict[float, Encoder]) -> None:
+    usual, other = TEMPERATURES
+    early, tail = log_of(list(range(ITEMS))), log_of([1, 7], times=300)
+    lost = favouring([7])
+    trained |= {usual: favouring([7]), other: replace(lost, outputs=np.full_like(lost.outputs, np.nan))}
+    assert chosen(early, tail) == usual
 
 
 def test_alike_orders_and_short_tails_leave_the_usual_one(trained: dict[float, Encoder]) -> None:

@@ -89,6 +89,6 @@ def _gain(encoder: Encoder, tail: SessionLog, targets: np.ndarray) -> float:
         own = scores[np.arange(len(rows)), encoder.row_of[tail.position[rows]]].copy()
         for i, row in enumerate(rows.tolist()):
             scores[i, encoder.row_of[tail.position[starts[low + i] : row]]] = -np.inf
-        ranks = (scores >= own[:, None]).sum(axis=1)
+        ranks = (~(scores < own[:, None])).sum(axis=1)  # what an encoder that diverged says counts against it too
         gains[low : low + at_once] = np.where(ranks <= CUT, 1.0 / np.log2(ranks + 1.0), 0.0)
     return float(gains.mean())

@@ -61,8 +61,11 @@ SETTLED = """() => Promise.all(document.getAnimations()
 
 
 def axe_faults(page: Page) -> list[tuple[str, str]]:
-    page.evaluate(SETTLED)  # what is still fading in has less contrast than it will have
+    # What is still fading in has less contrast than it will have, and a push may bring more while axe reads.
+    page.emulate_media(reduced_motion="reduce")
+    page.evaluate(SETTLED)
     found: dict[str, Any] = Axe().run(page).response
+    page.emulate_media(reduced_motion="no-preference")
     serious = [v for v in found["violations"] if v["impact"] in {"serious", "critical"}]
     return [(v["id"], v["nodes"][0]["html"][:160]) for v in serious]
 
