@@ -9,8 +9,7 @@ one of them (`readonly`), or every function is compiled and kept twice.
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -47,7 +46,9 @@ def _compiled(function: F, *, fastmath: set[str]) -> F:
         return cast(F, kept)
     imported = [v for v in function.__globals__.values() if getattr(v, "__module__", None) != function.__module__]
     stamps = {_stamp(one) for one in imported if isinstance(one, Dispatcher)}
-    stamps |= {_file(one) for one in imported if isinstance(one, _Intrinsic) or isinstance(one, type) and issubclass(one, tuple)}
+    stamps |= {
+        _source(one) for one in imported if isinstance(one, _Intrinsic) or isinstance(one, type) and issubclass(one, tuple)
+    }
     told = (_stamp(kept), sorted(fastmath), sorted(map(repr, stamps)))
     cast(Any, kept)._cache._cache_file._source_stamp = hashlib.sha256(repr(told).encode()).hexdigest()
     return cast(F, kept)
@@ -58,11 +59,9 @@ def _stamp(kept: Any) -> Any:
     return kept._cache._cache_file._source_stamp
 
 
-def _file(one: Any) -> tuple[str, float, int]:
-    """Of what is compiled into its users: the file that it is written in, and when."""
-    path = sys.modules[one.__module__].__file__ or ""
-    found = os.stat(path)
-    return path, found.st_mtime, found.st_size
+def _source(one: Any) -> str:
+    """Of what is compiled into its users: all of the file that it is written in."""
+    return inspect.getsource(inspect.getmodule(getattr(one, "_defn", one)) or one)
 
 
 def readonly(array: np.ndarray, dtype: type) -> np.ndarray:
