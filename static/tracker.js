@@ -390,7 +390,7 @@
     lookAway();
     if (on()) quiet(leave);
     leaving = true;
-    if (socket?.readyState) socket.close(); // one that is still connecting goes with its page; closed, it would be told as an error
+    if (opened) socket?.close();
   });
   addEventListener("pageshow", ({ persisted }) => persisted && wake());
   addEventListener("online", wake);
